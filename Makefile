@@ -1,0 +1,57 @@
+# Everything a person needs: `make run` to use DEVEX, `make test` to check it. `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run bundle lock format lint types test soak bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/run.stamp bundle  ## install what is missing, then serve on http://127.0.0.1:8080
+	@exec $(BIN)/python main.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "DEVEX needs Python 3.11 or newer: set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Cannot make a virtual environment: install your system's python3-venv package" >&2; exit 1; }
+
+$(VENV)/run.stamp: requirements.lock | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@ $(VENV)/run.stamp
+
+bundle: $(VENV)/run.stamp  ## build the browser's JavaScript (skipped when nothing changed)
+	@$(BIN)/python -m components.build
+
+lock: $(VENV)/dev.stamp  ## lock the dependencies of pyproject.toml again, with hashes and without addresses
+	$(BIN)/pip-compile $(LOCK) --extra build -o requirements.lock pyproject.toml
+	$(BIN)/pip-compile $(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+LOCK := -q --no-header --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-annotate
+
+format: $(VENV)/dev.stamp  ## put the code in its form
+	$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format .
+
+lint: $(VENV)/dev.stamp  ## form, lint and import rules
+	$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
+
+types: $(VENV)/dev.stamp  ## strict type check
+	$(BIN)/mypy
+
+test: $(VENV)/dev.stamp bundle  ## install what the tests need (Chromium, PostgreSQL, the templates' tools) and run all of them
+	@.ci/system-packages
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not soak" $(ARGS)
+
+soak: $(VENV)/dev.stamp bundle  ## the long runs
+	@.ci/system-packages
+	$(BIN)/pytest -m soak --timeout 3600 $(ARGS)
+
+bench: $(VENV)/dev.stamp bundle  ## measure; ONLY=name for one figure; writes bench-results.json
+	@.ci/system-packages
+	@$(BIN)/python -m tests.bench $(ONLY)
+
+clean:  ## remove what was built and installed (not your data)
+	rm -rf $(VENV) components/dist components/node_modules .mypy_cache .ruff_cache .hypothesis test-results bench-results.json

@@ -1,0 +1,78 @@
+"""Guards every test runs under: no asyncio task, open descriptor or child process may outlive the test that made it."""
+
+import asyncio
+import gc
+import inspect
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail when tasks the test started are still pending once everything it set up is torn down."""
+    before = asyncio.all_tasks()
+    yield
+    leaked = {task for task in asyncio.all_tasks() - before if task is not asyncio.current_task()}
+    assert not leaked, f"tasks outlive the test: {sorted(task.get_name() for task in leaked)}"
+
+
+@pytest.fixture(autouse=True)
+def guards(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Set up first, so torn down last."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("no_leaked_tasks")
+    yield
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for descriptor in os.listdir("/proc/self/fd"):
+        try:
+            found[descriptor] = os.readlink(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_leaked_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail when a module's tests leave sockets or files open; what the session shares (PostgreSQL, Chromium) is let through."""
+    before = _descriptors()
+    yield
+    gc.collect()
+    leaked = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
+    files = {fd: target for fd, target in leaked.items() if target.startswith(str(Path("/tmp"))) or "/workspace" in target}
+    assert not files, f"descriptors outlive the module: {files}"
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A child process left behind fails the run, whatever the tests said."""
+    children = [child for child in psutil.Process().children(recursive=False) if child.status() != psutil.STATUS_ZOMBIE]
+    left = [" ".join(child.cmdline())[:120] for child in children if not _belongs_to_the_runner(child)]
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        print(f"\nchild processes outlive the tests: {left}")
+
+
+def _belongs_to_the_runner(child: psutil.Process) -> bool:
+    """xdist's workers are children of the controller; Python's resource tracker goes with us."""
+    try:
+        line = " ".join(child.cmdline())
+    except psutil.Error:
+        return True
+    return "execnet" in line or "resource_tracker" in line or "import sys;exec(eval(sys.stdin.readline()))" in line
