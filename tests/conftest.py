@@ -32,11 +32,10 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def guards(request: pytest.FixtureRequest) -> Iterator[None]:
+def guards(request: pytest.FixtureRequest) -> None:
     """Set up first, so torn down last."""
     if inspect.iscoroutinefunction(getattr(request, "function", None)):
         request.getfixturevalue("no_leaked_tasks")
-    yield
 
 
 def _descriptors() -> dict[str, str]:
@@ -51,12 +50,14 @@ def _descriptors() -> dict[str, str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_leaked_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail when a module's tests leave sockets or files open; what the session shares (PostgreSQL, Chromium) is let through."""
+    """Fail when a module's tests leave files open; what the session shares (PostgreSQL, Chromium) is let through."""
     before = _descriptors()
     yield
     gc.collect()
     leaked = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
-    files = {fd: target for fd, target in leaked.items() if target.startswith(str(Path("/tmp"))) or "/workspace" in target}
+    files = {
+        fd: target for fd, target in leaked.items() if target.startswith(str(Path("/tmp"))) or "/workspace" in target
+    }
     assert not files, f"descriptors outlive the module: {files}"
 
 

@@ -1,0 +1,57 @@
+"""`python -m tests.bench [NAME]`: measure, print one JSON object, write it to bench-results.json."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+
+from tests.bench import browser, memory, terminals
+from tests.bench.figures import TARGETS, Measured, judge
+from tests.bench.server import ROOT, Server, running
+
+ONE: dict[str, Callable[[Server], Measured]] = {
+    "create_to_prompt_ms": terminals.create_to_prompt,
+    "reopen_to_prompt_ms": terminals.reopen_to_prompt,
+    "echo_ms": terminals.echo,
+    "echo_50_p99_ms": terminals.echo_50,
+    "flood_mb_s": terminals.flood,
+    "ctrl_c_ms": terminals.ctrl_c,
+    "ui_roundtrip_ms": browser.ui_roundtrip,
+    "idle_repl_mib": memory.idle_repl,
+    "workbench_mib": memory.workbench,
+    "workbench_load_kb": browser.workbench_load,
+    "terminal_usable_ms": browser.terminal_usable,
+    "editor_usable_ms": browser.editor_usable,
+}
+
+
+def measure(only: str | None) -> Iterator[dict[str, object]]:
+    """One row a figure; a server of its own for each, so that none pays for another's."""
+    for name, measurement in ONE.items():
+        if only in (None, name):
+            with running() as server:
+                yield judge(name, measurement(server))
+    if only in (None, "save_bytes", "save_ms"):
+        with running() as server:
+            for name, measured in zip(("save_bytes", "save_ms"), browser.save(server), strict=True):
+                if only in (None, name):
+                    yield judge(name, measured)
+
+
+def main() -> int:
+    """0 when every figure is met."""
+    only = sys.argv[1] if len(sys.argv) > 1 else None
+    if only is not None and only not in TARGETS:
+        print(f"There is no figure {only!r}. There are: {', '.join(TARGETS)}", file=sys.stderr)
+        return 2
+    rows = []
+    for row in measure(only):
+        rows.append(row)
+        print(row, file=sys.stderr)
+    report = json.dumps({"figures": rows}, indent=1)
+    (ROOT / "bench-results.json").write_text(report + "\n")
+    print(report)
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

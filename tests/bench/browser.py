@@ -1,0 +1,157 @@
+"""What a person at a browser waits for, in a real Chromium."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+
+from tests.bench.figures import Measured
+from tests.bench.server import Server
+from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+
+LOADS = 5
+TYPED = "abcdefgh"
+BIG_FILE_BYTES = 1_000_000
+SAVES = 8
+TERMINAL_READY = ".xterm-rows"
+EDITOR_READY = ".cm-content"
+
+
+@contextmanager
+def chromium(server: Server) -> Iterator[BrowserContext]:
+    """A browser with an empty cache that is signed in."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        cookies = [{"name": name, "value": value, "url": server.url} for name, value in server.http.cookies.items()]
+        context.add_cookies(cookies)  # type: ignore[arg-type]
+        yield context
+        browser.close()
+
+
+def open_workbench(context: BrowserContext, server: Server, repl: str) -> Page:
+    """A page on which the terminal shows a prompt and the editor a file."""
+    page = context.new_page()
+    page.goto(f"{server.url}/repl/{repl}")
+    page.wait_for_selector(EDITOR_READY)
+    page.wait_for_function("() => [...document.querySelectorAll('.xterm')].some(x => x.offsetParent)")
+    return page
+
+
+def _wire_bytes(page: Page) -> dict[str, int]:
+    """Counts what comes over the wire, headers and compression as sent."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    total = {"received": 0, "sent": 0, "frames": 0}
+
+    def finished(event: dict[str, Any]) -> None:
+        total["received"] += int(event["encodedDataLength"])
+
+    def frame_sent(event: dict[str, Any]) -> None:
+        response = event["response"]
+        data = response["payloadData"]
+        total["sent"] += len(data) * 3 // 4 if response["opcode"] == 2 else len(data.encode())
+        total["frames"] += 1
+
+    session.on("Network.loadingFinished", finished)
+    session.on("Network.webSocketFrameSent", frame_sent)
+    return total
+
+
+def workbench_load(server: Server) -> Measured:
+    """Kilobytes over the wire for a first visit."""
+    repl = server.create(name="load")["id"]
+    with chromium(server) as context:
+        page = context.new_page()
+        total = _wire_bytes(page)
+        page.goto(f"{server.url}/repl/{repl}")
+        page.wait_for_selector(EDITOR_READY)
+        page.wait_for_load_state("networkidle")
+        received = total["received"]
+    server.delete(repl)
+    return Measured(received / 1000)
+
+
+def _usable_ms(server: Server, selector: str, check: str) -> Measured:
+    """Milliseconds from navigation, cold, until `selector` is there and `check` holds; the limit: an empty answer."""
+    repl = server.create(name="usable")["id"]
+    times, limits = [], []
+    for _ in range(LOADS):
+        with chromium(server) as context:
+            page = context.new_page()
+            started = time.perf_counter()
+            page.goto(f"{server.url}/healthz")
+            limits.append((time.perf_counter() - started) * 1000)
+            started = time.perf_counter()
+            page.goto(f"{server.url}/repl/{repl}", wait_until="commit")
+            page.wait_for_selector(selector)
+            page.wait_for_function(check)
+            times.append((time.perf_counter() - started) * 1000)
+    server.delete(repl)
+    return Measured(median(times), median(limits))
+
+
+def terminal_usable(server: Server) -> Measured:
+    """Until the shell's prompt is on the screen of the page's terminal."""
+    prompt = f"() => [...document.querySelectorAll('{TERMINAL_READY}')].some(rows => /[$#]/.test(rows.textContent))"
+    return _usable_ms(server, TERMINAL_READY, prompt)
+
+
+def editor_usable(server: Server) -> Measured:
+    """Until the template's file is on the screen and takes keys."""
+    text = f"() => [...document.querySelectorAll('{EDITOR_READY}')].some(e => e.isContentEditable && e.textContent)"
+    return _usable_ms(server, EDITOR_READY, text)
+
+
+def ui_roundtrip(server: Server) -> Measured:
+    """A click answered by the server while a terminal of the same page shows `yes` at full speed."""
+    repl = server.create(name="busy")["id"]
+    with chromium(server) as context:
+        page = open_workbench(context, server, repl)
+        page.locator(".xterm-helper-textarea").last.focus()
+        page.keyboard.type("yes\n")
+        page.wait_for_function(
+            f"() => [...document.querySelectorAll('{TERMINAL_READY}')].some(r => r.textContent.includes('yyyy'))"
+        )
+        times = []
+        for _ in range(15):
+            started = time.perf_counter()
+            page.evaluate("() => window.devexPing()")
+            times.append((time.perf_counter() - started) * 1000)
+        page.keyboard.press("Control+c")
+    server.delete(repl)
+    return Measured(median(times))
+
+
+def save(server: Server) -> tuple[Measured, Measured]:
+    """Bytes sent for one changed character of an open 1 MB file, and milliseconds until it is on disk."""
+    repl = server.create(name="save")["id"]
+    line = b"# " + b"x" * 77 + b"\n"
+    content = line * (BIG_FILE_BYTES // len(line))
+    server.http.put(f"/repls/{repl}/files/big.py", content=content).raise_for_status()
+    path = next((server.directory / "data").glob(f"**/{repl}/big.py"))
+    sizes, times = [], []
+    with chromium(server) as context:
+        page = open_workbench(context, server, repl)
+        total = _wire_bytes(page)
+        page.reload()
+        page.wait_for_selector(EDITOR_READY)
+        page.locator('[role="treeitem"]', has_text="big.py").click()
+        page.wait_for_function(f"() => document.querySelector('{EDITOR_READY}')?.textContent.includes('xxxxxx')")
+        editor = page.locator(EDITOR_READY).last
+        editor.click()
+        for index in range(SAVES):
+            page.wait_for_timeout(1500)
+            sent, before = total["sent"], path.stat().st_mtime_ns
+            started = time.perf_counter()
+            page.keyboard.type(TYPED[index])
+            while path.stat().st_mtime_ns == before:
+                assert time.perf_counter() - started < 20, "never saved"
+                time.sleep(0.002)
+            times.append((time.perf_counter() - started) * 1000)
+            sizes.append(float(total["sent"] - sent))
+    server.delete(repl)
+    return Measured(median(sizes)), Measured(median(times))

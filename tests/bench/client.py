@@ -1,0 +1,172 @@
+"""A terminal's other end, in a process of its own: types, acknowledges as the browser does, and times.
+
+`python -m tests.bench.client` reads one JSON task a line on standard input and prints one JSON answer a line:
+`{"do": NAME, "url": "ws://…", "cookie": "…", "origin": "…", …}`. Times are milliseconds of this process's clock.
+"""
+
+import asyncio
+import json
+import struct
+import sys
+import time
+from typing import Any
+
+import uvloop
+import websockets
+from websockets.asyncio.client import ClientConnection
+
+INPUT, RESIZE, ACK, OUTPUT, READY = 1, 2, 3, 17, 22
+OFFSET = struct.Struct(">Q")
+ACK_EVERY_BYTES = 32 * 1024  # the browser acknowledges once a rendered write has returned, about this often under flood
+DEADLINE_S = 60
+
+
+class Terminal:
+    """One attachment."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.unacknowledged = 0
+
+    async def type(self, data: bytes) -> None:
+        """Send keys."""
+        await self.socket.send(bytes([INPUT]) + data)
+
+    async def output(self) -> bytes:
+        """The next piece of output, acknowledged."""
+        while True:
+            frame = await self.socket.recv()
+            assert isinstance(frame, bytes)
+            if frame[0] != OUTPUT:
+                continue
+            (offset,) = OFFSET.unpack_from(frame, 1)
+            data = frame[9:]
+            self.unacknowledged += len(data)
+            if self.unacknowledged >= ACK_EVERY_BYTES or len(data) < 4096:
+                self.unacknowledged = 0
+                await self.socket.send(bytes([ACK]) + OFFSET.pack(offset + len(data)))
+            return data
+
+    async def until(self, text: bytes) -> int:
+        """Read until `text` has come; the number of bytes read."""
+        tail, count = b"", 0
+        while text not in tail:
+            data = await self.output()
+            count += len(data)
+            tail = tail[-len(text) :] + data
+        return count
+
+
+def attach(task: dict[str, Any], url: str | None = None) -> websockets.connect:
+    """A WebSocket as the page would open it."""
+    headers = {"Cookie": task["cookie"]}
+    return websockets.connect(
+        url or task["url"],
+        origin=task["origin"],
+        additional_headers=headers,
+        compression=None,
+        max_size=None,
+        proxy=None,
+    )
+
+
+async def prompt(task: dict[str, Any]) -> dict[str, float]:
+    """Attach and get the answer of a first command."""
+    async with attach(task) as socket:
+        terminal = Terminal(socket)
+        await terminal.type(b"echo $((6*7))a\n")
+        await terminal.until(b"42a")
+    return {"at": time.time()}
+
+
+async def _quiet_cat(terminal: Terminal) -> None:
+    await terminal.type(b"stty raw -echo; echo re''ady; exec cat\n")
+    await terminal.until(b"ready")
+
+
+async def echo(task: dict[str, Any]) -> dict[str, list[float]]:
+    """Key to echo, one key at a time."""
+    async with attach(task) as socket:
+        terminal = Terminal(socket)
+        await _quiet_cat(terminal)
+        times = []
+        for _ in range(task["keys"]):
+            started = time.perf_counter()
+            await terminal.type(b"x")
+            await terminal.until(b"x")
+            times.append((time.perf_counter() - started) * 1000)
+        return {"times": times}
+
+
+async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
+    """Key to echo with every one of `urls` typing `per_s` keys a second, evenly spread."""
+    times: list[float] = []
+    ready = asyncio.Barrier(len(task["urls"]))
+
+    async def type_on(index: int, url: str) -> None:
+        async with attach(task, url) as socket:
+            terminal = Terminal(socket)
+            await _quiet_cat(terminal)
+            await ready.wait()
+            pause = 1 / task["per_s"]
+            due = time.perf_counter() + pause * index / len(task["urls"])
+            for _ in range(task["keys"]):
+                await asyncio.sleep(max(0, due - time.perf_counter()))
+                started = time.perf_counter()
+                await terminal.type(b"x")
+                await terminal.until(b"x")
+                times.append((time.perf_counter() - started) * 1000)
+                due += pause
+
+    async with asyncio.TaskGroup() as group:
+        for index, url in enumerate(task["urls"]):
+            group.create_task(type_on(index, url))
+    return {"times": times}
+
+
+async def flood(task: dict[str, Any]) -> dict[str, float]:
+    """MB/s of `command`'s output at the WebSocket."""
+    async with attach(task) as socket:
+        terminal = Terminal(socket)
+        await terminal.type(b"PS1='$ '; echo re''ady\n")
+        await terminal.until(b"ready")
+        started = time.perf_counter()
+        await terminal.type(task["command"].encode() + b"; echo d''one\n")
+        await terminal.until(b"done")
+        return {"mb_s": task["size_bytes"] / 1e6 / (time.perf_counter() - started)}
+
+
+async def ctrl_c(task: dict[str, Any]) -> dict[str, list[float]]:
+    """From Ctrl-C under `yes` to the prompt."""
+    times = []
+    async with attach(task) as socket:
+        terminal = Terminal(socket)
+        await terminal.type(b"PS1='prom''pt>'\n")
+        for _ in range(task["rounds"]):
+            await terminal.type(b"yes\n")
+            seen = 0
+            while seen < 2_000_000:
+                seen += len(await terminal.output())
+            started = time.perf_counter()
+            await terminal.type(b"\x03")
+            await terminal.until(b"prompt>")
+            times.append((time.perf_counter() - started) * 1000)
+    return {"times": times}
+
+
+TASKS = {"prompt": prompt, "echo": echo, "echo_many": echo_many, "flood": flood, "ctrl_c": ctrl_c}
+
+
+async def main() -> None:
+    """Answer tasks until standard input ends."""
+    print(json.dumps({"ready": True}), flush=True)
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        task = json.loads(line)
+        async with asyncio.timeout(DEADLINE_S):
+            answer = await TASKS[task["do"]](task)
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,119 @@
+"""DEVEX as its users run it: `python main.py` in a process of its own, with a first person signed in."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[2]
+START_DEADLINE_S = 30
+PASSWORD = "correct horse battery staple"
+
+
+class Server:
+    """One running DEVEX and an API client that is signed in as its administrator."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = directory / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=self.url, headers={"Origin": self.url}, timeout=60)
+
+    def start(self) -> None:
+        """Start the process and wait until it answers."""
+        environment = {
+            key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI", "DEVEX_"))
+        }
+        environment |= {"DEVEX_PORT": str(self.port), "DEVEX_DATA_DIR": str(self.directory / "data")}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(ROOT / "main.py")],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not self._healthy():
+            assert self.process.poll() is None, self.log.read_text()
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
+
+    def _healthy(self) -> bool:
+        try:
+            return self.http.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def sign_in(self) -> None:
+        """Become the first administrator by the link that the server printed."""
+        link = re.search(r"/setup\?token=([\w-]+)", self.log.read_text())
+        assert link, self.log.read_text()
+        body = {"name": "bench", "password": PASSWORD, "token": link[1]}
+        self.http.post("/api/setup", json=body).raise_for_status()
+
+    @property
+    def cookie(self) -> str:
+        """The session as a Cookie header."""
+        return "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
+
+    def create(self, template: str = "python", name: str = "bench") -> dict[str, Any]:
+        """A new REPL, running."""
+        answer = self.http.post("/api/repls", json={"name": name, "template": template})
+        answer.raise_for_status()
+        return answer.json()
+
+    def delete(self, repl_id: str) -> None:
+        """Stop and throw away."""
+        self.http.delete(f"/api/repls/{repl_id}").raise_for_status()
+
+    def pss_mib(self) -> float:
+        """Proportional memory of the server's own process, in MiB."""
+        assert self.process
+        return psutil.Process(self.process.pid).memory_full_info().pss / 2**20
+
+    def stop(self) -> None:
+        """Ctrl-C: everything ends, REPLs too."""
+        self.http.close()
+        assert self.process
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """A server in an empty directory, signed in; gone with everything it started when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="devex-bench-") as directory:
+        os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
+        server = Server(Path(directory))
+        server.start()
+        try:
+            server.sign_in()
+            yield server
+        finally:
+            server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
