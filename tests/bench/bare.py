@@ -45,23 +45,6 @@ class BarePty:
         os.close(self.master)
 
 
-def echo_ms(keys: int = 200) -> list[float]:
-    """Milliseconds from a key to its echo under `cat`-like line editing, for each of `keys` keys."""
-    terminal = BarePty()
-    try:
-        terminal.write(b"stty raw -echo; echo re''ady; exec cat\n")
-        terminal.until(b"ready")
-        times = []
-        for _ in range(keys):
-            started = time.perf_counter()
-            terminal.write(b"x")
-            terminal.until(b"x")
-            times.append((time.perf_counter() - started) * 1000)
-        return times
-    finally:
-        terminal.close()
-
-
 def flood_mb_s(command: bytes, size_bytes: int) -> float:
     """MB/s a reader that does nothing else gets from `command`, which prints about `size_bytes`."""
     terminal = BarePty()

@@ -6,6 +6,7 @@
 
 import asyncio
 import json
+import os
 import struct
 import sys
 import time
@@ -14,6 +15,8 @@ from typing import Any
 import uvloop
 import websockets
 from websockets.asyncio.client import ClientConnection
+
+from tests.bench.bare import BarePty
 
 INPUT, RESIZE, ACK, OUTPUT, READY = 1, 2, 3, 17, 22
 OFFSET = struct.Struct(">Q")
@@ -79,8 +82,11 @@ async def prompt(task: dict[str, Any]) -> dict[str, float]:
     return {"at": time.time()}
 
 
+QUIET_CAT = b"stty raw -echo; echo re''ady; exec cat\n"  # echo by a program, as a shell's line editor does it
+
+
 async def _quiet_cat(terminal: Terminal) -> None:
-    await terminal.type(b"stty raw -echo; echo re''ady; exec cat\n")
+    await terminal.type(QUIET_CAT)
     await terminal.until(b"ready")
 
 
@@ -96,6 +102,25 @@ async def echo(task: dict[str, Any]) -> dict[str, list[float]]:
             await terminal.until(b"x")
             times.append((time.perf_counter() - started) * 1000)
         return {"times": times}
+
+
+async def bare_echo(task: dict[str, Any]) -> dict[str, list[float]]:
+    """Key to echo on a PTY of this very process: what is left when DEVEX, sockets and sandbox are taken away."""
+    terminal = BarePty()
+    terminal.write(QUIET_CAT)
+    terminal.until(b"ready")
+    output: asyncio.Queue[bytes] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(terminal.master, lambda: output.put_nowait(os.read(terminal.master, 65536)))
+    times = []
+    for _ in range(task["keys"]):
+        started = time.perf_counter()
+        terminal.write(b"x")
+        assert await output.get() == b"x"
+        times.append((time.perf_counter() - started) * 1000)
+    loop.remove_reader(terminal.master)
+    terminal.close()
+    return {"times": times}
 
 
 async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
@@ -154,7 +179,14 @@ async def ctrl_c(task: dict[str, Any]) -> dict[str, list[float]]:
     return {"times": times}
 
 
-TASKS = {"prompt": prompt, "echo": echo, "echo_many": echo_many, "flood": flood, "ctrl_c": ctrl_c}
+TASKS = {
+    "prompt": prompt,
+    "echo": echo,
+    "bare_echo": bare_echo,
+    "echo_many": echo_many,
+    "flood": flood,
+    "ctrl_c": ctrl_c,
+}
 
 
 async def main() -> None:

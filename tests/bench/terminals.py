@@ -103,7 +103,7 @@ def echo(server: Server) -> Measured:
     repl = server.create(name="echo")["id"]
     with client(server) as other:
         for _ in range(ECHO_ROUNDS):
-            limits += bare.echo_ms(ECHO_KEYS)
+            limits += other.do("bare_echo", keys=ECHO_KEYS)["times"]
             times += other.do("echo", url=new_terminal(server, repl), keys=ECHO_KEYS)["times"]
     server.delete(repl)
     return Measured(median(times), median(limits))
@@ -113,8 +113,8 @@ def echo_50(server: Server) -> Measured:
     """Fifty terminals in ten REPLs typing at once."""
     repls = [server.create(name=f"typist {number}")["id"] for number in range(10)]
     urls = [new_terminal(server, repl) for repl in repls for _ in range(MANY // len(repls))]
-    limit = percentile(bare.echo_ms(ECHO_KEYS), 0.99)
     with client(server) as other:
+        limit = percentile(other.do("bare_echo", keys=MANY * MANY_KEYS)["times"], 0.99)
         times = other.do("echo_many", urls=urls, keys=MANY_KEYS, per_s=MANY_PER_S)["times"]
     for repl in repls:
         server.delete(repl)
@@ -138,6 +138,7 @@ def ctrl_c(server: Server) -> Measured:
     """Ctrl-C to prompt while `yes` runs at full speed: the worst of the rounds."""
     repl = server.create(name="ctrl c")["id"]
     with client(server) as other:
+        limit = median(other.do("bare_echo", keys=ECHO_KEYS)["times"])
         times = other.do("ctrl_c", url=new_terminal(server, repl), rounds=CTRL_C_ROUNDS)["times"]
     server.delete(repl)
-    return Measured(max(times), median(bare.echo_ms(50)))
+    return Measured(max(times), limit)
