@@ -1,0 +1,1 @@
+"""Where sandboxes run. `base` says what every backend promises; each backend is a module or package beside it."""

@@ -1,0 +1,102 @@
+"""What every backend promises. `tests/contracts/backend.py` says the same in tests."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from starlette.types import ASGIApp
+
+from orchestrator.domain import Egress, Observation, Sandbox, Size
+from runner.errors import DevexError
+
+__all__ = ["Backend", "BackendError", "Check", "Egress", "Observation", "OnActivity", "Sandbox", "SandboxSpec", "Size"]
+
+OnActivity = Callable[[str, str], None]
+"""`(repl_id, reason)`; reasons are the values of `orchestrator.domain.Activity`. Called often: must not block."""
+
+
+class BackendError(DevexError):
+    """A backend could not do what it was asked. `retryable` says whether asking again may help."""
+
+    def __init__(
+        self, message: str, *, retryable: bool, action: str = "Try again; if it stays, ask the operator."
+    ) -> None:
+        super().__init__("backend", message, action, status=503, retryable=retryable)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """Everything needed to start one incarnation."""
+
+    repl_id: str
+    epoch: int
+    slug: str
+    environment: Mapping[str, str]
+    run_command: str | None
+    size: Size
+    egress: Egress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One line of `devex doctor`. `ok` is None when it could not be found out."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    action: str = ""
+
+
+class Backend(Protocol):
+    """Where sandboxes run. Every method may be repeated; (repl_id, epoch) names one incarnation.
+
+    At most one incarnation of a Repl runs at a time. `on_activity` is set by the orchestrator before `__aenter__`.
+    """
+
+    name: str
+    on_activity: OnActivity
+
+    async def __aenter__(self) -> Self:
+        """Find again what runs from before; `observe` shows it from then on."""
+
+    async def __aexit__(self, *exc: object) -> None: ...
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        """Begin to start the incarnation; returns before it runs. Nothing happens when it is there already.
+
+        A start that fails later is observed as FAILED with its reason. Raises BackendError.
+        """
+
+    async def observe(self) -> dict[str, Observation]:
+        """Every sandbox by repl id, adopted ones too.
+
+        A FAILED observation (nothing of it runs any more) is kept until `stop` or the next `ensure`.
+        What is not named does not run.
+        """
+
+    def watch(self) -> AsyncIterator[str]:
+        """Ids of Repls whose observation changed, for ever. Changes may be merged, and one may be told twice."""
+
+    async def stop(self, repl_id: str, epoch: int) -> None:
+        """Flush every document to disk, end the programs and remove the sandbox; returns when it is gone.
+
+        Another epoch's sandbox is left alone, and one that does not run is no error. Raises BackendError.
+        """
+
+    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+        """Make the workspace: a copy of another Repl's (flushed first when it runs), then `files` written over it.
+
+        A workspace that was seeded before is made anew. Raises BackendError.
+        """
+
+    async def delete_workspace(self, repl_id: str) -> None:
+        """Remove the files for good. One that does not exist is no error."""
+
+    def runner_app(self, repl_id: str) -> ASGIApp | None:
+        """The proxy's routes; None unless it is observed RUNNING."""
+
+    def files_app(self, repl_id: str) -> ASGIApp:
+        """The proxy's `tree`, `files/…` and `zip` routes for reading, whether it runs or not."""
+
+    async def doctor(self) -> list[Check]:
+        """What this machine can and cannot do."""

@@ -1,0 +1,35 @@
+"""Pure types and rules: no I/O, no clock, no asyncio. `now` is always an argument."""
+
+from orchestrator.domain.lease import Activity, Lease
+from orchestrator.domain.limits import Egress, Limits, Size
+from orchestrator.domain.observation import Observation, Sandbox
+from orchestrator.domain.plan import Action, Ensure, Move, Purge, Seed, Stop, Wake, adopted, deadline, failed, plan
+from orchestrator.domain.repl import TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
+
+__all__ = [
+    "TRANSITIONS",
+    "Action",
+    "Activity",
+    "Egress",
+    "Ensure",
+    "Event",
+    "Goal",
+    "IllegalTransition",
+    "Lease",
+    "Limits",
+    "Move",
+    "Observation",
+    "Phase",
+    "Purge",
+    "Repl",
+    "Sandbox",
+    "Seed",
+    "Size",
+    "Stop",
+    "Wake",
+    "adopted",
+    "advance",
+    "deadline",
+    "failed",
+    "plan",
+]

@@ -1,0 +1,43 @@
+"""Numbers a Repl lives by. Every one has its reason; an operator may change them in settings."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+MIB = 1024 * 1024
+
+
+class Egress(StrEnum):
+    """What programs in a sandbox may connect to."""
+
+    NONE = "none"
+    ALLOWLIST = "allowlist"
+    PUBLIC = "public"  # every public address; never the host, its network or metadata services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What one sandbox may use."""
+
+    memory_bytes: int = 1024 * MIB  # a Vite build or a JVM fits; sixteen sandboxes fit a 16 GiB machine
+    cpus: float = 1.0
+    pids: int = 256  # a dev server with its workers, not a fork bomb
+    disk_bytes: int = 2048 * MIB  # node_modules of a large project
+    disk_entries: int = 200_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one owner may have, and how long each phase may take."""
+
+    max_repls: int = 50  # per owner, the trash included: it holds disk as well
+    max_running: int = 10  # per owner
+    idle_stop_s: float = 1800  # a coffee break is survived; a night is not
+    trash_s: float = 30 * 86400  # what was deleted by mistake is missed within a month
+    start_deadline_s: float = 30  # a local start takes 0.1 s, a cold image pull some seconds
+    seed_deadline_s: float = 300  # a fork copies at most a full disk
+    stop_deadline_s: float = 60  # documents are flushed, programs get 5 s to end, disks are slow
+    retry_first_s: float = 0.5  # back-off doubles from here...
+    retry_most_s: float = 60  # ...up to here, with jitter
+    resync_s: float = 60  # what an event was lost about is seen at the latest after this
+    size: Size = field(default_factory=Size)
+    egress: Egress = Egress.PUBLIC

@@ -1,0 +1,26 @@
+"""What a backend shows of a sandbox."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Sandbox(StrEnum):
+    STARTING = "starting"
+    RUNNING = "running"  # the proxy answers and the agent has said hello
+    STOPPING = "stopping"
+    GONE = "gone"
+    FAILED = "failed"  # nothing of it runs any more, and nobody wanted that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One incarnation, `(repl_id, epoch)`, as it is now. `reason` is a plain sentence."""
+
+    repl_id: str
+    epoch: int
+    state: Sandbox
+    reason: str | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.state in (Sandbox.STARTING, Sandbox.RUNNING, Sandbox.STOPPING)

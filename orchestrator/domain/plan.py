@@ -1,0 +1,178 @@
+"""What to do next about one Repl: a pure decision from what is recorded, what is seen, and the time.
+
+`plan` is level-triggered: it is asked again after every action and every change, and never relies on having been asked
+before. A plan either moves the phase (recorded first, then planned again) or acts on the backend; Wake says when time
+alone changes the answer.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from orchestrator.domain.lease import Lease
+from orchestrator.domain.limits import Limits
+from orchestrator.domain.observation import Observation, Sandbox
+from orchestrator.domain.repl import Event, Goal, Phase, Repl, advance
+
+STOPPED_BY_BACKEND = "The machine it ran on asked it to stop."
+STOPPED_WITH_SERVER = "The server was restarted."
+ENDED = "It ended unexpectedly. Its files are safe."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """Record a phase change."""
+
+    event: Event
+    goal: Goal | None = None  # None leaves it
+    failure: str | None = None
+    stop_reason: str | None = None  # None leaves it
+
+    def changes(self, repl: Repl, now: datetime) -> dict[str, Any]:
+        """The fields to record; raises IllegalTransition."""
+        changes: dict[str, Any] = {"phase": advance(repl.phase, self.event), "phase_at": now, "failure": self.failure}
+        if self.event is Event.START:
+            changes |= {"epoch": repl.epoch + 1, "stop_reason": None}
+        if self.goal is not None:
+            changes["goal"] = self.goal
+        if self.stop_reason is not None:
+            changes["stop_reason"] = self.stop_reason
+        return changes
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Lay out the first files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ensure:
+    """Have the recorded epoch's sandbox started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Remove files and record for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Plan again at this time."""
+
+    at: datetime
+
+
+Action = Move | Seed | Ensure | Stop | Purge | Wake
+
+
+def plan(
+    repl: Repl, observation: Observation | None, lease: Lease | None, now: datetime, limits: Limits
+) -> tuple[Action, ...]:
+    match repl.phase:
+        case Phase.STARTING:
+            return _starting(repl, observation, now, limits)
+        case Phase.RUNNING:
+            return _running(repl, observation, lease, now)
+        case Phase.STOPPING:
+            return _stopping(repl, observation, now, limits)
+        case Phase.STOPPED | Phase.FAILED:
+            return _resting(repl, observation, now, limits)
+
+
+def adopted(repl: Repl, observation: Observation | None, now: datetime) -> dict[str, Any]:
+    """Fields to record when the server comes back: what ran on is taken over, what ended with the server is stopped.
+
+    Deadlines count from now, since nobody could keep them meanwhile.
+    """
+    alive = observation is not None and observation.alive
+    if repl.phase is Phase.RUNNING and not alive:
+        goal = Goal.STOP if repl.goal is Goal.RUN else None
+        return Move(event=Event.DOWN, goal=goal, stop_reason=STOPPED_WITH_SERVER).changes(repl, now)
+    if repl.phase is Phase.STARTING and not alive:
+        return Move(event=Event.DOWN).changes(repl, now)  # somebody is waiting: it starts anew
+    return {} if repl.at_rest else {"phase_at": now}
+
+
+def deadline(repl: Repl, limits: Limits) -> datetime | None:
+    """When the phase has taken too long; None for a phase one may stay in."""
+    match repl.phase:
+        case Phase.STARTING:
+            return repl.phase_at + timedelta(seconds=limits.start_deadline_s)
+        case Phase.STOPPING:
+            return repl.phase_at + timedelta(seconds=limits.stop_deadline_s)
+        case Phase.STOPPED if not repl.seeded:
+            return repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
+    return None
+
+
+def failed(repl: Repl, failure: str) -> Move:
+    """A failed Repl wants nothing until somebody asks again; only a delete is remembered."""
+    return Move(event=Event.FAIL, goal=Goal.STOP if repl.goal is Goal.RUN else None, failure=failure)
+
+
+def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
+    end = repl.phase_at + timedelta(seconds=limits.start_deadline_s)
+    if repl.goal is not Goal.RUN:
+        return (Move(event=Event.STOP),)
+    outdated = seen is not None and seen.epoch != repl.epoch and seen.alive
+    if now >= end:
+        what = "An earlier run of it could not be stopped" if outdated else "It did not start"
+        return (failed(repl, f"{what} within {limits.start_deadline_s:.0f} seconds."),)
+    if seen is not None and outdated:
+        return (Stop(seen.epoch), Wake(end))
+    if seen is None or seen.epoch != repl.epoch or seen.state is Sandbox.GONE:
+        return (Ensure(), Wake(end))
+    match seen.state:
+        case Sandbox.RUNNING:
+            return (Move(event=Event.UP),)
+        case Sandbox.FAILED:
+            return (failed(repl, seen.reason or ENDED),)
+    return (Wake(end),)
+
+
+def _running(repl: Repl, seen: Observation | None, lease: Lease | None, now: datetime) -> tuple[Action, ...]:
+    if repl.goal is not Goal.RUN:
+        return (Move(event=Event.STOP),)
+    if seen is None or not seen.alive or seen.epoch != repl.epoch:
+        reason = seen.reason if seen is not None and seen.epoch == repl.epoch else None
+        return (failed(repl, reason or ENDED),)
+    if seen.state is Sandbox.STOPPING:
+        # The goal stays RUN: once it is down it starts again, elsewhere if need be.
+        return (Move(event=Event.STOP, stop_reason=seen.reason or STOPPED_BY_BACKEND),)
+    if lease is None:
+        return ()
+    if lease.expired(now):
+        return (Move(event=Event.STOP, goal=Goal.STOP, stop_reason=lease.why_stopped()),)
+    return (Wake(lease.next_change_at(now)),)
+
+
+def _stopping(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
+    if seen is None or not seen.alive:
+        return (Move(event=Event.DOWN),)
+    end = repl.phase_at + timedelta(seconds=limits.stop_deadline_s)
+    if now >= end:
+        reason = f" {repl.failure}" if repl.failure else ""
+        return (failed(repl, f"It did not stop within {limits.stop_deadline_s:.0f} seconds.{reason}"),)
+    return (Stop(seen.epoch), Wake(end))
+
+
+def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
+    if repl.goal is Goal.RUN and repl.phase is Phase.FAILED:
+        return (Move(event=Event.RECOVER),)
+    if repl.goal is not Goal.RUN and seen is not None and seen.alive:
+        return (Stop(seen.epoch),)
+    if repl.goal is Goal.DELETE:
+        return (Purge(),) if repl.purge_at is None or now >= repl.purge_at else (Wake(repl.purge_at),)
+    if repl.phase is Phase.FAILED:
+        return ()
+    if not repl.seeded:
+        end = repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
+        if now >= end:
+            return (failed(repl, f"Its files could not be laid out within {limits.seed_deadline_s:.0f} seconds."),)
+        return (Seed(), Wake(end))
+    return (Move(event=Event.START),) if repl.goal is Goal.RUN else ()
