@@ -1,0 +1,259 @@
+"""Every message between proxy and agent, and the one table that says how each travels.
+
+A terminal has an id (text) and a channel (number, in hot frames); the proxy chooses both at Open.
+Offsets count the bytes a terminal has written since it was opened.
+
+    proxy -> agent   kinds 1..63
+    agent -> proxy   kinds 64..127
+"""
+
+from __future__ import annotations
+
+from runner.protocol.errors import ProtocolError
+from runner.protocol.fields import (
+    FLAG,
+    I32,
+    REST,
+    TERMINAL_ID,
+    TEXT,
+    U8,
+    U16,
+    U32,
+    U64,
+    ListOf,
+    MapOfText,
+    Optional,
+    Struct,
+)
+from runner.protocol.frames import MAX_FRAME_BYTES, encode_frame
+from runner.protocol.record import Record
+
+VERSION = "devex-1"  # both ends ship together: an exact match or nothing
+INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's first Credit: one window
+FREE_RUN = 1 << 63  # as `Credit.upto`: send whatever comes
+MAX_TERMINALS = 64  # what one sandbox may have open; a Hello that lists them all stays below 4 KiB
+MAX_PORTS = 256  # listening ports worth reporting
+MAX_OUTPUT_BYTES = 64 * 1024  # data in one Output: the size of one read from a PTY
+MAX_INPUT_BYTES = 64 * 1024  # data in one Input
+MAX_HELLO_BYTES = 4 * 1024  # before the Hello nothing is known about the other end
+
+
+class Welcome(Record):
+    """The answer to a Hello of the same version."""
+
+    version: str
+
+
+class Open(Record):
+    """Start a program on a new terminal."""
+
+    channel: int
+    terminal: str
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    cols: int
+    rows: int
+
+
+class Input(Record):
+    channel: int
+    data: bytes
+
+
+class Credit(Record):
+    """Output may be sent up to this offset."""
+
+    channel: int
+    upto: int
+
+
+class Resize(Record):
+    channel: int
+    cols: int
+    rows: int
+
+
+class Signal(Record):
+    """To the terminal's foreground process group."""
+
+    channel: int
+    signum: int
+
+
+class Close(Record):
+    """Hang up, then kill; forget the ring. There is no answer: an Exited of a closed channel is never sent."""
+
+    channel: int
+
+
+class Connect(Record):
+    """Dial 127.0.0.1 (or ::1) `port` in the sandbox and relay it over a connection of its own."""
+
+    stream: int
+    port: int
+
+
+class Resume(Record):
+    """Send again from this offset (or from the ring's start, when it is later); Exited again behind it."""
+
+    channel: int
+    after: int
+
+
+class Ping(Record):
+    n: int
+
+
+class TerminalState(Record):
+    """`start..end`: the offsets the agent's ring holds. `exit_status` is None while the program runs."""
+
+    channel: int
+    terminal: str
+    start: int
+    end: int
+    exit_status: int | None
+
+
+class Hello(Record):
+    """First frame of a control connection."""
+
+    version: str
+    pid: int
+    terminals: tuple[TerminalState, ...]
+
+
+class Opened(Record):
+    channel: int
+    pid: int
+
+
+class OpenFailed(Record):
+    channel: int
+    reason: str
+
+
+class Output(Record):
+    channel: int
+    offset: int
+    data: bytes
+
+
+class Exited(Record):
+    """Behind the last Output. `status` as a shell says it (128 + signal), `signal` 0 for an ordinary exit."""
+
+    channel: int
+    status: int
+    signal: int
+
+
+class Port(Record):
+    port: int
+    loopback: bool
+
+
+class Ports(Record):
+    """All listening TCP ports, whenever they change."""
+
+    ports: tuple[Port, ...]
+
+
+class Pong(Record):
+    n: int
+
+
+class Stream(Record):
+    """First frame of a relayed connection; behind an `ok` come the raw bytes of the TCP stream."""
+
+    stream: int
+    ok: bool
+
+
+FromProxy = Welcome | Open | Input | Credit | Resize | Signal | Close | Connect | Resume | Ping
+FromAgent = Hello | Opened | OpenFailed | Output | Exited | Ports | Pong | Stream
+Message = FromProxy | FromAgent
+
+_SMALL = 64  # bytes; room for any message of a few numbers
+
+# kind -> (record, wire, longest body in bytes). The kinds of released versions are never used for something else.
+_WIRE: dict[int, tuple[type[Record], Struct, int]] = {
+    kind: (record, Struct(record, *fields), max_bytes)
+    for kind, record, fields, max_bytes in (
+        (1, Welcome, (TEXT,), _SMALL),
+        (
+            2,
+            Open,
+            (U32, TERMINAL_ID, ListOf(TEXT, 4096), TEXT, MapOfText(4096), U16, U16),
+            MAX_FRAME_BYTES - 1,
+        ),
+        (3, Input, (U32, REST), 4 + MAX_INPUT_BYTES),
+        (4, Credit, (U32, U64), _SMALL),
+        (5, Resize, (U32, U16, U16), _SMALL),
+        (6, Signal, (U32, U8), _SMALL),
+        (7, Close, (U32,), _SMALL),
+        (8, Connect, (U64, U16), _SMALL),
+        (9, Resume, (U32, U64), _SMALL),
+        (10, Ping, (U32,), _SMALL),
+        (
+            64,
+            Hello,
+            (
+                TEXT,
+                U32,
+                ListOf(Struct(TerminalState, U32, TERMINAL_ID, U64, U64, Optional(I32)), MAX_TERMINALS),
+            ),
+            MAX_HELLO_BYTES,
+        ),
+        (65, Opened, (U32, U32), _SMALL),
+        (66, OpenFailed, (U32, TEXT), 4096),
+        (67, Output, (U32, U64, REST), 12 + MAX_OUTPUT_BYTES),
+        (68, Exited, (U32, I32, U8), _SMALL),
+        (69, Ports, (ListOf(Struct(Port, U16, FLAG), MAX_PORTS),), 4096),
+        (70, Pong, (U32,), _SMALL),
+        (71, Stream, (U64, FLAG), _SMALL),
+    )
+}
+_KINDS = {record: kind for kind, (record, _, _) in _WIRE.items()}
+
+
+def kind_of(record: type[Record]) -> int:
+    """The kind byte of a message's class."""
+    return _KINDS[record]
+
+
+def encode(message: Message) -> bytes:
+    """-> one frame. ProtocolError when a value does not fit its field."""
+    kind = _KINDS[type(message)]
+    _, wire, max_bytes = _WIRE[kind]
+    return encode_frame(kind, wire.put(message), max_bytes + 1)
+
+
+def decode(kind: int, body: bytes) -> Message:
+    """A frame's body -> its message. ProtocolError: unknown kind, anything missing, extra or too long."""
+    known = _WIRE.get(kind)
+    if known is None:
+        raise ProtocolError(f"unknown kind {kind}")
+    record, wire, max_bytes = known
+    if len(body) > max_bytes:
+        raise ProtocolError(f"a {record.__name__} of {len(body)} bytes is longer than {max_bytes}")
+    message, end = wire.take(body, 0)
+    if end != len(body):
+        raise ProtocolError(f"{len(body) - end} bytes too many in a {record.__name__}")
+    checked: Message = message
+    return checked
+
+
+def decode_from_proxy(kind: int, body: bytes) -> FromProxy:
+    """As `decode`; what only an agent may say is refused."""
+    message = decode(kind, body)
+    if kind >= 64:
+        raise ProtocolError(f"{type(message).__name__} came from the wrong side")
+    return message  # type: ignore[return-value]
+
+
+def decode_from_agent(kind: int, body: bytes) -> FromAgent:
+    """As `decode`; what only the proxy may say is refused."""
+    message = decode(kind, body)
+    if kind < 64:
+        raise ProtocolError(f"{type(message).__name__} came from the wrong side")
+    return message  # type: ignore[return-value]
