@@ -2,7 +2,7 @@
 
 `plan` is level-triggered: it is asked again after every action and every change, and never relies on having been asked
 before. A plan either moves the phase (recorded first, then planned again) or acts on the backend; Wake says when time
-alone changes the answer.
+alone changes the answer, and stands first, since an act that fails sets a sooner one.
 """
 
 from dataclasses import dataclass
@@ -124,9 +124,9 @@ def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limit
         what = "An earlier run of it could not be stopped" if outdated else "It did not start"
         return (failed(repl, f"{what} within {limits.start_deadline_s:.0f} seconds."),)
     if seen is not None and outdated:
-        return (Stop(seen.epoch), Wake(end))
+        return (Wake(end), Stop(seen.epoch))
     if seen is None or seen.epoch != repl.epoch or seen.state is Sandbox.GONE:
-        return (Ensure(), Wake(end))
+        return (Wake(end), Ensure())
     match seen.state:
         case Sandbox.RUNNING:
             return (Move(event=Event.UP),)
@@ -158,7 +158,7 @@ def _stopping(repl: Repl, seen: Observation | None, now: datetime, limits: Limit
     if now >= end:
         reason = f" {repl.failure}" if repl.failure else ""
         return (failed(repl, f"It did not stop within {limits.stop_deadline_s:.0f} seconds.{reason}"),)
-    return (Stop(seen.epoch), Wake(end))
+    return (Wake(end), Stop(seen.epoch))
 
 
 def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
@@ -174,5 +174,5 @@ def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits
         end = repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
         if now >= end:
             return (failed(repl, f"Its files could not be laid out within {limits.seed_deadline_s:.0f} seconds."),)
-        return (Seed(), Wake(end))
+        return (Wake(end), Seed())
     return (Move(event=Event.START),) if repl.goal is Goal.RUN else ()

@@ -1,0 +1,143 @@
+"""A backend without processes or files: sandboxes are entries in a table, and behave like any other's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from orchestrator.backends.base import BackendError, Check, Observation, Sandbox, SandboxSpec
+
+
+@dataclass
+class Machine:
+    """What outlives a server: its sandboxes and workspaces. Give it to the next MemoryBackend to restart the server."""
+
+    sandboxes: dict[str, Observation] = field(default_factory=dict)
+    workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
+
+
+class MemoryBackend:
+    """Starts finish as soon as the loop is free. Subclasses that misbehave override `_start` or `_end`."""
+
+    name = "memory"
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self.machine = machine or Machine()
+        self._watchers: list[asyncio.Queue[str]] = []
+        self._starts: dict[str, asyncio.Task[None]] = {}
+
+    def on_activity(self, repl_id: str, reason: str) -> None:
+        """Replaced by the orchestrator."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for task in list(self._starts.values()):
+            task.cancel()
+        await asyncio.gather(*self._starts.values(), return_exceptions=True)
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        current = self.machine.sandboxes.get(spec.repl_id)
+        if current is not None and current.alive:
+            if current.epoch != spec.epoch:
+                raise BackendError("Another run of it is still there.", retryable=True)
+            return
+        if spec.repl_id not in self.machine.workspaces:
+            raise BackendError("It has no files.", retryable=False)
+        self._show(spec.repl_id, spec.epoch, Sandbox.STARTING)
+        task = asyncio.create_task(self._start(spec), name=f"start {spec.repl_id}")
+        self._starts[spec.repl_id] = task
+        task.add_done_callback(lambda _: self._starts.pop(spec.repl_id, None))
+
+    async def observe(self) -> dict[str, Observation]:
+        return dict(self.machine.sandboxes)
+
+    def watch(self) -> AsyncIterator[str]:
+        queue: asyncio.Queue[str] = asyncio.Queue()
+        self._watchers.append(queue)
+
+        async def changes() -> AsyncIterator[str]:
+            try:
+                while True:
+                    yield await queue.get()
+            finally:
+                self._watchers.remove(queue)
+
+        return changes()
+
+    async def stop(self, repl_id: str, epoch: int) -> None:
+        current = self.machine.sandboxes.get(repl_id)
+        if current is None or current.epoch != epoch:
+            return
+        if current.alive:
+            self._show(repl_id, epoch, Sandbox.STOPPING)
+            if task := self._starts.get(repl_id):
+                task.cancel()
+            await self._end(repl_id, epoch)
+        self.machine.sandboxes.pop(repl_id, None)
+        self._tell(repl_id)
+
+    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+        if copy_of is not None and copy_of not in self.machine.workspaces:
+            raise BackendError("The files to copy are gone.", retryable=False)
+        copied = self.machine.workspaces[copy_of] if copy_of is not None else {}
+        self.machine.workspaces[repl_id] = {**copied, **files}
+
+    async def delete_workspace(self, repl_id: str) -> None:
+        self.machine.workspaces.pop(repl_id, None)
+
+    def runner_app(self, repl_id: str) -> ASGIApp | None:
+        current = self.machine.sandboxes.get(repl_id)
+        if current is None or current.state is not Sandbox.RUNNING:
+            return None
+        return self._app(repl_id, methods=["GET", "PUT"])
+
+    def files_app(self, repl_id: str) -> ASGIApp:
+        return self._app(repl_id, methods=["GET"])
+
+    async def doctor(self) -> list[Check]:
+        return [Check(name="memory", ok=True, detail="Nothing is kept and nothing is run.")]
+
+    def lose(self, repl_id: str, reason: str) -> None:
+        """The sandbox ends by itself."""
+        self._show(repl_id, self.machine.sandboxes[repl_id].epoch, Sandbox.FAILED, reason)
+
+    async def _start(self, spec: SandboxSpec) -> None:
+        self._show(spec.repl_id, spec.epoch, Sandbox.RUNNING)
+
+    async def _end(self, repl_id: str, epoch: int) -> None:
+        """End the programs; returns when they are gone."""
+
+    def _show(self, repl_id: str, epoch: int, state: Sandbox, reason: str | None = None) -> None:
+        self.machine.sandboxes[repl_id] = Observation(repl_id=repl_id, epoch=epoch, state=state, reason=reason)
+        self._tell(repl_id)
+
+    def _tell(self, repl_id: str) -> None:
+        for queue in self._watchers:
+            queue.put_nowait(repl_id)
+
+    def _app(self, repl_id: str, methods: list[str]) -> ASGIApp:
+        files = self.machine.workspaces.get(repl_id, {})
+
+        async def health(request: Request) -> Response:
+            return JSONResponse({"agent": True, "terminals": 0})
+
+        async def file(request: Request) -> Response:
+            path = request.path_params["path"]
+            if request.method == "PUT":
+                files[path] = await request.body()
+                self.on_activity(repl_id, "edit")
+                return Response(status_code=204)
+            if path not in files:
+                raise HTTPException(404)
+            return Response(files[path], media_type="application/octet-stream")
+
+        return Starlette(routes=[Route("/health", health), Route("/files/{path:path}", file, methods=methods)])

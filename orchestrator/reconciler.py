@@ -1,0 +1,250 @@
+"""The loop that makes what is recorded true: observe -> plan -> act -> record, one Repl at a time.
+
+Woken by events (a changed goal, the backend's watch, a due time) and by a periodic resync for events that were lost.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from orchestrator.backends.base import Backend, BackendError, SandboxSpec
+from orchestrator.clock import Clock, within
+from orchestrator.domain import (
+    Ensure,
+    Event,
+    Limits,
+    Move,
+    Observation,
+    Phase,
+    Purge,
+    Repl,
+    Seed,
+    Stop,
+    Wake,
+    adopted,
+    deadline,
+    failed,
+    plan,
+)
+from orchestrator.leases import Leases
+from orchestrator.records import RecordConflict, Records
+from orchestrator.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+Effect = Seed | Ensure | Stop | Purge
+
+_SLOW = "It took too long."
+_FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
+
+
+@dataclass(frozen=True, slots=True)
+class _Backoff:
+    """The effect that failed is not tried again before `until`; everything else goes on."""
+
+    effect: Effect
+    failures: int
+    until: datetime
+
+
+class Reconciler:
+    """`spec_of` and `files_of` say what a Repl starts with; `publish` tells subscribers."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        records: Records,
+        leases: Leases,
+        clock: Clock,
+        limits: Limits,
+        spec_of: Callable[[Repl], SandboxSpec],
+        files_of: Callable[[Repl], Mapping[str, bytes]],
+        publish: Callable[[Repl], None],
+    ) -> None:
+        self._backend = backend
+        self._records = records
+        self._leases = leases
+        self._clock = clock
+        self._limits = limits
+        self._spec_of = spec_of
+        self._files_of = files_of
+        self._publish = publish
+        self._queue = WorkQueue(self._reconcile, clock)
+        self._backoffs: dict[str, _Backoff] = {}
+        self._warned: dict[str, int | None] = {}
+
+    def wake(self, repl_id: str) -> None:
+        """Look at this Repl soon."""
+        self._queue.add(repl_id)
+
+    async def adopt(self) -> None:
+        """Once, before `run`: take over what ran on while no server was there."""
+        seen = await self._backend.observe()
+        for repl in await self._records.list_live():
+            if changes := adopted(repl, seen.get(repl.id), self._clock.now()):
+                taken = await self._records.update(repl, **changes)
+                if taken.phase is Phase.RUNNING:
+                    self._leases.grant(repl.id)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._queue.run(), name="reconciler queue")
+            tasks.create_task(self._watch(), name="reconciler watch")
+            tasks.create_task(self._resync(), name="reconciler resync")
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                async for repl_id in self._backend.watch():
+                    self._queue.add(repl_id)
+            except Exception:
+                log.exception("the backend's watch broke; the resync covers until it is back")
+            await self._clock.sleep_until(self._after(self._limits.retry_first_s))
+
+    async def _resync(self) -> None:
+        while True:
+            try:
+                live = {repl.id for repl in await self._records.list_live()}
+                for repl_id in live | set(await self._backend.observe()):
+                    self._queue.add(repl_id)
+            except Exception:
+                log.exception("resync failed; it is tried again")
+            await self._clock.sleep_until(self._after(self._limits.resync_s))
+
+    async def _reconcile(self, repl_id: str) -> None:
+        """The loop's outer edge: whatever breaks is logged and tried again later."""
+        try:
+            while await self._step(repl_id):
+                pass
+        except RecordConflict:
+            self._queue.add(repl_id)
+        except Exception:
+            log.exception("reconciling broke", extra={"repl_id": repl_id})
+            self._queue.add_at(repl_id, self._after(self._limits.retry_first_s))
+
+    async def _step(self, repl_id: str) -> bool:
+        """Carry out one plan; whether to plan again at once."""
+        repl = await self._records.get(repl_id)
+        seen = (await self._backend.observe()).get(repl_id)
+        if repl is None:
+            return await self._sweep(repl_id, seen)
+        self._tell_warning(repl)
+        again = False
+        for action in plan(repl, seen, self._leases.get(repl_id), self._clock.now(), self._limits):
+            match action:
+                case Wake(at):
+                    self._queue.add_at(repl_id, at)
+                case Move():
+                    await self._move(repl, action)
+                    again = True
+                case Seed() | Ensure() | Stop() | Purge():
+                    again = await self._attempt(repl, action)
+                case _:
+                    assert_never(action)
+        return again
+
+    async def _sweep(self, repl_id: str, seen: Observation | None) -> bool:
+        """A sandbox without a Repl serves nobody."""
+        self._backoffs.pop(repl_id, None)
+        self._warned.pop(repl_id, None)
+        if seen is not None and seen.alive:
+            log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
+            await within(
+                self._clock, self._after(self._limits.stop_deadline_s), self._backend.stop(repl_id, seen.epoch)
+            )
+        return False
+
+    async def _move(self, repl: Repl, move: Move) -> None:
+        moved = await self._records.update(repl, **move.changes(repl, self._clock.now()))
+        self._queue.forget(repl.id)
+        self._backoffs.pop(repl.id, None)
+        match move.event:
+            case Event.UP:
+                self._leases.grant(repl.id)
+            case Event.DOWN | Event.FAIL:
+                self._leases.drop(repl.id)
+        level = logging.WARNING if move.event is Event.FAIL else logging.INFO
+        log.log(level, "%s", moved.phase, extra={"repl_id": repl.id, "epoch": moved.epoch, "failure": moved.failure})
+        self._publish(moved)
+
+    async def _attempt(self, repl: Repl, effect: Effect) -> bool:
+        """Carry out an effect unless it is backing off; whether to plan again at once."""
+        now = self._clock.now()
+        backoff = self._backoffs.get(repl.id)
+        if backoff is not None and backoff.effect == effect and now < backoff.until:
+            self._wake_by(repl, backoff.until)
+            return False
+        until = deadline(repl, self._limits) or self._after(self._limits.stop_deadline_s)
+        try:
+            await within(self._clock, until, self._carry_out(repl, effect))
+        except TimeoutError:
+            return await self._retry(repl, effect, _SLOW)
+        except BackendError as error:
+            if error.retryable or isinstance(effect, Stop | Purge):
+                return await self._retry(repl, effect, error.message)
+            await self._move(repl, failed(repl, error.message))
+            return True
+        except RecordConflict:
+            raise
+        except Exception:
+            log.exception("%s broke", effect, extra={"repl_id": repl.id, "epoch": repl.epoch})
+            return await self._retry(repl, effect, _FAULT)
+        return not isinstance(effect, Ensure | Stop)  # those are followed by an event of the backend
+
+    async def _carry_out(self, repl: Repl, effect: Effect) -> None:
+        match effect:
+            case Seed():
+                await self._backend.seed(repl.id, self._files_of(repl), copy_of=repl.copy_of)
+                await self._note(repl.id, seeded=True)
+            case Ensure():
+                await self._backend.ensure(self._spec_of(repl))
+            case Stop(epoch):
+                await self._backend.stop(repl.id, epoch)
+            case Purge():
+                await self._backend.delete_workspace(repl.id)
+                await self._records.delete(repl.id)
+                self._publish(repl)
+
+    async def _retry(self, repl: Repl, effect: Effect, reason: str) -> bool:
+        """Back off, exponentially and with jitter, and say why while the user waits."""
+        before = self._backoffs.get(repl.id)
+        failures = before.failures + 1 if before is not None and before.effect == effect else 1
+        pause_s = min(self._limits.retry_first_s * 2 ** min(failures - 1, 30), self._limits.retry_most_s)
+        until = self._after(pause_s * (0.5 + secrets.randbelow(1000) / 2000))
+        self._backoffs[repl.id] = _Backoff(effect, failures, until)
+        log.warning("%s failed: %s", effect, reason, extra={"repl_id": repl.id, "epoch": repl.epoch})
+        if repl.failure != reason and deadline(repl, self._limits) is not None:
+            await self._note(repl.id, failure=reason)
+        self._wake_by(repl, until)
+        return False
+
+    async def _note(self, repl_id: str, **changes: object) -> None:
+        """Record a fact that holds whatever else was changed meanwhile."""
+        while repl := await self._records.get(repl_id):
+            try:
+                self._publish(await self._records.update(repl, **changes))
+            except RecordConflict:
+                continue
+            return
+
+    def _wake_by(self, repl: Repl, at: datetime) -> None:
+        """Plan again at `at`, or at the phase's deadline if that comes first."""
+        end = deadline(repl, self._limits)
+        self._queue.add_at(repl.id, at if end is None else min(at, end))
+
+    def _tell_warning(self, repl: Repl) -> None:
+        """Subscribers look again when a warning of the lease falls due or is lifted."""
+        lease = self._leases.get(repl.id)
+        warning_s = lease.warning_s(self._clock.now()) if lease else None
+        if self._warned.get(repl.id) != warning_s:
+            self._warned[repl.id] = warning_s
+            self._publish(repl)
+
+    def _after(self, seconds: float) -> datetime:
+        return self._clock.now() + timedelta(seconds=seconds)

@@ -1,0 +1,344 @@
+"""The front of the orchestrator: what pages, the API and the gateway call.
+
+Every call that changes what is wanted records it first and wakes the reconciler, which does the rest.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, Self
+from weakref import WeakValueDictionary
+
+from starlette.types import ASGIApp
+
+from orchestrator.backends.base import Backend, SandboxSpec
+from orchestrator.changes import Changes, Subscription
+from orchestrator.clock import Clock, within
+from orchestrator.domain import Activity, Goal, Lease, Limits, Phase, Repl
+from orchestrator.leases import Leases
+from orchestrator.names import new_id, new_slug, parse_name
+from orchestrator.reconciler import Reconciler
+from orchestrator.records import DuplicateRecord, RecordConflict, Records
+from orchestrator.templates import Template
+from runner.errors import DevexError
+
+OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
+EXTEND_S = 4 * 3600.0  # an afternoon's job
+SLUG_TRIES = 3  # 40 random bits: a second try is already next to impossible
+PORT = 3000  # what most frameworks listen on
+OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
+STOPPED_BY_USER = "It was stopped by hand."
+DELETED = "It was moved to the trash."
+
+
+class Orchestrator:
+    """An async context manager around backend and reconciler. An id that does not exist raises DevexError 404.
+
+    It does not ask who is calling: `app.access` decides before.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        records: Records,
+        templates: Mapping[str, Template],
+        clock: Clock,
+        limits: Limits,
+        environment: Callable[[Repl], Mapping[str, str]] = lambda repl: {},
+    ) -> None:
+        """`environment` adds what only the application knows, such as the addresses of previews."""
+        self.backend = backend
+        self.templates = templates
+        self.limits = limits
+        self._records = records
+        self._clock = clock
+        self._environment = environment
+        self._changes = Changes()
+        self._owner_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._leases = Leases(clock, limits.idle_stop_s, self._wake)
+        self._reconciler = Reconciler(
+            backend=backend,
+            records=records,
+            leases=self._leases,
+            clock=clock,
+            limits=limits,
+            spec_of=self._spec,
+            files_of=self._files,
+            publish=self._changes.publish,
+        )
+        self._loop: asyncio.Task[None] | None = None
+        backend.on_activity = self.touch
+
+    async def __aenter__(self) -> Self:
+        await self.backend.__aenter__()
+        try:
+            await self._reconciler.adopt()
+        except BaseException:
+            await self.backend.__aexit__(None, None, None)
+            raise
+        self._loop = asyncio.create_task(self._reconciler.run(), name="reconciler")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        await self.backend.__aexit__(None, None, None)
+
+    # Reading
+
+    async def get(self, repl_id: str) -> Repl:
+        repl = await self._records.get(repl_id)
+        if repl is None:
+            raise DevexError("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
+        return repl
+
+    async def get_by_slug(self, slug: str) -> Repl | None:
+        return await self._records.get_by_slug(slug)
+
+    async def list(self, owner_id: str, *, trash: bool = False) -> list[Repl]:
+        """Last opened first: those in use, or those in the trash."""
+        return [repl for repl in await self._records.list_by_owner(owner_id) if repl.in_trash is trash]
+
+    def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription:
+        """Repls as they change, from now on: also when a warning of the lease falls due or is lifted."""
+        return self._changes.subscribe(
+            lambda repl: (repl_id is None or repl.id == repl_id) and (owner_id is None or repl.owner_id == owner_id)
+        )
+
+    def runner_app(self, repl_id: str) -> ASGIApp | None:
+        """What serves it while it runs; None while it does not."""
+        return self.backend.runner_app(repl_id)
+
+    def files_app(self, repl_id: str) -> ASGIApp:
+        """Its files for reading, whether it runs or not."""
+        return self.backend.files_app(repl_id)
+
+    # Making
+
+    async def create(
+        self, owner_id: str, name: str, template: str, *, start: bool = True, request_id: str | None = None
+    ) -> Repl:
+        """A new Repl, starting if wanted; the same `request_id` of one owner always gives the same Repl."""
+        if template not in self.templates:
+            raise DevexError("template", "There is no such template.", "Choose one from the list.", status=422)
+        return await self._insert(owner_id, parse_name(name), template, None, start=start, request_id=request_id)
+
+    async def fork(
+        self, repl_id: str, owner_id: str, *, name: str | None = None, start: bool = True, request_id: str | None = None
+    ) -> Repl:
+        """A new Repl of `owner_id` with a copy of the files as they are now."""
+        source = await self.get(repl_id)
+        self._refuse_trash(source)
+        chosen = parse_name(name if name is not None else f"{source.name[:72]} (copy)")
+        return await self._insert(owner_id, chosen, source.template, repl_id, start=start, request_id=request_id)
+
+    # Changing what is wanted
+
+    async def start(self, repl_id: str) -> Repl:
+        """Have it run; also the Recover of one that failed. Returns at once."""
+        now = self._clock.now()
+
+        def change(repl: Repl) -> dict[str, Any]:
+            self._refuse_trash(repl)
+            visited = now - repl.opened_at >= timedelta(seconds=OPENED_RESOLUTION_S)
+            changes: dict[str, Any] = {"opened_at": now} if visited else {}
+            return changes | ({} if repl.goal is Goal.RUN else {"goal": Goal.RUN})
+
+        repl = await self.get(repl_id)
+        async with self._owner_lock(repl.owner_id):
+            if repl.goal is not Goal.RUN:
+                await self._check_running(repl.owner_id)
+            repl = await self._change(repl_id, change)
+        self._leases.renew(repl_id, Activity.OPENED)
+        return repl
+
+    async def open(self, repl_id: str, *, deadline_s: float = OPEN_DEADLINE_S) -> Repl:
+        """Start it if need be and return it once it runs; raises DevexError when it fails or takes too long."""
+        changes = self.subscribe(repl_id=repl_id)
+        repl = await self.start(repl_id)
+        try:
+            until = self._clock.now() + timedelta(seconds=deadline_s)
+            return await within(self._clock, until, self._until_running(repl, changes))
+        except TimeoutError:
+            message = f"It is not ready after {deadline_s:.0f} seconds."
+            raise DevexError(
+                "slow_start", message, "Wait a moment and try again.", status=504, retryable=True
+            ) from None
+
+    async def stop(self, repl_id: str, reason: str = STOPPED_BY_USER) -> Repl:
+        def change(repl: Repl) -> dict[str, Any]:
+            return {"goal": Goal.STOP, "stop_reason": reason} if repl.goal is Goal.RUN else {}
+
+        return await self._change(repl_id, change)
+
+    async def rename(self, repl_id: str, name: str) -> Repl:
+        """The slug stays, so that addresses go on working."""
+        chosen = parse_name(name)
+        return await self._change(repl_id, lambda repl: {} if repl.name == chosen else {"name": chosen})
+
+    async def delete(self, repl_id: str) -> Repl:
+        """Into the trash, from any phase: it is stopped, and removed for good after `limits.trash_s`."""
+        now = self._clock.now()
+
+        def change(repl: Repl) -> dict[str, Any]:
+            if repl.in_trash:
+                return {}
+            purge_at = now + timedelta(seconds=self.limits.trash_s)
+            reason = DELETED if repl.goal is Goal.RUN else repl.stop_reason
+            return {"goal": Goal.DELETE, "deleted_at": now, "purge_at": purge_at, "stop_reason": reason}
+
+        return await self._change(repl_id, change)
+
+    async def undelete(self, repl_id: str) -> Repl:
+        """Out of the trash, stopped."""
+        now = self._clock.now()
+
+        def change(repl: Repl) -> dict[str, Any]:
+            if not repl.in_trash:
+                return {}
+            changes: dict[str, Any] = {"goal": Goal.STOP, "deleted_at": None, "purge_at": None}
+            return changes if repl.seeded else changes | {"phase_at": now}  # its files get their full time
+
+        return await self._change(repl_id, change)
+
+    async def purge(self, repl_id: str) -> None:
+        """Remove what is in the trash for good, now."""
+        now = self._clock.now()
+
+        def change(repl: Repl) -> dict[str, Any]:
+            if not repl.in_trash:
+                raise DevexError("not_in_trash", "It is not in the trash.", "Delete it first.", status=409)
+            return {"purge_at": now}
+
+        await self._change(repl_id, change)
+
+    # Staying awake
+
+    def touch(self, repl_id: str, reason: str) -> None:
+        """Activity renews the lease. `reason` is a value of Activity."""
+        self._leases.renew(repl_id, Activity(reason))
+
+    def lease(self, repl_id: str) -> Lease | None:
+        """What keeps it awake and until when; None while it does not run."""
+        return self._leases.get(repl_id)
+
+    def extend(self, repl_id: str, duration_s: float = EXTEND_S) -> Lease | None:
+        """Keep it awake that long whatever happens; None when it does not run."""
+        return self._leases.extend(repl_id, min(duration_s, EXTEND_S))
+
+    # Parts
+
+    async def _insert(
+        self, owner_id: str, name: str, template: str, copy_of: str | None, *, start: bool, request_id: str | None
+    ) -> Repl:
+        async with self._owner_lock(owner_id):
+            if request_id is not None:
+                earlier = await self._records.get_by_request(owner_id, request_id)
+                if earlier is not None:
+                    return earlier
+            await self._check_count(owner_id)
+            if start:
+                await self._check_running(owner_id)
+            now = self._clock.now()
+            repl = Repl(
+                id=new_id(),
+                slug=new_slug(name),
+                owner_id=owner_id,
+                name=name,
+                template=template,
+                goal=Goal.RUN if start else Goal.STOP,
+                created_at=now,
+                opened_at=now,
+                phase_at=now,
+                copy_of=copy_of,
+                request_id=request_id,
+            )
+            repl = await self._insert_with_free_slug(repl)
+        self._tell(repl)
+        return repl
+
+    async def _insert_with_free_slug(self, repl: Repl) -> Repl:
+        for _ in range(SLUG_TRIES - 1):
+            try:
+                await self._records.insert(repl)
+            except DuplicateRecord:
+                repl = replace(repl, slug=new_slug(repl.name))
+            else:
+                return repl
+        await self._records.insert(repl)
+        return repl
+
+    async def _change(self, repl_id: str, change: Callable[[Repl], dict[str, Any]]) -> Repl:
+        """Apply `change` to what is recorded now; {} changes nothing."""
+        while True:
+            repl = await self.get(repl_id)
+            changes = change(repl)
+            if not changes:
+                return repl
+            try:
+                repl = await self._records.update(repl, **changes)
+            except RecordConflict:
+                continue
+            self._tell(repl)
+            return repl
+
+    def _tell(self, repl: Repl) -> None:
+        self._changes.publish(repl)
+        self._reconciler.wake(repl.id)
+
+    def _wake(self, repl_id: str) -> None:
+        self._reconciler.wake(repl_id)
+
+    async def _until_running(self, repl: Repl, changes: Subscription) -> Repl:
+        while repl.phase is not Phase.RUNNING or repl.goal is not Goal.RUN:
+            if repl.goal is not Goal.RUN:
+                message = repl.failure or repl.stop_reason or "It was stopped."
+                raise DevexError("start_failed", message, "Press Start to try again.", status=503, retryable=True)
+            repl = await anext(changes)
+        return repl
+
+    def _owner_lock(self, owner_id: str) -> asyncio.Lock:
+        """Counting and inserting of one owner happen one after the other, so that limits hold."""
+        return self._owner_locks.setdefault(owner_id, asyncio.Lock())
+
+    async def _check_count(self, owner_id: str) -> None:
+        if len(await self._records.list_by_owner(owner_id)) >= self.limits.max_repls:
+            message = f"You have {self.limits.max_repls} REPLs, the most one may have."
+            raise DevexError("too_many", message, "Delete one you no longer need, and empty the trash.", status=409)
+
+    async def _check_running(self, owner_id: str) -> None:
+        running = [repl for repl in await self._records.list_by_owner(owner_id) if repl.goal is Goal.RUN]
+        if len(running) >= self.limits.max_running:
+            message = f"{self.limits.max_running} of your REPLs are running, the most at once."
+            raise DevexError("too_many_running", message, "Stop one and try again.", status=409, retryable=True)
+
+    def _refuse_trash(self, repl: Repl) -> None:
+        if repl.in_trash:
+            raise DevexError("in_trash", "It is in the trash.", "Restore it first.", status=409)
+
+    def _files(self, repl: Repl) -> Mapping[str, bytes]:
+        return {} if repl.copy_of is not None else self.templates[repl.template].files
+
+    def _spec(self, repl: Repl) -> SandboxSpec:
+        template = self.templates.get(repl.template)  # one may have been removed from the catalogue since
+        environment: dict[str, str] = {
+            "HOST": "0.0.0.0",
+            "PORT": str(PORT),
+            "DEVEX_REPL_ID": repl.id,
+            "DEVEX_REPL_SLUG": repl.slug,
+        }
+        if template is not None:
+            environment.update(template.environment)
+            environment["PORT"] = str(template.port or PORT)
+        return SandboxSpec(
+            repl_id=repl.id,
+            epoch=repl.epoch,
+            slug=repl.slug,
+            environment={**environment, **self._environment(repl)},
+            run_command=template.run_command if template is not None else None,
+            size=self.limits.size,
+            egress=self.limits.egress,
+        )

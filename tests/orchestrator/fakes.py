@@ -1,0 +1,121 @@
+"""A clock that moves when told to, and backends that misbehave, each in the one way its name says."""
+
+import asyncio
+import heapq
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from orchestrator.backends.base import BackendError, SandboxSpec
+from orchestrator.backends.memory import MemoryBackend
+
+
+class ManualClock:
+    """Time stands still until `advance`; sleepers whose time has come wake in order."""
+
+    def __init__(self) -> None:
+        self._now = datetime(2030, 1, 1, tzinfo=UTC)
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    async def sleep_until(self, at: datetime) -> None:
+        if at > self._now:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._sleepers, (at, next(self._order), future))
+            await future
+
+    async def advance(self, seconds: float) -> None:
+        """Move on, stopping at each moment somebody sleeps until, with the loop run until it is idle in between."""
+        end = self._now + timedelta(seconds=seconds)
+        await settle()
+        while self._sleepers and self._sleepers[0][0] <= end:
+            at, _, future = heapq.heappop(self._sleepers)
+            if future.done():
+                continue
+            self._now = max(self._now, at)
+            future.set_result(None)
+            await settle()
+        self._now = end
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything that is ready run. Nothing here does I/O, so a number of turns of the loop is enough."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+class FailsDuringStart(MemoryBackend):
+    """Every start ends by itself; `reason` is what it says."""
+
+    reason = "The interpreter crashed."
+
+    async def _start(self, spec: SandboxSpec) -> None:
+        self.lose(spec.repl_id, self.reason)
+
+
+class HangsOnStart(MemoryBackend):
+    """The agent never says hello."""
+
+    async def _start(self, spec: SandboxSpec) -> None:
+        await asyncio.Event().wait()
+
+
+class RefusesFirstStarts(MemoryBackend):
+    """`ensure` raises a retryable error the first `refusals` times."""
+
+    refusals = 2
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        if self.refusals > 0:
+            self.refusals -= 1
+            raise BackendError("The machine is full.", retryable=True)
+        await super().ensure(spec)
+
+
+class RefusesStarts(MemoryBackend):
+    """`ensure` raises an error that trying again does not cure."""
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        raise BackendError("Sandboxes cannot run on this machine.", retryable=False)
+
+
+class HangsOnStop(MemoryBackend):
+    """`stop` never returns while `hanging`."""
+
+    hanging = True
+
+    async def _end(self, repl_id: str, epoch: int) -> None:
+        if self.hanging:
+            await asyncio.Event().wait()
+
+
+class CannotSaveOnStop(MemoryBackend):
+    """`stop` raises while `failing`, as with a full disk: the sandbox stays."""
+
+    failing = True
+
+    async def stop(self, repl_id: str, epoch: int) -> None:
+        if self.failing and repl_id in self.machine.sandboxes:
+            raise BackendError("The disk is full.", retryable=True)
+        await super().stop(repl_id, epoch)
+
+
+class BreaksOnSeed(MemoryBackend):
+    """A fault of ours, not of the machine."""
+
+    broken = True
+
+    async def seed(self, repl_id: str, files: object, *, copy_of: str | None) -> None:
+        if self.broken:
+            raise RuntimeError("a bug")
+        await super().seed(repl_id, {}, copy_of=copy_of)
+
+
+class LosesEvents(MemoryBackend):
+    """Nothing is ever told by `watch`: only the resync sees what changed."""
+
+    def _tell(self, repl_id: str) -> None:
+        return

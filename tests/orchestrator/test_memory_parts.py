@@ -1,0 +1,26 @@
+"""What ships for tests keeps the promises of what ships for users."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from orchestrator.backends.memory import MemoryBackend
+from orchestrator.records import MemoryRecords
+from tests.contracts.backend import BackendContract
+from tests.contracts.records import RecordsContract
+
+
+class TestMemoryRecords(RecordsContract):
+    @pytest.fixture
+    async def records(self) -> MemoryRecords:
+        return MemoryRecords()
+
+
+class TestMemoryBackend(BackendContract):
+    @pytest.fixture
+    async def backend(self) -> AsyncIterator[MemoryBackend]:
+        async with MemoryBackend() as backend:
+            yield backend
+
+    def viewer(self) -> object:
+        return None
