@@ -1,4 +1,4 @@
-"""Builds the browser's JavaScript into components/dist with the node that pip brings; does nothing when no input changed."""
+"""Builds the browser's JavaScript into components/dist with the node that pip brings, when an input changed."""
 
 import fcntl
 import hashlib

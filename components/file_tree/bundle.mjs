@@ -1,0 +1,6 @@
+export { TreeModel, basename, isWithin, join, parent } from "./model.mjs";
+export { iconOf } from "./kinds.mjs";
+export { confirmed, openMenu } from "./popups.mjs";
+export { chosenFiles, filesOf } from "./uploads.mjs";
+export { Remote } from "./remote.mjs";
+export { keyAction } from "./keys.mjs";

@@ -1,0 +1,346 @@
+// The file tree: draws only the rows in sight, loads directories when they are opened, and follows the REPL's tree events.
+import { EVENT } from "devex-bundle/repl.js";
+import {
+  Remote, TreeModel, basename, chosenFiles, confirmed, filesOf, iconOf, isWithin, join, keyAction, openMenu, parent,
+} from "devex-bundle/file_tree.js";
+
+const ROW_PX = 24;
+const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
+const TYPE_AHEAD_MS = 700;
+const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
+const DRAG_TYPE = "application/x-devex-path";
+
+export default {
+  template: `
+    <div class="dx-files">
+      <div class="dx-files-bar" role="toolbar" aria-label="Files">
+        <span>Files</span>
+        <button v-for="tool in tools" :key="tool.icon" class="dx-btn dx-btn-quiet dx-btn-icon" :title="tool.label" :aria-label="tool.label" @click="tool.run">
+          <i :class="'dx-i dx-i-' + tool.icon"></i></button>
+      </div>
+      <div ref="view" class="dx-tree" role="tree" tabindex="0" aria-label="Files" :aria-activedescendant="current ? rowId(current) : null" :data-drop="dropDir === '' || null"
+           @scroll.passive="measure" @keydown="key" @click.self="select(null)" @contextmenu.prevent="menu($event, null)"
+           @dragover="dragOver($event, null)" @dragleave.self="dragLeave" @drop="drop($event, null)">
+        <div role="presentation" :style="{ height: total * 24 + 'px' }"></div>
+        <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
+             :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="row.path === current" :aria-posinset="row.at" :aria-setsize="row.of"
+             :title="row.name" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
+             @click="click(row)" @dblclick="!row.isNew && row.kind !== 'd' && $emit('open', { path: row.path, keep: true })" @contextmenu.prevent.stop="menu($event, row)"
+             @dragstart="dragStart($event, row)" @dragover.stop="dragOver($event, row)" @drop.stop="drop($event, row)">
+          <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
+          <i v-if="row.kind === 'd'" class="dx-i dx-i-chevron"></i><span v-else class="dx-tree-gap" style="width:14px"></span>
+          <i v-if="!row.isNote" :class="'dx-i dx-i-' + row.icon" :style="{ color: row.colour }"></i>
+          <input v-if="row.isNew || row.path === renaming" :value="row.name" :aria-label="row.isNew ? 'Name of the new ' + (row.kind === 'd' ? 'folder' : 'file') : 'New name'" spellcheck="false"
+                 @vue:mounted="editing($event.el, row)" @keydown.stop="nameKey($event, row)" @blur="nameDone($event.target.value, row)" @click.stop @dblclick.stop>
+          <span v-else class="dx-tree-name">{{ row.name }}</span>
+        </div>
+        <div v-if="loaded && !total" class="dx-tree-empty">No files yet. Create one, or drop files here.</div>
+      </div>
+      <div v-if="upload" class="dx-upload" role="status"><span>Uploading {{ upload.done }}/{{ upload.of }}</span><progress :value="upload.done" :max="upload.of"></progress></div>
+    </div>`,
+  props: { replId: String, readonly: Boolean },
+  data() {
+    return { version: 0, top: 0, height: 600, current: null, renaming: null, dropDir: null, upload: null, loaded: false };
+  },
+  computed: {
+    total() {
+      return this.version >= 0 ? this.model.rows().length : 0;
+    },
+    slice() {
+      const rows = this.version >= 0 && this.model.rows();
+      const from = Math.max(Math.floor(this.top / ROW_PX) - OVERSCAN, 0);
+      const to = Math.min(Math.ceil((this.top + this.height) / ROW_PX) + OVERSCAN, rows.length);
+      return rows.slice(from, to).map((row, index) => {
+        const [icon, colour] = iconOf(row);
+        return { ...row, icon, colour, y: (from + index) * ROW_PX, faint: row.isNote || row.name.startsWith(".") };
+      });
+    },
+    tools() {
+      const reading = [{ icon: "collapse", label: "Collapse all folders", run: () => this.change(() => this.model.collapseAll()) }];
+      if (this.readonly) return reading;
+      return [
+        { icon: "file-new", label: "New file", run: () => this.create("f") },
+        { icon: "folder-new", label: "New folder", run: () => this.create("d") },
+        { icon: "upload", label: "Upload files", run: () => this.choose(this.targetDir()) },
+        { icon: "download", label: "Download everything as a zip", run: () => this.download({ path: "", kind: "d" }) },
+        ...reading,
+      ];
+    },
+  },
+  created() {
+    this.storageKey = `devex-tree-${this.replId}`;
+    this.model = new TreeModel(this.kept());
+  },
+  async mounted() {
+    this.observer = new ResizeObserver(() => this.measure());
+    this.observer.observe(this.$refs.view);
+    window.addEventListener(EVENT, this.heard);
+    await this.$nextTick();
+    this.remote = new Remote(this.replId);
+    await this.load("");
+    this.loaded = true;
+    for (const dir of [...this.model.open].sort()) await this.load(dir);
+  },
+  unmounted() {
+    this.observer.disconnect();
+    window.removeEventListener(EVENT, this.heard);
+  },
+  methods: {
+    rowId(path) {
+      return `dx-tree-${this.replId}-${path.replace(/[^\w.-]/g, (c) => `_${c.charCodeAt(0)}_`)}`;
+    },
+    kept() {
+      try {
+        return JSON.parse(localStorage.getItem(this.storageKey)) ?? [];
+      } catch {
+        return []; // storage is blocked in some frames
+      }
+    },
+    change(mutate) {
+      mutate();
+      this.version += 1;
+      try {
+        localStorage.setItem(this.storageKey, JSON.stringify([...this.model.open].slice(0, 500)));
+      } catch {
+        // as above
+      }
+    },
+    measure() {
+      this.top = this.$refs.view.scrollTop;
+      this.height = this.$refs.view.clientHeight;
+    },
+    async attempt(request) {
+      try {
+        return await request();
+      } catch (failed) {
+        this.$emit("failed", { message: failed.message, action: failed.action ?? "Try again." });
+        return null;
+      }
+    },
+
+    // what is there
+    async load(dir) {
+      try {
+        const listing = await this.remote.list(dir);
+        let fits = false;
+        this.change(() => (fits = this.model.setDir(dir, listing.rev, listing.entries)));
+        if (!fits) await this.load(dir);
+      } catch (failed) {
+        if (dir) this.change(() => this.model.setOpen(dir, false));
+        if (failed.status !== 404) this.$emit("failed", { message: failed.message, action: failed.action ?? "Try again." });
+      }
+    },
+    heard({ detail }) {
+      if (detail.type === "tree") {
+        this.change(() => this.model.apply(detail.rev, detail.ops));
+      } else if (detail.type === "resync" || (detail.type === "hello" && this.loaded && detail.rev !== this.rev)) {
+        for (const dir of this.model.loadedDirs()) if (dir === "" || this.model.open.has(dir)) this.load(dir);
+      }
+      if (detail.rev !== undefined) this.rev = detail.rev;
+    },
+    toggle(row, isOpen = !row.isOpen) {
+      this.change(() => this.model.setOpen(row.path, isOpen));
+      if (isOpen) this.load(row.path); // again even when loaded: excluded folders are not watched
+    },
+    /** Opens the folders above `path` and selects it; called from Python when another file becomes active. */
+    async reveal(path) {
+      const above = [];
+      for (let dir = parent(path); dir; dir = parent(dir)) above.unshift(dir);
+      for (const dir of above) {
+        this.change(() => this.model.setOpen(dir, true));
+        if (!this.model.isLoaded(dir)) await this.load(dir);
+      }
+      this.select(path);
+    },
+
+    // where we are
+    select(path) {
+      this.current = path;
+      if (path !== null) this.$nextTick(() => this.show(this.model.indexOf(path)));
+    },
+    show(index) {
+      const view = this.$refs.view;
+      if (index < 0 || !view) return;
+      if (index * ROW_PX < view.scrollTop) view.scrollTop = index * ROW_PX;
+      else if ((index + 1) * ROW_PX > view.scrollTop + view.clientHeight) view.scrollTop = (index + 1) * ROW_PX - view.clientHeight;
+    },
+    row() {
+      return this.model.rows()[this.model.indexOf(this.current)];
+    },
+    targetDir() {
+      const row = this.row();
+      return row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
+    },
+    click(row) {
+      if (row.isNew || row.isNote || row.path === this.renaming) return;
+      this.select(row.path);
+      if (row.kind === "d") this.toggle(row);
+      else this.$emit("open", { path: row.path, keep: false });
+    },
+    key(event) {
+      const rows = this.model.rows();
+      const action = keyAction(event, rows, this.model.indexOf(this.current), Math.floor(this.height / ROW_PX) - 1);
+      if (!action) return this.typeAhead(event, rows);
+      event.preventDefault();
+      if (action.go !== undefined && rows.length) this.select(rows[action.go].path);
+      if (action.open !== undefined) this.$emit("open", { path: rows[action.open].path, keep: true });
+      if (action.toggle) this.toggle(rows[action.toggle[0]], action.toggle[1]);
+      if (action.act === "menu") this.menu(event, this.row() ?? null);
+      if (action.act === "rename" && this.row() && !this.readonly) this.renaming = this.current;
+      if (action.act === "remove" && this.row() && !this.readonly) this.remove(this.row());
+    },
+    typeAhead(event, rows) {
+      if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
+      const now = performance.now();
+      this.typed = (now - (this.typedAt ?? -Infinity) < TYPE_AHEAD_MS ? this.typed : "") + event.key.toLowerCase();
+      this.typedAt = now;
+      const at = Math.max(this.model.indexOf(this.current), 0);
+      const from = this.typed.length === 1 ? at + 1 : at;
+      const order = [...rows.slice(from), ...rows.slice(0, from)];
+      const found = order.find((row) => row.name.toLowerCase().startsWith(this.typed));
+      if (found) this.select(found.path);
+    },
+
+    // changes
+    create(kind) {
+      const dir = this.targetDir();
+      this.change(() => {
+        if (dir) this.model.setOpen(dir, true);
+        this.model.setPending({ dir, kind });
+      });
+      if (!this.model.isLoaded(dir)) this.load(dir);
+      this.$nextTick(() => this.show(this.model.rows().findIndex((row) => row.isNew)));
+    },
+    editing(input, row) {
+      input.focus();
+      const dot = row.kind === "d" ? -1 : row.name.lastIndexOf(".");
+      input.setSelectionRange(0, dot > 0 ? dot : row.name.length);
+    },
+    nameKey(event, row) {
+      if (event.key === "Enter") this.nameDone(event.target.value, row);
+      else if (event.key === "Escape") this.nameDone("", row);
+      else return;
+      this.$refs.view.focus();
+    },
+    async nameDone(typed, row) {
+      if (row.isNew ? !this.model.pending : this.renaming !== row.path) return; // done already: Enter is followed by blur
+      const dir = row.isNew ? this.model.pending.dir : parent(row.path);
+      this.renaming = null;
+      this.change(() => this.model.setPending(null));
+      const name = typed.trim().replace(/^\/+|\/+$/g, "");
+      if (!name || name === row.name) return;
+      const path = join(dir, name);
+      await this.attempt(async () => {
+        if (!row.isNew) await this.remote.move(row.path, path);
+        else if (row.kind === "d") await this.remote.createDir(path);
+        else await this.remote.createFile(path);
+        await this.load(dir);
+        if (row.isNew && row.kind === "f") this.$emit("open", { path, keep: true });
+        if (!row.isNew) this.$emit("moved", { from: row.path, to: path });
+        this.reveal(path);
+      });
+    },
+    async remove(row) {
+      const what = row.kind === "d" ? "the folder and everything in it" : "the file";
+      const sure = await confirmed({ title: `Delete “${row.name}”?`, text: `This deletes ${what}. It cannot be undone.`, action: "Delete" });
+      this.$refs.view.focus();
+      if (!sure) return;
+      await this.attempt(async () => {
+        const at = this.model.indexOf(row.path);
+        await this.remote.remove(row.path);
+        await this.load(parent(row.path));
+        const rows = this.model.rows();
+        this.select(rows[Math.min(at, rows.length - 1)]?.path ?? null);
+        this.$emit("removed", { path: row.path });
+      });
+    },
+    async move(from, dir) {
+      const to = join(dir, basename(from));
+      if (to === from || isWithin(dir, from)) return;
+      await this.attempt(async () => {
+        await this.remote.move(from, to);
+        await Promise.all([this.load(parent(from)), this.load(dir)]);
+        this.$emit("moved", { from, to });
+        this.reveal(to);
+      });
+    },
+    download(row) {
+      const link = Object.assign(document.createElement("a"), { href: this.remote.downloadUrl(row), download: "" });
+      link.click();
+    },
+    async choose(dir) {
+      await this.send(dir, { files: await chosenFiles(), emptyDirs: [] });
+    },
+    async send(dir, { files, emptyDirs }) {
+      if (!files.length && !emptyDirs.length) return;
+      this.upload = { done: 0, of: files.length };
+      await this.attempt(async () => {
+        for (const path of emptyDirs) await this.remote.createDir(join(dir, path));
+        for (const { path, file } of files) {
+          await this.remote.upload(dir, path, file);
+          this.upload.done += 1;
+        }
+      });
+      this.upload = null;
+      await this.load(dir);
+    },
+    menu(event, row) {
+      if (row?.isNew || row?.isNote) return;
+      this.select(row?.path ?? null);
+      const box = row && document.getElementById(this.rowId(row.path))?.getBoundingClientRect();
+      const at = event.clientX ? { x: event.clientX, y: event.clientY } : { x: (box?.left ?? 0) + 60, y: box?.bottom ?? 100 };
+      const copy = row && { label: "Copy path", icon: "copy", run: () => this.copy(row.path) };
+      const fetchIt = { label: row?.kind === "d" || !row ? "Download as zip" : "Download", icon: "download", run: () => this.download(row ?? { path: "", kind: "d" }) };
+      if (this.readonly) return openMenu([fetchIt, copy].filter(Boolean), at);
+      openMenu([
+        { label: "New file", icon: "file-new", run: () => this.create("f") },
+        { label: "New folder", icon: "folder-new", run: () => this.create("d") },
+        { label: "Upload files", icon: "upload", run: () => this.choose(this.targetDir()) },
+        null,
+        fetchIt,
+        ...(row ? [copy, null,
+          { label: "Rename", icon: "rename", keys: "F2", run: () => (this.renaming = row.path) },
+          { label: "Delete", icon: "trash", keys: "Del", run: () => this.remove(row) }] : []),
+      ], at);
+    },
+    copy(path) {
+      // The clipboard API needs https; this way also works over plain http.
+      const area = Object.assign(document.createElement("textarea"), { value: path });
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+    },
+
+    // drag and drop
+    dragStart(event, row) {
+      event.dataTransfer.setData(DRAG_TYPE, row.path);
+      event.dataTransfer.setData("text/plain", row.path);
+      event.dataTransfer.effectAllowed = "move";
+    },
+    dragOver(event, row) {
+      const types = event.dataTransfer.types;
+      if (this.readonly || !(types.includes(DRAG_TYPE) || types.includes("Files"))) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = types.includes("Files") ? "copy" : "move";
+      const dir = row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
+      if (dir === this.dropDir) return;
+      this.dropDir = dir;
+      clearTimeout(this.hover);
+      if (row?.kind === "d" && !row.isOpen) this.hover = setTimeout(() => this.dropDir === dir && this.toggle(row, true), HOVER_OPEN_MS);
+    },
+    dragLeave() {
+      clearTimeout(this.hover);
+      this.dropDir = null;
+    },
+    async drop(event, row) {
+      if (this.readonly) return;
+      event.preventDefault();
+      this.dragLeave();
+      const dir = row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
+      const from = event.dataTransfer.getData(DRAG_TYPE);
+      if (from) await this.move(from, dir);
+      else await this.send(dir, await filesOf(event.dataTransfer));
+    },
+  },
+};

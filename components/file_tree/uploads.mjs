@@ -1,0 +1,35 @@
+// Files and folders from the desktop.
+
+/** What was dropped, folders walked: [{path, file}] and the folders that hold nothing: [path]. Must be called in the drop event. */
+export async function filesOf(dataTransfer) {
+  const roots = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  const files = [];
+  const emptyDirs = [];
+  const visit = async (entry, path) => {
+    if (entry.isFile) {
+      files.push({ path, file: await new Promise((resolve, reject) => entry.file(resolve, reject)) });
+      return;
+    }
+    const reader = entry.createReader();
+    let any = false;
+    for (;;) {
+      const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // at most 100 at a time
+      if (!batch.length) break;
+      any = true;
+      for (const child of batch) await visit(child, `${path}/${child.name}`);
+    }
+    if (!any) emptyDirs.push(path);
+  };
+  for (const root of roots) await visit(root, root.name);
+  return { files, emptyDirs };
+}
+
+/** Lets the user choose files; resolves to [{path, file}]. */
+export function chosenFiles() {
+  return new Promise((resolve) => {
+    const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
+    input.onchange = () => resolve([...input.files].map((file) => ({ path: file.name, file })));
+    input.oncancel = () => resolve([]);
+    input.click();
+  });
+}

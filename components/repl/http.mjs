@@ -1,0 +1,45 @@
+// Requests to the server: what goes wrong arrives as one sentence and one action.
+
+export class Failed extends Error {
+  constructor(status, code, message, action) {
+    super(message);
+    Object.assign(this, { status, code, action });
+  }
+}
+
+const OFFLINE = new Failed(0, "offline", "The server cannot be reached.", "Check your connection and try again.");
+
+/** The address of a REPL's routes; NiceGUI sets the prefix when the page is mounted. */
+export const replUrl = (id) => `${window.path_prefix ?? ""}/repls/${id}`;
+
+/** A path of the workspace as part of an address. */
+export const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+async function failureOf(response) {
+  const about = await response.json().then((body) => body?.error ?? {}, () => ({}));
+  return new Failed(
+    response.status,
+    about.code ?? "unknown",
+    about.message ?? `The server answered with status ${response.status}.`,
+    about.action ?? "Try again.",
+  );
+}
+
+/** fetch() that throws Failed; `json` is sent as the body. */
+export async function call(url, { json, headers, ...rest } = {}) {
+  const init = { ...rest, headers: { ...headers } };
+  if (json !== undefined) {
+    init.body = JSON.stringify(json);
+    init.headers["Content-Type"] = "application/json";
+  }
+  let response;
+  try {
+    response = await fetch(url, init);
+  } catch (error) {
+    throw error.name === "AbortError" ? error : OFFLINE;
+  }
+  if (!response.ok) throw await failureOf(response);
+  return response;
+}
+
+export const callJson = async (url, options) => (await call(url, options)).json();

@@ -1,0 +1,52 @@
+"""Colours, type and icons of every page, as one style sheet that browsers keep for a year under a name made of its content.
+
+Icons are CSS masks (`<i class="dx-i dx-i-play">`): they take the text's colour, and Python and JavaScript name them alike.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from nicegui import app, ui
+from starlette.responses import Response
+
+Theme = Literal["auto", "light", "dark"]
+THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
+
+HERE = Path(__file__).resolve().parent
+KEEP_S = 365 * 24 * 3600
+ICON_ATTRIBUTES = "fill='none' stroke='#000' stroke-width='1.4' stroke-linecap='round' stroke-linejoin='round'"
+
+
+def _icon_rule(name: str, shape: str) -> str:
+    """`shape` is drawn on a grid of 16 x 16."""
+    svg = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' {ICON_ATTRIBUTES}>{shape}</svg>"
+    return f'.dx-i-{name}{{--i:url("data:image/svg+xml,{quote(svg, safe="<> =/:.-")}")}}'
+
+
+def style_sheet() -> str:
+    """theme.css and one rule per icon."""
+    shapes: dict[str, str] = json.loads((HERE / "icons.json").read_text())
+    return "\n".join([(HERE / "theme.css").read_text(), *(_icon_rule(*icon) for icon in shapes.items())])
+
+
+STYLE_SHEET = style_sheet()
+ADDRESS = f"/_devex/theme-{hashlib.sha256(STYLE_SHEET.encode()).hexdigest()[:16]}.css"
+
+
+def serve() -> None:
+    """Add the style sheet's route; call once before the first page."""
+
+    @app.get(ADDRESS, include_in_schema=False)
+    def theme() -> Response:
+        headers = {"Cache-Control": f"public, max-age={KEEP_S}, immutable"}
+        return Response(STYLE_SHEET, media_type="text/css", headers=headers)
+
+
+def use(theme: Theme) -> ui.dark_mode:
+    """Dress the page that is being built."""
+    ui.add_head_html(f'<link rel="stylesheet" href="{ADDRESS}">')
+    ui.colors(primary="#4a63e7")
+    return ui.dark_mode({"auto": None, "light": False, "dark": True}[theme])
