@@ -7,7 +7,7 @@ from nicegui.slot import Slot
 
 
 class Split(Element, component="devex_split.js"):
-    """`fixed` (x: left or right, y: bottom) and `rest` are slots. Size and collapse are kept in the browser under `name`.
+    """`fixed` (x: left or right, y: bottom) and `rest` are slots. Size and collapse stay in the browser under `name`.
 
     The gutter is a focusable separator: arrows move it, Home and End go to the limits, Enter collapses.
     """

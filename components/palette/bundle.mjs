@@ -1,0 +1,1 @@
+export { keysOf, matches, rank } from "./commands.mjs";

@@ -1,0 +1,132 @@
+// Command palette, go to file and find in files in one box, and the page's keyboard shortcuts.
+import { callJson, replUrl } from "devex-bundle/repl.js";
+import { keysOf, matches, rank } from "devex-bundle/palette.js";
+
+const WAIT_MS = 120; // after the last key, before the server is asked
+
+const MODES = {
+  files: { label: "Go to file", hint: "Type a part of a file's name; > lists commands" },
+  commands: { label: "Commands", hint: "Type a command" },
+  search: { label: "Find in files", hint: "Text to find in all files" },
+};
+
+export default {
+  template: `
+    <teleport to="body"><template v-if="mode">
+      <div class="dx-palette-back" @pointerdown="close"></div>
+      <div class="dx-palette" role="dialog" aria-modal="true" :aria-label="about.label">
+        <input ref="input" v-model="typed" role="combobox" aria-expanded="true" aria-controls="dx-palette-list" :aria-label="about.label" :placeholder="about.hint" spellcheck="false" autocomplete="off"
+               :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="$refs.input?.focus()">
+        <div id="dx-palette-list" role="listbox" :aria-label="about.label" ref="list">
+          <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
+            <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small>{{ item.path }}:{{ item.line }}</small></template>
+            <template v-else-if="item.path"><i class="dx-i dx-i-file"></i>{{ item.title }}<small>{{ item.dir }}</small></template>
+            <template v-else>{{ item.title }}<kbd v-if="item.keys">{{ item.shown }}</kbd></template>
+          </div>
+        </div>
+        <div class="dx-palette-foot" role="status">{{ note }}</div>
+      </div></template>
+    </teleport>`,
+  props: { replId: String, commands: Array },
+  data() {
+    return { mode: null, typed: "", items: [], at: 0, note: "" };
+  },
+  computed: {
+    about() {
+      return MODES[this.mode];
+    },
+  },
+  mounted() {
+    window.addEventListener("keydown", this.shortcut, true); // before the editor and the terminal
+  },
+  unmounted() {
+    window.removeEventListener("keydown", this.shortcut, true);
+  },
+  methods: {
+    shortcut(event) {
+      const command = this.commands.find((one) => one.keys && matches(event, one.keys));
+      if (!command) return;
+      event.preventDefault();
+      event.stopPropagation();
+      this.run(command.id);
+    },
+    run(id) {
+      if (id.startsWith("palette:")) this.open(id.slice("palette:".length));
+      else this.$emit("command", id);
+    },
+    open(mode) {
+      if (!this.mode) this.before = document.activeElement;
+      Object.assign(this, { mode, typed: "", items: [], at: 0, note: "" });
+      this.$nextTick(() => this.$refs.input.focus());
+      this.fill();
+    },
+    close(focusBack = true) {
+      this.mode = null;
+      clearTimeout(this.timer);
+      this.asking?.abort();
+      if (focusBack) this.before?.focus?.();
+    },
+    changed() {
+      if (this.mode === "files" && this.typed.startsWith(">")) {
+        this.mode = "commands";
+        this.typed = this.typed.slice(1);
+      }
+      clearTimeout(this.timer);
+      if (this.mode === "commands") this.fill();
+      else this.timer = setTimeout(() => this.fill(), WAIT_MS);
+    },
+    async fill() {
+      this.asking?.abort();
+      this.asking = new AbortController();
+      const { signal } = this.asking;
+      try {
+        const items = await this.found(this.mode, this.typed.trim(), signal);
+        if (!signal.aborted) Object.assign(this, { items, at: 0 });
+      } catch (failed) {
+        if (!signal.aborted) Object.assign(this, { items: [], note: failed.message });
+      }
+    },
+    async found(mode, typed, signal) {
+      if (mode === "commands") {
+        const listed = this.commands.filter((one) => one.id !== "palette:commands");
+        const items = rank(listed, typed).map((one) => ({ ...one, key: one.id, shown: one.keys && keysOf(one.keys) }));
+        this.note = items.length ? "" : "No such command";
+        return items;
+      }
+      if (mode === "search" && !typed) return [];
+      const url = `${replUrl(this.replId)}/${mode === "files" ? "find" : "search"}?q=${encodeURIComponent(typed)}`;
+      const answer = await callJson(url, { signal });
+      return mode === "files" ? this.asFiles(answer) : this.asMatches(answer);
+    },
+    asFiles({ paths }) {
+      this.note = paths.length ? "" : "No file has such a name";
+      return paths.map((path) => {
+        const cut = path.lastIndexOf("/");
+        return { key: path, path, title: path.slice(cut + 1), dir: path.slice(0, Math.max(cut, 0)) };
+      });
+    },
+    asMatches({ matches: found, truncated }) {
+      this.note = !found.length ? "Nothing found" : `${found.length}${truncated ? "+" : ""} places`;
+      return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: text.trim().slice(0, 160) }));
+    },
+    key(event) {
+      const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
+      if (step) {
+        const last = this.items.length - 1;
+        this.at = Math.abs(step) === 1 ? (this.at + step + last + 1) % (last + 1 || 1) : Math.min(Math.max(this.at + step, 0), last);
+        this.$nextTick(() => this.$refs.list.children[this.at]?.scrollIntoView({ block: "nearest" }));
+      } else if (event.key === "Enter") {
+        if (this.items[this.at]) this.choose(this.items[this.at]);
+      } else if (event.key === "Escape") this.close();
+      else if (event.key !== "Tab") return;
+      event.preventDefault();
+      event.stopPropagation();
+    },
+    choose(item) {
+      const opensFile = item.path !== undefined;
+      this.close(!opensFile);
+      if (opensFile) this.$emit("open", { path: item.path, line: item.line ?? null });
+      else this.run(item.id);
+    },
+  },
+};

@@ -1,0 +1,49 @@
+"""The command palette with go to file and find in files; it also owns the page's keyboard shortcuts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from nicegui.element import Element
+
+from components import BUNDLE
+
+Mode = Literal["files", "commands", "search"]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Something the user can do. `keys` like "Mod+Shift+P" (Mod: Ctrl, Cmd on a Mac) work everywhere in the page."""
+
+    id: str
+    title: str
+    keys: str = ""
+
+
+OWN_COMMANDS = (
+    Command("palette:files", "Go to file", "Mod+P"),
+    Command("palette:commands", "Show all commands", "Mod+Shift+P"),
+    Command("palette:search", "Find in files", "Mod+Shift+F"),
+)
+
+
+class Palette(Element, component="devex_palette.js", esm=BUNDLE):
+    """Shows nothing until opened; asks the REPL's `find` and `search` routes from the browser."""
+
+    def __init__(
+        self,
+        repl_id: str,
+        commands: Sequence[Command],
+        *,
+        on_command: Callable[[str], None],
+        on_open: Callable[[str, int | None], None],
+    ) -> None:
+        """`on_command` gets a command's id, `on_open` a path and a line."""
+        super().__init__()
+        self._props.update(replId=repl_id, commands=[asdict(command) for command in (*commands, *OWN_COMMANDS)])
+        self.on("command", lambda e: on_command(e.args))
+        self.on("open", lambda e: on_open(e.args["path"], e.args["line"]))
+
+    def open(self, mode: Mode) -> None:
+        """Open the box."""
+        self.run_method("open", mode)
