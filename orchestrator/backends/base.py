@@ -75,7 +75,10 @@ class Backend(Protocol):
         """
 
     def watch(self) -> AsyncIterator[str]:
-        """Ids of Repls whose observation changed, for ever. Changes may be merged, and one may be told twice."""
+        """Ids of Repls whose observation changed since the call, for ever. Changes may be merged or told twice.
+
+        `watchers.Watchers` does this for any backend.
+        """
 
     async def stop(self, repl_id: str, epoch: int) -> None:
         """Flush every document to disk, end the programs and remove the sandbox; returns when it is gone.

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from orchestrator.backends.base import BackendError, Check, Observation, Sandbox, SandboxSpec
+from orchestrator.backends.watchers import Watchers
 
 
 @dataclass
@@ -30,7 +31,7 @@ class MemoryBackend:
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()
-        self._watchers: list[asyncio.Queue[str]] = []
+        self._watchers = Watchers()
         self._starts: dict[str, asyncio.Task[None]] = {}
 
     def on_activity(self, repl_id: str, reason: str) -> None:
@@ -61,17 +62,7 @@ class MemoryBackend:
         return dict(self.machine.sandboxes)
 
     def watch(self) -> AsyncIterator[str]:
-        queue: asyncio.Queue[str] = asyncio.Queue()
-        self._watchers.append(queue)
-
-        async def changes() -> AsyncIterator[str]:
-            try:
-                while True:
-                    yield await queue.get()
-            finally:
-                self._watchers.remove(queue)
-
-        return changes()
+        return self._watchers.watch()
 
     async def stop(self, repl_id: str, epoch: int) -> None:
         current = self.machine.sandboxes.get(repl_id)
@@ -121,8 +112,7 @@ class MemoryBackend:
         self._tell(repl_id)
 
     def _tell(self, repl_id: str) -> None:
-        for queue in self._watchers:
-            queue.put_nowait(repl_id)
+        self._watchers.tell(repl_id)
 
     def _app(self, repl_id: str, methods: list[str]) -> ASGIApp:
         files = self.machine.workspaces.get(repl_id, {})

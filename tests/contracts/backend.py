@@ -1,7 +1,7 @@
 """What every Backend promises. Subclass, and give an async fixture `backend` that yields an entered backend."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -31,13 +31,10 @@ async def wait_until(
 ) -> Observation | None:
     """Follow `watch` until what is observed of this Repl is as wanted."""
     changes = backend.watch()
-    try:
-        async with asyncio.timeout(deadline_s):
-            while not wanted(seen := (await backend.observe()).get(repl_id)):
-                await anext(changes)
-            return seen
-    finally:
-        await _close(changes)
+    async with asyncio.timeout(deadline_s):
+        while not wanted(seen := (await backend.observe()).get(repl_id)):
+            await anext(changes)
+        return seen
 
 
 async def until_running(backend: Backend, repl_id: str) -> None:
@@ -120,11 +117,8 @@ class BackendContract:
         await self.started(seeded)
         changes = seeded.watch()
         await seeded.stop("repl1", 1)
-        try:
-            async with asyncio.timeout(DEADLINE_S):
-                assert await anext(changes) == "repl1"
-        finally:
-            await _close(changes)
+        async with asyncio.timeout(DEADLINE_S):
+            assert await anext(changes) == "repl1"
 
     async def test_it_starts_again_with_its_files_and_the_next_epoch(self, seeded: Backend) -> None:
         await self.started(seeded)
@@ -174,10 +168,3 @@ class BackendContract:
         checks = await backend.doctor()
         assert checks
         assert all(check.name and check.detail for check in checks)
-
-
-async def _close(changes: AsyncIterator[str]) -> None:
-    """End a watch, whatever kind of iterator it is."""
-    close = getattr(changes, "aclose", None)
-    if close is not None:
-        await close()
