@@ -18,16 +18,16 @@ class DevexError(Exception):
         self.retryable = retryable
         self.id = secrets.token_hex(4)  # joins what the user sees with the line in the log
 
-    def __reduce__(self) -> str | tuple[object, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Crosses to and from worker processes whole, id included."""
-        return (_restored, (self.code, self.message, self.action, self.status, self.retryable, self.id))
+        return (_restored, (self.__dict__,))
 
     def body(self) -> dict[str, dict[str, str]]:
         """The JSON body of the answer."""
         return {"error": {"code": self.code, "message": self.message, "action": self.action, "id": self.id}}
 
 
-def _restored(code: str, message: str, action: str, status: int, retryable: bool, error_id: str) -> DevexError:
-    error = DevexError(code, message, action, status=status, retryable=retryable)
-    error.id = error_id
+def _restored(fields: dict[str, object]) -> DevexError:
+    error = DevexError("", str(fields["message"]), "")
+    error.__dict__.update(fields)
     return error

@@ -1,0 +1,12 @@
+"""The one package that touches workspace paths; everything in a workspace is hostile and may change at any moment.
+
+Nothing here follows a symbolic link or leaves the workspace. Not here: routes, documents, versions.
+"""
+
+from runner.workspace.drafts import ABSENT, Draft
+from runner.workspace.entries import Entry, Stat
+from runner.workspace.splices import Splice, apply_splices
+from runner.workspace.tree import EXCLUDED, Walk
+from runner.workspace.workspace import Usage, Workspace
+
+__all__ = ["ABSENT", "EXCLUDED", "Draft", "Entry", "Splice", "Stat", "Usage", "Walk", "Workspace", "apply_splices"]

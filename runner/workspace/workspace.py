@@ -1,0 +1,234 @@
+"""A REPL's file tree by relative paths. Everything blocks: call it in a thread where it can be large."""
+
+import errno
+import hashlib
+import os
+from collections.abc import Collection
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from runner.errors import DevexError
+from runner.workspace import access
+from runner.workspace.drafts import ABSENT, CHUNK_BYTES, Draft, digest_of, is_draft
+from runner.workspace.entries import Entry, Owner, Stat, require_regular
+from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_file
+from runner.workspace.problems import explain, explained
+from runner.workspace.removal import remove_tree
+from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
+
+NEW_FOLDER_MODE = 0o755
+
+
+class Usage(NamedTuple):
+    disk_bytes: int
+    entries: int
+
+
+class Workspace:
+    """Opened once by its root, which only trusted code may rename or replace. `owner` is who new files belong to when
+    this process is root and the sandbox has a uid of its own.
+
+    Paths are relative (see `paths`); every method raises DevexError. Digests are SHA-256 in hex.
+    """
+
+    def __init__(self, root: Path, owner: Owner | None = None) -> None:
+        self.root = root
+        self.owner = owner
+        self._root = os.open(root, access.FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if self._root >= 0:
+            os.close(self._root)
+            self._root = -1
+
+    def fileno(self) -> int:
+        return self._root
+
+    # reading
+
+    def open_read(self, path: str) -> int:
+        """A descriptor of a regular file; the caller closes it."""
+        with explained(path):
+            descriptor = access.open_beneath(self._root, parse_file(path), access.READ)
+            try:
+                require_regular(Stat.of(os.fstat(descriptor)), self.owner)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            return descriptor
+
+    def read(self, path: str, limit: int) -> bytes:
+        """The content of a file of at most `limit` bytes; DevexError `too_large` (413) otherwise."""
+        descriptor = self.open_read(path)
+        try:
+            with explained(path):
+                pieces: list[bytes] = []
+                left = limit + 1
+                while left and (piece := os.read(descriptor, min(left, CHUNK_BYTES))):
+                    pieces.append(piece)
+                    left -= len(piece)
+                if not left:
+                    raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+                return b"".join(pieces)
+        finally:
+            os.close(descriptor)
+
+    def digest(self, path: str) -> str:
+        descriptor = self.open_read(path)
+        try:
+            with explained(path):
+                return digest_of(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def stat(self, path: str) -> Stat:
+        """A link's own; "" is the workspace."""
+        parts = parse(path)
+        with explained(path):
+            if not parts:
+                return Stat.of(os.fstat(self._root))
+            with access.parent_of(self._root, parts) as (folder, name):
+                return Stat.of(os.stat(name, dir_fd=folder, follow_symlinks=False))
+
+    def exists(self, path: str) -> bool:
+        try:
+            self.stat(path)
+        except DevexError as error:
+            if error.status in {404, 409}:
+                return False
+            raise
+        return True
+
+    def read_link(self, path: str) -> bytes:
+        with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
+            return os.readlink(name, dir_fd=folder)
+
+    def list_dir(self, path: str, limit: int = MAX_LISTED) -> list[Entry]:
+        """At most `limit` entries, by name."""
+        with explained(path), access.opened(self._root, parse(path), access.FOLDER) as folder:
+            return sorted(scan(folder, limit))
+
+    def walk(self, path: str = "", *, skip: Collection[str] = (), entries: int = WALK_ENTRIES) -> Walk:
+        """Iterate over (folder, entries) below a folder; names in `skip` are listed but not entered."""
+        return Walk(self._root, parse(path), frozenset(skip), entries)
+
+    def usage(self) -> Usage:
+        """What the disk holds, drafts included; sparse files count their blocks, hard-linked ones count once.
+
+        DevexError when it cannot be said in bounded time (`too_many`, `too_deep`): treat that as full.
+        """
+        used = entries = 0
+        linked: set[int] = set()
+        # as deep as a path can be written, so that nothing hides below
+        walk = Walk(self._root, depth=MAX_PATH_BYTES, drafts=True)
+        for _, found in walk:
+            entries += len(found)
+            for entry in found:
+                if entry.stat.links > 1 and entry.stat.kind == "f":
+                    if entry.stat.inode in linked:
+                        continue
+                    linked.add(entry.stat.inode)
+                used += entry.stat.disk_bytes
+        if walk.cut == "depth":
+            raise DevexError(
+                "too_deep", "Folders are nested too deeply to be counted.", "Delete the deepest folders.", status=507
+            )
+        if walk.cut:
+            raise DevexError(
+                "too_many", "There are too many files to be counted.", "Delete files you no longer need.", status=507
+            )
+        return Usage(used, entries)
+
+    # writing
+
+    def draft(self, path: str, token: str | None = None) -> Draft:
+        """Start writing a file piece by piece; its folder must exist."""
+        return Draft(self._root, parse_file(path), self.owner, token)
+
+    def write_atomic(self, path: str, data: bytes, *, mode: int | None = None, expect: str | None = None) -> Stat:
+        """Replace or create a file at once, durably; see Draft.commit for `mode` and `expect`."""
+        with self.draft(path) as draft:
+            draft.write(data)
+            return draft.commit(mode=mode, expect=expect)
+
+    def mkdir(self, path: str, *, parents: bool = False, exist_ok: bool = False) -> bool:
+        """Whether it was made: False when it was there and `exist_ok`."""
+        parts = parse_file(path)
+        with explained(path):
+            if parents:
+                for depth in range(1, len(parts)):
+                    self._make_folder(parts[:depth])
+            made = self._make_folder(parts)
+            if not made and not exist_ok:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            if not made:
+                os.close(access.open_beneath(self._root, parts, access.FOLDER))  # it is one, and no link
+        return made
+
+    def _make_folder(self, parts: Parts) -> bool:
+        with access.parent_of(self._root, parts) as (parent, name):
+            try:
+                os.mkdir(name, 0o700, dir_fd=parent)
+            except FileExistsError:
+                return False
+            with access.opened(parent, (name,), access.FOLDER) as folder:
+                if self.owner is not None:
+                    os.fchown(folder, *self.owner)
+                os.fchmod(folder, NEW_FOLDER_MODE)
+            return True
+
+    def symlink(self, path: str, target: bytes) -> None:
+        """Store a link as it is; nothing here will follow it."""
+        with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
+            os.symlink(target, name, dir_fd=folder)
+            if self.owner is not None:
+                os.chown(name, *self.owner, dir_fd=folder, follow_symlinks=False)
+
+    def remove(self, path: str) -> None:
+        """Delete a file, a link or a whole folder."""
+        with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
+            try:
+                os.unlink(name, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in {errno.EISDIR, errno.EPERM}:
+                    raise
+                remove_tree(folder, name)
+
+    def move(self, source: str, target: str, *, overwrite: bool = False) -> None:
+        """Rename a file, link or folder. `overwrite` replaces a file or an empty folder; else DevexError `exists`."""
+        old, new = parse_file(source), parse_file(target)
+        if new[: len(old)] == old and new != old:
+            raise DevexError(
+                "inside_itself", "A folder cannot be moved into itself.", "Choose another folder.", status=409
+            )
+        try:
+            with access.parent_of(self._root, old) as (old_folder, old_name):
+                os.stat(old_name, dir_fd=old_folder, follow_symlinks=False)
+                with explained(target), access.parent_of(self._root, new) as (new_folder, new_name):
+                    flags = 0 if overwrite else access.RENAME_NOREPLACE
+                    access.rename(old_folder, old_name, new_folder, new_name, flags)
+        except OSError as error:
+            raise explain(error, source) from error
+
+    def sweep(self) -> int:
+        """Delete the drafts that a killed server left behind; returns how many. Call before anything writes."""
+        swept = 0
+        for folder, found in Walk(self._root, drafts=True):
+            for entry in found:
+                if entry.stat.kind == "f" and is_draft(entry.name):
+                    self.remove(join(folder, entry.name))
+                    swept += 1
+        return swept
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+__all__ = ["ABSENT", "Usage", "Workspace", "digest", "join"]
