@@ -1,0 +1,150 @@
+"""What the proxy asks for, done: the one place that holds the terminals and the streams."""
+
+from __future__ import annotations
+
+import os
+
+from runner.agent import limits
+from runner.agent.link import Link
+from runner.agent.loop import Loop
+from runner.agent.ports import PortWatch
+from runner.agent.posix_signals import SIGTERM, signal
+from runner.agent.relay import Dialing
+from runner.agent.terminal import Terminal
+from runner.protocol.messages import (
+    MAX_TERMINALS,
+    VERSION,
+    Close,
+    Connect,
+    Credit,
+    Hello,
+    Input,
+    Open,
+    OpenFailed,
+    Ping,
+    Pong,
+    Resize,
+    Resume,
+    Signal,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from runner.protocol.messages import FromProxy
+
+SOCKET_PATH = "/run/devex/agent.sock"
+MAX_STREAMS = 128  # descriptors: two each; the proxy keeps to 64
+
+
+class Agent:
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._terminals: dict[int, Terminal] = {}  # by channel, the one that last had its turn to send at the end
+        self._streams = 0
+        self._loop = Loop()
+        self._link = Link(self._loop, path, hello=self._hello, received=self._received, changed=self._link_changed)
+        self._ports = PortWatch(self._loop, self._link.send, hidden=frozenset())
+        self._up = False
+
+    def run(self) -> None:
+        """For ever."""
+        self._loop.on_child(self._reap)
+        self._link.dial()
+        self._loop.run()
+
+    def _hello(self) -> Hello:
+        return Hello(VERSION, os.getpid(), tuple(terminal.state for terminal in self._terminals.values()))
+
+    def _link_changed(self) -> None:
+        if self._link.up != self._up:
+            self._up = self._link.up
+            if self._up:
+                self._ports.report_again()
+            else:
+                for terminal in self._terminals.values():
+                    terminal.detach()
+            return
+        for channel, terminal in list(self._terminals.items()):
+            if not self._link.has_room:
+                break
+            self._terminals[channel] = self._terminals.pop(channel)
+            terminal.pump()
+
+    def _reap(self) -> None:
+        """Also orphans, when this is the first process of its pid namespace."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for terminal in self._terminals.values():
+                if terminal.pid == pid:
+                    terminal.reaped(os.waitstatus_to_exitcode(status))
+
+    def _received(self, message: FromProxy) -> None:
+        match message:
+            case Input():
+                self._input(message)
+            case Credit():
+                if terminal := self._terminals.get(message.channel):
+                    terminal.grant(message.upto)
+            case Resize():
+                if terminal := self._terminals.get(message.channel):
+                    terminal.resize(message.cols, message.rows)
+            case Signal():
+                if terminal := self._terminals.get(message.channel):
+                    terminal.signal(message.signum)
+            case Resume():
+                if terminal := self._terminals.get(message.channel):
+                    terminal.attach(message.after)
+            case Close():
+                if terminal := self._terminals.pop(message.channel, None):
+                    terminal.hang_up()
+            case Open():
+                self._open(message)
+            case Connect():
+                self._connect(message)
+            case Ping():
+                self._link.send(Pong(message.n))
+
+    def _input(self, message: Input) -> None:
+        if terminal := self._terminals.get(message.channel):
+            terminal.write(message.data)
+            if b"\r" in message.data:
+                self._ports.soon()
+
+    def _open(self, request: Open) -> None:
+        if request.channel in self._terminals or len(self._terminals) >= MAX_TERMINALS:
+            self._link.send(OpenFailed(request.channel, "too many terminals are open, or the channel is taken"))
+            return
+        try:
+            self._terminals[request.channel] = Terminal(self._loop, self._link, request)
+        except (OSError, ValueError) as error:
+            self._link.send(OpenFailed(request.channel, str(error)[:1000]))
+            return
+        self._ports.soon()
+
+    def _connect(self, request: Connect) -> None:
+        self._streams += 1
+        if self._streams > MAX_STREAMS:
+            request = Connect(request.stream, 0)  # nobody listens there: refused in the ordinary way
+        Dialing(self._loop, self._path, request.stream, request.port, self._stream_closed)
+
+    def _stream_closed(self) -> None:
+        self._streams -= 1
+
+
+def main(argv: list[str]) -> None:
+    """argv: [program, socket path]. Ends by SIGTERM only; the kernel then hangs up every terminal."""
+    limits.apply(limits.parse(os.environ.pop(limits.VARIABLE, "")))
+    os.umask(0o022)  # the launcher's is tighter; files a program makes are as anywhere else
+    signal(SIGTERM, _end)  # the first process of a pid namespace has no default action
+    Agent(argv[1] if len(argv) > 1 else SOCKET_PATH).run()
+
+
+def _end(signum: int, frame: FrameType | None) -> None:
+    os._exit(0)

@@ -1,0 +1,158 @@
+"""The control connection: dialled again for ever, always read, written as far as the proxy reads."""
+
+from __future__ import annotations
+
+import _socket
+
+from runner.agent.loop import BROKEN, READ, WRITE
+from runner.protocol.errors import ProtocolError
+from runner.protocol.frames import Decoder
+from runner.protocol.messages import VERSION, Hello, Welcome, decode_from_proxy, encode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.agent.loop import Loop
+    from runner.protocol.messages import FromAgent, FromProxy
+
+OUT_BYTES = 128 * 1024  # unsent bytes at which terminals pause; with the socket's own buffer a few ms of a flood
+FIRST_REDIAL_S = 0.01
+LAST_REDIAL_S = 0.5  # a dial costs microseconds, and someone is waiting for the server to come back
+_RECEIVE_BYTES = 64 * 1024
+
+
+class Link:
+    """`hello` makes the first message, `received` gets every message after the Welcome; `changed` is called when the
+    connection is lost and when there is room again."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        path: str,
+        *,
+        hello: Callable[[], Hello],
+        received: Callable[[FromProxy], None],
+        changed: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._hello = hello
+        self._received = received
+        self._changed = changed
+        self._socket: _socket.socket | None = None
+        self._redial_s = FIRST_REDIAL_S
+        self._decoder = Decoder()
+        self._out = bytearray()
+        self.up = False  # the proxy has answered with a Welcome
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a terminal may send now."""
+        return self.up and len(self._out) < OUT_BYTES
+
+    def dial(self) -> None:
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        connection.setblocking(False)
+        if connection.connect_ex(self._path):
+            connection.close()
+            self._redial()
+            return
+        self._socket = connection
+        self._decoder = Decoder()
+        self._out = bytearray()
+        self._loop.watch(connection.fileno(), READ, self._on_ready)
+        self._write(encode(self._hello()))
+
+    def send(self, message: FromAgent) -> None:
+        """Never waits. While the link is down nothing is sent: a Hello and the Resumes that follow make up for it."""
+        if self.up:
+            self._write(encode(message))
+
+    def _write(self, frame: bytes) -> None:
+        if self._socket is None:
+            return
+        sent = 0
+        if not self._out:
+            try:
+                sent = self._socket.send(frame)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._lose_soon()
+                return
+        if sent < len(frame):
+            self._out += memoryview(frame)[sent:]
+            self._loop.watch(self._socket.fileno(), READ | WRITE, self._on_ready)
+
+    def _on_ready(self, events: int) -> None:
+        if events & (READ | BROKEN):
+            self._read()
+        if events & WRITE and self._socket is not None and self._out:
+            self._flush()
+
+    def _read(self) -> None:
+        connection = self._socket
+        if connection is None:
+            return
+        try:
+            data = connection.recv(_RECEIVE_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lose()
+            return
+        try:
+            for kind, body in self._decoder.feed(data):
+                self._accept(decode_from_proxy(kind, body))
+                if self._socket is not connection:
+                    return
+        except ProtocolError:
+            self._lose()
+
+    def _accept(self, message: FromProxy) -> None:
+        if self.up:
+            self._received(message)
+        elif isinstance(message, Welcome) and message.version == VERSION:
+            self.up = True
+            self._redial_s = FIRST_REDIAL_S
+            self._changed()
+        else:
+            raise ProtocolError("the proxy speaks another version")
+
+    def _flush(self) -> None:
+        assert self._socket is not None
+        had_room = self.has_room
+        try:
+            sent = self._socket.send(self._out)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lose()
+            return
+        del self._out[:sent]
+        if not self._out:
+            self._loop.watch(self._socket.fileno(), READ, self._on_ready)
+        if self.has_room and not had_room:
+            self._changed()
+
+    def _lose_soon(self) -> None:
+        """Losing the link detaches terminals, which may be the ones that are sending: not below them."""
+        self.up = False
+        self._loop.later(0, self._lose)
+
+    def _lose(self) -> None:
+        if self._socket is None:
+            return
+        self._loop.forget(self._socket.fileno())
+        self._socket.close()
+        self._socket = None
+        self.up = False
+        self._changed()
+        self._redial()
+
+    def _redial(self) -> None:
+        self._loop.later(self._redial_s, self.dial)
+        self._redial_s = min(LAST_REDIAL_S, self._redial_s * 2)
