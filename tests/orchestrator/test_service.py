@@ -1,0 +1,257 @@
+"""What pages, the API and the gateway see of a REPL's life."""
+
+import asyncio
+
+import pytest
+
+from orchestrator.backends.memory import Machine
+from orchestrator.domain import Activity, Goal, Phase
+from orchestrator.records import MemoryRecords
+from orchestrator.service import Orchestrator
+from runner.errors import DevexError
+from tests.orchestrator.conftest import MakeOrchestrator
+from tests.orchestrator.fakes import ManualClock, settle
+
+DAY_S = 86400
+
+
+async def refusal(work: object) -> str:
+    """The code that a call is refused with."""
+    with pytest.raises(DevexError) as caught:
+        await work  # type: ignore[misc]
+    assert caught.value.message.endswith(".")
+    assert caught.value.action.endswith(".")
+    return caught.value.code
+
+
+async def test_create_and_open_runs_with_the_templates_files(orchestrator: Orchestrator, machine: Machine) -> None:
+    repl = await orchestrator.create("ann", "My <b>REPL</b>", "python")
+    assert (repl.goal, repl.phase, repl.epoch) == (Goal.RUN, Phase.STOPPED, 0)
+    running = await orchestrator.open(repl.id)
+    assert (running.phase, running.epoch, running.name) == (Phase.RUNNING, 1, "My <b>REPL</b>")
+    assert machine.workspaces[repl.id] == {"main.py": b"print('hello')\n"}
+    assert orchestrator.runner_app(repl.id) is not None
+
+
+async def test_opening_what_runs_returns_at_once(orchestrator: Orchestrator) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    first = await orchestrator.open(repl.id)
+    assert await orchestrator.open(repl.id) == first
+
+
+async def test_create_without_start_lays_out_its_files_only(orchestrator: Orchestrator, machine: Machine) -> None:
+    repl = await orchestrator.create("ann", "a", "python", start=False)
+    await settle()
+    stopped = await orchestrator.get(repl.id)
+    assert (stopped.phase, stopped.seeded, stopped.epoch) == (Phase.STOPPED, True, 0)
+    assert "main.py" in machine.workspaces[repl.id]
+    assert machine.sandboxes == {}
+
+
+async def test_a_double_submit_makes_one(orchestrator: Orchestrator) -> None:
+    creates = (orchestrator.create("ann", "a", "python", request_id="r1") for _ in range(5))
+    made = await asyncio.gather(*creates)
+    assert len({repl.id for repl in made}) == 1
+    other = await orchestrator.create("bob", "a", "python", request_id="r1")
+    assert other.id != made[0].id
+
+
+async def test_stop_then_open_starts_the_next_epoch_with_the_same_files(
+    orchestrator: Orchestrator, machine: Machine
+) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    machine.workspaces[repl.id]["mine.txt"] = b"kept"
+    await orchestrator.stop(repl.id)
+    await settle()
+    stopped = await orchestrator.get(repl.id)
+    assert (stopped.phase, stopped.stop_reason) == (Phase.STOPPED, "It was stopped by hand.")
+    assert orchestrator.runner_app(repl.id) is None
+    running = await orchestrator.open(repl.id)
+    assert (running.epoch, running.stop_reason) == (2, None)
+    assert machine.workspaces[repl.id]["mine.txt"] == b"kept"
+
+
+async def test_opening_while_it_stops_waits_and_starts_it(orchestrator: Orchestrator) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    await orchestrator.stop(repl.id)
+    assert (await orchestrator.open(repl.id)).epoch in (1, 2)
+    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
+
+
+async def test_stopping_while_somebody_waits_tells_them(orchestrator: Orchestrator) -> None:
+    repl = await orchestrator.create("ann", "a", "python", start=False)
+    waiting = asyncio.create_task(orchestrator.open(repl.id))
+    await asyncio.sleep(0)
+    await orchestrator.stop(repl.id, "An administrator stopped it.")
+    with pytest.raises(DevexError, match="An administrator stopped it"):
+        await waiting
+    assert (await orchestrator.get(repl.id)).goal is Goal.STOP
+
+
+async def test_names_change_and_addresses_stay(orchestrator: Orchestrator) -> None:
+    repl = await orchestrator.create("ann", "First name", "python", start=False)
+    renamed = await orchestrator.rename(repl.id, "  Second  ")
+    assert (renamed.name, renamed.slug) == ("Second", repl.slug)
+    assert await orchestrator.get_by_slug(repl.slug) == await orchestrator.get(repl.id)
+    assert await refusal(orchestrator.rename(repl.id, "\n")) == "name"
+
+
+async def test_a_fork_has_the_files_of_now_and_its_own_life(orchestrator: Orchestrator, machine: Machine) -> None:
+    source = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(source.id)
+    machine.workspaces[source.id]["main.py"] = b"changed"
+    fork = await orchestrator.fork(source.id, "bob")
+    assert (fork.owner_id, fork.name, fork.copy_of) == ("bob", "a (copy)", source.id)
+    await orchestrator.open(fork.id)
+    machine.workspaces[fork.id]["main.py"] = b"again"
+    assert machine.workspaces[source.id]["main.py"] == b"changed"
+
+
+async def test_deleted_ones_stop_and_wait_in_the_trash(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    async with serve(resync_s=DAY_S) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python")
+        await orchestrator.open(repl.id)
+        await orchestrator.delete(repl.id)
+        await settle()
+        assert machine.sandboxes == {}
+        assert await orchestrator.list("ann") == []
+        assert [deleted.id for deleted in await orchestrator.list("ann", trash=True)] == [repl.id]
+        assert await refusal(orchestrator.start(repl.id)) == "in_trash"
+        assert await refusal(orchestrator.fork(repl.id, "bob")) == "in_trash"
+
+        await clock.advance(29 * DAY_S)
+        await orchestrator.undelete(repl.id)
+        assert (await orchestrator.open(repl.id)).phase is Phase.RUNNING
+        assert "main.py" in machine.workspaces[repl.id]
+
+
+async def test_the_trash_is_emptied_after_its_time(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    async with serve(resync_s=DAY_S) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python")
+        await orchestrator.delete(repl.id)
+        await clock.advance(30 * DAY_S + 1)
+        assert await refusal(orchestrator.get(repl.id)) == "not_found"
+        assert machine.workspaces == {}
+
+
+async def test_purge_needs_the_trash_and_is_at_once(orchestrator: Orchestrator, machine: Machine) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    assert await refusal(orchestrator.purge(repl.id)) == "not_in_trash"
+    await orchestrator.delete(repl.id)
+    await orchestrator.purge(repl.id)
+    await settle()
+    assert await refusal(orchestrator.get(repl.id)) == "not_found"
+    assert machine.workspaces == {}
+    assert machine.sandboxes == {}
+
+
+async def test_limits_hold_under_concurrency(serve: MakeOrchestrator) -> None:
+    async with serve(max_repls=3, max_running=2) as orchestrator:
+        creates = (orchestrator.create("ann", "a", "python", start=False) for _ in range(8))
+        made = await asyncio.gather(*creates, return_exceptions=True)
+        assert sum(not isinstance(result, Exception) for result in made) == 3
+        assert await refusal(orchestrator.create("ann", "a", "python")) == "too_many"
+        starts = (orchestrator.start(repl.id) for repl in await orchestrator.list("ann"))
+        results = await asyncio.gather(*starts, return_exceptions=True)
+        assert [result.code for result in results if isinstance(result, DevexError)] == ["too_many_running"]
+        assert len(await orchestrator.list("bob")) == 0
+
+
+async def test_unknown_things_are_refused_in_words(orchestrator: Orchestrator) -> None:
+    assert await refusal(orchestrator.create("ann", "a", "cobol")) == "template"
+    assert await refusal(orchestrator.create("ann", "", "python")) == "name"
+    assert await refusal(orchestrator.open("nothing")) == "not_found"
+
+
+async def test_subscribers_see_every_phase_of_their_owner(orchestrator: Orchestrator) -> None:
+    changes = orchestrator.subscribe(owner_id="ann")
+    await orchestrator.create("bob", "b", "python")
+    repl = await orchestrator.create("ann", "a", "python")
+    phases = []
+    async with asyncio.timeout(10):
+        async for change in changes:
+            assert change.id == repl.id
+            phases.append(change.phase)
+            if change.phase is Phase.RUNNING:
+                break
+    assert phases[-2:] == [Phase.STARTING, Phase.RUNNING]
+
+
+async def test_idle_ones_stop_and_say_why(orchestrator: Orchestrator, clock: ManualClock) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    await clock.advance(1799)
+    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
+    await clock.advance(2)
+    stopped = await orchestrator.get(repl.id)
+    assert (stopped.phase, stopped.goal) == (Phase.STOPPED, Goal.STOP)
+    assert stopped.stop_reason == "It was idle: nothing happened since it was opened at 00:00 UTC."
+    assert orchestrator.lease(repl.id) is None
+
+
+async def test_activity_keeps_it_awake_and_is_named(orchestrator: Orchestrator, clock: ManualClock) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    for _ in range(5):
+        await clock.advance(1700)
+        orchestrator.touch(repl.id, "keystroke")
+    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
+    lease = orchestrator.lease(repl.id)
+    assert lease is not None
+    assert lease.activity is Activity.KEYSTROKE
+    await clock.advance(1801)
+    assert "somebody typed in a terminal" in ((await orchestrator.get(repl.id)).stop_reason or "")
+
+
+async def test_warnings_come_at_five_minutes_and_at_one_and_extending_lifts_them(
+    orchestrator: Orchestrator, clock: ManualClock
+) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    await settle()
+    changes = orchestrator.subscribe(repl_id=repl.id)
+
+    async def next_warning_s() -> int | None:
+        async with asyncio.timeout(10):
+            await anext(changes)
+        lease = orchestrator.lease(repl.id)
+        assert lease is not None
+        return lease.warning_s(clock.now())
+
+    await clock.advance(1500)
+    assert await next_warning_s() == 300
+    await clock.advance(240)
+    assert await next_warning_s() == 60
+    extended = orchestrator.extend(repl.id)
+    assert extended is not None
+    assert await next_warning_s() is None
+    await clock.advance(4 * 3600 - 1)
+    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
+    await clock.advance(2)
+    assert (await orchestrator.get(repl.id)).phase is Phase.STOPPED
+
+
+async def test_activity_of_a_stopped_one_means_nothing(orchestrator: Orchestrator) -> None:
+    repl = await orchestrator.create("ann", "a", "python", start=False)
+    orchestrator.touch(repl.id, "output")
+    assert orchestrator.lease(repl.id) is None
+    assert orchestrator.extend(repl.id) is None
+
+
+async def test_a_program_of_the_template_gets_its_environment(
+    orchestrator: Orchestrator, records: MemoryRecords
+) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    spec = orchestrator._spec(repl)
+    assert spec.environment["HOST"] == "0.0.0.0"
+    assert spec.environment["PORT"] == "3000"
+    assert spec.environment["MODE"] == "test"
+    assert spec.environment["DEVEX_REPL_ID"] == repl.id
+    assert spec.run_command == "python3 main.py"
