@@ -1,0 +1,58 @@
+"""The WebSocket of open documents: frames of runner.documents.wire in and out, one connection per browser tab."""
+
+import asyncio
+
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from runner.documents.connection import Connection
+from runner.documents.document import BadUpdateError
+from runner.documents.rooms import Rooms
+from runner.documents.wire import WireError
+
+BAD_DATA = 1007
+TRY_LATER = 1013
+
+
+def route(rooms: Rooms) -> BaseRoute:
+    """`WS documents`. A viewer (scope["devex.viewer"]) without can_write follows edits and makes none."""
+
+    async def documents(socket: WebSocket) -> None:
+        await socket.accept()
+        connection = Connection(rooms, can_write=socket.scope["devex.viewer"].can_write)
+        ways = [
+            asyncio.create_task(_receive(socket, connection), name="documents receive"),
+            asyncio.create_task(_send(socket, connection), name="documents send"),
+            asyncio.create_task(connection.cut_off(), name="documents cut off"),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            connection.close()
+            for way in ways:
+                way.cancel()
+            ends = await asyncio.gather(*ways, return_exceptions=True)
+        await _say_goodbye(socket, [end for end in ends if isinstance(end, Exception)], connection)
+
+    return WebSocketRoute("/documents", documents)
+
+
+async def _receive(socket: WebSocket, connection: Connection) -> None:
+    while True:
+        await connection.receive(await socket.receive_bytes())
+
+
+async def _send(socket: WebSocket, connection: Connection) -> None:
+    while True:
+        await socket.send_bytes(await connection.next_frame())
+
+
+async def _say_goodbye(socket: WebSocket, ends: list[Exception], connection: Connection) -> None:
+    """Tell the browser why it is cut off, unless it left by itself."""
+    for end in ends:
+        if isinstance(end, WireError | BadUpdateError | KeyError):  # KeyError: a text message
+            await socket.close(BAD_DATA, str(end)[:100])
+        elif not isinstance(end, WebSocketDisconnect):
+            raise end
+    if not ends and connection.overflowed:
+        await socket.close(TRY_LATER, "too much unread")
