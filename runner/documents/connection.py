@@ -49,7 +49,10 @@ class Connection:
         self._used_s = 0.0
 
     async def receive(self, frame: bytes) -> None:
-        """Raises WireError or BadUpdateError for what is no protocol. Waits while the tab leaves much unread."""
+        """Raises WireError or BadUpdateError for what is no protocol. Waits while the tab has left much unread."""
+        while self._queued_bytes > READ_AHEAD_BYTES:
+            self._drained.clear()
+            await self._drained.wait()
         started = asyncio.get_running_loop().time()
         message = decode(frame)
         self._answering = True
@@ -61,9 +64,6 @@ class Connection:
                 await self._answer(message)
         finally:
             self._answering = False
-        while self._queued_bytes > READ_AHEAD_BYTES:
-            self._drained.clear()
-            await self._drained.wait()
 
     @property
     def overflowed(self) -> bool:

@@ -55,6 +55,7 @@ class Document:
 
     def update_since(self, state: bytes) -> bytes:
         """What a replica with that state vector lacks. Raises BadUpdateError."""
+        _check_count(state)
         try:
             return self._doc.get_update(state)
         except ValueError as error:
@@ -62,6 +63,7 @@ class Document:
 
     def apply(self, update: bytes) -> bytes:
         """Take in another replica's change; returns what was new, maybe nothing. Raises BadUpdateError."""
+        _check_count(update)
         try:
             self._doc.apply_update(update)
         except ValueError as error:
@@ -95,3 +97,16 @@ class Document:
         self._changes.clear()
         self.version += len(changes)
         return merge_updates(*changes) if len(changes) > 1 else b"".join(changes)
+
+
+def _check_count(data: bytes) -> None:
+    """Both begin with a number of clients, for which yrs makes room before it reads on: 20 bytes could claim 4 GB."""
+    count = 0
+    for i, byte in enumerate(data[:5]):
+        count |= (byte & 0x7F) << (7 * i)
+        if byte < 0x80:
+            break
+    else:
+        raise BadUpdateError("the number of clients does not end")
+    if count >= len(data) and count:
+        raise BadUpdateError("more clients than bytes")

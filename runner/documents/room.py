@@ -72,6 +72,10 @@ class Room:
                 log.exception("room %s", self.file.path)
             self._answer(asked)
 
+    @property
+    def viewers(self) -> int:
+        return len(self._attachments)
+
     def wake(self) -> None:
         """Look at the disk soon."""
         self._wake.set()

@@ -18,8 +18,8 @@ from runner.workspace import Splice, apply_splices
 
 FINE_BYTES = 4096  # a longer change is replaced as a whole: comparing its words would rarely find what was edited
 CONFETTI_SPLICES = 8  # more pieces than this in one change move carets worse than one replacement
-GAP_BYTES = 16  # changes closer than this are one: fewer operations for the CRDT and for undo
 WORK_BYTES = 5_000_000_000  # splices x text length a CRDT applies in about 0.1 s; beyond it neighbours are joined
+GAP_BYTES = 16  # neighbours this close are joined first
 
 _WORDS = re.compile(rb"[\x80-\xff]+|\w+|.", re.DOTALL)
 
@@ -49,15 +49,26 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> list[Splice]:
     for group in _groups(diff(base, ours), diff(base, theirs)):
         low, high = group.low + shift, group.high + shift + _growth(group.ours)
         shift += _growth(group.ours)
-        was = base[group.low : group.high]
-        wanted = apply_splices(was, [(start - group.low, delete, insert) for start, delete, insert in group.theirs])
         if not group.theirs:
             continue
-        changes = diff(ours[low:high], wanted)
-        if group.ours:  # keep what is ours, add what is only theirs
-            changes = [(start + delete, 0, insert) for start, delete, insert in changes if insert]
+        place = [(start - group.low, delete, insert) for start, delete, insert in group.theirs]
+        wanted = apply_splices(base[group.low : group.high], place)
+        changes = _union(ours[low:high], wanted) if group.ours else diff(ours[low:high], wanted)
         found += [(low + start, delete, insert) for start, delete, insert in changes]
     return found
+
+
+def _union(ours: bytes, theirs: bytes) -> Iterator[Splice]:
+    """Insertions into `ours` after which it holds the lines of both, and what both have only once."""
+    our_lines, their_lines = _lines(ours), _lines(theirs)
+    offsets = _offsets(our_lines, 0)
+    for i1, i2, j1, j2 in _hunks(ours, theirs):
+        extra = b"".join(their_lines[j1:j2])
+        for start, delete, insert in _trim(b"".join(our_lines[i1:i2]), extra, offsets[i1]):
+            if not delete:
+                yield start, 0, insert  # they typed on where we stopped
+            elif insert:  # else we typed on where they stopped
+                yield offsets[i2], 0, extra
 
 
 @dataclass(slots=True)
@@ -191,12 +202,12 @@ def _offsets(pieces: list[bytes], at: int) -> list[int]:
 
 
 def _joined(old: bytes, splices: list[Splice]) -> list[Splice]:
-    """Neighbours joined, the wider the gap the more work the list would be."""
+    """Adjacent splices joined, and neighbours with ever wider gaps until they are few enough."""
+    splices = _join(old, splices, 0)
     gap = GAP_BYTES
-    splices = _join(old, splices, gap)
     while len(splices) * len(old) > WORK_BYTES and gap < len(old):
-        gap *= 8
         splices = _join(old, splices, gap)
+        gap *= 8
     return splices
 
 
