@@ -22,6 +22,7 @@ from orchestrator.domain import (
     Phase,
     Purge,
     Repl,
+    Sandbox,
     Seed,
     Stop,
     Wake,
@@ -85,11 +86,11 @@ class Reconciler:
     async def adopt(self) -> None:
         """Once, before `run`: take over what ran on while no server was there."""
         seen = await self._backend.observe()
-        for repl in await self._records.list_live():
-            if changes := adopted(repl, seen.get(repl.id), self._clock.now()):
-                taken = await self._records.update(repl, **changes)
-                if taken.phase is Phase.RUNNING:
-                    self._leases.grant(repl.id)
+        for recorded in await self._records.list_live():
+            changes = adopted(recorded, seen.get(recorded.id), self._clock.now())
+            repl = await self._records.update(recorded, **changes) if changes else recorded
+            if repl.phase is Phase.RUNNING:
+                self._leases.grant(repl.id)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -153,7 +154,7 @@ class Reconciler:
         """A sandbox without a Repl serves nobody."""
         self._backoffs.pop(repl_id, None)
         self._warned.pop(repl_id, None)
-        if seen is not None and seen.alive:
+        if seen is not None and seen.state is not Sandbox.GONE:
             log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
             await within(
                 self._clock, self._after(self._limits.stop_deadline_s), self._backend.stop(repl_id, seen.epoch)

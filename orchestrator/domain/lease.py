@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 WARNINGS_S = (300, 60)  # five minutes: time to finish a thought; one minute: time to press Extend
+SLACK_S = 1  # a page that is told to look at a warning must see it by its own clock too
 
 
 class Activity(StrEnum):
@@ -54,7 +55,7 @@ class Lease:
     def warning_s(self, now: datetime) -> int | None:
         """The tightest warning that is due (60 or 300), or None while the end is far."""
         left_s = (self.expires_at - now).total_seconds()
-        due = [warning for warning in WARNINGS_S if left_s <= warning]
+        due = [warning for warning in WARNINGS_S if left_s <= warning + SLACK_S]
         return min(due) if due else None
 
     def next_change_at(self, now: datetime) -> datetime:

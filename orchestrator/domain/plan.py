@@ -95,7 +95,8 @@ def adopted(repl: Repl, observation: Observation | None, now: datetime) -> dict[
         return Move(event=Event.DOWN, goal=goal, stop_reason=STOPPED_WITH_SERVER).changes(repl, now)
     if repl.phase is Phase.STARTING and not alive:
         return Move(event=Event.DOWN).changes(repl, now)  # somebody is waiting: it starts anew
-    return {} if repl.at_rest else {"phase_at": now}
+    timed = repl.phase in (Phase.STARTING, Phase.STOPPING) or (repl.phase is Phase.STOPPED and not repl.seeded)
+    return {"phase_at": now} if timed else {}
 
 
 def deadline(repl: Repl, limits: Limits) -> datetime | None:

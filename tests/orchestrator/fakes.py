@@ -3,6 +3,8 @@
 import asyncio
 import heapq
 import itertools
+import random
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.backends.base import BackendError, SandboxSpec
@@ -119,3 +121,38 @@ class LosesEvents(MemoryBackend):
 
     def _tell(self, repl_id: str) -> None:
         return
+
+
+class Unreliable(MemoryBackend):
+    """Whatever may go wrong goes wrong by the dice of `chance`, while `misbehaving`."""
+
+    chance = random.Random(0)
+    misbehaving = True
+
+    def unlucky(self) -> bool:
+        return self.misbehaving and self.chance.random() < 0.3
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        if self.unlucky():
+            raise BackendError("It cannot start now.", retryable=self.chance.random() < 0.7)
+        await super().ensure(spec)
+
+    async def stop(self, repl_id: str, epoch: int) -> None:
+        if self.unlucky():
+            raise BackendError("It cannot stop now.", retryable=True)
+        await super().stop(repl_id, epoch)
+
+    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+        if self.unlucky():
+            raise OSError("no space left")
+        await super().seed(repl_id, files, copy_of=copy_of)
+
+    async def _start(self, spec: SandboxSpec) -> None:
+        if self.unlucky():
+            self.lose(spec.repl_id, "It crashed.")
+        elif not self.unlucky():
+            await super()._start(spec)
+
+    def _tell(self, repl_id: str) -> None:
+        if not self.unlucky():
+            super()._tell(repl_id)

@@ -1,6 +1,8 @@
 """Faults: each ends in words a user can act on, and asking again recovers."""
 
 import asyncio
+import random
+from contextlib import suppress
 
 import pytest
 
@@ -195,6 +197,7 @@ async def test_orphans_and_outdated_epochs_are_removed(
     async with serve() as orchestrator:
         repl_id = await running(orchestrator)
     machine.sandboxes["orphan"] = Observation(repl_id="orphan", epoch=9, state=Sandbox.RUNNING)
+    machine.sandboxes["crashed"] = Observation(repl_id="crashed", epoch=9, state=Sandbox.FAILED)
     repl = await records.get(repl_id)
     assert repl is not None
     await records.update(repl, epoch=5, phase=Phase.STOPPED, goal=Goal.STOP)
@@ -224,3 +227,33 @@ async def test_many_wishes_at_once_end_at_the_last(orchestrator: Orchestrator, m
     await settle()
     assert (await orchestrator.get(repl_id)).phase is Phase.STOPPED
     assert machine.sandboxes == {}
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_after_any_bad_luck_wishes_come_true(
+    serve: MakeOrchestrator, clock: ManualClock, machine: Machine, seed: int
+) -> None:
+    chance = random.Random(seed)
+    async with serve(fakes.Unreliable, resync_s=20) as orchestrator:
+        backend = orchestrator.backend
+        assert isinstance(backend, fakes.Unreliable)
+        backend.chance, backend.misbehaving = chance, True
+        ids = [(await orchestrator.create("ann", f"{number}", "python")).id for number in range(4)]
+        for _ in range(30):
+            wish = chance.choice([orchestrator.start, orchestrator.stop, orchestrator.delete, orchestrator.undelete])
+            with suppress(DevexError):  # what is in the trash is not started
+                await wish(chance.choice(ids))
+            await clock.advance(chance.choice([0, 0.1, 5, 40]))
+        backend.misbehaving = False
+        for repl_id in ids:
+            await orchestrator.undelete(repl_id)
+        await clock.advance(400)  # what bad luck left behind runs into its deadlines
+        for repl_id in ids[:2]:
+            await orchestrator.start(repl_id)
+        for repl_id in ids[2:]:
+            await orchestrator.stop(repl_id)
+        await clock.advance(100)
+        phases = [(await orchestrator.get(repl_id)).phase for repl_id in ids]
+        assert phases[:2] == [Phase.RUNNING, Phase.RUNNING]
+        assert not {Phase.STARTING, Phase.RUNNING, Phase.STOPPING} & set(phases[2:])
+        assert {repl_id for repl_id, seen in machine.sandboxes.items() if seen.alive} == set(ids[:2])

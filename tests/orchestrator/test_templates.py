@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ class TestOnThisMachine(TemplatesContract):
             while chunk := await process.stdout.read(65536):
                 yield chunk
         finally:
-            if process.returncode is None:
+            with suppress(ProcessLookupError):  # it ended by itself
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
             await process.stdout.read()
