@@ -7,6 +7,20 @@ from runner.workspace.drafts import ABSENT, Draft
 from runner.workspace.entries import Entry, Stat
 from runner.workspace.splices import Splice, apply_splices
 from runner.workspace.tree import EXCLUDED, Walk
+from runner.workspace.watch import TreeDelta, TreeWatcher
 from runner.workspace.workspace import Usage, Workspace
 
-__all__ = ["ABSENT", "EXCLUDED", "Draft", "Entry", "Splice", "Stat", "Usage", "Walk", "Workspace", "apply_splices"]
+__all__ = [
+    "ABSENT",
+    "EXCLUDED",
+    "Draft",
+    "Entry",
+    "Splice",
+    "Stat",
+    "TreeDelta",
+    "TreeWatcher",
+    "Usage",
+    "Walk",
+    "Workspace",
+    "apply_splices",
+]

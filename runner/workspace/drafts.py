@@ -5,6 +5,7 @@ may touch it meanwhile; all it can spoil is its own file.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -14,15 +15,24 @@ from typing import Final, Self
 from runner.errors import DevexError
 from runner.workspace import access
 from runner.workspace.entries import Owner, Stat, require_regular
-from runner.workspace.paths import Parts, text
+from runner.workspace.paths import Parts, display, text
 from runner.workspace.problems import explained
 
 ABSENT: Final = ""  # in place of a digest: the file must not exist yet
+RESUMABLE: Final = "u"  # first letter of tokens that may be continued; random ones are hexadecimal
 NEW_FILE_MODE: Final = 0o644
 CHUNK_BYTES: Final = 1 << 18
 _DRAFT: Final = re.compile(r"\.devex-[0-9a-z]{8,64}\.part")
 _OPEN: Final = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NO_EXCHANGE: Final = {errno.EINVAL, errno.ENOSYS}  # file systems without RENAME_EXCHANGE
+
+
+def draft_name(token: str) -> str:
+    return f".devex-{token}.part"
+
+
+def is_resumable(name: str) -> bool:
+    return name.startswith(f".devex-{RESUMABLE}") and is_draft(name)
 
 
 def is_draft(name: str) -> bool:
@@ -42,15 +52,15 @@ def digest_of(descriptor: int) -> str:
 class Draft:
     """Write, then commit or discard; as a context manager it discards what was not committed.
 
-    With a `token` (8 to 64 characters of 0-9a-z) the draft can be closed and found again: `size_bytes` says how far
-    it got.
+    With a `token` (RESUMABLE and 7 to 63 characters of 0-9a-z) the draft can be closed and found again: `size_bytes`
+    says how far it got.
     """
 
     def __init__(self, root: int, parts: Parts, owner: Owner | None, token: str | None = None) -> None:
         self.path = text(parts)
         self._name = parts[-1]
         self._owner = owner
-        self._draft = f".devex-{token or secrets.token_hex(8)}.part".encode()
+        self._draft = draft_name(token or secrets.token_hex(8)).encode()
         self._closed = False
         with explained(self.path):
             self._folder = access.open_beneath(root, parts[:-1], access.ANCHOR)
@@ -62,6 +72,7 @@ class Draft:
 
     def _create(self) -> int:
         descriptor = os.open(self._draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         if self._owner is not None:
             os.fchown(descriptor, *self._owner)
         return descriptor
@@ -71,11 +82,15 @@ class Draft:
             descriptor = os.open(self._draft, _OPEN, dir_fd=self._folder)
         except FileNotFoundError:
             return self._create()
-        found = Stat.of(os.fstat(descriptor))
-        if found.kind == "f" and found.links == 1:
-            return descriptor
-        os.close(descriptor)
-        raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+        try:
+            found = Stat.of(os.fstat(descriptor))
+            if found.kind != "f" or found.links != 1:
+                raise OSError(errno.ENXIO, os.strerror(errno.ENXIO))
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # one writer at a time
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
     def __enter__(self) -> Self:
         return self
@@ -150,7 +165,9 @@ class Draft:
 
     def _compare(self, current: Stat | None, expect: str) -> None:
         if current is None or expect == ABSENT:
-            if current is not None or expect != ABSENT:
+            if expect == ABSENT and current is not None:
+                raise exists(self.path)
+            if expect != ABSENT:
                 raise changed(self.path)
             return
         descriptor = os.open(self._name, access.READ | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)
@@ -166,7 +183,7 @@ class Draft:
             try:
                 self._rename(access.RENAME_NOREPLACE)
             except FileExistsError:
-                raise changed(self.path) from None
+                raise exists(self.path) from None
         elif expect is None or current is None:
             self._rename(0)
         else:
@@ -214,5 +231,9 @@ class Draft:
 
 def changed(path: str) -> DevexError:
     return DevexError(
-        "changed", f"“{path}” was changed meanwhile.", "Open it again, then repeat your change.", status=412
+        "changed", f"“{display(path)}” was changed meanwhile.", "Open it again, then repeat your change.", status=412
     )
+
+
+def exists(path: str) -> DevexError:
+    return DevexError("changed", f"“{display(path)}” already exists.", "Choose another name.", status=412)

@@ -38,6 +38,7 @@ _KNOWN = {
     errno.ENAMETOOLONG: ("bad_path", "The name of {it} is too long.", "Choose a shorter name.", 400),
     errno.EINVAL: ("bad_request", "This cannot be done with {it}.", "Check the path.", 409),
     errno.ETXTBSY: ("busy", "{it} is being run.", "Stop the program, then try again.", 409),
+    errno.EAGAIN: ("busy", "{it} is being written.", "Wait until that is done, then try again.", 409),
     errno.EBUSY: ("busy", "{it} is in use.", "Stop what uses it, then try again.", 409),
     errno.EFBIG: ("too_large", "{it} is too large.", "Use the terminal for files of this size.", 413),
     errno.EMLINK: ("too_many", "The folder of {it} holds too many entries.", "Choose another folder.", 409),
@@ -46,7 +47,7 @@ _KNOWN = {
     errno.ENOSPC: ("disk_full", "The disk is full: {it} was not written.", "Delete files, then try again.", 507),
     errno.EDQUOT: ("disk_full", "The disk is full: {it} was not written.", "Delete files, then try again.", 507),
 }
-_RETRYABLE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ETXTBSY, errno.EBUSY}
+_RETRYABLE = {errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.ETXTBSY, errno.EBUSY, errno.EAGAIN}
 
 
 def explain(error: OSError, path: str) -> DevexError:

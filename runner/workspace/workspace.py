@@ -3,13 +3,14 @@
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from runner.errors import DevexError
 from runner.workspace import access
-from runner.workspace.drafts import ABSENT, CHUNK_BYTES, Draft, digest_of, is_draft
+from runner.workspace.drafts import ABSENT, CHUNK_BYTES, Draft, digest_of, draft_name, is_draft, is_resumable
 from runner.workspace.entries import Entry, Owner, Stat, require_regular
 from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_file
 from runner.workspace.problems import explain, explained
@@ -17,6 +18,7 @@ from runner.workspace.removal import remove_tree
 from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
 
 NEW_FOLDER_MODE = 0o755
+RESUMABLE_FOR_S = 86_400
 
 
 class Usage(NamedTuple):
@@ -151,6 +153,16 @@ class Workspace:
         """Start writing a file piece by piece; its folder must exist."""
         return Draft(self._root, parse_file(path), self.owner, token)
 
+    def draft_size(self, path: str, token: str) -> int:
+        """How far an earlier draft of the token got; 0 when there is none."""
+        folder = path.rpartition("/")[0]
+        try:
+            return self.stat(join(folder, draft_name(token))).size_bytes
+        except DevexError as error:
+            if error.code == "not_found":
+                return 0
+            raise
+
     def write_atomic(self, path: str, data: bytes, *, mode: int | None = None, expect: str | None = None) -> Stat:
         """Replace or create a file at once, durably; see Draft.commit for `mode` and `expect`."""
         with self.draft(path) as draft:
@@ -217,11 +229,16 @@ class Workspace:
             raise explain(error, source) from error
 
     def sweep(self) -> int:
-        """Delete the drafts that a killed server left behind; returns how many. Call before anything writes."""
+        """Delete the drafts that a killed server left behind; returns how many. Call before anything writes.
+
+        Uploads that can be continued are kept for a day.
+        """
         swept = 0
+        kept_ns = time.time_ns() - RESUMABLE_FOR_S * 1_000_000_000
         for folder, found in Walk(self._root, drafts=True):
             for entry in found:
-                if entry.stat.kind == "f" and is_draft(entry.name):
+                kept = is_resumable(entry.name) and entry.stat.mtime_ns > kept_ns
+                if entry.stat.kind == "f" and is_draft(entry.name) and not kept:
                     self.remove(join(folder, entry.name))
                     swept += 1
         return swept

@@ -1,0 +1,378 @@
+"""Routes to the files of a REPL. Paths are relative to the workspace; errors are {error: {code, message, action, id}}.
+
+Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JSON.
+
+- `GET tree?path=dir` -> {path, rev, entries: [[name, "f"|"d"|"l"|"o", size, shown?]], complete}
+- `GET|HEAD files/{path}` bytes; ETag is the SHA-256 (of huge files a stamp), one Range, always an attachment
+- `PUT files/{path}` body -> {path, digest, size}, 201 when new. `If-Match: digest`, `If-None-Match: *` -> 412. Folders
+  on the way are made, so a folder is uploaded file by file.
+- `PATCH files/{path}` {base, splices: [[start byte, bytes to delete, "text"]]} -> {digest, size}; 412 when base differs
+- `DELETE files/{path}`, folders with all that is in them; `POST mkdir` {path}; `POST move` {from, to, overwrite?}
+- `POST upload?path=dir&name=relative/path` is PUT for forms that know a folder and a name
+- `uploads/{id}?path=&name=` continues after a cut, a reload or a restart. The id (8 to 48 of 0-9a-z) is the browser's,
+  best made of name, size and time. `GET` -> {offset}; `PUT ...&size=N&offset=K` with the bytes from K on, in one or
+  several requests -> {offset, done} and, when done, {path, digest}; 409 `offset` when K is not where it is;
+  `DELETE` gives up. Half uploads are swept after a day.
+- `GET zip?path=dir` a ZIP made while it is sent; links are stored as links
+- `GET find?q=` -> {paths, complete}, best first; `GET search?q=&path=&case=1&word=1` -> {matches, complete}, each match
+  {path, line, column, length, text, at}
+- `GET usage` -> {bytes, entries, limit_bytes, limit_entries}
+"""
+
+import os
+import re
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from runner.errors import DevexError
+from runner.proxy import files_http as http
+from runner.workspace import Draft, Splice, Stat, TreeWatcher, Workspace, apply_splices
+from runner.workspace.archive import check_size, zip_pieces
+from runner.workspace.drafts import ABSENT, CHUNK_BYTES, RESUMABLE, changed, digest_of, exists
+from runner.workspace.paths import join, parse_file
+from runner.workspace.quota import Quota
+from runner.workspace.search import MAX_FILES, file_paths, rank, search_text
+from runner.workspace.tree import MAX_LISTED
+from runner.workspace.workspace import digest
+
+PATCH_FILE_BYTES: Final = 32 << 20  # held in memory twice
+PATCH_BODY_BYTES: Final = 8 << 20
+SMALL_BODY_BYTES: Final = 64 << 10  # two paths
+ETAG_BYTES: Final = 256 << 20  # hashing this much takes about 0.3 s; larger files are named by inode, size and time
+CLAIM_BYTES: Final = 16 << 20  # of uploads that do not say their size
+FOUND: Final = 100
+FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
+HEAVY: Final = 2  # searches, listings of names and size counts at a time; more wait
+TRANSFERS: Final = 8
+_UPLOAD_ID: Final = re.compile(r"[0-9a-z]{8,48}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLimits:
+    quota_bytes: int
+    quota_entries: int
+    file_bytes: int = 2 << 30  # one upload
+    zip_bytes: int = 8 << 30  # one download of a folder, before compression
+
+
+def routes(
+    workspace: Workspace,
+    limits: FileLimits,
+    *,
+    watcher: TreeWatcher | None = None,
+    writable: bool = True,
+    on_write: Callable[[], None] = lambda: None,
+) -> list[BaseRoute]:
+    """`writable=False` leaves out everything that changes files. Writing needs scope["devex.viewer"].can_write."""
+    files = Files(workspace, limits, watcher, on_write)
+    reading: list[tuple[str, str, http.Endpoint]] = [
+        ("/tree", "GET", files.tree),
+        ("/files/{path:path}", "GET", files.get),
+        ("/zip", "GET", files.zip),
+        ("/find", "GET", files.find),
+        ("/search", "GET", files.search),
+        ("/usage", "GET", files.usage),
+    ]
+    writing: list[tuple[str, str, http.Endpoint]] = [
+        ("/files/{path:path}", "PUT", files.put),
+        ("/files/{path:path}", "PATCH", files.patch),
+        ("/files/{path:path}", "DELETE", files.delete),
+        ("/mkdir", "POST", files.mkdir),
+        ("/move", "POST", files.move),
+        ("/upload", "POST", files.upload),
+        ("/uploads/{id}", "GET", files.upload_offset),
+        ("/uploads/{id}", "PUT", files.upload_piece),
+        ("/uploads/{id}", "DELETE", files.upload_discard),
+    ]
+    found: list[BaseRoute] = [Route(p, http.answered(e, writes=False), methods=[m]) for p, m, e in reading]
+    if writable:
+        found += [Route(p, http.answered(e, writes=True), methods=[m]) for p, m, e in writing]
+    return found
+
+
+class Files:
+    """The endpoints; each blocking call runs in a thread."""
+
+    def __init__(
+        self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None, on_write: Callable[[], None]
+    ) -> None:
+        self._workspace = workspace
+        self._limits = limits
+        self._watcher = watcher
+        self._on_write = on_write
+        self._quota = Quota(workspace, limits.quota_bytes, limits.quota_entries)
+        self._heavy = CapacityLimiter(HEAVY)
+        self._transfers = CapacityLimiter(TRANSFERS)
+        self._names: tuple[float, list[str]] = (0.0, [])
+
+    async def tree(self, request: Request) -> Response:
+        path = http.query_path(request, "path", "")
+        rev = self._watcher.rev if self._watcher else 0  # before listing: a change in between is told again, not lost
+        entries = await to_thread.run_sync(self._workspace.list_dir, path)
+        rows = await to_thread.run_sync(lambda: [entry.row() for entry in entries])
+        return http.Json({"path": path, "rev": rev, "entries": rows, "complete": len(rows) < MAX_LISTED})
+
+    async def get(self, request: Request) -> Response:
+        path = http.url_path(request, "/files/")
+        descriptor = await to_thread.run_sync(self._workspace.open_read, path)
+        try:
+            stat = Stat.of(os.fstat(descriptor))
+            tag = await to_thread.run_sync(_tag, descriptor, stat, limiter=self._heavy)
+            headers = {
+                **http.SAFE_HEADERS,
+                "ETag": f'"{tag}"',
+                "Accept-Ranges": "bytes",
+                "Content-Disposition": http.disposition(path.rpartition("/")[2]),
+            }
+            if tag in [each.strip(' "W/') for each in request.headers.get("if-none-match", "").split(",")]:
+                return Response(status_code=304, headers=headers)
+            part = http.byte_range(request.headers.get("range", ""), stat.size_bytes)
+            sent = part or range(stat.size_bytes)
+            if part:
+                headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stat.size_bytes}"
+            headers["Content-Length"] = str(len(sent))
+            status = 206 if part else 200
+            if request.method == "HEAD":
+                return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+            return http.Stream(_FilePieces(os.dup(descriptor), sent), status, headers)
+        finally:
+            os.close(descriptor)
+
+    async def zip(self, request: Request) -> Response:
+        path = http.query_path(request, "path", "")
+        limits = self._limits
+        await to_thread.run_sync(self._workspace.list_dir, path, 1)
+        await to_thread.run_sync(
+            check_size, self._workspace, path, limits.zip_bytes, limits.quota_entries, limiter=self._heavy
+        )
+        name = path.rpartition("/")[2] or "workspace"
+        headers = {**http.SAFE_HEADERS, "Content-Disposition": http.disposition(f"{name}.zip")}
+        return http.Stream(zip_pieces(self._workspace, path, limits.zip_bytes), 200, headers)
+
+    async def find(self, request: Request) -> Response:
+        wanted = http.query(request, "q", "")
+        paths = await to_thread.run_sync(self._find, wanted, limiter=self._heavy)
+        return http.Json({"paths": paths, "complete": len(self._names[1]) < MAX_FILES})
+
+    def _find(self, wanted: str) -> list[str]:
+        read_at, names = self._names
+        if time.monotonic() - read_at > FILE_LIST_S:
+            names = file_paths(self._workspace)
+            self._names = (time.monotonic(), names)
+        return rank(names, wanted, FOUND)
+
+    async def search(self, request: Request) -> Response:
+        wanted, path = http.query(request, "q"), http.query_path(request, "path", "")
+        case, word = http.query(request, "case", "") == "1", http.query(request, "word", "") == "1"
+        found = await to_thread.run_sync(
+            lambda: search_text(self._workspace, wanted, path, case=case, word=word), limiter=self._heavy
+        )
+        return http.Json({"matches": [match._asdict() for match in found.matches], "complete": found.complete})
+
+    async def usage(self, _: Request) -> Response:
+        used = await to_thread.run_sync(self._quota.used, limiter=self._heavy)
+        limits = self._limits
+        return http.Json(
+            {
+                "bytes": used.disk_bytes,
+                "entries": used.entries,
+                "limit_bytes": limits.quota_bytes,
+                "limit_entries": limits.quota_entries,
+            }
+        )
+
+    async def put(self, request: Request) -> Response:
+        return await self._store(request, http.url_path(request, "/files/"))
+
+    async def upload(self, request: Request) -> Response:
+        return await self._store(request, _target(request))
+
+    async def _store(self, request: Request, path: str) -> Response:
+        expect = http.expectation(request)
+        async with self._transfers:
+            before = await to_thread.run_sync(self._prepare, path, _declared(request), expect)
+            draft = await to_thread.run_sync(self._workspace.draft, path)
+            with draft:
+                await self._receive(request, draft, _declared(request))
+                name = await to_thread.run_sync(draft.digest)
+                stat = await to_thread.run_sync(lambda: draft.commit(expect=expect))
+        self._on_write()
+        status = 200 if before else 201
+        return http.Json({"path": path, "digest": name, "size": stat.size_bytes}, status)
+
+    def _prepare(self, path: str, size_bytes: int | None, expect: str | None) -> Stat | None:
+        """Claim room and make the folders; returns what is there already."""
+        parse_file(path)
+        if size_bytes is not None and size_bytes > self._limits.file_bytes:
+            raise self._too_large()
+        before = self._workspace.stat(path) if self._workspace.exists(path) else None
+        if before and expect == ABSENT:
+            raise exists(path)  # now, not after a long upload
+        held = before.disk_bytes if before else 0
+        self._quota.claim((size_bytes or 0) - held, 0 if before else 1)
+        folder = path.rpartition("/")[0]
+        if folder and not before:
+            self._workspace.mkdir(folder, parents=True, exist_ok=True)
+        return before
+
+    async def _receive(self, request: Request, draft: Draft, claimed_bytes: int | None) -> None:
+        claimed, received = claimed_bytes or 0, draft.size_bytes
+        async with aclosing(http.collected(request)) as pieces:
+            async for piece in pieces:
+                received += len(piece)
+                if received > self._limits.file_bytes:
+                    raise self._too_large()
+                if received > claimed:
+                    await to_thread.run_sync(self._quota.claim, CLAIM_BYTES)
+                    claimed += CLAIM_BYTES
+                await to_thread.run_sync(draft.write, piece)
+
+    def _too_large(self) -> DevexError:
+        limit = self._limits.file_bytes >> 20
+        return DevexError(
+            "too_large", f"The file is larger than {limit} MiB.", "Fetch it from a terminal instead.", status=413
+        )
+
+    async def upload_offset(self, request: Request) -> Response:
+        path, token = _target(request), _token(request)
+        return http.Json({"offset": await to_thread.run_sync(self._offset, path, token)})
+
+    def _offset(self, path: str, token: str) -> int:
+        return self._workspace.draft_size(path, token)
+
+    async def upload_piece(self, request: Request) -> Response:
+        path, token = _target(request), _token(request)
+        size, offset = http.number(request, "size"), http.number(request, "offset")
+        expect = http.expectation(request)
+        async with self._transfers:
+            await to_thread.run_sync(self._prepare, path, max(size - offset, 0), expect)
+            draft = await to_thread.run_sync(self._workspace.draft, path, token)
+            try:
+                return await self._continue(request, draft, size, offset, expect)
+            finally:
+                draft.close()
+
+    async def _continue(self, request: Request, draft: Draft, size: int, offset: int, expect: str | None) -> Response:
+        if draft.size_bytes != offset or size > self._limits.file_bytes:
+            if size > self._limits.file_bytes:
+                raise self._too_large()
+            raise DevexError("offset", f"The upload is at {draft.size_bytes}.", "Continue from there.", status=409)
+        await self._receive(request, draft, size)
+        self._on_write()
+        if draft.size_bytes < size:
+            return http.Json({"offset": draft.size_bytes, "done": False})
+        if draft.size_bytes > size:
+            draft.discard()
+            raise DevexError("size", "More arrived than was announced.", "Upload the file again.")
+        name = await to_thread.run_sync(draft.digest)
+        await to_thread.run_sync(lambda: draft.commit(expect=expect))
+        return http.Json({"offset": size, "done": True, "path": draft.path, "digest": name}, 201)
+
+    async def upload_discard(self, request: Request) -> Response:
+        path, token = _target(request), _token(request)
+        if await to_thread.run_sync(self._offset, path, token):
+            draft = await to_thread.run_sync(self._workspace.draft, path, token)
+            draft.discard()
+        return Response(status_code=204)
+
+    async def patch(self, request: Request) -> Response:
+        path = http.url_path(request, "/files/")
+        fields = await http.json_body(request, PATCH_BODY_BYTES)
+        base, splices = http.field(fields, "base", str), _splices(fields)
+        name, stat = await to_thread.run_sync(self._patch, path, base, splices)
+        self._on_write()
+        return http.Json({"digest": name, "size": stat.size_bytes})
+
+    def _patch(self, path: str, base: str, splices: list[Splice]) -> tuple[str, Stat]:
+        old = self._workspace.read(path, PATCH_FILE_BYTES)
+        if digest(old) != base:
+            raise changed(path)
+        new = apply_splices(old, splices)
+        self._quota.claim(len(new) - len(old))
+        return digest(new), self._workspace.write_atomic(path, new, expect=base)
+
+    async def delete(self, request: Request) -> Response:
+        path = http.url_path(request, "/files/")
+        await to_thread.run_sync(self._workspace.remove, path)
+        self._on_write()
+        return Response(status_code=204)
+
+    async def mkdir(self, request: Request) -> Response:
+        fields = await http.json_body(request, SMALL_BODY_BYTES)
+        path = http.checked(http.field(fields, "path", str))
+        await to_thread.run_sync(self._make_folder, path)
+        self._on_write()
+        return http.Json({"path": path}, 201)
+
+    def _make_folder(self, path: str) -> None:
+        self._quota.claim(0, 1)
+        self._workspace.mkdir(path, parents=True)
+
+    async def move(self, request: Request) -> Response:
+        fields = await http.json_body(request, SMALL_BODY_BYTES)
+        source, target = (http.checked(http.field(fields, name, str)) for name in ("from", "to"))
+        overwrite = http.field(fields, "overwrite", bool, default=False)
+        await to_thread.run_sync(lambda: self._workspace.move(source, target, overwrite=overwrite))
+        self._on_write()
+        return http.Json({"path": target})
+
+
+def _tag(descriptor: int, stat: Stat) -> str:
+    if stat.size_bytes <= ETAG_BYTES:
+        return digest_of(descriptor)
+    return f"{stat.inode:x}-{stat.size_bytes:x}-{stat.mtime_ns:x}"
+
+
+class _FilePieces:
+    """A file that got shorter meanwhile ends the connection: the browser must not take it for the whole."""
+
+    def __init__(self, descriptor: int, sent: range) -> None:
+        self._descriptor = descriptor
+        self._left = sent
+
+    def __next__(self) -> bytes:
+        if not self._left:
+            raise StopIteration
+        piece = os.pread(self._descriptor, min(CHUNK_BYTES, len(self._left)), self._left.start)
+        if not piece:
+            raise DevexError("changed", "The file got shorter while it was sent.", "Download it again.", status=500)
+        self._left = self._left[len(piece) :]
+        return piece
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _declared(request: Request) -> int | None:
+    length = request.headers.get("content-length", "")
+    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
+
+
+def _target(request: Request) -> str:
+    return http.checked(join(http.query_path(request, "path", ""), http.query(request, "name")))
+
+
+def _token(request: Request) -> str:
+    upload_id: Any = request.path_params["id"]
+    if not _UPLOAD_ID.fullmatch(upload_id):
+        raise DevexError("bad_request", "The upload's id must be 8 to 48 of 0-9a-z.", "Choose another id.")
+    return f"{RESUMABLE}{upload_id}"
+
+
+def _splices(fields: dict[str, Any]) -> list[Splice]:
+    splices: list[Splice] = []
+    for item in http.field(fields, "splices", list):
+        match item:
+            case [int(start), int(delete), str(text)] if start >= 0 and delete >= 0:
+                splices.append((start, delete, text.encode(errors="replace")))
+            case _:
+                raise DevexError("bad_splices", "A splice is [start, delete, text].", "Correct the request.")
+    return splices
