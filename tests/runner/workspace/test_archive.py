@@ -1,0 +1,71 @@
+import io
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from runner.errors import DevexError
+from runner.workspace import Workspace
+from runner.workspace.archive import PIECE_BYTES, check_size, zip_pieces
+
+
+def unzipped(workspace: Workspace, path: str = "") -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(b"".join(zip_pieces(workspace, path, 1 << 30))))
+
+
+def test_files_folders_links_modes_and_times(workspace: Workspace, root: Path) -> None:
+    (root / "d" / "empty").mkdir(parents=True)
+    (root / "d" / "run.sh").write_bytes(b"#!/bin/sh\n" * 100)
+    (root / "d" / "run.sh").chmod(0o750)
+    (root / "d" / "link").symlink_to("/etc/passwd")
+    (root / "d" / "old").touch()
+    os.utime(root / "d" / "old", (0, 0))
+    os.mkfifo(root / "d" / "pipe")
+    archive = unzipped(workspace, "d")
+    assert archive.testzip() is None
+    assert sorted(archive.namelist()) == ["empty/", "link", "old", "run.sh"]
+    assert archive.read("run.sh") == b"#!/bin/sh\n" * 100
+    assert archive.read("link") == b"/etc/passwd"
+    assert stat.S_ISLNK(archive.getinfo("link").external_attr >> 16)
+    assert archive.getinfo("run.sh").external_attr >> 16 == stat.S_IFREG | 0o750
+    assert archive.getinfo("old").date_time == (1980, 1, 1, 0, 0, 0)
+    assert archive.comment.startswith(b"1 entries")
+
+
+def test_names_that_zip_cannot_say_are_escaped(workspace: Workspace, root: Path) -> None:
+    (root / "raw\udcff").touch()
+    (root / "é\n").touch()
+    assert sorted(unzipped(workspace).namelist()) == ["raw\\xff", "é\n"]
+
+
+def test_nothing_runs_ahead_of_the_reader(workspace: Workspace, root: Path) -> None:
+    (root / "noise").write_bytes(os.urandom(8 << 20))
+    pieces = zip_pieces(workspace, "", 1 << 30)
+    first = next(pieces)
+    assert PIECE_BYTES <= len(first) < 4 * PIECE_BYTES
+    (root / "noise").write_bytes(b"")  # what was not asked for yet was not read yet
+    rest = b"".join(pieces)
+    assert len(rest) < 1 << 20
+
+
+def test_a_reader_that_goes_away(workspace: Workspace, root: Path) -> None:
+    (root / "noise").write_bytes(os.urandom(1 << 20))
+    pieces = zip_pieces(workspace, "", 1 << 30)
+    next(pieces)
+    pieces.close()
+    zip_pieces(workspace, "", 1 << 30).close()
+
+
+def test_too_large_is_said_before_anything_is_sent(workspace: Workspace, root: Path) -> None:
+    with (root / "sparse").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    for limit_bytes, limit_entries in ((1 << 30, 100), (1 << 41, 0)):
+        with pytest.raises(DevexError) as refusal:
+            check_size(workspace, "", limit_bytes, limit_entries)
+        assert refusal.value.status == 413
+    check_size(workspace, "", 1 << 41, 100)
+    with pytest.raises(DevexError):
+        for _ in zip_pieces(workspace, "", 1 << 20):
+            pass
