@@ -1,6 +1,7 @@
 """Routes to the files of a REPL. Paths are relative to the workspace; errors are {error: {code, message, action, id}}.
 
-Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JSON.
+Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JSON. `files?path=` does what
+`files/{path}` does, also for names with a line end, which routers refuse to match.
 
 - `GET tree?path=dir` -> {path, rev, entries: [[name, "f"|"d"|"l"|"o", size, shown?]], complete}
 - `GET|HEAD files/{path}` bytes; ETag is the SHA-256 (of huge files a stamp), one Range, always an attachment
@@ -76,6 +77,7 @@ def routes(
     reading: list[tuple[str, str, http.Endpoint]] = [
         ("/tree", "GET", files.tree),
         ("/files/{path:path}", "GET", files.get),
+        ("/files", "GET", files.get),
         ("/zip", "GET", files.zip),
         ("/find", "GET", files.find),
         ("/search", "GET", files.search),
@@ -85,6 +87,9 @@ def routes(
         ("/files/{path:path}", "PUT", files.put),
         ("/files/{path:path}", "PATCH", files.patch),
         ("/files/{path:path}", "DELETE", files.delete),
+        ("/files", "PUT", files.put),
+        ("/files", "PATCH", files.patch),
+        ("/files", "DELETE", files.delete),
         ("/mkdir", "POST", files.mkdir),
         ("/move", "POST", files.move),
         ("/upload", "POST", files.upload),
@@ -121,7 +126,7 @@ class Files:
         return http.Json({"path": path, "rev": rev, "entries": rows, "complete": len(rows) < MAX_LISTED})
 
     async def get(self, request: Request) -> Response:
-        path = http.url_path(request, "/files/")
+        path = http.file_path(request)
         descriptor = await to_thread.run_sync(self._workspace.open_read, path)
         try:
             stat = Stat.of(os.fstat(descriptor))
@@ -190,7 +195,7 @@ class Files:
         )
 
     async def put(self, request: Request) -> Response:
-        return await self._store(request, http.url_path(request, "/files/"))
+        return await self._store(request, http.file_path(request))
 
     async def upload(self, request: Request) -> Response:
         return await self._store(request, _target(request))
@@ -284,7 +289,7 @@ class Files:
         return Response(status_code=204)
 
     async def patch(self, request: Request) -> Response:
-        path = http.url_path(request, "/files/")
+        path = http.file_path(request)
         fields = await http.json_body(request, PATCH_BODY_BYTES)
         base, splices = http.field(fields, "base", str), _splices(fields)
         name, stat = await to_thread.run_sync(self._patch, path, base, splices)
@@ -300,7 +305,7 @@ class Files:
         return digest(new), self._workspace.write_atomic(path, new, expect=base)
 
     async def delete(self, request: Request) -> Response:
-        path = http.url_path(request, "/files/")
+        path = http.file_path(request)
         await to_thread.run_sync(self._workspace.remove, path)
         self._on_write()
         return Response(status_code=204)

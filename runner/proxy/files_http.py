@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
+from runner.proxy.viewer import viewer_of
 from runner.workspace.drafts import ABSENT
 from runner.workspace.paths import display, parse
 from runner.workspace.problems import explain
@@ -69,7 +70,7 @@ def answered(endpoint: Endpoint, *, writes: bool) -> Endpoint:
 
 
 def _require_writer(request: Request) -> None:
-    if not getattr(request.scope.get("devex.viewer"), "can_write", False):
+    if not viewer_of(request.scope).can_write:
         raise DevexError("read_only", "You may look at this REPL but not change it.", "Fork it.", status=403)
 
 
@@ -85,16 +86,18 @@ async def _drain(request: Request) -> None:
         return  # RuntimeError: it was read whole
 
 
-def url_path(request: Request, marker: str) -> str:
-    """The path after `marker` in the URL, byte for byte: frameworks decode it as UTF-8 and lose other names."""
-    decoded: str = request.path_params["path"]
-    raw = request.scope.get("raw_path", b"").partition(marker.encode())[2]
+def file_path(request: Request) -> str:
+    """`files/{path}`, byte for byte: frameworks decode it as UTF-8 and lose other names. Or `files?path=`."""
+    decoded: str | None = request.path_params.get("path")
+    if decoded is None:
+        return query_path(request, "path")
+    raw = request.scope.get("raw_path", b"").partition(b"/files/")[2]
     path = _fsdecoded(raw) if unquote(raw.decode("latin-1")) == decoded else decoded
     return checked(path)
 
 
 def query(request: Request, name: str, default: str | None = None) -> str:
-    """A query parameter, byte for byte as `url_path`."""
+    """A query parameter, byte for byte as `file_path`."""
     for pair in request.scope["query_string"].split(b"&"):
         key, _, value = pair.partition(b"=")
         if key.decode("latin-1") == name:
@@ -172,9 +175,10 @@ def byte_range(header: str, size: int) -> range | None:
     if not asked or asked.groups() == ("", ""):
         return None
     first, last = asked.groups()
-    found = range(max(size - int(last), 0), size)
     if first:
         found = range(int(first), min(int(last) + 1, size) if last else size)
+    else:
+        found = range(max(size - int(last), 0), size)
     if not found:
         raise DevexError("bad_range", f"The file has only {size} bytes.", "Load it from its start.", status=416)
     return found
