@@ -1,0 +1,1 @@
+"""The web application: who is asking, which page, which route."""

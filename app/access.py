@@ -1,0 +1,211 @@
+"""Who may do what: one table, one function, one dependency that every route declares.
+
+An API route takes `access: Annotated[Access, allowed(Action.STOP)]`; a page declares
+`@ui.page("/repl/{repl_id}", dependencies=[allowed(Action.OPEN)])`, or takes `access` as a parameter as well. A path
+parameter `repl_id` names the Repl the action is about. A route that declares nothing stops the start of the server.
+Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Depends
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection
+from starlette.routing import BaseRoute, Mount
+
+from orchestrator.domain import Repl
+from runner.errors import DevexError
+
+if TYPE_CHECKING:
+    from app.services import Services
+
+SESSION_COOKIE = "devex_session"
+
+
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is asking. `session_id` names the browser's session (it is no secret); "" is nobody."""
+
+    user_id: str = ""
+    name: str = ""
+    role: Role = Role.USER
+    session_id: str = ""
+
+    @property
+    def signed_in(self) -> bool:
+        return bool(self.user_id)
+
+    @property
+    def is_admin(self) -> bool:
+        return self.signed_in and self.role is Role.ADMIN
+
+
+NOBODY = Actor()
+
+
+class Action(StrEnum):
+    VISIT = "visit"  # what shows nothing of anybody: sign-in, sign-up, health
+    LIST = "list"  # one's own REPLs, and what they can be made from
+    CREATE = "create"
+    ACCOUNT = "account"  # one's own password and sessions
+    ADMINISTER = "administer"
+    OPEN = "open"  # see a REPL, its state and its files
+    WRITE = "write"  # type, run, edit
+    START = "start"
+    STOP = "stop"
+    EXTEND = "extend"
+    RENAME = "rename"
+    FORK = "fork"
+    DELETE = "delete"  # and take back from the trash
+    PREVIEW = "preview"  # the ports of its programs
+
+
+class Who(StrEnum):
+    ANYONE = "anyone"
+    USER = "user"
+    OWNER = "owner"
+    ADMIN = "admin"
+
+
+RULES: Mapping[Action, Who] = {
+    Action.VISIT: Who.ANYONE,
+    Action.LIST: Who.USER,
+    Action.CREATE: Who.USER,
+    Action.ACCOUNT: Who.USER,
+    Action.ADMINISTER: Who.ADMIN,
+    Action.OPEN: Who.OWNER,
+    Action.WRITE: Who.OWNER,
+    Action.START: Who.OWNER,
+    Action.STOP: Who.OWNER,
+    Action.EXTEND: Who.OWNER,
+    Action.RENAME: Who.OWNER,
+    Action.FORK: Who.OWNER,
+    Action.DELETE: Who.OWNER,
+    Action.PREVIEW: Who.OWNER,
+}
+
+
+class SignInNeeded(DevexError):
+    def __init__(self) -> None:
+        super().__init__("sign_in", "You are not signed in.", "Sign in and try again.", status=401)
+
+
+class Forbidden(DevexError):
+    def __init__(self) -> None:
+        super().__init__("forbidden", "Only an administrator may do this.", "Ask an administrator.", status=403)
+
+
+class NotFound(DevexError):
+    """Also for what belongs to somebody else: whether it exists is theirs to know."""
+
+    def __init__(self) -> None:
+        super().__init__("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `allowed` gives a route: who asks, and the Repl the path names (None when it names none)."""
+
+    actor: Actor
+    repl: Repl | None = None
+
+    @property
+    def the_repl(self) -> Repl:
+        """For routes whose path names one."""
+        if self.repl is None:
+            raise NotFound
+        return self.repl
+
+
+def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
+    """Raise SignInNeeded, Forbidden or NotFound unless `actor` may do `action` (to `repl`)."""
+    who = RULES[action]
+    if who is Who.ANYONE:
+        return
+    if not actor.signed_in:
+        raise SignInNeeded
+    if who is Who.OWNER and (repl is None or repl.owner_id != actor.user_id):
+        raise NotFound
+    if who is Who.ADMIN and not actor.is_admin:
+        raise Forbidden
+
+
+async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
+    """Who sends this request or opens this socket; NOBODY without a session that is still good."""
+    return await services.accounts.current(connection.cookies.get(SESSION_COOKIE))
+
+
+async def access(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
+    """`authorize` for a Repl known by its id."""
+    if repl_id is None:
+        authorize(actor, action)
+        return Access(actor)
+    if RULES[action] is not Who.ANYONE and not actor.signed_in:
+        raise SignInNeeded  # before looking: nobody learns what exists
+    repl = await services.orchestrator.get(repl_id)
+    authorize(actor, action, repl)
+    return Access(actor, repl)
+
+
+async def recheck(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
+    """Authorise again for a page that has been open: is the session still good, and does the right still stand?"""
+    return await access(services, await services.accounts.still(actor), action, repl_id)
+
+
+class Allowed:
+    """A route's declaration; FastAPI calls it before the route."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+
+    async def __call__(self, connection: HTTPConnection) -> Access:
+        services: Services = connection.app.state.services
+        actor = await actor_of(services, connection)
+        return await access(services, actor, self.action, connection.path_params.get("repl_id"))
+
+
+def allowed(action: Action) -> Any:
+    """Declares what a route does; gives it an Access."""
+    return Depends(Allowed(action))
+
+
+def declared(route: APIRoute) -> Action | None:
+    """What a route says it does."""
+    calls = (dependency.call for dependency in route.dependant.dependencies)
+    return next((call.action for call in calls if isinstance(call, Allowed)), None)
+
+
+def every_route(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Routes with those of included routers, which FastAPI keeps apart."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from every_route(included.routes)
+        else:
+            yield route
+
+
+def assert_routes_guarded(routes: Iterable[BaseRoute], *, public: tuple[str, ...] = ()) -> None:
+    """Raise RuntimeError naming a route that declares no Action; `public` are prefixes of static files and sockets
+    that show nothing of anybody.
+    """
+    for route in every_route(routes):
+        path = str(getattr(route, "path", route))
+        if any(path.startswith(prefix) for prefix in public):
+            continue
+        if isinstance(route, Mount) or not isinstance(route, APIRoute) or declared(route) is None:
+            raise RuntimeError(f"The route {path} declares no Action: see app/access.py.")
+
+
+def local_path(target: str) -> str:
+    """`target` if it is a path of this application, else "/": nobody is led elsewhere after signing in."""
+    plain = all(" " < character < "\x7f" and character != "\\" for character in target)
+    return target if plain and target.startswith("/") and not target.startswith("//") else "/"

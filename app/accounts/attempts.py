@@ -1,0 +1,52 @@
+"""Limits on guessing, in memory: one process serves all sign-ins, and a restart forgives nothing worth having."""
+
+from collections import OrderedDict
+from datetime import datetime, timedelta
+
+from orchestrator.clock import Clock
+from runner.errors import DevexError
+
+KEYS_MOST = 10_000  # some MiB; beyond it the longest unused is forgotten
+
+
+class TooManyAttempts(DevexError):
+    def __init__(self, wait: timedelta) -> None:
+        minutes = max(1, round(wait.total_seconds() / 60))
+        super().__init__(
+            "too_many_attempts",
+            "There were too many attempts.",
+            f"Try again in {minutes} minute{'s' if minutes > 1 else ''}.",
+            status=429,
+            retryable=True,
+        )
+        self.retry_after_s = int(wait.total_seconds()) + 1
+
+
+class Attempts:
+    """At most `most` in `window_s` for each key."""
+
+    def __init__(self, clock: Clock, *, most: int, window_s: float) -> None:
+        self._clock = clock
+        self._most = most
+        self._window = timedelta(seconds=window_s)
+        self._times: OrderedDict[str, list[datetime]] = OrderedDict()
+
+    def check(self, key: str) -> None:
+        """Raises TooManyAttempts."""
+        recent = self._recent(key)
+        if len(recent) >= self._most:
+            raise TooManyAttempts(recent[0] + self._window - self._clock.now())
+
+    def count(self, key: str) -> None:
+        self._times[key] = [*self._recent(key), self._clock.now()]
+        self._times.move_to_end(key)
+        while len(self._times) > KEYS_MOST:
+            self._times.popitem(last=False)
+
+    def forget(self, key: str) -> None:
+        """After a success."""
+        self._times.pop(key, None)
+
+    def _recent(self, key: str) -> list[datetime]:
+        since = self._clock.now() - self._window
+        return [at for at in self._times.get(key, []) if at > since][-self._most :]

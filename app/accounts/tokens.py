@@ -1,0 +1,20 @@
+"""Secrets that travel in cookies and links: 256 random bits; the database keeps their SHA-256."""
+
+import hashlib
+import secrets
+
+TOKEN_BYTES = 32
+TOKEN_MOST_CHARACTERS = 64  # what we make has 43; hashing a megabyte for an attacker is not needed
+
+
+def new_token() -> str:
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def token_id(token: str) -> str:
+    """The hash is looked up, not compared: timing tells nothing about a token one does not have."""
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def plausible(token: str | None) -> bool:
+    return bool(token) and len(str(token)) <= TOKEN_MOST_CHARACTERS

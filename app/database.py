@@ -1,0 +1,92 @@
+"""Opening the database: its address, its migrations, and what to say when that fails."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tortoise import Tortoise
+from tortoise.exceptions import BaseORMException
+from tortoise.migrations import api as migrations
+
+from runner.errors import DevexError
+
+FILE_NAME = "devex.sqlite3"
+BUSY_TIMEOUT_MS = 5000  # the command line may write while the server does
+CONNECT_DEADLINE_S = 10.0  # a database that is there answers at once
+
+# WAL (the ORM's default) and NORMAL: a crash of the process loses nothing, a power cut at most the last moments.
+SQLITE_OPTIONS = f"?busy_timeout={BUSY_TIMEOUT_MS}&synchronous=NORMAL"
+
+
+class BadDatabase(DevexError):
+    def __init__(self, message: str, action: str) -> None:
+        super().__init__("database", message, action, status=503)
+
+
+def url_of(database_url: str, data_dir: Path) -> str:
+    """The address the ORM understands."""
+    url = database_url or f"sqlite://{data_dir / FILE_NAME}"
+    if url.startswith("postgresql://"):
+        return url.replace("postgresql://", "asyncpg://", 1)
+    if url.startswith("sqlite:") and "?" not in url:
+        return url + SQLITE_OPTIONS
+    return url
+
+
+def config_of(url: str) -> dict[str, Any]:
+    return {
+        "connections": {"default": url},
+        "apps": {"models": {"models": ["app.models"], "migrations": "app.migrations"}},
+        "use_tz": True,
+        "timezone": "UTC",
+    }
+
+
+TORTOISE_ORM = config_of("sqlite://:memory:")
+"""For the `tortoise` command, which writes new migrations."""
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[None]:
+    """The database, migrated to this version; raises BadDatabase with one sentence."""
+    try:
+        async with asyncio.timeout(CONNECT_DEADLINE_S):
+            await _migrate(url)
+    except (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError) as error:
+        await Tortoise.close_connections()
+        raise _explained(url, error) from error
+    try:
+        yield
+    finally:
+        await Tortoise.close_connections()
+
+
+async def _migrate(url: str) -> None:
+    config = config_of(url)
+    await migrations.migrate(config=config)
+    await Tortoise.close_connections()
+    await Tortoise.init(config=config, _enable_global_fallback=True)  # requests run in contexts of their own
+
+
+def _explained(url: str, error: Exception) -> BadDatabase:
+    if not url.startswith("sqlite:"):
+        reason = str(error).strip() or type(error).__name__
+        return BadDatabase(
+            f"The PostgreSQL database does not answer as it should: {reason}.",
+            "Check DEVEX_DATABASE_URL and that the server runs.",
+        )
+    path = url.removeprefix("sqlite://").partition("?")[0]
+    if "not a database" in str(error) or "malformed" in str(error):
+        return BadDatabase(
+            f"The database {path} is damaged.", "Put a backup in its place, or move it away to begin anew."
+        )
+    if "readonly" in str(error) or "unable to open" in str(error) or isinstance(error, PermissionError):
+        return BadDatabase(
+            f"The database {path} cannot be written.", "Let the user who runs DEVEX write it and its folder."
+        )
+    if "locked" in str(error):
+        return BadDatabase(f"The database {path} is in use.", "Stop the other process that uses it.")
+    return BadDatabase(f"The database {path} cannot be used: {error}.", "Restore a backup, or report this.")

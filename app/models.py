@@ -1,0 +1,78 @@
+"""What is kept in the database. Secrets are kept as hashes; all times are UTC.
+
+After a change: `tortoise -c app.database.TORTOISE_ORM makemigrations`; columns added later need `db_default`.
+"""
+
+from tortoise import fields
+from tortoise.models import Model
+
+
+class User(Model):
+    """`key` is the name as it is compared: two users may not differ by case alone."""
+
+    id = fields.CharField(max_length=32, primary_key=True)
+    name = fields.CharField(max_length=40)
+    key = fields.CharField(max_length=120, unique=True)
+    password_hash = fields.CharField(max_length=255)
+    role = fields.CharField(max_length=16)
+    created_at = fields.DatetimeField()
+    disabled_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "users"
+
+
+class Session(Model):
+    """One browser that is signed in. `id` is the SHA-256 of the token in its cookie."""
+
+    id = fields.CharField(max_length=64, primary_key=True)
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name="sessions")
+    user_id: str
+    created_at = fields.DatetimeField()
+    seen_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField(db_index=True)
+    browser = fields.CharField(max_length=200, db_default="")
+
+    class Meta:
+        table = "sessions"
+
+
+class Link(Model):
+    """An invitation or a set-up link. `id` is the SHA-256 of its token."""
+
+    id = fields.CharField(max_length=64, primary_key=True)
+    kind = fields.CharField(max_length=16)
+    created_at = fields.DatetimeField()
+    expires_at = fields.DatetimeField()
+    used_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "links"
+
+
+class ReplRow(Model):
+    """A Repl as `orchestrator.domain.Repl` has it, field by field."""
+
+    id = fields.CharField(max_length=32, primary_key=True)
+    slug = fields.CharField(max_length=63, unique=True)
+    owner_id = fields.CharField(max_length=32, db_index=True)
+    name = fields.CharField(max_length=80)
+    template = fields.CharField(max_length=64)
+    goal = fields.CharField(max_length=16)
+    phase = fields.CharField(max_length=16)
+    epoch = fields.BigIntField()
+    seeded = fields.BooleanField()
+    copy_of = fields.CharField(max_length=32, null=True)
+    failure = fields.TextField(null=True)
+    stop_reason = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+    opened_at = fields.DatetimeField()
+    phase_at = fields.DatetimeField()
+    deleted_at = fields.DatetimeField(null=True)
+    purge_at = fields.DatetimeField(null=True)
+    request_id = fields.CharField(max_length=64, null=True)
+    revision = fields.BigIntField()
+
+    class Meta:
+        table = "repls"
+        unique_together = (("owner_id", "request_id"),)

@@ -1,0 +1,61 @@
+"""Repls in the database. `tests/contracts/records.py` runs against it on SQLite and PostgreSQL."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+from tortoise.exceptions import IntegrityError
+from tortoise.expressions import Q
+
+from app.models import ReplRow
+from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.records import DuplicateRecord, RecordConflict
+
+FIELDS = tuple(field.name for field in fields(Repl))
+
+# The same sentence as Repl.at_rest, for the database.
+AT_REST = Q(goal=Goal.STOP) & Q(phase__in=[Phase.STOPPED, Phase.FAILED]) & (Q(seeded=True) | Q(phase=Phase.FAILED))
+
+
+class TortoiseRecords:
+    """Records by way of the ORM, which must have been opened."""
+
+    async def get(self, repl_id: str) -> Repl | None:
+        return _repl(await ReplRow.get_or_none(id=repl_id))
+
+    async def get_by_slug(self, slug: str) -> Repl | None:
+        return _repl(await ReplRow.get_or_none(slug=slug))
+
+    async def get_by_request(self, owner_id: str, request_id: str) -> Repl | None:
+        return _repl(await ReplRow.get_or_none(owner_id=owner_id, request_id=request_id))
+
+    async def list_by_owner(self, owner_id: str) -> list[Repl]:
+        return [_of(row) for row in await ReplRow.filter(owner_id=owner_id).order_by("-opened_at")]
+
+    async def list_live(self) -> list[Repl]:
+        return [_of(row) for row in await ReplRow.filter(~AT_REST)]
+
+    async def insert(self, repl: Repl) -> None:
+        try:
+            await ReplRow.create(**{name: getattr(repl, name) for name in FIELDS})
+        except IntegrityError:
+            raise DuplicateRecord from None
+
+    async def update(self, repl: Repl, **changes: Any) -> Repl:
+        """Reads back nothing: what the caller holds is what is stored, or the revision would differ."""
+        updated = replace(repl, **changes, revision=repl.revision + 1)
+        at_revision = ReplRow.filter(id=repl.id, revision=repl.revision)
+        if not await at_revision.update(**changes, revision=updated.revision):
+            raise RecordConflict
+        return updated
+
+    async def delete(self, repl_id: str) -> None:
+        await ReplRow.filter(id=repl_id).delete()
+
+
+def _repl(row: ReplRow | None) -> Repl | None:
+    return _of(row) if row is not None else None
+
+
+def _of(row: ReplRow) -> Repl:
+    values = {name: getattr(row, name) for name in FIELDS}
+    return Repl(**{**values, "goal": Goal(row.goal), "phase": Phase(row.phase)})

@@ -1,0 +1,16 @@
+"""What pages, the API and the gateway are given."""
+
+from dataclasses import dataclass
+
+from app.accounts import Accounts
+from app.settings import Settings
+from orchestrator.service import Orchestrator
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of the running application; also at `request.app.state.services`."""
+
+    settings: Settings
+    orchestrator: Orchestrator
+    accounts: Accounts

@@ -1,0 +1,169 @@
+"""The settings: the only reader of the environment. `docs/configuration.md` is generated from these descriptions."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from orchestrator.domain import Egress, Limits, Size
+from runner.errors import DevexError
+
+PREFIX = "DEVEX_"
+MIB = 1024 * 1024
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class BadSetting(DevexError):
+    """A setting that cannot be used; the message names its variable."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("setting", message, "Correct it in the environment or in .env.", status=500)
+
+
+class Settings(BaseSettings):
+    """Read from the environment (`DEVEX_…`), then from the file `.env`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        default="",
+        description="The address people type, such as `https://devex.example.com`; by default that of host and port.",
+    )
+    allowed_hosts: Words = Field(
+        default=(), description="Further `host[:port]` names under which the application may be asked, comma-separated."
+    )
+    preview_domain: str = Field(
+        default="localhost",
+        description="Programs' ports are shown at `{port}-{slug}.` this domain (wildcard DNS). Use another registrable "
+        "domain than the application's.",
+    )
+    trusted_proxies: Words = Field(
+        default=(),
+        description="Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.",
+    )
+    allow_plain_http: bool = Field(
+        default=False,
+        description="Listen on a public address without https: passwords cross the network readable.",
+    )
+    data_dir: Path = Field(default=Path("data"), description="Where workspaces, the database and the secret are kept.")
+    database_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="`postgres://user:password@host/name` or `sqlite:///path`; by default a file in `data_dir`.",
+    )
+    secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Signs preview cookies; at least 32 characters. By default one is made in `data_dir`.",
+    )
+    sign_up: Literal["open", "invite", "closed"] = Field(
+        default="invite", description="Who may make an account: anyone, whoever has an invitation, or nobody."
+    )
+    session_days: int = Field(
+        default=14, ge=1, le=365, description="A browser not seen for this many days must sign in again."
+    )
+    idle_stop_s: int = Field(default=1800, ge=60, description="Seconds without activity after which a REPL is stopped.")
+    trash_days: int = Field(default=30, ge=1, description="Days after which a deleted REPL is removed for good.")
+    max_repls: int = Field(default=50, ge=1, description="REPLs one user may have, those in the trash included.")
+    max_running: int = Field(default=10, ge=1, description="REPLs of one user that may run at once.")
+    memory_mib: int = Field(default=1024, ge=64, description="Memory of one REPL, in MiB.")
+    cpus: float = Field(default=1.0, gt=0, description="Processors one REPL may use.")
+    pids: int = Field(default=256, ge=16, description="Processes and threads one REPL may have.")
+    disk_mib: int = Field(default=2048, ge=16, description="Files of one REPL, in MiB.")
+    egress: Egress = Field(
+        default=Egress.PUBLIC, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
+    )
+    egress_allow: Words = Field(
+        default=(), description="Hosts for the egress `allowlist`, comma-separated; `*.example.com` is allowed."
+    )
+    egress_except: Words = Field(
+        default=(),
+        description="Private networks that programs may reach nevertheless, comma-separated, such as `10.1.2.0/24`.",
+    )
+    launcher_grace_s: int = Field(
+        default=300, ge=0, description="Seconds for which REPLs run on without a server before they are stopped."
+    )
+    unsafe: bool = Field(default=False, description="Run REPLs where they cannot be isolated: only for your own code.")
+    log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
+    access_log: bool = Field(
+        default=False, description="Log every request: method, path, status, duration; never its query."
+    )
+
+    @field_validator("allowed_hosts", "trusted_proxies", "egress_allow", "egress_except", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
+            raise ValueError("it must look like https://devex.example.com, without a path")
+        return value.rstrip("/").lower()
+
+    @field_validator("preview_domain")
+    @classmethod
+    def _is_domain(cls, value: str) -> str:
+        if not value or any(not (c.isalnum() or c in ".-:") for c in value):
+            raise ValueError("it must be a domain such as preview.example.com")
+        return value.strip(".").lower()
+
+    @field_validator("secret")
+    @classmethod
+    def _is_long(cls, value: SecretStr) -> SecretStr:
+        if 0 < len(value.get_secret_value()) < 32:
+            raise ValueError("it must have at least 32 characters")
+        return value
+
+    @model_validator(mode="after")
+    def _is_private(self) -> "Settings":
+        if self.host not in LOOPBACK and not self.origin.startswith("https:") and not self.allow_plain_http:
+            raise ValueError(
+                "DEVEX_HOST is a public address: set DEVEX_PUBLIC_URL to the https:// address of the proxy in front "
+                "of it, or DEVEX_ALLOW_PLAIN_HTTP=true on a network you trust"
+            )
+        return self
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port at which the application is asked, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def https(self) -> bool:
+        return self.origin.startswith("https:")
+
+    @property
+    def limits(self) -> Limits:
+        """What one owner's REPLs may use."""
+        size = Size(memory_bytes=self.memory_mib * MIB, cpus=self.cpus, pids=self.pids, disk_bytes=self.disk_mib * MIB)
+        return Limits(
+            max_repls=self.max_repls,
+            max_running=self.max_running,
+            idle_stop_s=self.idle_stop_s,
+            trash_s=self.trash_days * 86400,
+            size=size,
+            egress=self.egress,
+        )
+
+
+def read() -> Settings:
+    """The settings of this process; raises BadSetting with one sentence."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        if not first["loc"]:
+            raise BadSetting(f"{reason}.") from None
+        name = f"{PREFIX}{str(first['loc'][0]).upper()}"
+        raise BadSetting(f"{name} cannot be used: {reason[:1].lower()}{reason[1:]}.") from None
