@@ -1,0 +1,223 @@
+"""RunnerProxy: everything a running REPL can do, as one ASGI application."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+
+from runner.documents.rooms import Rooms
+from runner.protocol.errors import ProtocolError
+from runner.protocol.messages import FromAgent, Hello, Port
+from runner.protocol.messages import Ports as ListeningPorts
+from runner.proxy import documents, files
+from runner.proxy import files_http as http
+from runner.proxy.events import Events
+from runner.proxy.link import AgentLink
+from runner.proxy.ports import LOWEST_PORT, Ports
+from runner.proxy.runs import Runs
+from runner.proxy.streams import Streams
+from runner.proxy.terminal_routes import TerminalRoutes
+from runner.proxy.terminals import Terminals
+from runner.workspace import TreeDelta, TreeWatcher, Workspace
+
+ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyConfig:
+    """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it."""
+
+    repl_id: str
+    workspace: Path
+    socket_path: Path
+    agent_uid: int
+    environment: Mapping[str, str]
+    cwd: str = "/workspace"
+    run_command: str | None = None
+    shell: tuple[str, ...] = ("/bin/bash", "-i")
+    quota_bytes: int
+    quota_entries: int
+    preview_url: str = ""
+
+    def program_environment(self) -> dict[str, str]:
+        """Of every program."""
+        ours = {"DEVEX_REPL_ID": self.repl_id, "DEVEX_PREVIEW_URL": self.preview_url}
+        return {**self.environment, **{name: value for name, value in ours.items() if value}}
+
+
+class RunnerProxy:
+    """`async with`, from whatever task; ASGI-callable in between.
+
+    `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second.
+    """
+
+    def __init__(self, config: ProxyConfig, *, on_activity: Callable[[str], None]) -> None:
+        self._config = config
+        self._activity = _Activity(on_activity)
+        self._ports: tuple[Port, ...] = ()
+        self._run_told: dict[str, Any] = {}
+        self._streams = Streams()
+        self._events = Events(self._hello_event)
+        self._link = AgentLink(
+            config.socket_path,
+            config.agent_uid,
+            on_hello=self._on_hello,
+            on_message=self._on_message,
+            on_lost=self._on_lost,
+            on_stream=self._streams.arrived,
+        )
+        self._terminals = Terminals(
+            self._link,
+            config.program_environment(),
+            config.cwd,
+            on_changed=self._on_terminals_changed,
+            on_output=lambda: self._activity("output"),
+        )
+        self._stop = asyncio.Event()
+        self._life: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live(started), name=f"proxy {self._config.repl_id}")
+        try:
+            await asyncio.wait([self._life, started], return_when=asyncio.FIRST_COMPLETED)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        if self._life.done():
+            self._life.result()  # raises what went wrong
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._life:
+            await self._life
+
+    async def _live(self, started: asyncio.Future[None]) -> None:
+        """Owns all that runs: task groups must be entered and left by one and the same task."""
+        config = self._config
+        async with AsyncExitStack() as stack:
+            workspace = Workspace(config.workspace)
+            stack.callback(workspace.close)
+            self._rooms = await stack.enter_async_context(
+                Rooms(workspace, on_saved=self._on_saved, on_activity=self._activity)
+            )
+            self._watcher = await stack.enter_async_context(
+                TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._rooms.disk_hint)
+            )
+            self._runs = Runs(
+                self._terminals, workspace, config.run_command,
+                flush=self._rooms.flush, on_run=lambda: self._activity("run"),
+            )  # fmt: skip
+            self._router = self._routes(workspace)
+            await stack.enter_async_context(self._link)
+            stack.callback(self._events.leave)
+            stack.callback(self._terminals.leave)
+            started.set_result(None)
+            await self._stop.wait()
+
+    def _routes(self, workspace: Workspace) -> Router:
+        config = self._config
+        limits = files.FileLimits(quota_bytes=config.quota_bytes, quota_entries=config.quota_entries)
+        terminals = TerminalRoutes(
+            self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
+        )
+        ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"))
+        return Router(
+            [
+                *terminals.routes(),
+                *self._runs.routes(),
+                documents.route(self._rooms),
+                *files.routes(workspace, limits, watcher=self._watcher, on_write=lambda: self._activity("edit")),
+                Mount("/ports/{port:int}", app=ports),
+                WebSocketRoute("/events", self._events),
+                Route("/health", self._health, methods=["GET"]),
+            ]
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._router(scope, receive, send)
+
+    @property
+    def agent_connected(self) -> bool:
+        return self._link.connected
+
+    async def ready(self) -> None:
+        """Until an agent has said Hello; the deadline is the caller's."""
+        await self._link.ready.wait()
+
+    async def quiesce(self) -> None:
+        """Bring every open document to disk."""
+        await self._rooms.flush()
+
+    async def _health(self, _: Request) -> Response:
+        return http.Json({"agent": self.agent_connected, "terminals": len(self._terminals)})
+
+    # What the agent says
+
+    def _on_hello(self, hello: Hello) -> None:
+        self._terminals.hello(hello)
+        self._events.publish({"type": "agent", "connected": True})
+
+    def _on_message(self, message: FromAgent) -> None:
+        if isinstance(message, ListeningPorts):
+            ports = tuple(port for port in message.ports if port.port >= LOWEST_PORT)
+            if ports != self._ports:
+                self._ports = ports
+                self._events.publish({"type": "ports", **self._ports_json()})
+        elif isinstance(message, Hello):
+            raise ProtocolError("a second Hello")
+        else:
+            self._terminals.message(message)
+
+    def _on_lost(self) -> None:
+        self._terminals.lost()
+        self._events.publish({"type": "agent", "connected": False})
+
+    # What is told to browsers
+
+    def _hello_event(self) -> dict[str, Any]:
+        about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state(), "agent": self.agent_connected}
+        return {**about, **self._ports_json(), "terminals": self._terminals.listing()}
+
+    def _ports_json(self) -> dict[str, Any]:
+        return {"ports": [{"port": port.port, "loopback": port.loopback} for port in self._ports]}
+
+    def _on_terminals_changed(self) -> None:
+        self._events.publish({"type": "terminals", "terminals": self._terminals.listing()})
+        run = self._runs.state()
+        if run != self._run_told:
+            self._run_told = run
+            self._events.publish({"type": "run", **run})
+
+    def _on_delta(self, delta: TreeDelta) -> None:
+        if delta.resync:
+            self._events.publish({"type": "resync", "rev": delta.rev})
+        else:
+            self._events.publish({"type": "tree", "rev": delta.rev, "ops": delta.ops})
+
+    def _on_saved(self, path: str, digest: str, at: datetime) -> None:
+        self._events.publish({"type": "saved", "path": path, "digest": digest, "at": at.isoformat()})
+
+
+class _Activity:
+    """Passes on what keeps a REPL awake, rarely: a flood of output is one activity."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._told_s: dict[str, float] = {}
+
+    def __call__(self, reason: str) -> None:
+        now_s = time.monotonic()
+        if now_s - self._told_s.get(reason, -ACTIVITY_S) >= ACTIVITY_S:
+            self._told_s[reason] = now_s
+            self._tell(reason)

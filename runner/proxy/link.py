@@ -1,0 +1,269 @@
+"""The socket the agent dials: who may speak on it, for how long and how much. The other end is user code.
+
+Protocols and not streams, because a key's echo must not wait for a task, and a length is checked before it is believed.
+"""
+
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Self
+
+from runner.protocol.errors import ProtocolError
+from runner.protocol.frames import HEADER_BYTES, Decoder, parse_header
+from runner.protocol.messages import (
+    MAX_HELLO_BYTES,
+    VERSION,
+    FromAgent,
+    FromProxy,
+    Hello,
+    Stream,
+    Welcome,
+    decode_from_agent,
+    encode,
+)
+from runner.proxy.budget import Budget
+
+FIRST_FRAME_S: Final = 5.0
+MAX_UNKNOWN: Final = 128  # connections that have not said what they are; an agent dials one at a time
+BACKLOG: Final = 128
+SLICE_BYTES: Final = 64 * 1024  # handled before anybody else has a turn
+UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewers are held up
+STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again
+_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
+
+_log = logging.getLogger(__name__)
+
+
+class AgentLink:
+    """`async with`. `on_hello` when an agent has introduced itself (it is welcomed already), `on_message` for all after
+    it, `on_lost` when it is gone, `on_stream` for relayed connections: whoever takes one returns True. All synchronous;
+    a ProtocolError from them closes the connection."""
+
+    def __init__(
+        self,
+        path: Path,
+        uid: int,
+        *,
+        on_hello: Callable[[Hello], None],
+        on_message: Callable[[FromAgent], None],
+        on_lost: Callable[[], None],
+        on_stream: Callable[[Stream, asyncio.Transport, bytes], bool],
+    ) -> None:
+        self._path = path
+        self._uid = uid
+        self.on_hello = on_hello
+        self.on_message = on_message
+        self.on_lost = on_lost
+        self.on_stream = on_stream
+        self.ready = asyncio.Event()  # an agent is connected
+        self.writable = asyncio.Event()  # and reads
+        self._control: _Control | None = None
+        self._unknown: set[_FirstFrame] = set()
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(self._path))
+            self._path.chmod(0o666)  # the agent's uid differs; who dials is checked by its credentials
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_unix_server(lambda: _FirstFrame(self), sock=listener, backlog=BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server
+        self._server.close()
+        control, self._control = self._control, None  # not lost: left
+        self.ready.clear()
+        for connection in (*self._unknown, control):
+            if connection:
+                connection.close()
+        await self._server.wait_closed()
+
+    @property
+    def connected(self) -> bool:
+        return self._control is not None
+
+    def send(self, message: FromProxy) -> None:
+        """Never waits. Without an agent nothing is sent: its next Hello settles what is to be said again."""
+        if self._control:
+            self._control.write(encode(message))
+
+    def disconnect(self) -> None:
+        """The agent has broken the rules."""
+        if self._control:
+            self._control.close()
+
+    # Called by the connections
+
+    def admits(self, connection: "_FirstFrame", transport: asyncio.BaseTransport) -> bool:
+        peer = transport.get_extra_info("socket")
+        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, uid, _ = _CREDENTIALS.unpack(credentials)
+        if uid != self._uid:
+            _log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
+            return False
+        if len(self._unknown) >= MAX_UNKNOWN:
+            return False
+        self._unknown.add(connection)
+        return True
+
+    def dismissed(self, connection: "_FirstFrame") -> None:
+        self._unknown.discard(connection)
+
+    def introduced(self, hello: Hello, transport: asyncio.Transport, rest: bytes) -> None:
+        if hello.version != VERSION or self._control is not None:
+            raise ProtocolError("another version, or a second agent")
+        control = self._control = _Control(self, transport)
+        transport.set_protocol(control)
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
+        control.write(encode(Welcome(VERSION)))
+        self.ready.set()
+        self.writable.set()
+        try:
+            self.on_hello(hello)
+        except ProtocolError:
+            control.close()
+            raise
+        if rest:
+            control.data_received(rest)
+
+    def lost(self, control: "_Control") -> None:
+        if self._control is control:
+            self._control = None
+            self.ready.clear()
+            self.writable.set()  # whoever waits shall find that nobody is there
+            self.on_lost()
+
+
+class _FirstFrame(asyncio.Protocol):
+    """A new connection, until it has said Hello or Stream."""
+
+    def __init__(self, link: AgentLink) -> None:
+        self._link = link
+        self._transport: asyncio.Transport | None = None
+        self._data = b""
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if not self._link.admits(self, transport):
+            transport.abort()
+            return
+        self._deadline = asyncio.get_running_loop().call_later(FIRST_FRAME_S, self.close)
+
+    def data_received(self, data: bytes) -> None:
+        self._data += data
+        try:
+            self._read()
+        except ProtocolError as error:
+            _log.info("a connection to the agent's socket is closed: %s", error)
+            self.close()
+
+    def _read(self) -> None:
+        if self._deadline is None or len(self._data) < HEADER_BYTES:
+            return
+        kind, length = parse_header(self._data[:HEADER_BYTES], MAX_HELLO_BYTES + 1)
+        end = HEADER_BYTES + length
+        if len(self._data) < end:
+            return
+        self._forget()
+        message = decode_from_agent(kind, self._data[HEADER_BYTES:end])
+        transport, rest = self._transport, self._data[end:]
+        assert transport
+        match message:
+            case Hello():
+                self._link.introduced(message, transport, rest)
+            case Stream():
+                if not self._link.on_stream(message, transport, rest):
+                    transport.abort()
+            case _:
+                raise ProtocolError("neither Hello nor Stream")
+
+    def _forget(self) -> None:
+        self._link.dismissed(self)
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget()
+
+    def close(self) -> None:
+        self._forget()
+        if self._transport:
+            self._transport.abort()
+
+
+class _Control(asyncio.Protocol):
+    """The control connection. Read in slices, and left alone for a while when the sandbox has spent its budget."""
+
+    def __init__(self, link: AgentLink, transport: asyncio.Transport) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._link = link
+        self._transport = transport
+        self._decoder = Decoder()
+        self._budget = Budget(self._loop.time())
+        self._unread = memoryview(b"")
+        self._turn: asyncio.Handle | None = None
+        self._stuck: asyncio.TimerHandle | None = None
+
+    def write(self, frame: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frame)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread = memoryview(data) if not self._unread else memoryview(bytes(self._unread) + data)
+        if self._turn is None:
+            self._read()
+
+    def _read(self) -> None:
+        """One slice now; what is left of it later, and nothing more is received until then."""
+        was_paused, self._turn = self._turn is not None, None
+        piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        try:
+            frames = self._decoder.feed(piece)
+            for kind, body in frames:
+                self._link.on_message(decode_from_agent(kind, body))
+        except ProtocolError as error:
+            _log.warning("the agent is cut off: %s", error)
+            self.close()
+            return
+        wait_s = self._budget.spend(len(frames), len(piece), self._loop.time())
+        if self._transport.is_closing():
+            return
+        if wait_s:
+            self._turn = self._loop.call_later(wait_s, self._read)
+        elif self._unread:
+            self._turn = self._loop.call_soon(self._read)
+        if self._turn and not was_paused:
+            self._transport.pause_reading()
+        elif was_paused and not self._turn:
+            self._transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        self._link.writable.clear()
+        self._stuck = self._loop.call_later(STUCK_S, self.close)
+
+    def resume_writing(self) -> None:
+        self._link.writable.set()
+        if self._stuck:
+            self._stuck.cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._turn, self._stuck):
+            if timer:
+                timer.cancel()
+        self._unread = memoryview(b"")
+        self._link.lost(self)
+
+    def close(self) -> None:
+        self._transport.abort()

@@ -1,0 +1,169 @@
+"""`/ports/{port}/{path}`: the pages of programs in the sandbox, HTTP here and WebSockets in ports_websocket.
+
+Bytes flow as fast as the slower side takes them, both ways at once; nothing is collected. One connection a request.
+"""
+
+import asyncio
+import html
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import quote
+
+import h11
+from starlette.types import Message, Receive, Scope, Send
+
+from runner.errors import DevexError
+from runner.proxy import files_http as http
+from runner.proxy.headers import HEAD_BYTES, Headers, to_browser, to_program
+from runner.proxy.link import AgentLink
+from runner.proxy.ports_websocket import relay_websocket
+from runner.proxy.streams import Pair, PortClosedError, Streams
+
+LOWEST_PORT: Final = 1024  # programs without privileges listen on no lower one
+READ_BYTES: Final = 64 * 1024
+SILENCE_S: Final = 3600.0  # a connection without a byte for so long is forgotten
+RETRY_S: Final = 2  # the page that says that nothing answers asks again by itself
+
+_CLOSED_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Port {port}</title>
+<meta http-equiv="refresh" content="{retry_s}"><meta name="viewport" content="width=device-width">
+<style>:root{{color-scheme:light dark}}body{{font:15px/1.5 system-ui,sans-serif;display:grid;place-content:center;
+height:90vh;text-align:center;gap:4px}}p{{margin:0}}p+p{{opacity:.7}}</style>
+<p>{message}</p><p>{action} This page loads by itself when the program answers.</p></html>"""
+
+
+class BadAnswerError(DevexError):
+    """What came from the port is not HTTP."""
+
+    def __init__(self, port: int) -> None:
+        message = f"The program on port {port} answered with something that is not a web page."
+        super().__init__("bad_answer", message, "Look at its output.", status=502)
+
+
+class Ports:
+    """The ASGI application behind `/ports`; path parameter `port`. `on_visit` is called at every request."""
+
+    def __init__(self, link: AgentLink, streams: Streams, *, on_visit: Callable[[], None]) -> None:
+        self._link = link
+        self._streams = streams
+        self._on_visit = on_visit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        port = scope["path_params"]["port"]
+        answer = _Answer(scope, send)
+        try:
+            if not LOWEST_PORT <= port < 1 << 16:
+                raise DevexError("no_port", "There is no such port.", f"Use one from {LOWEST_PORT} on.", status=404)
+            self._on_visit()
+            async with self._streams.open(self._link, port) as pair:
+                if scope["type"] == "websocket":
+                    await relay_websocket(scope, receive, answer.send, pair, target=_target(scope), port=port)
+                else:
+                    await _relay_http(scope, receive, answer.send, pair, port)
+        except DevexError as error:
+            await answer.refuse(error, port)
+        except (h11.RemoteProtocolError, OSError):
+            await answer.refuse(BadAnswerError(port), port)
+
+
+async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, port: int) -> None:
+    reader, writer = pair
+    connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
+    headers = to_program(scope["headers"], port, scope["scheme"])
+    if b"content-length" not in dict(headers) and dict(scope["headers"]).get(b"transfer-encoding"):
+        headers.append((b"transfer-encoding", b"chunked"))
+    headers.append((b"connection", b"close"))
+    request = h11.Request(method=scope["method"], target=_target(scope), headers=headers)
+    writer.write(connection.send(request) or b"")
+    upload = asyncio.create_task(_upload(receive, connection, writer), name=f"upload to port {port}")
+    try:
+        await _download(connection, reader, send, port)
+    finally:
+        upload.cancel()
+        await asyncio.wait([upload])
+    if not upload.cancelled():
+        upload.result()
+
+
+async def _upload(receive: Receive, connection: h11.Connection, writer: asyncio.StreamWriter) -> None:
+    """The request's body; then wait for the browser to leave, which ends everything."""
+    try:
+        while (message := await receive())["type"] == "http.request":
+            if body := message.get("body", b""):
+                writer.write(connection.send(h11.Data(data=body)) or b"")
+                await writer.drain()
+            if not message.get("more_body", False):
+                writer.write(connection.send(h11.EndOfMessage()) or b"")
+    except (OSError, h11.LocalProtocolError):
+        return  # the program stopped reading; it may have answered nevertheless
+    writer.transport.abort()
+
+
+async def _download(connection: h11.Connection, reader: asyncio.StreamReader, send: Send, port: int) -> None:
+    while True:
+        event = connection.next_event()
+        match event:
+            case h11.Response():
+                await send(_start(event.status_code, to_browser(event.headers.raw_items(), port)))
+            case h11.Data():
+                await send({"type": "http.response.body", "body": bytes(event.data), "more_body": True})
+            case h11.EndOfMessage():
+                await send({"type": "http.response.body", "body": b""})
+                return
+            case h11.ConnectionClosed():
+                raise PortClosedError(port)
+            case h11.NEED_DATA:
+                async with asyncio.timeout(SILENCE_S):
+                    connection.receive_data(await reader.read(READ_BYTES))
+
+
+def _start(status: int, headers: Headers) -> Message:
+    return {"type": "http.response.start", "status": status, "headers": headers}
+
+
+def _target(scope: Scope) -> bytes:
+    """Path and query for the program, byte for byte as the browser sent them where that is known."""
+    prefix = b"/ports/%d" % scope["path_params"]["port"]
+    raw: bytes = scope.get("raw_path") or b""
+    _, found, path = raw.partition(prefix)
+    if not found:
+        path = quote(scope["path"].partition(prefix.decode())[2]).encode()
+    query: bytes = scope["query_string"]
+    return (path or b"/") + (b"?" + query if query else b"")
+
+
+class _Answer:
+    """Knows whether the browser has been answered, so that a failure is told once and in the right way."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self._scope = scope
+        self._send = send
+        self._started = False
+
+    async def send(self, message: Message) -> None:
+        self._started = True
+        await self._send(message)
+
+    async def refuse(self, error: DevexError, port: int) -> None:
+        if self._started:
+            return  # a body left unfinished is cut off by the server, so that it does not look whole
+        accepts = dict(self._scope["headers"]).get(b"accept", b"")
+        if b"text/html" in accepts:
+            page = _CLOSED_PAGE.format(
+                port=port, retry_s=RETRY_S, message=html.escape(str(error)), action=html.escape(error.action)
+            )
+            body, kind = page.encode(), b"text/html; charset=utf-8"
+        else:
+            body, kind = bytes(http.Json(error.body()).body), b"application/json"
+        headers = [(b"content-type", kind), (b"cache-control", b"no-store"), (b"content-length", b"%d" % len(body))]
+        if self._scope["type"] == "websocket":
+            await self._refuse_websocket(error.status, headers, body)
+            return
+        await self._send(_start(error.status, headers))
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def _refuse_websocket(self, status: int, headers: Headers, body: bytes) -> None:
+        if "websocket.http.response" not in self._scope.get("extensions", {}):
+            await self._send({"type": "websocket.close", "code": 1011})
+            return
+        await self._send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "websocket.http.response.body", "body": body})

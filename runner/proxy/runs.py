@@ -1,0 +1,178 @@
+"""The Run button: one program at a time in a terminal of its own; and commands of programs that ask through the API.
+
+- `POST run` {} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first
+- `POST stop` -> as `GET run`; SIGTERM, after 5 s SIGKILL
+- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s}
+- `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
+  together, the last 1 MiB of them; exit_code null when the time was over
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from anyio import to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from runner.errors import DevexError
+from runner.proxy import files_http as http
+from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
+from runner.proxy.terminal import Terminal
+from runner.proxy.terminals import Terminals, number_of
+from runner.workspace import Workspace
+
+TERM_S: Final = 5.0  # for a program to end by itself
+KILL_S: Final = 3.0  # for the agent to report the end of a killed one
+EXEC_S: Final = 60  # when nothing else is asked for
+MAX_EXEC_S: Final = 600
+MAX_ARGUMENT_BYTES: Final = 100_000  # the kernel takes 128 KiB as one argument
+# The terminal must not translate line ends; and a program must not wait for keys that nobody will type.
+_EXEC: Final = 'stty -opost 2>/dev/null; exec /bin/sh -c "$0" </dev/null'
+_EXEC_STDIN: Final = 'stty -opost 2>/dev/null; printf %s "$1" | /bin/sh -c "$0"'
+
+
+class Runs:
+    """`flush` brings open documents to disk, `on_run` is called at every start."""
+
+    def __init__(
+        self,
+        terminals: Terminals,
+        workspace: Workspace,
+        default: str | None,
+        *,
+        flush: Callable[[], Awaitable[None]],
+        on_run: Callable[[], None],
+    ) -> None:
+        self._terminals = terminals
+        self._workspace = workspace
+        self._default = default
+        self._flush = flush
+        self._on_run = on_run
+        self._config: RunConfig | None = None
+        self._lock = asyncio.Lock()
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/run", http.answered(self._get, writes=False), methods=["GET"]),
+            Route("/run", http.answered(self._post_run, writes=True), methods=["POST"]),
+            Route("/stop", http.answered(self._post_stop, writes=True), methods=["POST"]),
+            Route("/exec", http.answered(self._post_exec, writes=True), methods=["POST"]),
+        ]
+
+    def state(self) -> dict[str, Any]:
+        """As `GET run`: the program that runs, or the one that ran last."""
+        terminal = self._current()
+        if terminal is None:
+            keys = ("terminal", "command", "started_at", "exit_code", "duration_s")
+            return {"running": False, **dict.fromkeys(keys)}
+        started = datetime.fromtimestamp(number_of(terminal.id) / 1000, UTC)
+        return {
+            "running": terminal.exit is None,
+            "terminal": terminal.id,
+            "command": self._config.command if self._config else None,
+            "started_at": started.isoformat(),
+            "exit_code": terminal.exit.status if terminal.exit else None,
+            "duration_s": terminal.duration_s,
+        }
+
+    async def start(self) -> dict[str, Any]:
+        """Run what the workspace says. DevexError."""
+        async with self._lock:
+            await self._flush()
+            config = discover(await to_thread.run_sync(self._config_files), self._default)
+            await self._stop()
+            before = self._current()
+            environment = dict(config.environment)
+            if config.port:
+                environment["PORT"] = str(config.port)
+            argv = ("/bin/sh", "-c", config.script)
+            self._config = config
+            terminal = await self._terminals.open(
+                "run", argv, number=time.time_ns() // 1_000_000, size=before.size if before else (80, 24),
+                environment=environment,
+            )  # fmt: skip
+            if before:
+                self._terminals.close(before)
+            self._on_run()
+            return {key: self.state()[key] for key in ("terminal", "command", "started_at")} | {"terminal": terminal.id}
+
+    async def stop(self) -> dict[str, Any]:
+        """End the program if one runs."""
+        async with self._lock:
+            await self._stop()
+            return self.state()
+
+    async def _stop(self) -> None:
+        terminal = self._current()
+        if terminal is None or terminal.exit:
+            return
+        for signum, patience_s in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
+            self._terminals.signal(terminal, signum)
+            if await _ended(terminal, patience_s):
+                return
+        self._terminals.close(terminal)  # the agent does not report; what it has of the program is hung up
+
+    def _current(self) -> Terminal | None:
+        runs = self._terminals.of_kind("run")
+        return runs[-1] if runs else None
+
+    def _config_files(self) -> dict[str, bytes]:
+        found = {}
+        for name in CONFIG_FILES:
+            try:
+                found[name] = self._workspace.read(name, MAX_CONFIG_BYTES)
+            except (DevexError, OSError):
+                continue  # not there, or nothing that could be a configuration
+        return found
+
+    async def exec(self, command: str, stdin: str | None, timeout_s: float) -> dict[str, Any]:
+        """Run `command` in a shell and wait for its end. DevexError."""
+        script = _EXEC if stdin is None else _EXEC_STDIN
+        argv = ("/bin/sh", "-c", script, command, *([] if stdin is None else [stdin]))
+        terminal = await self._terminals.open("exec", argv, environment={"TERM": "dumb"})
+        try:
+            ended = await _ended(terminal, timeout_s)
+            duration_s = terminal.duration_s or time.monotonic() - terminal.started_s
+            return {
+                "exit_code": terminal.exit.status if terminal.exit else None,
+                "output": terminal.ring.text().decode("utf-8", "replace"),
+                "duration_s": round(duration_s, 3),
+                "truncated": terminal.ring.start > 0,
+                "timed_out": not ended,
+            }
+        finally:
+            self._terminals.close(terminal)
+
+    async def _get(self, _: Request) -> Response:
+        return http.Json(self.state())
+
+    async def _post_run(self, _: Request) -> Response:
+        return http.Json(await self.start(), 201)
+
+    async def _post_stop(self, _: Request) -> Response:
+        return http.Json(await self.stop())
+
+    async def _post_exec(self, request: Request) -> Response:
+        asked = await http.json_body(request, 4 * MAX_ARGUMENT_BYTES)
+        command = http.field(asked, "command", str)
+        stdin = http.field(asked, "stdin", str, "") if asked.get("stdin") is not None else None
+        timeout_s = http.field(asked, "timeout_s", int, EXEC_S)
+        for text in (command, stdin or ""):
+            if "\0" in text or len(text.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
+                raise DevexError("bad_request", "The command or its input is too long.", "Put it into a file.")
+        self._on_run()
+        return http.Json(await self.exec(command, stdin, min(max(timeout_s, 1), MAX_EXEC_S)))
+
+
+async def _ended(terminal: Terminal, within_s: float) -> bool:
+    try:
+        async with asyncio.timeout(within_s):
+            await terminal.ended.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""Byte streams to ports inside the sandbox, one connection of the agent each."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from runner.errors import DevexError
+from runner.protocol.messages import Connect, Stream
+from runner.proxy.link import AgentLink
+
+MAX_STREAMS: Final = 64  # of one sandbox
+CONNECT_S: Final = 5.0
+BUFFER_BYTES: Final = 128 * 1024  # read ahead of a slow browser; asyncio holds up to twice this
+
+Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class PortClosedError(DevexError):
+    """Nobody listens (any more)."""
+
+    def __init__(self, port: int) -> None:
+        message = f"Nothing in this REPL answers on port {port}."
+        super().__init__("port_closed", message, "Press Run to start the program.", status=502, retryable=True)
+
+
+class Streams:
+    """Ids are random, used once, and expected for CONNECT_S only."""
+
+    def __init__(self) -> None:
+        self._expected: dict[int, asyncio.Future[Pair | None]] = {}
+        self._open = 0
+
+    @asynccontextmanager
+    async def open(self, link: AgentLink, port: int) -> AsyncIterator[Pair]:
+        """A connection to `port` on the sandbox's loopback. PortClosedError, DevexError."""
+        if self._open >= MAX_STREAMS:
+            raise DevexError(
+                "too_many_connections",
+                f"This REPL already serves {MAX_STREAMS} connections.",
+                "Close some of its pages.",
+                status=503,
+                retryable=True,
+            )
+        self._open += 1
+        try:
+            reader, writer = await self._dial(link, port)
+            try:
+                yield reader, writer
+            finally:
+                writer.transport.abort()
+        finally:
+            self._open -= 1
+
+    async def _dial(self, link: AgentLink, port: int) -> Pair:
+        stream = secrets.randbits(64)
+        arrival = self._expected[stream] = asyncio.get_running_loop().create_future()
+        link.send(Connect(stream, port))
+        pair: Pair | None = None
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                pair = await arrival
+        except TimeoutError:
+            pass
+        finally:
+            del self._expected[stream]
+            if pair is None and arrival.done() and not arrival.cancelled() and (late := arrival.result()):
+                late[1].transport.abort()  # it came in the very moment in which nobody waited any more
+        if pair is None:
+            raise PortClosedError(port)
+        return pair
+
+    def arrived(self, message: Stream, transport: asyncio.Transport, rest: bytes) -> bool:
+        """Whether the connection was expected; if so it is taken."""
+        arrival = self._expected.get(message.stream)
+        if arrival is None or arrival.done():
+            return False
+        if not message.ok:
+            arrival.set_result(None)
+            return False
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=BUFFER_BYTES, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if rest:
+            reader.feed_data(rest)
+        arrival.set_result((reader, asyncio.StreamWriter(transport, protocol, reader, loop)))
+        return True

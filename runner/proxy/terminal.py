@@ -1,0 +1,279 @@
+"""One terminal as the proxy knows it: the cached output and those who watch it. No sockets here.
+
+The ring is the only buffer of output: a viewer is an offset in it. Whoever is too slow finds that its offset has left
+the ring, skips ahead and is told of the gap; it never holds up the others.
+"""
+
+import asyncio
+import json
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
+from runner.proxy.ring import Ring
+from runner.proxy.window import MIN_WINDOW_BYTES, Window
+
+Kind = Literal["shell", "run", "exec"]
+
+PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
+SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
+CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
+STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
+MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
+
+OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
+_OUTPUT, _GAP, _SIZE, _PONG = (struct.Struct(code) for code in (">BQ", ">BQQ", ">BHH", ">BI"))
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """`status` as a shell says it; `lost`: nobody knows, the agent ended."""
+
+    status: int
+    signal: int = 0
+    lost: bool = False
+
+    def json(self) -> dict[str, Any]:
+        return {"status": self.status, "signal": self.signal, **({"lost": True} if self.lost else {})}
+
+
+NO_SUCH_TERMINAL: Final = 4404  # close codes of an attachment
+RESTART: Final = 1012
+LOST: Final = Exit(-1, lost=True)
+
+
+class Attachment:
+    """One viewer. `next_frame` decides what it is sent; `wake` is set when there may be something."""
+
+    def __init__(self, terminal: "Terminal", after: int, *, can_write: bool) -> None:
+        ring = terminal.ring
+        self.can_write = can_write
+        self.wake = asyncio.Event()
+        self.window = Window()
+        self.size: tuple[int, int] | None = None  # what its window shows; None while it is hidden
+        self.stalled = False
+        self.sent = min(max(after, ring.start), ring.end)
+        self.acknowledged = self.sent
+        self.progress_s = time.monotonic()
+        self._terminal = terminal
+        self._gap = (after, self.sent) if after != self.sent else None
+        self._ready = True
+        self._told_size = terminal.size
+        self._told_exit: Exit | None = None
+        self._pong: int | None = None
+
+    @property
+    def upto(self) -> int:
+        """The offset up to which it takes output."""
+        return self.acknowledged + self.window.size_bytes
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is unacknowledged."""
+        return self.acknowledged < self.sent
+
+    def answer(self, n: int) -> None:
+        """Only the last ping is answered: a flood of them fills nothing."""
+        self._pong = n
+        self.wake.set()
+
+    def acknowledge(self, offset: int) -> None:
+        """Everything before `offset` is on the screen."""
+        if not self.acknowledged < offset <= self.sent:
+            return
+        now_s = time.monotonic()
+        self.acknowledged = offset
+        self.progress_s = now_s
+        self.stalled = False
+        self.window.acknowledged(offset, now_s)
+        self.wake.set()
+
+    def next_frame(self) -> bytes | None:
+        """The next message, None when there is nothing to say for now."""
+        terminal = self._terminal
+        if self._ready:
+            self._ready = False
+            return terminal.introduction(self.can_write)
+        if self._told_size != terminal.size:
+            self._told_size = terminal.size
+            return _SIZE.pack(SIZE, *terminal.size)
+        if self._pong is not None:
+            n, self._pong = self._pong, None
+            return _PONG.pack(PONG, n)
+        if self.sent < terminal.ring.start:
+            self._gap = (self.sent, max(terminal.ring.start, terminal.ring.end - SCREEN_BYTES))
+            self.sent = self.acknowledged = self._gap[1]
+        if self._gap:
+            gap, self._gap = self._gap, None
+            return _GAP.pack(GAP, *gap)
+        return self._output() or self._exit()
+
+    def _output(self) -> bytes | None:
+        ring = self._terminal.ring
+        available = min(ring.end - self.sent, PIECE_BYTES)
+        allowed = self.upto - self.sent
+        if not available or allowed < min(available, MIN_WINDOW_BYTES):  # no crumbs: an acknowledgement is on its way
+            return None
+        data = ring.read(self.sent, min(available, allowed))
+        now_s = time.monotonic()
+        if not self.waiting:
+            self.progress_s = now_s
+        frame = _OUTPUT.pack(OUTPUT, self.sent) + data
+        self.sent += len(data)
+        self.window.sent(self.sent, self.acknowledged, now_s)
+        return frame
+
+    def _exit(self) -> bytes | None:
+        told = self._terminal.exit
+        if told is None or told == self._told_exit or self.sent < self._terminal.ring.end:
+            return None
+        self._told_exit = told
+        body = {**told.json(), "duration_s": self._terminal.duration_s}
+        return bytes([EXITED]) + json.dumps(body).encode()
+
+
+class Terminal:
+    """`grant` tells the agent up to which offset it may send, `resize` the PTY's size."""
+
+    def __init__(
+        self,
+        terminal_id: str,
+        kind: Kind,
+        channel: int,
+        size: tuple[int, int],
+        *,
+        start: int = 0,
+        grant: Callable[[int], None],
+        resize: Callable[[int, int], None],
+    ) -> None:
+        self.id = terminal_id
+        self.kind = kind
+        self.channel = channel
+        self.size = clamp(*size)
+        self.ring = Ring(start)
+        self.exit: Exit | None = None
+        self.closed: int | None = None  # WebSocket code
+        self.ended = asyncio.Event()
+        self.started_s = time.monotonic()
+        self.duration_s: float | None = None
+        self.attachments: set[Attachment] = set()
+        self._grant = grant
+        self._resize = resize
+        self._granted = start + INITIAL_CREDIT_BYTES  # what the agent assumes by itself
+        self._stall_check: asyncio.TimerHandle | None = None
+
+    def json(self, title: str) -> dict[str, Any]:
+        """As `GET terminals` lists it."""
+        cols, rows = self.size
+        exited = self.exit.json() if self.exit else None
+        about = {"id": self.id, "title": title, "kind": self.kind, "cols": cols, "rows": rows}
+        return {**about, "start": self.ring.start, "end": self.ring.end, "exit": exited}
+
+    def introduction(self, can_write: bool) -> bytes:
+        """The READY message."""
+        cols, rows = self.size
+        about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": can_write}
+        return bytes([READY]) + json.dumps({**about, "start": self.ring.start, "end": self.ring.end}).encode()
+
+    # What the agent says
+
+    def output(self, offset: int, data: bytes) -> None:
+        self.ring.append(offset, data)
+        self._expect_progress()
+        for attachment in self.attachments:
+            attachment.wake.set()
+
+    def exited(self, ending: Exit) -> None:
+        """The program has ended; said again by an agent that was reconnected."""
+        if self.exit != ending:
+            self.exit = ending
+            self.duration_s = self.duration_s or round(time.monotonic() - self.started_s, 3)
+        self.ended.set()
+        for attachment in self.attachments:
+            attachment.wake.set()
+
+    def resumed(self) -> None:
+        """An agent will send again from the ring's end; it has forgotten the credit and perhaps the size."""
+        if self.exit is LOST:
+            self.exit = None
+            self.ended.clear()
+        self._granted = self.ring.end + INITIAL_CREDIT_BYTES
+        self._resize(*self.size)
+        self.settle_credit()
+
+    # What viewers do
+
+    def attach(self, after: int, *, can_write: bool) -> Attachment:
+        attachment = Attachment(self, after, can_write=can_write)
+        self.attachments.add(attachment)
+        self._expect_progress()
+        self.settle_credit()
+        return attachment
+
+    def detach(self, attachment: Attachment) -> None:
+        self.attachments.discard(attachment)
+        self.settle_credit()
+        self.settle_size()
+
+    def acknowledge(self, attachment: Attachment, offset: int) -> None:
+        attachment.acknowledge(offset)
+        self.settle_credit()
+
+    def show(self, attachment: Attachment, cols: int, rows: int) -> None:
+        """A viewer's window has this size; 0 x 0: it is hidden."""
+        attachment.size = clamp(cols, rows) if cols and rows else None
+        self.settle_size()
+
+    def settle_size(self) -> None:
+        """The smallest window of those who may type: everybody sees everything."""
+        sizes = [one.size for one in self.attachments if one.size and one.can_write]
+        if sizes and (size := (min(cols for cols, _ in sizes), min(rows for _, rows in sizes))) != self.size:
+            self.size = size
+            self._resize(*size)
+            for attachment in self.attachments:
+                attachment.wake.set()
+
+    def settle_credit(self) -> None:
+        """The fastest viewer sets the pace; without one, output runs on into the ring."""
+        if self.exit:
+            return
+        fastest = max((one for one in self.attachments if not one.stalled), key=_upto, default=None)
+        upto = fastest.upto if fastest else FREE_RUN
+        step = fastest.window.size_bytes // CREDIT_STEPS if fastest else 1
+        if abs(upto - self._granted) >= step:
+            self._granted = upto
+            self._grant(upto)
+
+    def _expect_progress(self) -> None:
+        if self._stall_check is None and self.attachments:
+            self._stall_check = asyncio.get_running_loop().call_later(STALL_S, self._find_stalled)
+
+    def _find_stalled(self) -> None:
+        self._stall_check = None
+        before_s = time.monotonic() - STALL_S
+        for attachment in self.attachments:
+            attachment.stalled = attachment.waiting and attachment.progress_s <= before_s
+        self.settle_credit()
+        if any(one.waiting and not one.stalled for one in self.attachments):
+            self._expect_progress()
+
+    def close(self, code: int) -> None:
+        """Send away who is still attached."""
+        self.closed = code
+        if self._stall_check:
+            self._stall_check.cancel()
+        for attachment in self.attachments:
+            attachment.wake.set()
+        self.ended.set()
+
+
+def _upto(attachment: Attachment) -> int:
+    return attachment.upto
+
+
+def clamp(cols: int, rows: int) -> tuple[int, int]:
+    """A size no program is harmed by."""
+    return min(max(cols, MIN_CELLS), MAX_CELLS), min(max(rows, MIN_CELLS), MAX_CELLS)

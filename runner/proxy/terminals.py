@@ -1,0 +1,304 @@
+"""All terminals of one REPL: opened for people and for runs, found again in what an agent says after a reconnect."""
+
+import asyncio
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from runner.errors import DevexError
+from runner.protocol.errors import ProtocolError
+from runner.protocol.messages import (
+    MAX_INPUT_BYTES,
+    MAX_TERMINALS,
+    Close,
+    Credit,
+    Exited,
+    FromAgent,
+    Hello,
+    Input,
+    Open,
+    Opened,
+    OpenFailed,
+    Output,
+    Resize,
+    Resume,
+    Signal,
+    TerminalState,
+)
+from runner.proxy.link import AgentLink
+from runner.proxy.terminal import LOST, NO_SUCH_TERMINAL, RESTART, Exit, Kind, Terminal
+from runner.workspace.paths import display
+
+SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
+EXECS: Final = 8
+ADOPTED: Final = 32  # of those an agent says a proxy before us opened
+ENDED: Final = 8  # shells that have ended stay readable, the newest of them
+ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
+GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its terminals have ended
+HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
+MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
+DEFAULT_SIZE: Final = (80, 24)
+
+# The id says what a terminal is, so that a restarted proxy knows: kind - number or time - random.
+_PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run", "exec": "exec"}
+_ID: Final = re.compile(r"(sh|run|exec)-([0-9]{1,15})-[0-9a-f]{8}")
+
+_log = logging.getLogger(__name__)
+
+
+class Terminals:
+    """`on_changed` is called when the list or an exit changes, `on_output` when a program has written something."""
+
+    def __init__(
+        self,
+        link: AgentLink,
+        environment: Mapping[str, str],
+        cwd: str,
+        *,
+        on_changed: Callable[[], None],
+        on_output: Callable[[], None],
+    ) -> None:
+        self.environment = environment
+        self._link = link
+        self._cwd = cwd
+        self._on_changed = on_changed
+        self._on_output = on_output
+        self._by_id: dict[str, Terminal] = {}  # in the order in which they were opened
+        self._by_channel: dict[int, Terminal] = {}
+        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._held: dict[str, bytearray] = {}
+        self._gone: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, terminal_id: str) -> Terminal:
+        """DevexError 404."""
+        if found := self._by_id.get(terminal_id):
+            return found
+        raise DevexError("no_terminal", "This terminal does not exist any more.", "Open a new one.", status=404)
+
+    def of_kind(self, kind: Kind) -> list[Terminal]:
+        """The oldest first."""
+        return [terminal for terminal in self._by_id.values() if terminal.kind == kind]
+
+    def listing(self) -> list[dict[str, Any]]:
+        return [terminal.json(_title(terminal)) for terminal in self._by_id.values()]
+
+    # What people and runs want
+
+    async def open(
+        self,
+        kind: Kind,
+        argv: Sequence[str],
+        *,
+        number: int | None = None,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        environment: Mapping[str, str] | None = None,
+    ) -> Terminal:
+        """Start a program on a new terminal, with `environment` besides the common one. DevexError."""
+        await self._agent()
+        self._make_room(kind)
+        if number is None:
+            taken = {number_of(one.id) for one in self.of_kind(kind)}
+            number = next(n for n in range(1, len(taken) + 2) if n not in taken)
+        terminal_id = f"{_PREFIX[kind]}-{number}-{secrets.token_hex(4)}"
+        terminal = self._add(terminal_id, kind, self._free_channel(), size)
+        answer = self._answers[terminal.channel] = asyncio.get_running_loop().create_future()
+        env = {**self.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
+        opened = False
+        try:
+            self._link.send(
+                Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size),
+            )
+            terminal.settle_credit()
+            async with asyncio.timeout(ANSWER_S):
+                reason = await answer
+            opened = reason is None
+        except TimeoutError:
+            reason = "the sandbox does not answer"
+        except ProtocolError as error:
+            reason = str(error)
+        finally:
+            del self._answers[terminal.channel]
+            if not opened:
+                self.close(terminal)
+        if not opened:
+            message = f"The program could not be started: {display(reason or '')[:200]}."
+            raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
+        self._on_changed()
+        return terminal
+
+    async def _agent(self) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await self._link.ready.wait()
+        except TimeoutError:
+            raise DevexError(
+                "no_agent",
+                "The sandbox does not answer.",
+                "Stop the REPL and start it again.",
+                status=503,
+                retryable=True,
+            ) from None
+
+    def _make_room(self, kind: Kind) -> None:
+        """Of each kind a limited number; the oldest that have ended go first."""
+        limit = {"shell": SHELLS, "run": MAX_TERMINALS, "exec": EXECS}[kind]
+        ended = [one for one in self.of_kind(kind) if one.exit and not one.attachments]
+        for terminal in ended[: max(len(ended) - ENDED, len(self.of_kind(kind)) + 1 - limit, 0)]:
+            self.close(terminal)
+        if len(self.of_kind(kind)) >= limit:
+            raise DevexError(
+                "too_many", f"{limit} are open already.", "Close one first.", status=429, retryable=kind == "exec"
+            )
+
+    def close(self, terminal: Terminal) -> None:
+        """End its program and forget it."""
+        if self._by_id.pop(terminal.id, None) is None:
+            return
+        del self._by_channel[terminal.channel]
+        self._held.pop(terminal.id, None)
+        self._link.send(Close(terminal.channel))
+        terminal.close(NO_SUCH_TERMINAL)
+        self._on_changed()
+
+    def type(self, terminal: Terminal, data: bytes) -> None:
+        """Keys. While the agent is away, a bounded number of them waits."""
+        if terminal.exit or terminal.closed is not None:
+            return
+        if not self._link.connected:
+            held = self._held.setdefault(terminal.id, bytearray())
+            held += data[: HELD_BYTES - len(held)]
+            return
+        for at in range(0, len(data), MAX_INPUT_BYTES):
+            self._link.send(Input(terminal.channel, data[at : at + MAX_INPUT_BYTES]))
+
+    def signal(self, terminal: Terminal, signum: int) -> None:
+        """To the foreground process group."""
+        if not terminal.exit:
+            self._link.send(Signal(terminal.channel, signum))
+
+    # What the agent says: claims, each checked for what it could do
+
+    def hello(self, hello: Hello) -> None:
+        """ProtocolError."""
+        if self._gone:
+            self._gone.cancel()
+            self._gone = None
+        claimed = {state.terminal: state for state in hello.terminals}
+        if len(claimed) < len(hello.terminals) or len({one.channel for one in hello.terminals}) < len(claimed):
+            raise ProtocolError("a terminal is listed twice")
+        for terminal in list(self._by_id.values()):
+            state = claimed.pop(terminal.id, None)
+            if state is None or state.channel != terminal.channel:
+                self._lose(terminal)
+            else:
+                self._resume(terminal)
+        for state in claimed.values():
+            self._adopt(state)
+        self._on_changed()
+
+    def message(self, message: FromAgent) -> None:
+        """ProtocolError."""
+        match message:
+            case Output(channel, offset, data):
+                if terminal := self._by_channel.get(channel):
+                    if offset + len(data) > MAX_OFFSET:
+                        raise ProtocolError("an impossible offset")
+                    terminal.output(offset, data)
+                    self._on_output()
+            case Exited(channel, status, signum):
+                if (terminal := self._by_channel.get(channel)) and terminal.exit is None:
+                    terminal.exited(Exit(status, signum))
+                    self._on_changed()
+            case Opened(channel):
+                self._answered(channel, None)
+            case OpenFailed(channel, reason):
+                self._answered(channel, reason or "no reason is given")
+            case _:
+                raise ProtocolError(f"{type(message).__name__} is not expected here")
+
+    def lost(self) -> None:
+        """The agent is away. It may come back: its programs run on without us."""
+        self._answer_all("the sandbox is gone")
+        self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        for terminal in self._by_id.values():
+            self._lose(terminal)
+        self._on_changed()
+
+    def leave(self) -> None:
+        """The proxy stops. The programs run on; who is attached shall come back."""
+        self._answer_all("the server is stopping")
+        if self._gone:
+            self._gone.cancel()
+        for terminal in self._by_id.values():
+            terminal.close(RESTART)
+
+    def _answer_all(self, reason: str) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_result(reason)
+
+    def _answered(self, channel: int, reason: str | None) -> None:
+        answer = self._answers.get(channel)
+        if answer and not answer.done():
+            answer.set_result(reason)
+
+    def _lose(self, terminal: Terminal) -> None:
+        if terminal.exit is None:
+            terminal.exited(LOST)
+
+    def _resume(self, terminal: Terminal) -> None:
+        self._link.send(Resume(terminal.channel, terminal.ring.end))
+        terminal.resumed()
+        if held := self._held.pop(terminal.id, None):
+            self.type(terminal, bytes(held))
+
+    def _adopt(self, state: TerminalState) -> None:
+        """Opened by a proxy before us. What does not fit is ended."""
+        known = _ID.fullmatch(state.terminal)
+        kind = next((kind for kind, prefix in _PREFIX.items() if known and known[1] == prefix), None)
+        fits = state.start <= state.end <= MAX_OFFSET and state.channel not in self._by_channel
+        fits = fits and len(self) < ADOPTED
+        if kind is None or kind == "exec" or not fits:
+            self._link.send(Close(state.channel))
+            return
+        terminal = self._add(state.terminal, kind, state.channel, DEFAULT_SIZE, state.start)
+        if kind == "run":  # its number is when it started
+            terminal.started_s -= max(0.0, time.time() - number_of(terminal.id) / 1000)
+        self._link.send(Resume(state.channel, state.start))
+        terminal.settle_credit()
+
+    def _add(self, terminal_id: str, kind: Kind, channel: int, size: tuple[int, int], start: int = 0) -> Terminal:
+        terminal = Terminal(
+            terminal_id,
+            kind,
+            channel,
+            size,
+            start=start,
+            grant=lambda upto: self._link.send(Credit(channel, upto)),
+            resize=lambda cols, rows: self._link.send(Resize(channel, cols, rows)),
+        )
+        self._by_id[terminal_id] = self._by_channel[channel] = terminal
+        return terminal
+
+    def _free_channel(self) -> int:
+        """Random, because an agent may still know channels of a proxy before us."""
+        while (channel := secrets.randbits(32)) in self._by_channel:
+            pass
+        return channel
+
+
+def number_of(terminal_id: str) -> int:
+    """The number in the id; of a run it is the time of its start in ms."""
+    return int(terminal_id.split("-")[1])
+
+
+def _title(terminal: Terminal) -> str:
+    return f"Shell {number_of(terminal.id)}" if terminal.kind == "shell" else terminal.kind.capitalize()

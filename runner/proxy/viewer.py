@@ -1,0 +1,23 @@
+"""Who looks at a REPL. The gateway says so in scope["devex.viewer"]; the proxy never finds out by itself."""
+
+from dataclasses import dataclass
+
+from starlette.types import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """`can_write`: may type, run, edit; otherwise only look."""
+
+    user_id: str
+    name: str
+    can_write: bool
+
+
+NOBODY = Viewer("", "", can_write=False)
+
+
+def viewer_of(scope: Scope) -> Viewer:
+    """Without an introduction, somebody who may only look."""
+    viewer = scope.get("devex.viewer", NOBODY)
+    return viewer if isinstance(viewer, Viewer) else NOBODY

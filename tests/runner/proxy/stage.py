@@ -1,0 +1,225 @@
+"""What the tests of the proxy play on: RunnerProxy, uvicorn with wsproto as the product runs it, an agent, a browser."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.proxy.viewer import Viewer
+
+PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
+DEADLINE_S = 30.0
+ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "PORT": "3000"}
+INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
+OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
+
+
+class Gateway:
+    """Says who is there: whoever asks with `X-Test-Role: reader` may only look."""
+
+    def __init__(self) -> None:
+        self.app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self.app
+        role = dict(scope["headers"]).get(b"x-test-role")
+        await self.app({**scope, "devex.viewer": Viewer("u1", "Una", role != b"reader")}, receive, send)
+
+
+class Stage:
+    """`workspace` is where the programs run; `activity` collects what the proxy told of."""
+
+    def __init__(self, directory: Path, agent: Path, shell: tuple[str, ...] = ("/bin/sh", "-i")) -> None:
+        self.workspace = directory / "workspace"
+        self.workspace.mkdir()
+        self.activity: list[str] = []
+        self.config = ProxyConfig(
+            repl_id="r1",
+            workspace=self.workspace,
+            socket_path=directory / "agent.sock",
+            agent_uid=os.getuid(),
+            environment={**ENVIRONMENT, "PS1": "$ "},
+            cwd=str(self.workspace),
+            run_command="echo default",
+            shell=shell,
+            quota_bytes=1 << 30,
+            quota_entries=10_000,
+            preview_url="http://{port}-r1.localhost",
+        )
+        self._agent_files = agent
+        self._gateway = Gateway()
+        self._agents: list[subprocess.Popen[bytes]] = []
+
+    async def __aenter__(self) -> Self:
+        await self.start_proxy()
+        config = uvicorn.Config(self._gateway, port=0, ws="wsproto", log_level="warning", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve())
+        async with asyncio.timeout(DEADLINE_S):
+            while not self._server.started:
+                await asyncio.sleep(0.005)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S, trust_env=False)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.http.aclose()
+        await self.proxy.__aexit__(None, None, None)
+        self._server.should_exit = True
+        self._server.force_exit = True
+        await self._serving
+        for agent in self._agents:
+            agent.kill()
+            agent.wait()
+
+    async def start_proxy(self) -> None:
+        self.proxy = RunnerProxy(self.config, on_activity=self.activity.append)
+        await self.proxy.__aenter__()
+        self._gateway.app = self.proxy
+
+    async def restart_proxy(self) -> None:
+        """As an upgrade of the server does."""
+        await self.proxy.__aexit__(None, None, None)
+        await self.start_proxy()
+        async with asyncio.timeout(DEADLINE_S):
+            await self.proxy.ready()
+
+    def start_agent(self) -> subprocess.Popen[bytes]:
+        command = [PYTHON, "-I", "-S", str(self._agent_files / "agent.py"), str(self.config.socket_path)]
+        agent = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, start_new_session=True)
+        self._agents.append(agent)
+        return agent
+
+    async def open_terminal(self, **size: int) -> str:
+        answer = await self.http.post("/terminals", json=size)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    @asynccontextmanager
+    async def attached(self, terminal: str, after: int = 0, *, role: str = "writer") -> AsyncIterator[Tab]:
+        url = f"{self.url.replace('http', 'ws')}/terminals/{terminal}?after={after}"
+        headers = {"X-Test-Role": role}
+        async with connect(url, additional_headers=headers, compression=None, max_size=None, proxy=None) as socket:
+            yield Tab(socket, after)
+
+    @asynccontextmanager
+    async def shell(self, **size: int) -> AsyncIterator[Tab]:
+        async with self.attached(await self.open_terminal(**size)) as tab:
+            yield tab
+
+    @asynccontextmanager
+    async def events(self) -> AsyncIterator[Listener]:
+        url = f"{self.url.replace('http', 'ws')}/events"
+        async with connect(url, compression=None, max_size=None, proxy=None) as socket:
+            yield Listener(socket)
+
+
+class Listener:
+    """Of events."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def next(self, kind: str) -> dict[str, Any]:
+        """The next event of that type; others are passed over."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                message: dict[str, Any] = json.loads(await self.socket.recv())
+                if message["type"] == kind:
+                    return message
+
+
+class Tab:
+    """A browser's terminal: `text` is what it shows, `gaps` what it was told is missing. Acknowledges at once."""
+
+    def __init__(self, socket: ClientConnection, after: int = 0, *, acknowledges: bool = True) -> None:
+        self.socket = socket
+        self.offset = after
+        self.text = bytearray()
+        self.gaps: list[tuple[int, int]] = []
+        self.size: tuple[int, int] | None = None
+        self.ready: dict[str, Any] | None = None
+        self.exit: dict[str, Any] | None = None
+        self.pong: int | None = None
+        self.acknowledges = acknowledges
+
+    async def type(self, text: str | bytes) -> None:
+        await self.socket.send(bytes([INPUT]) + (text.encode() if isinstance(text, str) else text))
+
+    async def resize(self, cols: int, rows: int) -> None:
+        await self.socket.send(struct.pack(">BHH", RESIZE, cols, rows))
+
+    async def acknowledge(self) -> None:
+        await self.socket.send(struct.pack(">BQ", ACK, self.offset))
+
+    async def step(self) -> int:
+        """Take one message -> its kind."""
+        frame = await self.socket.recv()
+        assert isinstance(frame, bytes)
+        kind, body = frame[0], frame[1:]
+        match kind:
+            case 17:
+                (offset,) = struct.unpack_from(">Q", body)
+                assert offset == self.offset, "neither lost nor repeated"
+                self.text += body[8:]
+                self.offset += len(body) - 8
+                if self.acknowledges:
+                    await self.acknowledge()
+            case 18:
+                start, end = struct.unpack(">QQ", body)
+                assert start == self.offset
+                self.gaps.append((start, end))
+                self.offset = end
+            case 19:
+                self.exit = json.loads(body)
+            case 20:
+                self.size = struct.unpack(">HH", body)
+            case 21:
+                (self.pong,) = struct.unpack(">I", body)
+            case 22:
+                self.ready = json.loads(body)
+            case _:
+                raise AssertionError(f"unknown kind {kind}")
+        return kind
+
+    async def until(self, text: str | bytes) -> None:
+        """Until `text` has come, after what was there when it was asked for."""
+        wanted = text.encode() if isinstance(text, str) else text
+        at = len(self.text)
+        async with asyncio.timeout(DEADLINE_S):
+            while wanted not in self.text[max(0, at - len(wanted)) :]:
+                await self.step()
+
+    async def until_kind(self, kind: int) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while await self.step() != kind:
+                pass
+
+    async def until_closed(self) -> int:
+        """-> the code."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                while True:
+                    await self.step()
+        except ConnectionClosed as closed:
+            return closed.rcvd.code if closed.rcvd else 1006
