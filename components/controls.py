@@ -1,4 +1,4 @@
-"""Small parts every page is made of: plain HTML in theme.css's style, with a label on everything that can be pressed."""
+"""Small parts every page is made of: plain HTML in the style of theme.css, a label on all that can be pressed."""
 
 from collections.abc import Awaitable, Callable
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Colours, type and icons of every page: one style sheet that browsers keep for a year under a name made of its content.
+"""Colours, type and icons of every page: one style sheet that browsers keep for a year, named after its content.
 
 Icons are CSS masks (`<i class="dx-i dx-i-play">`): they take the text's colour; Python and JavaScript name them alike.
 """

@@ -24,7 +24,7 @@ export default {
         <div role="presentation" :style="{ height: total * 24 + 'px' }"></div>
         <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
              :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="row.path === current" :aria-posinset="row.at" :aria-setsize="row.of"
-             :title="row.name" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
+             :title="row.shown" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
              @click="click(row)" @dblclick="!row.isNew && row.kind !== 'd' && $emit('open', { path: row.path, keep: true })" @contextmenu.prevent.stop="menu($event, row)"
              @dragstart="dragStart($event, row)" @dragover.stop="dragOver($event, row)" @drop.stop="drop($event, row)">
           <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
@@ -32,11 +32,11 @@ export default {
           <i v-if="!row.isNote" :class="'dx-i dx-i-' + row.icon" :style="{ color: row.colour }"></i>
           <input v-if="row.isNew || row.path === renaming" :value="row.name" :aria-label="row.isNew ? 'Name of the new ' + (row.kind === 'd' ? 'folder' : 'file') : 'New name'" spellcheck="false"
                  @vue:mounted="editing($event.el, row)" @keydown.stop="nameKey($event, row)" @blur="nameDone($event.target.value, row)" @click.stop @dblclick.stop>
-          <span v-else class="dx-tree-name">{{ row.name }}</span>
+          <span v-else class="dx-tree-name">{{ row.shown }}</span>
         </div>
         <div v-if="loaded && !total" class="dx-tree-empty">No files yet. Create one, or drop files here.</div>
       </div>
-      <div v-if="upload" class="dx-upload" role="status"><span>Uploading {{ upload.done }}/{{ upload.of }}</span><progress :value="upload.done" :max="upload.of"></progress></div>
+      <div v-if="upload" class="dx-upload" role="status"><span>Uploading {{ upload.done }}/{{ upload.of }}</span><progress :value="upload.sent" :max="upload.bytes"></progress></div>
     </div>`,
   props: { replId: String, readonly: Boolean },
   data() {
@@ -131,12 +131,11 @@ export default {
       }
     },
     heard({ detail }) {
-      if (detail.type === "tree") {
-        this.change(() => this.model.apply(detail.rev, detail.ops));
-      } else if (detail.type === "resync" || (detail.type === "hello" && this.loaded && detail.rev !== this.rev)) {
-        for (const dir of this.model.loadedDirs()) if (dir === "" || this.model.open.has(dir)) this.load(dir);
-      }
-      if (detail.rev !== undefined) this.rev = detail.rev;
+      const { type, rev, ops, resync } = detail;
+      const missed = this.rev !== undefined && ((type === "tree" && rev > this.rev + 1) || (type === "hello" && rev !== this.rev));
+      if (rev !== undefined) this.rev = rev;
+      if (type === "tree") this.change(() => this.model.apply(rev, ops));
+      if (missed || resync || type === "resync") for (const dir of this.model.loadedDirs()) this.load(dir);
     },
     toggle(row, isOpen = !row.isOpen) {
       this.change(() => this.model.setOpen(row.path, isOpen));
@@ -273,11 +272,14 @@ export default {
     },
     async send(dir, { files, emptyDirs }) {
       if (!files.length && !emptyDirs.length) return;
-      this.upload = { done: 0, of: files.length };
+      const there = [...new Set(files.map(({ path }) => path.split("/")[0]))].filter((name) => this.model.has(join(dir, name)));
+      if (there.length && !(await confirmed({ title: `Replace ${there.length > 1 ? `${there.length} names` : `“${there[0]}”`}?`, text: "What is there under the same name is overwritten.", action: "Replace" }))) return;
+      this.upload = { done: 0, of: files.length, sent: 0, bytes: files.reduce((sum, { file }) => sum + file.size, 0) || 1 };
       await this.attempt(async () => {
         for (const path of emptyDirs) await this.remote.createDir(join(dir, path));
         for (const { path, file } of files) {
-          await this.remote.upload(dir, path, file);
+          const before = this.upload.sent;
+          await this.remote.upload(dir, path, file, (bytes) => (this.upload.sent = before + bytes));
           this.upload.done += 1;
         }
       });

@@ -14,7 +14,7 @@ export const basename = (path) => path.slice(path.lastIndexOf("/") + 1);
 export const isWithin = (path, dir) => dir === "" || path === dir || path.startsWith(`${dir}/`);
 
 export class TreeModel {
-  #dirs = new Map(); // path -> sorted entries [name, kind, size]
+  #dirs = new Map(); // path -> sorted entries [name, kind, size, how to show a name that is no text?]
   #touched = new Map(); // path -> revision of the last change heard, to notice a listing that is older
   #rows = null;
   #at = null;
@@ -88,21 +88,21 @@ export class TreeModel {
     this.#rows = this.#at = null;
   }
 
-  /** Visible rows from top to bottom: {path, name, kind, depth, isOpen, at, of} (`at` of `of` siblings, from 1). */
+  /** Visible rows from top to bottom: {path, name, shown, kind, depth, isOpen, at, of} (`at` of `of` siblings, from 1). */
   rows() {
     if (this.#rows) return this.#rows;
     const rows = [];
     const visit = (dir, depth) => {
       const entries = this.#dirs.get(dir);
-      if (this.pending?.dir === dir) rows.push({ path: `${dir}/\0new`, name: "", kind: this.pending.kind, depth, isNew: true, at: 1, of: 1 });
+      if (this.pending?.dir === dir) rows.push({ path: `${dir}/\0new`, name: "", shown: "", kind: this.pending.kind, depth, isNew: true, at: 1, of: 1 });
       if (!entries) {
-        if (dir) rows.push({ path: `${dir}/\0wait`, name: "Loading…", kind: "", depth, isNote: true, at: 1, of: 1 });
+        if (dir) rows.push({ path: `${dir}/\0wait`, name: "", shown: "Loading…", kind: "", depth, isNote: true, at: 1, of: 1 });
         return;
       }
-      entries.forEach(([name, kind], index) => {
+      entries.forEach(([name, kind, , shown], index) => {
         const path = join(dir, name);
         const isOpen = kind === "d" && this.open.has(path);
-        rows.push({ path, name, kind, depth, isOpen, at: index + 1, of: entries.length });
+        rows.push({ path, name, shown: shown ?? name, kind, depth, isOpen, at: index + 1, of: entries.length });
         if (isOpen) visit(path, depth + 1);
       });
     };

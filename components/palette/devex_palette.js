@@ -24,7 +24,7 @@ export default {
             <template v-else>{{ item.title }}<kbd v-if="item.keys">{{ item.shown }}</kbd></template>
           </div>
         </div>
-        <div class="dx-palette-foot" role="status">{{ note }}</div>
+        <div class="dx-palette-foot" role="status" v-show="note">{{ note }}</div>
       </div></template>
     </teleport>`,
   props: { replId: String, commands: Array },
@@ -99,15 +99,15 @@ export default {
       return mode === "files" ? this.asFiles(answer) : this.asMatches(answer);
     },
     asFiles({ paths }) {
-      this.note = paths.length ? "" : "No file has such a name";
+      this.note = paths.length ? "" : "No file has such a name.";
       return paths.map((path) => {
         const cut = path.lastIndexOf("/");
         return { key: path, path, title: path.slice(cut + 1), dir: path.slice(0, Math.max(cut, 0)) };
       });
     },
-    asMatches({ matches: found, truncated }) {
-      this.note = !found.length ? "Nothing found" : `${found.length}${truncated ? "+" : ""} places`;
-      return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: text.trim().slice(0, 160) }));
+    asMatches({ matches: found, complete }) {
+      this.note = !found.length ? "Nothing found" : `${found.length}${complete ? "" : "+"} places`;
+      return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: text.trim() }));
     },
     key(event) {
       const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];

@@ -1,5 +1,5 @@
-"""The page's link to its REPL: events in, requests out."""
+"""The page's ear on its REPL, and how all elements ask the server."""
 
-from components.repl.repl import ReplLink
+from components.repl.repl import ReplEvents
 
-__all__ = ["ReplLink"]
+__all__ = ["ReplEvents"]

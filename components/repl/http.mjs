@@ -12,8 +12,16 @@ const OFFLINE = new Failed(0, "offline", "The server cannot be reached.", "Check
 /** The address of a REPL's routes; NiceGUI sets the prefix when the page is mounted. */
 export const replUrl = (id) => `${window.path_prefix ?? ""}/repls/${id}`;
 
-/** A path of the workspace as part of an address. */
-export const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+/** A path of the workspace for an address's query. Bytes that are no UTF-8 come as lone surrogates and leave as %ff. */
+export function encodePath(path) {
+  let encoded = "";
+  for (const character of path) {
+    const code = character.charCodeAt(0);
+    const isByte = character.length === 1 && code >= 0xdc80 && code <= 0xdcff;
+    encoded += isByte ? `%${(code - 0xdc00).toString(16)}` : encodeURIComponent(character);
+  }
+  return encoded;
+}
 
 async function failureOf(response) {
   const about = await response.json().then((body) => body?.error ?? {}, () => ({}));

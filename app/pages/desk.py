@@ -1,0 +1,119 @@
+"""The parts of the workbench that need a running REPL, and how they are laid out."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui import ui
+
+from app.pages.panel import Panel
+from app.pages.status import Status
+from components.controls import failed
+from components.editor import Editor
+from components.file_tree import FileTree
+from components.palette import Command, Palette
+from components.preview import Preview
+from components.repl import ReplEvents
+from components.split import Split
+
+Do = Callable[[str], Any]
+
+COMMANDS = (
+    Command("save", "Save the file", "Mod+S"),
+    Command("run", "Run the program", "Mod+Enter"),
+    Command("stop", "Stop the program"),
+    Command("terminal", "Go to the terminal", "Mod+`"),
+    Command("new-terminal", "New terminal"),
+    Command("files", "Show or hide the files", "Mod+B"),
+    Command("panel", "Show or hide the panel below", "Mod+J"),
+    Command("preview", "Show or hide the preview"),
+    Command("reload-preview", "Reload the preview"),
+    Command("theme", "Switch between light and dark"),
+    Command("extend", "Keep this REPL awake"),
+    Command("sleep", "Stop this REPL"),
+    Command("home", "Go to your REPLs"),
+)
+
+
+class Desk:
+    """Files on the left, the editor over the panel, the preview on the right once a program listens on a port."""
+
+    def __init__(
+        self,
+        repl_id: str,
+        *,
+        first_file: str | None,
+        status: Status,
+        do: Do,
+        on_close_terminal: Callable[[str], Any],
+        on_run: Callable[[dict[str, Any]], None],
+        on_file: Callable[[], None],
+    ) -> None:
+        self._base = f"/repls/{repl_id}"
+        self._first_file = first_file
+        self._on_run = on_run
+        self._on_file = on_file
+        ReplEvents(repl_id, on_told=self._told, on_online=status.set_online)
+        self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
+        self.files = Split("files", label="Width of the files", size_px=232)
+        with self.files.fixed, _pane("files", "Files"):
+            self.tree = FileTree(repl_id).on_open(self.open_file).on_failed(failed)
+        with self.files.rest:
+            self.side = Split(
+                "preview", label="Width of the preview", fixed_first=False, size_px=440, min_px=240, collapsed=True
+            )
+        with self.side.fixed, _pane("preview", "Preview"):
+            self.preview = Preview(repl_id, on_close=self.side.toggle)
+        with self.side.rest:
+            self.below = Split(
+                "panel", label="Height of the panel", axis="y", fixed_first=False, size_px=270, min_px=90
+            )
+        with self.below.rest, _pane("editor", "Editor"):
+            self.editor = self._editor(status, do)
+        with self.below.fixed:
+            self.panel = Panel(self._base, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
+
+    def _editor(self, status: Status, do: Do) -> Editor:
+        return Editor(
+            self._base,
+            first_file=self._first_file,
+            on_active=self.tree.reveal,
+            on_state=status.set_saved,
+            on_cursor=status.set_cursor,
+            on_command=do,
+        )
+
+    def open_file(self, path: str, line: int | None = None) -> None:
+        """Open a file in the editor and bring it to the front."""
+        self.editor.open_file(path, line)
+        self._on_file()
+
+    def set_run(self, run: dict[str, Any]) -> None:
+        """Show a run in the output and at the Run button."""
+        self.panel.set_run(run)
+        self._on_run(run)
+
+    def _set_ports(self, ports: list[dict[str, Any]]) -> None:
+        numbers = [one["port"] for one in ports]
+        if numbers and not self.preview.ports:
+            self.side.show()
+        self.preview.set_ports(numbers)
+
+    def _told(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"type": "hello", "run": run, "ports": ports}:
+                self.set_run(run)
+                self._set_ports(ports)
+            case {"type": "run", **run}:
+                self.set_run(run)
+            case {"type": "ports", "ports": ports}:
+                self._set_ports(ports)
+            case {"type": "terminals", "terminals": terminals}:
+                self.panel.set_terminals(terminals)
+            case {"type": "quota", "message": sentence, "action": action}:
+                failed(sentence, action)
+
+
+def _pane(name: str, label: str) -> ui.element:
+    pane = ui.element("section").classes(f"dx-pane dx-pane-{name}")
+    pane._props["aria-label"] = label
+    return pane

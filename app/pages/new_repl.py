@@ -1,0 +1,76 @@
+"""The dialog that makes a REPL from a template."""
+
+from nicegui import ui
+
+from app.access import Action, Actor, recheck
+from app.pages.words import badge_of, colour_of
+from app.services import Services
+from components.controls import button, failed, text
+from orchestrator.templates import Template, availability
+from runner.errors import DevexError
+
+
+class NewRepl:
+    """A dialog: templates as a radio group, a name, and create. Templates whose tools are missing say so."""
+
+    def __init__(self, services: Services, actor: Actor) -> None:
+        self._services = services
+        self._orchestrator = services.orchestrator
+        self._actor = actor
+        self._cards: dict[str, ui.element] = {}
+        self._chosen = ""
+        templates = list(self._orchestrator.templates.values())
+        with ui.dialog() as self._dialog, ui.card().classes("dx-dialog-body dx-dialog-wide"):
+            text("New REPL", "dx-dialog-title", tag="h2")
+            with ui.element("div").classes("dx-templates").props('role=radiogroup aria-label="Template"'):
+                for template in templates:
+                    self._card(template)
+            self._name = ui.input("Name").props("outlined dense maxlength=80").classes("dx-name")
+            self._name.on("keydown.enter", self._create)
+            with ui.element("div").classes("dx-dialog-actions"):
+                button("Cancel", self._dialog.close)
+                button("Create", self._create, kind="primary")
+        available = [template for template in templates if availability(template) is None]
+        if available:
+            self._choose(available[0])
+
+    def open(self) -> None:
+        """Show the dialog."""
+        self._dialog.open()
+
+    def _card(self, template: Template) -> None:
+        missing = availability(template)
+        with ui.element("button").classes("dx-template").props("type=button role=radio aria-checked=false") as card:
+            text(badge_of(template.name), "dx-tile").style(f"--tile: {colour_of(template.name)}")
+            with ui.element("span"):
+                text(template.title)
+                text(missing or template.description, tag="small")
+        if missing:
+            card._props.update({"disabled": True, "title": missing})
+            return
+        card.on("click", lambda: self._choose(template))
+        card.on("dblclick", self._create)
+        self._cards[template.name] = card
+
+    def _choose(self, template: Template) -> None:
+        earlier = self._orchestrator.templates.get(self._chosen)
+        untouched = not self._name.value or (earlier is not None and self._name.value == _name_for(earlier))
+        self._chosen = template.name
+        for name, card in self._cards.items():
+            card.props(f"aria-checked={'true' if name == template.name else 'false'}")
+        if untouched:
+            self._name.value = _name_for(template)
+
+    async def _create(self) -> None:
+        try:
+            await recheck(self._services, self._actor, Action.CREATE)
+            name = self._name.value.strip()
+            repl = await self._orchestrator.create(self._actor.user_id, name, self._chosen)
+        except DevexError as error:
+            failed(error.message, error.action)
+            return
+        ui.navigate.to(f"/repl/{repl.id}")
+
+
+def _name_for(template: Template) -> str:
+    return f"My {template.title}"

@@ -1,0 +1,38 @@
+"""Asking a REPL's runner from within the server: what the gateway does for browsers, without a socket between."""
+
+from typing import Any
+
+import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from runner.errors import DevexError
+from runner.proxy.viewer import Viewer
+
+DEADLINE_S = 10.0  # all it is asked answers at once, but for a stop, which kills after 5 s
+
+
+class RunnerClient:
+    """The runner's JSON routes; what they refuse is raised as DevexError."""
+
+    def __init__(self, app: ASGIApp, viewer: Viewer) -> None:
+        async def with_viewer(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "devex.viewer": viewer}, receive, send)
+
+        self._transport = httpx.ASGITransport(app=with_viewer)
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The decoded answer, None when it is empty."""
+        async with httpx.AsyncClient(transport=self._transport, base_url="http://runner", timeout=DEADLINE_S) as client:
+            response = await client.request(method, f"/{path}", json=body)
+        if response.is_error:
+            raise _refusal(response)
+        return response.json() if response.content else None
+
+
+def _refusal(response: httpx.Response) -> DevexError:
+    try:
+        about = response.json()["error"]
+        return DevexError(about["code"], about["message"], about["action"], status=response.status_code)
+    except (ValueError, KeyError, TypeError):
+        sentence = f"The REPL answered with status {response.status_code}."
+        return DevexError("runner", sentence, "Try again.", status=502, retryable=True)

@@ -1,0 +1,36 @@
+"""The bar at the bottom of a narrow screen: one part of the workbench at a time."""
+
+from collections.abc import Callable
+
+from nicegui import ui
+from nicegui.element import Element
+
+from components.controls import icon, text
+
+VIEWS = {"files": "folder", "editor": "code", "terminal": "terminal", "output": "output", "preview": "globe"}
+
+
+class Views:
+    """Marks `root` with the view in front; theme.css shows it alone when the screen is narrow."""
+
+    def __init__(self, root: Element, *, on_view: Callable[[str], None]) -> None:
+        self._root = root
+        self._on_view = on_view
+        self._tabs: dict[str, Element] = {}
+        with ui.element("nav").classes("dx-views").props('role=tablist aria-label="Views"'):
+            for view, icon_name in VIEWS.items():
+                self._tabs[view] = self._tab(view, icon_name)
+        self.show("editor")
+
+    def show(self, view: str) -> None:
+        """Bring a view to the front."""
+        self._root.props(f"data-view={view}")
+        for name, tab in self._tabs.items():
+            tab.props(f"aria-selected={str(name == view).lower()}")
+        self._on_view(view)
+
+    def _tab(self, view: str, icon_name: str) -> Element:
+        with ui.element("button").props("type=button role=tab") as tab:
+            icon(icon_name)
+            text(view.capitalize())
+        return tab.on("click", lambda: self.show(view))

@@ -1,0 +1,54 @@
+"""Small decisions about what to show, without a page."""
+
+from datetime import datetime
+
+_BADGES = {
+    "python": ("Py", "#3f7fc1"),
+    "flask": ("Fl", "#3f8f8a"),
+    "fastapi": ("Fa", "#159a7f"),
+    "node": ("No", "#4b9a4b"),
+    "javascript": ("JS", "#b3891b"),
+    "react": ("Re", "#2595b5"),
+    "vite": ("Vi", "#8a5fd0"),
+    "go": ("Go", "#1f96b4"),
+    "c": ("C", "#6a78c8"),
+    "cpp": ("C++", "#6a78c8"),
+    "java": ("Ja", "#c2623a"),
+    "static": ("Ht", "#d0602f"),
+    "html": ("Ht", "#d0602f"),
+    "nicegui": ("Ni", "#5b76d8"),
+    "blank": ("∅", "#7b8494"),
+}
+
+
+def badge_of(template: str) -> str:
+    """Two letters that stand for a template."""
+    return _BADGES[template][0] if template in _BADGES else template[:2].capitalize()
+
+
+def colour_of(template: str) -> str:
+    """The colour of the letters."""
+    return _BADGES[template][1] if template in _BADGES else "#6a78c8"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """How long ago, in the coarsest unit that says it: "3 hours ago"."""
+    seconds = max((now - then).total_seconds(), 0)
+    for unit, length_s in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length_s:
+            count = int(seconds // length_s)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
+def span(seconds: float) -> str:
+    """A duration to read at a glance: "0.4 s", "12 s", "3 min", "2 h 5 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = int(seconds // 60)
+    hours, rest = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes} min"
+    return f"{hours} h {rest} min" if rest else f"{hours} h"

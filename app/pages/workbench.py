@@ -1,0 +1,227 @@
+"""The page of one REPL: files, editor, terminals, output and preview. A reload finds everything again."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from nicegui import ui
+
+from app.access import Access, Action, Actor, allowed, recheck
+from app.pages.cover import Cover
+from app.pages.desk import Desk
+from app.pages.frame import dress, keep_theme, while_shown
+from app.pages.header import Header
+from app.pages.runner_client import RunnerClient
+from app.pages.status import Status
+from app.pages.views import Views
+from app.services import Services
+from components.controls import failed, told
+from orchestrator.domain import Goal, Phase, Repl
+from runner.errors import DevexError
+from runner.proxy.viewer import Viewer
+
+QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
+LEASE_SHOWN_EVERY_S = 10.0
+FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
+
+
+def register(services: Services) -> None:
+    """Add /repl/{id}."""
+
+    @ui.page("/repl/{repl_id}")
+    async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)]) -> None:
+        bench = Workbench(services, access.actor, access.the_repl)
+        await bench.open(QUICK_S)
+        while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
+
+
+class Workbench:
+    """One page's view of one REPL. Opening the page starts the REPL; one that stops later is started by hand."""
+
+    def __init__(self, services: Services, actor: Actor, repl: Repl) -> None:
+        self._services = services
+        self._orchestrator = services.orchestrator
+        self._actor = actor
+        self._repl = repl
+        self._changes = self._orchestrator.subscribe(repl_id=repl.id)
+        self._desk: Desk | None = None
+        self._warned_s: int | None = None
+        self._dark = dress(repl.name)
+        self._root = ui.element("div").classes("dx-wb")
+        with self._root:
+            self._header = Header(repl, do=self.do)
+            with ui.element("main").classes("dx-wb-main"):
+                self._content = ui.element("div").style("display: contents")
+                self._cover = Cover(on_start=lambda: self.do("start"))
+            self._status = Status(on_extend=lambda: self.do("extend"))
+            self._views = Views(self._root, on_view=self._viewed)
+        ui.timer(LEASE_SHOWN_EVERY_S, self._show_lease)
+
+    # Its life
+
+    async def open(self, patience_s: float) -> None:
+        """Start the REPL; return when it runs, or failed, or after `patience_s` at the latest."""
+        try:
+            self._repl = await self._orchestrator.start(self._repl.id)
+            async with asyncio.timeout(patience_s):
+                while self._repl.phase is not Phase.RUNNING and self._repl.goal is Goal.RUN:
+                    self._repl = await anext(self._changes)
+        except TimeoutError:
+            pass
+        except DevexError as error:
+            self._cover.set_repl(self._repl, error)
+            return
+        await self._show(self._repl, came_up=True)
+
+    async def follow(self) -> None:
+        """Keep the page as the REPL is, for as long as the page is there."""
+        async for repl in self._changes:
+            with self._root:
+                await self._show(repl, came_up=self._repl.phase is not Phase.RUNNING)
+
+    async def _show(self, repl: Repl, *, came_up: bool) -> None:
+        self._repl = repl
+        self._header.set_repl(repl)
+        runs = repl.phase is Phase.RUNNING
+        if runs and came_up:
+            try:
+                await self._take_up()
+            except DevexError as error:
+                self._cover.set_repl(repl, error)
+                return
+        self._cover.set_repl(repl)
+        self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
+        self._show_lease()
+        self._warn()
+
+    async def _take_up(self) -> None:
+        """Show the desk with the terminals and the run as they are; open a shell when there is none."""
+        terminals = (await self._ask("GET", "terminals"))["terminals"]
+        if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
+            await self._ask("POST", "terminals", FIRST_SIZE)
+            terminals = (await self._ask("GET", "terminals"))["terminals"]
+        run = await self._ask("GET", "run")
+        if self._desk is None:
+            with self._content:
+                self._desk = self._new_desk()
+        self._desk.panel.set_terminals(terminals)
+        self._desk.set_run(run)
+
+    def _new_desk(self) -> Desk:
+        template = self._orchestrator.templates.get(self._repl.template)
+        return Desk(
+            self._repl.id,
+            first_file=template.open_file if template else None,
+            status=self._status,
+            do=self.do,
+            on_close_terminal=self._close_terminal,
+            on_run=lambda run: self._header.set_running(running=bool(run.get("running"))),
+            on_file=lambda: self._views.show("editor"),
+        )
+
+    async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        app = self._orchestrator.runner_app(self._repl.id)
+        if app is None:
+            raise DevexError("not_running", "This REPL is not running.", "Press Start.", status=409, retryable=True)
+        viewer = Viewer(user_id=self._actor.user_id, name=self._actor.name, can_write=True)
+        return await RunnerClient(app, viewer).ask(method, path, body)
+
+    # What keeps it awake
+
+    def _show_lease(self) -> None:
+        self._status.set_lease(self._orchestrator.lease(self._repl.id), datetime.now(UTC))
+
+    def _warn(self) -> None:
+        lease = self._orchestrator.lease(self._repl.id)
+        warning_s = lease.warning_s(datetime.now(UTC)) if lease else None
+        if warning_s is not None and warning_s != self._warned_s:
+            failed(f"This REPL is idle: it stops in {warning_s // 60} min.", "Press Extend to keep it awake.")
+        self._warned_s = warning_s
+
+    # What the user does
+
+    def _viewed(self, view: str) -> None:
+        if self._desk and view == "terminal":
+            self._desk.panel.show_terminal()
+        elif self._desk and view == "output":
+            self._desk.panel.show_output()
+
+    async def _close_terminal(self, terminal_id: str) -> None:
+        await self._attempt(self._ask("DELETE", f"terminals/{terminal_id}"))
+
+    async def do(self, command: str) -> None:
+        """Carry out a command, whether from the palette, a key or a button."""
+        desk = self._desk
+        actions: dict[str, Callable[[], Any]] = {
+            "theme": self._switch_theme,
+            "home": lambda: ui.navigate.to("/"),
+            "start": lambda: self._attempt(self._start()),
+            "sleep": lambda: self._attempt(self._sleep()),
+            "extend": lambda: self._attempt(self._extend()),
+        }
+        if desk is not None:
+            actions |= {
+                "save": lambda: desk.editor.run_action("save"),
+                "run": lambda: self._attempt(self._run(desk)),
+                "stop": lambda: self._attempt(self._ask("POST", "stop", {})),
+                "terminal": lambda: self._go_to_terminal(desk),
+                "new-terminal": lambda: self._attempt(self._new_terminal(desk)),
+                "files": desk.files.toggle,
+                "panel": desk.below.toggle,
+                "preview": desk.side.toggle,
+                "reload-preview": desk.preview.reload,
+                "find": lambda: desk.palette.open("files"),
+                "commands": lambda: desk.palette.open("commands"),
+                "search": lambda: desk.palette.open("search"),
+            }
+        if command in actions:
+            outcome = actions[command]()
+            if asyncio.iscoroutine(outcome):
+                await outcome
+
+    async def _attempt(self, work: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await recheck(self._services, self._actor, Action.WRITE, self._repl.id)
+        except DevexError as error:
+            work.close()
+            failed(error.message, error.action)
+            return
+        try:
+            await work
+        except DevexError as error:
+            failed(error.message, error.action)
+
+    async def _start(self) -> None:
+        await self._orchestrator.start(self._repl.id)
+
+    async def _sleep(self) -> None:
+        await self._orchestrator.stop(self._repl.id)
+
+    async def _extend(self) -> None:
+        self._orchestrator.extend(self._repl.id)
+        self._show_lease()
+        told("It stays awake for four more hours.")
+
+    async def _run(self, desk: Desk) -> None:
+        desk.below.show()
+        desk.panel.show_output()
+        self._views.show("output")
+        await self._ask("POST", "run", {})
+        desk.set_run(await self._ask("GET", "run"))
+
+    async def _new_terminal(self, desk: Desk) -> None:
+        desk.below.show()
+        await self._ask("POST", "terminals", FIRST_SIZE)
+        desk.panel.set_terminals((await self._ask("GET", "terminals"))["terminals"])
+        desk.panel.focus()
+
+    def _go_to_terminal(self, desk: Desk) -> None:
+        desk.below.show()
+        self._views.show("terminal")
+        desk.panel.show_terminal()
+        desk.panel.focus()
+
+    async def _switch_theme(self) -> None:
+        dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
+        keep_theme("light" if dark else "dark", self._dark)
