@@ -1,0 +1,89 @@
+"""Which kind of sandbox works here, found out by running a program in each. Never falls back to less without saying so."""
+
+import os
+import select
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.backends.local.bubblewrap import Jail, Mode
+from orchestrator.backends.local.spawn import Spawned, WrongUid, drained, first_pid, spawn
+from orchestrator.backends.local.system import Unusable
+
+_TRY_S = 10.0  # a start takes 0.01 s; a machine that needs this long is not usable
+_WORDS = 2000  # characters of a complaint worth keeping
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    mode: Mode
+    bubblewrap: Path
+    failure: str | None  # None: it works
+
+
+def modes_for(euid: int) -> tuple[Mode, ...]:
+    """Best first."""
+    return (Mode.ROOT, Mode.ROOT_SETUID) if euid == 0 else (Mode.USER,)
+
+
+def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attempt]]:
+    """-> (the first that works, those that do not). `jail`'s mode and command are replaced. Unusable: none works."""
+    failed: list[Attempt] = []
+    candidates = list(bubblewraps)
+    if not candidates:
+        raise Unusable("bubblewrap is not installed.", "Install it: apt-get install bubblewrap.")
+    for mode in modes_for(os.geteuid()):
+        for bubblewrap in candidates:
+            attempt = Attempt(mode, bubblewrap, _failure(bubblewrap, replace(jail, mode=mode, command=("/bin/true",))))
+            if attempt.failure is None:
+                return attempt, failed
+            failed.append(attempt)
+    raise Unusable(
+        f"No sandbox can be made on this machine: {failed[-1].failure}", advice(" ".join(str(a.failure) for a in failed))
+    )
+
+
+def advice(failure: str, restricted: Path = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")) -> str:
+    """The one thing that helps against bubblewrap's complaint."""
+    if restricted.exists() and restricted.read_text().strip() == "1":
+        return "Let bubblewrap use user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0."
+    if "mount proc" in failure:
+        return "Run DEVEX on the machine itself, or in a container started with --privileged."
+    if "ermission" in failure or "not permitted" in failure or "No space left" in failure:
+        return "Allow user namespaces: sysctl user.max_user_namespaces=15000 kernel.unprivileged_userns_clone=1."
+    return "Try it by hand: bwrap --unshare-all --ro-bind / / --proc /proc /bin/true."
+
+
+def _failure(bubblewrap: Path, jail: Jail) -> str | None:
+    """What is wrong with a sandbox made like this; None when nothing is."""
+    try:
+        spawned = spawn(bubblewrap, jail)
+    except OSError as error:
+        return str(error)
+    try:
+        line = _wait(spawned)
+        if line:
+            first_pid(line, jail)
+            spawned.release()
+        if spawned.process.wait(_TRY_S) == 0:
+            return None
+        return (drained(spawned.errors, _WORDS) or b"").decode(errors="replace").strip() or "it ended without a word"
+    except (WrongUid, subprocess.TimeoutExpired, OSError) as error:
+        return str(error)
+    finally:
+        spawned.process.kill()
+        spawned.process.wait()
+        spawned.close()
+
+
+def _wait(spawned: Spawned) -> bytes:
+    """The first status line, which bubblewrap writes in pieces; without its end when there will be none."""
+    line = b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([spawned.status], [], [], _TRY_S)
+        piece = drained(spawned.status, 1) if ready else b""
+        if not piece:
+            return b""
+        line += piece
+    return line
