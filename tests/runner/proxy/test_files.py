@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.proxy.files import FileLimits, routes
 from runner.proxy.viewer import Viewer
-from runner.workspace import Workspace
+from runner.workspace import TreeDelta, TreeWatcher, Workspace
 
 MIB = 1 << 20
 LIMITS = FileLimits(quota_bytes=400 * MIB, quota_entries=2_000, file_bytes=120 * MIB, zip_bytes=200 * MIB)
@@ -153,6 +153,20 @@ async def test_tree_mkdir_move(client: httpx.AsyncClient, root: Path) -> None:
     assert (answer.status_code, code(answer)) == (409, "exists")
     answer = await client.post("move", json={"from": "other", "to": "d/e/good", "overwrite": True})
     assert answer.status_code == 200
+
+
+async def test_a_listing_and_the_deltas_after_it_give_the_tree(app: Seen, workspace: Workspace, root: Path) -> None:
+    deltas: asyncio.Queue[TreeDelta] = asyncio.Queue()
+    async with TreeWatcher(workspace, on_delta=deltas.put_nowait, on_changed=lambda _: None) as watcher:
+        app.app = Starlette(routes=routes(workspace, LIMITS, watcher=watcher))
+        async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/") as client:
+            assert (await asyncio.wait_for(deltas.get(), 30)).resync
+            listing = (await client.get("tree")).json()
+            assert (listing["rev"], listing["entries"]) == (1, [])
+            await client.put("files/f", content=b"12345")
+            delta = await asyncio.wait_for(deltas.get(), 30)
+            assert delta == TreeDelta(2, [("", [["f", "f", 5]], [])])
+            assert (await client.get("tree")).json()["rev"] == 2
 
 
 async def test_names_that_are_no_utf8_or_markup(client: httpx.AsyncClient, port: int, root: Path) -> None:
