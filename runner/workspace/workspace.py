@@ -18,7 +18,8 @@ from runner.workspace.removal import remove_tree
 from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
 
 NEW_FOLDER_MODE = 0o755
-RESUMABLE_FOR_S = 86_400
+RESUMABLE_FOR_S = 86_400  # uploads that can be continued
+DRAFT_FOR_S = 3_600  # others: whoever writes one stops after a minute without a byte
 
 
 class Usage(NamedTuple):
@@ -28,15 +29,18 @@ class Usage(NamedTuple):
 
 class Workspace:
     """Opened once by its root, which only trusted code may rename or replace. `owner` is who new files belong to when
-    this process is root and the sandbox has a uid of its own.
+    this process is root and the sandbox has a uid of its own; without it, whoever owns the root.
 
     Paths are relative (see `paths`); every method raises DevexError. Digests are SHA-256 in hex.
     """
 
     def __init__(self, root: Path, owner: Owner | None = None) -> None:
         self.root = root
-        self.owner = owner
         self._root = os.open(root, access.FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
+        status = os.fstat(self._root)
+        if owner is None and os.geteuid() == 0 and status.st_uid != 0:
+            owner = (status.st_uid, status.st_gid)
+        self.owner = owner
 
     def __enter__(self) -> Self:
         return self
@@ -229,16 +233,14 @@ class Workspace:
             raise explain(error, source) from error
 
     def sweep(self) -> int:
-        """Delete the drafts that a killed server left behind; returns how many. Call before anything writes.
-
-        Uploads that can be continued are kept for a day.
-        """
+        """Delete the drafts that a killed server left behind; returns how many. Touches nothing that is being written."""
         swept = 0
-        kept_ns = time.time_ns() - RESUMABLE_FOR_S * 1_000_000_000
+        now_ns = time.time_ns()
         for folder, found in Walk(self._root, drafts=True):
             for entry in found:
-                kept = is_resumable(entry.name) and entry.stat.mtime_ns > kept_ns
-                if entry.stat.kind == "f" and is_draft(entry.name) and not kept:
+                kept_s = RESUMABLE_FOR_S if is_resumable(entry.name) else DRAFT_FOR_S
+                old = now_ns - entry.stat.mtime_ns > kept_s * 1_000_000_000
+                if old and entry.stat.kind == "f" and is_draft(entry.name):
                     self.remove(join(folder, entry.name))
                     swept += 1
         return swept

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -184,13 +185,15 @@ def test_quota(workspace: Workspace, root: Path) -> None:
 def test_sweep_leaves_uploads_to_be_continued(workspace: Workspace, root: Path) -> None:
     (root / "d").mkdir()
     (root / "d" / ".devex-0123456789abcdef.part").touch()
+    os.utime(root / "d" / ".devex-0123456789abcdef.part", ns=(0, time.time_ns() - 2 * 3_600 * 10**9))
+    (root / "d" / ".devex-fedcba9876543210.part").touch()  # being written
     (root / "d" / ".devex-u12345678.part").touch()
     (root / ".devex-u87654321.part").touch()
     os.utime(root / ".devex-u87654321.part", (0, 0))
     (root / ".devex-mine").touch()
     assert workspace.sweep() == 2
     assert sorted(os.listdir(root)) == [".devex-mine", "d"]
-    assert os.listdir(root / "d") == [".devex-u12345678.part"]
+    assert sorted(os.listdir(root / "d")) == [".devex-fedcba9876543210.part", ".devex-u12345678.part"]
 
 
 def test_files_belong_to_the_sandbox(tmp_path: Path) -> None:
@@ -211,6 +214,15 @@ def test_files_belong_to_the_sandbox(tmp_path: Path) -> None:
         assert refusal(workspace.read, "linked", 100).code == "no_permission"
         assert refusal(workspace.write_atomic, "linked", b"x").code == "no_permission"
     assert (tmp_path / "root").read_text() == "secret"
+
+
+def test_files_belong_to_who_owns_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "ws").mkdir()
+    os.chown(tmp_path / "ws", 200_123, 200_124)
+    with Workspace(tmp_path / "ws") as workspace:
+        workspace.write_atomic("f", b"")
+        assert workspace.stat("f").uid == 200_123
+        assert (tmp_path / "ws" / "f").stat().st_gid == 200_124
 
 
 @pytest.fixture
