@@ -233,7 +233,7 @@ class Workspace:
             raise explain(error, source) from error
 
     def sweep(self) -> int:
-        """Delete the drafts that a killed server left behind; returns how many. Touches nothing that is being written."""
+        """Delete the drafts that a killed server left behind; returns how many. Leaves what is being written."""
         swept = 0
         now_ns = time.time_ns()
         for folder, found in Walk(self._root, drafts=True):
