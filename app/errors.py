@@ -1,0 +1,113 @@
+"""Answering with an error: JSON for programs, a page with a sentence and an action for people."""
+
+import html
+
+import structlog
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import Message, Receive, Scope, Send
+
+from runner.errors import DevexError
+
+log = structlog.get_logger("devex")
+
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors {ancestors}; base-uri 'none'"
+POLICY_VIOLATION = 1008  # a WebSocket's "you may not"
+SERVER_ERROR = 1011
+
+_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width"><style>:root{{color-scheme:light dark}}
+body{{font:16px/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;text-align:center;gap:.5rem;margin:0 1rem}}
+h1{{font-size:1.25rem;margin:0}}p{{margin:0}}small{{opacity:.6}}</style></head>
+<body><h1>{title}</h1><p>{action}</p>
+<p><a href="{href}" target="_top">{link}</a></p><small>{id}</small></body></html>"""
+
+
+class Unexpected(DevexError):
+    """What the user is told of a fault of ours."""
+
+    def __init__(self) -> None:
+        action = "Try again; if it stays, tell the operator this number."
+        super().__init__("internal", "Something went wrong on the server.", action, status=500, retryable=True)
+
+
+def shown(error: Exception) -> DevexError:
+    """What may be told of `error`. A fault of ours is logged here, joined to the answer by its id."""
+    if isinstance(error, DevexError):
+        return error
+    unexpected = Unexpected()
+    log.error("unexpected", id=unexpected.id, exc_info=error)
+    return unexpected
+
+
+def wants_page(scope: Scope) -> bool:
+    """Somebody looks at the answer: a navigation, not a script's request."""
+    headers = dict(scope["headers"])
+    mode = headers.get(b"sec-fetch-mode", b"navigate")
+    return scope.get("method") == "GET" and mode == b"navigate" and b"text/html" in headers.get(b"accept", b"")
+
+
+def json_answer(error: DevexError) -> Response:
+    """Also carries Retry-After where the error knows it."""
+    wait = getattr(error, "retry_after_s", None)
+    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(wait)} if wait else {})
+    return JSONResponse(error.body(), error.status, headers=headers)
+
+
+def page_answer(error: DevexError, *, href: str = "/", link: str = "Your REPLs", ancestors: str = "'none'") -> Response:
+    page = _PAGE.format(
+        title=html.escape(error.message),
+        action=html.escape(error.action),
+        href=html.escape(href),
+        link=html.escape(link),
+        id=error.id,
+    )
+    headers = {"Content-Security-Policy": PAGE_POLICY.format(ancestors=ancestors), "Cache-Control": "no-store"}
+    return HTMLResponse(page, error.status, headers=headers)
+
+
+def answer(scope: Scope, error: DevexError) -> Response:
+    return page_answer(error) if wants_page(scope) else json_answer(error)
+
+
+async def refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
+    """Answer a request, or a WebSocket's handshake, which then never opens."""
+    if scope["type"] == "http":
+        await response(scope, receive, send)
+    elif "websocket.http.response" in scope.get("extensions", {}):
+        start: Message = {"type": "websocket.http.response.start", "status": response.status_code}
+        await send({**start, "headers": response.raw_headers})
+        await send({"type": "websocket.http.response.body", "body": response.body})
+    else:
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+
+
+class Answering:
+    """Knows how far an answer has come, so that an error is told once and in the right way."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            self.status = message["status"]
+        elif message["type"] in ("websocket.accept", "websocket.close"):
+            self.status = self.status or (101 if message["type"] == "websocket.accept" else 403)
+        await self._send(message)
+
+    async def fail(self, error: Exception) -> None:
+        told = shown(error)
+        if not self.status:
+            await refuse(self._scope, self._receive, self.send, answer(self._scope, told))
+        elif self.status == 101:
+            code = POLICY_VIOLATION if told.status in (401, 403, 404) else SERVER_ERROR
+            await self._send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
+        # else: a body left unfinished is cut off by the server, so that it does not look whole
+
+
+def cookie_header(name: str, value: str, *, secure: bool, max_age_s: int, partitioned: bool = False) -> str:
+    """A host-only cookie that scripts cannot read; SameSite=Lax unless it is for a frame (`partitioned`)."""
+    site = "SameSite=None; Partitioned" if partitioned else "SameSite=Lax"
+    return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {site}{'; Secure' if secure else ''}"

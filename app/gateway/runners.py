@@ -1,0 +1,75 @@
+"""`/repls/{repl_id}/…`: what a REPL's runner serves, for those who may."""
+
+import re
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.access import Access, Action, NotFound, access, actor_of, authorize
+from app.gateway.live import Live
+from app.services import Services
+from runner.errors import DevexError
+from runner.proxy.viewer import Viewer
+
+PREFIX = "/repls/"
+READING = frozenset({"GET", "HEAD"})
+WHILE_STOPPED = frozenset({"tree", "files", "zip"})  # what a stopped REPL can still show
+ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
+
+_PATH = re.compile(r"/repls/([a-z0-9]{1,32})/(.*)", re.DOTALL)
+
+
+class NotRunning(DevexError):
+    def __init__(self) -> None:
+        super().__init__("not_running", "This REPL is stopped.", "Start it.", status=409, retryable=True)
+
+
+def action_of(scope: Scope) -> Action:
+    """Sockets carry reading and writing: the runner refuses to write for a viewer who may only look."""
+    return Action.OPEN if scope["type"] == "websocket" or scope["method"] in READING else Action.WRITE
+
+
+def viewer_of(may: Access) -> Viewer:
+    try:
+        authorize(may.actor, Action.WRITE, may.repl)
+    except DevexError:
+        return Viewer(may.actor.user_id, may.actor.name, can_write=False)
+    return Viewer(may.actor.user_id, may.actor.name, can_write=True)
+
+
+class Runners:
+    """The ASGI application behind `/repls/`."""
+
+    def __init__(self, services: Services, live: Live) -> None:
+        self._services = services
+        self._live = live
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = _PATH.fullmatch(scope["path"])
+        actor = await actor_of(self._services, HTTPConnection(scope))
+        may = await access(self._services, actor, action_of(scope), found[1] if found else "")
+        assert found is not None  # there is no REPL without a name
+        first = found[2].partition("/")[0]
+        if first == ELSEWHERE:
+            raise NotFound
+        app = self._app(scope, found[1], first)
+        async with self._live.hold(actor.session_id):
+            await app(inner(scope, f"/{found[2]}", viewer_of(may)), receive, send)
+
+    def _app(self, scope: Scope, repl_id: str, first: str) -> ASGIApp:
+        running = self._services.orchestrator.runner_app(repl_id)
+        if running is not None:
+            return running
+        if scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED:
+            return self._services.orchestrator.files_app(repl_id)
+        raise NotRunning
+
+
+def inner(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:
+    """The scope as the runner's routes expect it: nothing of where it is mounted, and who looks."""
+    raw: bytes = scope.get("raw_path") or b""
+    stripped = raw if raw_prefix else b"/" + raw.split(b"/", 3)[-1]
+    fresh = {**scope, "path": path, "root_path": "", "devex.viewer": viewer}
+    for name in ("app", "router", "endpoint", "path_params", "state"):
+        fresh.pop(name, None)
+    return {**fresh, "raw_path": raw_prefix + stripped} if raw else fresh
