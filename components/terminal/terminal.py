@@ -1,0 +1,46 @@
+"""One terminal of a REPL on the screen; also the output pane, which is the terminal of a run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from nicegui.element import Element
+
+from components import BUNDLE
+
+
+class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
+    """Attaches from the browser to `{base}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
+
+    `on_title(text)`: the program named its window. `on_exit({status, signal, …})`: it ended.
+    `on_state(state)`: "live", "reconnecting" or "gone".
+    """
+
+    def __init__(
+        self,
+        base: str,
+        terminal_id: str,
+        *,
+        on_title: Callable[[str], Any] | None = None,
+        on_exit: Callable[[dict[str, Any]], Any] | None = None,
+        on_state: Callable[[str], Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self._props.update(base=base, terminalId=terminal_id)
+        if on_title:
+            self.on("title", lambda e: on_title(str(e.args)[:200]))
+        if on_exit:
+            self.on("exit", lambda e: on_exit(e.args))
+        if on_state:
+            self.on("state", lambda e: on_state(str(e.args)))
+
+    def focus(self) -> None:
+        """Take the keyboard."""
+        self.run_method("focus")
+
+    def fit(self) -> None:
+        """Fill the pane again."""
+        self.run_method("fit")
+
+    def search(self) -> None:
+        """Show the search field."""
+        self.run_method("openSearch")
