@@ -25,7 +25,7 @@ class Cover:
         if runs:
             return
         with self._root, ui.element("div").classes("dx-cover-card"):
-            if error is None and repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl, error):
+            if error is None and (repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl)):
                 ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
                 verb = "Stopping" if repl.phase is Phase.STOPPING else "Starting"
                 text(f"{verb} {repl.name}", "dx-title", tag="h1")
@@ -48,5 +48,5 @@ class Cover:
             link("Your REPLs", "/", "dx-btn dx-btn-quiet")
 
 
-def _about_to_start(repl: Repl, error: DevexError | None) -> bool:
-    return error is None and repl.phase is Phase.STOPPED and repl.goal is Goal.RUN
+def _about_to_start(repl: Repl) -> bool:
+    return repl.phase is Phase.STOPPED and repl.goal is Goal.RUN

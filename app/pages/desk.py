@@ -100,7 +100,8 @@ class Desk:
 
     def _told(self, message: dict[str, Any]) -> None:
         match message:
-            case {"type": "hello", "run": run, "ports": ports}:
+            case {"type": "hello", "run": run, "ports": ports, "terminals": terminals}:
+                self.panel.set_terminals(terminals)
                 self.set_run(run)
                 self._set_ports(ports)
             case {"type": "run", **run}:

@@ -118,3 +118,12 @@ def while_shown(client: Client, work: Coroutine[Any, Any, None], *, name: str) -
     """Run `work` until it ends or the page is gone."""
     task = background_tasks.create(work, name=name)
     client.on_delete(task.cancel)
+
+
+@contextmanager
+def section(title: str) -> Iterator[None]:
+    """A titled box of a page."""
+    with ui.element("section").classes("dx-section"):
+        text(title, "dx-subtitle", tag="h2")
+        with ui.element("div").classes("dx-panel dx-panel-body"):
+            yield

@@ -1,5 +1,7 @@
 """The dialog that makes a REPL from a template."""
 
+from uuid import uuid4
+
 from nicegui import ui
 
 from app.access import Action, Actor, recheck
@@ -19,6 +21,7 @@ class NewRepl:
         self._actor = actor
         self._cards: dict[str, ui.element] = {}
         self._chosen = ""
+        self._request_id = ""
         templates = list(self._orchestrator.templates.values())
         with ui.dialog() as self._dialog, ui.card().classes("dx-dialog-body dx-dialog-wide"):
             text("New REPL", "dx-dialog-title", tag="h2")
@@ -35,7 +38,8 @@ class NewRepl:
             self._choose(available[0])
 
     def open(self) -> None:
-        """Show the dialog."""
+        """Show the dialog. However often Create is pressed in it, one REPL is made."""
+        self._request_id = uuid4().hex
         self._dialog.open()
 
     def _card(self, template: Template) -> None:
@@ -65,7 +69,7 @@ class NewRepl:
         try:
             await recheck(self._services, self._actor, Action.CREATE)
             name = self._name.value.strip()
-            repl = await self._orchestrator.create(self._actor.user_id, name, self._chosen)
+            repl = await self._orchestrator.create(self._actor.user_id, name, self._chosen, request_id=self._request_id)
         except DevexError as error:
             failed(error.message, error.action)
             return

@@ -24,7 +24,7 @@ class Tab:
 
 
 class Panel:
-    """Shows what it is told with `set_terminals` and `set_run`; asks for a new or a closed terminal by its callbacks."""
+    """Shows what `set_terminals` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end."""
 
     def __init__(self, base: str, *, on_new: Callable[[], Any], on_close: Callable[[str], Any]) -> None:
         self._base = base
@@ -34,9 +34,7 @@ class Panel:
         self._run: dict[str, Any] = {}
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="Terminals and output"'):
             with ui.element("div").classes("dx-tabs"):
-                self._strip = (
-                    ui.element("div").classes("dx-row dx-tablist").props('role=tablist aria-label="Terminals"')
-                )
+                self._strip = ui.element("div").classes("dx-row dx-tablist").props("role=tablist")
                 icon_button("plus", "New terminal", on_new)
             self._bodies = ui.element("div").classes("dx-pane-body")
         self._add(OUTPUT, "Output", "output")

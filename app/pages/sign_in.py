@@ -7,22 +7,22 @@ from fastapi.responses import RedirectResponse, Response
 from nicegui import ui
 
 from app.access import Access, Action, allowed, local_path
+from app.accounts.passwords import PASSWORD_LEAST_CHARACTERS
 from app.pages.frame import dress
 from app.services import Services
 from components.controls import icon, link, text
 from components.form import Field, Form
 
-PASSWORD_MIN_LENGTH = 10
+Visit = Annotated[Access, allowed(Action.VISIT)]
 
 NAME = Field(name="name", label="User name", autocomplete="username")
-NEW_Visit = Annotated[Access, allowed(Action.VISIT)]
-PASSWORD = Field(
+NEW_PASSWORD = Field(
     name="password",
     label="Password",
     type="password",
     autocomplete="new-password",
-    hint=f"At least {PASSWORD_MIN_LENGTH} characters.",
-    min_length=PASSWORD_MIN_LENGTH,
+    hint=f"At least {PASSWORD_LEAST_CHARACTERS} characters.",
+    min_length=PASSWORD_LEAST_CHARACTERS,
 )
 PASSWORD = Field(name="password", label="Password", type="password", autocomplete="current-password")
 
@@ -56,7 +56,7 @@ def register(services: Services) -> None:
                 with ui.element("span").classes("dx-logo"):
                     icon("command")
                 text(title, "dx-title", tag="h1")
-            Form(fields, url=url, submit=submit, then=then, extra={k: v for k, v in extra.items() if v})
+            Form(fields, focus=True, url=url, submit=submit, then=then, extra={k: v for k, v in extra.items() if v})
             if url == "/api/session" and sign_up == "open":
                 _aside("New here?", "Create an account", "/sign-up")
             if url == "/api/users":

@@ -20,6 +20,23 @@ _BADGES = {
     "blank": ("∅", "#7b8494"),
 }
 
+# In the order in which they must be looked for: later signs are in earlier ones' names as well.
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "a Mac"),
+    ("Linux", "Linux"),
+)
+
 
 def badge_of(template: str) -> str:
     """Two letters that stand for a template."""
@@ -52,3 +69,10 @@ def span(seconds: float) -> str:
     if not hours:
         return f"{minutes} min"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def browser_words(user_agent: str) -> str:
+    """What a person calls a browser: "Firefox on Linux"."""
+    browser = next((name for sign, name in _BROWSERS if sign in user_agent), "")
+    system = next((name for sign, name in _SYSTEMS if sign in user_agent), "")
+    return f"{browser} on {system}" if browser and system else browser or user_agent[:60] or "Unknown browser"

@@ -124,6 +124,7 @@ export default {
         const listing = await this.remote.list(dir);
         let fits = false;
         this.change(() => (fits = this.model.setDir(dir, listing.rev, listing.entries)));
+        this.rev ??= listing.rev; // what is heard next continues from here
         if (!fits) await this.load(dir);
       } catch (failed) {
         if (dir) this.change(() => this.model.setOpen(dir, false));

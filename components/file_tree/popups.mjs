@@ -25,7 +25,7 @@ export function openMenu(items, { x, y }) {
     button.run();
   });
   on(window, "pointerdown", (event) => menu.contains(event.target) || close(false));
-  on(window, "blur", () => close(false));
+  on(window, "blur", (event) => event.target === window && close(false)); // captured: those of elements pass by as well
   on(menu, "keydown", (event) => {
     const at = buttons.indexOf(document.activeElement);
     const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];

@@ -14,12 +14,12 @@ export default {
       <div v-if="done" class="dx-row dx-done" role="status"><i class="dx-i dx-i-check"></i>{{ said }}</div>
       <button class="dx-btn dx-btn-primary dx-btn-wide" type="submit" :disabled="busy"><span v-if="busy" class="dx-spin"></span>{{ submit }}</button>
     </form>`,
-  props: { fields: Array, url: String, method: String, submit: String, extra: Object, then: String, said: String },
+  props: { fields: Array, url: String, method: String, submit: String, extra: Object, then: String, focus: Boolean, said: String },
   data() {
     return { busy: false, problem: "", wrong: "", done: false };
   },
   mounted() {
-    if (this.then) this.$el.querySelector("input")?.focus(); // a page of its own; not a part of one
+    if (this.focus) this.$el.querySelector("input")?.focus();
   },
   methods: {
     id(field) {

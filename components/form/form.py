@@ -22,7 +22,10 @@ class Field:
 
 
 class Form(Element, component="devex_form.js", esm=BUNDLE):
-    """Sends its fields and `extra` as JSON; then goes to the page `then`, or calls `on_done` with the answer."""
+    """Sends its fields and `extra` as JSON; then goes to the page `then`, or calls `on_done` with the answer.
+
+    `focus` puts the cursor into the first field.
+    """
 
     def __init__(
         self,
@@ -33,6 +36,7 @@ class Form(Element, component="devex_form.js", esm=BUNDLE):
         method: Literal["POST", "PUT", "PATCH"] = "POST",
         extra: Mapping[str, str] | None = None,
         then: str = "",
+        focus: bool = False,
         said_when_done: str = "",
         on_done: Callable[[Any], None] | None = None,
     ) -> None:
@@ -44,6 +48,7 @@ class Form(Element, component="devex_form.js", esm=BUNDLE):
             submit=submit,
             extra=dict(extra or {}),
             then=then,
+            focus=focus,
             said=said_when_done,
         )
         if on_done:

@@ -16,7 +16,7 @@ export default {
       <div class="dx-palette-back" @pointerdown="close"></div>
       <div class="dx-palette" role="dialog" aria-modal="true" :aria-label="about.label">
         <input ref="input" v-model="typed" role="combobox" aria-expanded="true" aria-controls="dx-palette-list" :aria-label="about.label" :placeholder="about.hint" spellcheck="false" autocomplete="off"
-               :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="$refs.input?.focus()">
+               :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="mode && $refs.input.focus()">
         <div id="dx-palette-list" role="listbox" :aria-label="about.label" ref="list">
           <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
             <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small>{{ item.path }}:{{ item.line }}</small></template>

@@ -1,0 +1,114 @@
+"""The administrator's page: users, invitations, and what the machine can and cannot do."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from nicegui import ui
+
+from app.access import Access, Action, Actor, Role, allowed, recheck
+from app.accounts import UserInfo
+from app.pages.frame import ask_sure, page, section
+from app.services import Services
+from components.controls import button, failed, icon, text
+from orchestrator.backends.base import Check
+from runner.errors import DevexError
+
+TONES = {True: ("check", "ok"), False: ("warning", "danger"), None: ("warning", "warn")}
+
+
+def register(services: Services) -> None:
+    """Add /admin."""
+
+    @ui.page("/admin")
+    async def admin_page(access: Annotated[Access, allowed(Action.ADMINISTER)]) -> None:
+        with page("Administration", access.actor, narrow=True):
+            text("Administration", "dx-title", tag="h1")
+            await _Administration(services, access.actor).fill()
+
+
+class _Administration:
+    def __init__(self, services: Services, actor: Actor) -> None:
+        self._services = services
+        self._actor = actor
+        with section("Invite somebody"):
+            self._invitation()
+        with section("Users"):
+            self._users = ui.element("div").classes("dx-list")
+        with section("This machine"):
+            self._checks = ui.element("div").classes("dx-list")
+
+    async def fill(self) -> None:
+        await self._fill_users()
+        for check in await self._services.orchestrator.backend.doctor():
+            with self._checks:
+                _check(check)
+
+    def _invitation(self) -> None:
+        text("A link with which one person can make an account within seven days.", "dx-muted", tag="p")
+        with ui.element("div").classes("dx-row"):
+            button("Make a link", self._invite, icon_name="link", kind="primary")
+            self._link = ui.input("Link to send").props("outlined dense readonly").classes("dx-grow dx-hidden")
+
+    async def _invite(self) -> None:
+        async def make() -> None:
+            token = await self._services.accounts.invite()
+            self._link.value = f"{self._services.settings.origin}/sign-up?invite={token}"
+            self._link.classes(remove="dx-hidden")
+
+        await self._attempt(make)
+
+    async def _fill_users(self) -> None:
+        users = await self._services.accounts.users()
+        self._users.clear()
+        with self._users:
+            for user in users:
+                self._user(user)
+
+    def _user(self, user: UserInfo) -> None:
+        with ui.element("div"):
+            icon("user")
+            with ui.element("div").classes("dx-grow"):
+                text(user.name, tag="div")
+                state = "disabled" if user.disabled else user.role.value
+                text(f"{state.capitalize()} · since {user.created_at:%-d %B %Y}", "dx-hint")
+            if user.id == self._actor.user_id:
+                return
+            other = Role.USER if user.role is Role.ADMIN else Role.ADMIN
+            button(f"Make {other.value}", self._role(user, other), small=True)
+            if user.disabled:
+                button("Enable", self._disabling(user, disabled=False), small=True)
+            else:
+                button("Disable", self._disabling(user, disabled=True), small=True).classes("dx-btn-danger")
+
+    def _role(self, user: UserInfo, role: Role) -> Callable[[], Awaitable[None]]:
+        async def press() -> None:
+            await self._attempt(lambda: self._services.accounts.set_role(user.id, role))
+            await self._fill_users()
+
+        return press
+
+    def _disabling(self, user: UserInfo, *, disabled: bool) -> Callable[[], Awaitable[None]]:
+        async def press() -> None:
+            explanation = "They are signed out everywhere and cannot sign in. Their REPLs stay as they are."
+            if disabled and not await ask_sure(f"Disable {user.name}?", explanation=explanation, action="Disable"):
+                return
+            await self._attempt(lambda: self._services.accounts.set_disabled(user.id, disabled))
+            await self._fill_users()
+
+        return press
+
+    async def _attempt(self, do: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await recheck(self._services, self._actor, Action.ADMINISTER)
+            await do()
+        except DevexError as error:
+            failed(error.message, error.action)
+
+
+def _check(check: Check) -> None:
+    icon_name, tone = TONES[check.ok]
+    with ui.element("div"):
+        icon(icon_name).classes(f"dx-tone-{tone}")
+        with ui.element("div").classes("dx-grow"):
+            text(check.name, tag="div")
+            text(f"{check.detail} {check.action if not check.ok else ''}".strip(), "dx-hint")
