@@ -9,7 +9,7 @@ import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import HEADER_BYTES, Decoder, parse_header
@@ -153,10 +153,9 @@ class _FirstFrame(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are none by class
         if not self._link.admits(self, transport):
-            transport.abort()
+            self._transport.abort()
             return
         self._deadline = asyncio.get_running_loop().call_later(FIRST_FRAME_S, self.close)
 

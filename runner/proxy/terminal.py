@@ -55,7 +55,7 @@ class Attachment:
         self.window = Window()
         self.size: tuple[int, int] | None = None  # what its window shows; None while it is hidden
         self.stalled = False
-        self.sent = min(max(after, ring.start), ring.end)
+        self.sent = min(max(after, ring.start), max(ring.end, terminal.known_end))
         self.acknowledged = self.sent
         self.progress_s = time.monotonic()
         self._terminal = terminal
@@ -115,7 +115,7 @@ class Attachment:
         ring = self._terminal.ring
         available = min(ring.end - self.sent, PIECE_BYTES)
         allowed = self.upto - self.sent
-        if not available or allowed < min(available, MIN_WINDOW_BYTES):  # no crumbs: an acknowledgement is on its way
+        if available <= 0 or allowed < min(available, MIN_WINDOW_BYTES):  # no crumbs: an acknowledgement is on its way
             return None
         data = ring.read(self.sent, min(available, allowed))
         now_s = time.monotonic()
@@ -146,6 +146,7 @@ class Terminal:
         size: tuple[int, int],
         *,
         start: int = 0,
+        end: int = 0,
         grant: Callable[[int], None],
         resize: Callable[[int, int], None],
     ) -> None:
@@ -154,6 +155,7 @@ class Terminal:
         self.channel = channel
         self.size = clamp(*size)
         self.ring = Ring(start)
+        self.known_end = end  # of the agent's ring when it was found; ours is filled from there
         self.exit: Exit | None = None
         self.closed: int | None = None  # WebSocket code
         self.ended = asyncio.Event()

@@ -106,7 +106,7 @@ class Terminals:
             taken = {number_of(one.id) for one in self.of_kind(kind)}
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         terminal_id = f"{_PREFIX[kind]}-{number}-{secrets.token_hex(4)}"
-        terminal = self._add(terminal_id, kind, self._free_channel(), size)
+        terminal = self._add(terminal_id, kind, self._free_channel(), size=size)
         answer = self._answers[terminal.channel] = asyncio.get_running_loop().create_future()
         env = {**self.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
         opened = False
@@ -269,19 +269,28 @@ class Terminals:
         if kind is None or kind == "exec" or not fits:
             self._link.send(Close(state.channel))
             return
-        terminal = self._add(state.terminal, kind, state.channel, DEFAULT_SIZE, state.start)
+        terminal = self._add(state.terminal, kind, state.channel, found=state)
         if kind == "run":  # its number is when it started
             terminal.started_s -= max(0.0, time.time() - number_of(terminal.id) / 1000)
         self._link.send(Resume(state.channel, state.start))
         terminal.settle_credit()
 
-    def _add(self, terminal_id: str, kind: Kind, channel: int, size: tuple[int, int], start: int = 0) -> Terminal:
+    def _add(
+        self,
+        terminal_id: str,
+        kind: Kind,
+        channel: int,
+        *,
+        size: tuple[int, int] = DEFAULT_SIZE,
+        found: TerminalState | None = None,
+    ) -> Terminal:
         terminal = Terminal(
             terminal_id,
             kind,
             channel,
             size,
-            start=start,
+            start=found.start if found else 0,
+            end=found.end if found else 0,
             grant=lambda upto: self._link.send(Credit(channel, upto)),
             resize=lambda cols, rows: self._link.send(Resize(channel, cols, rows)),
         )

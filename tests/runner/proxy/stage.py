@@ -1,4 +1,4 @@
-"""What the tests of the proxy play on: RunnerProxy, uvicorn with wsproto as the product runs it, an agent, a browser."""
+"""What the tests of the proxy play on: RunnerProxy, uvicorn with wsproto as the product runs it, agent, browser."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -65,7 +66,7 @@ class Stage:
         )
         self._agent_files = agent
         self._gateway = Gateway()
-        self._agents: list[subprocess.Popen[bytes]] = []
+        self.agents: list[subprocess.Popen[bytes]] = []
 
     async def __aenter__(self) -> Self:
         await self.start_proxy()
@@ -88,7 +89,7 @@ class Stage:
         self._server.should_exit = True
         self._server.force_exit = True
         await self._serving
-        for agent in self._agents:
+        for agent in self.agents:
             agent.kill()
             agent.wait()
 
@@ -97,9 +98,10 @@ class Stage:
         await self.proxy.__aenter__()
         self._gateway.app = self.proxy
 
-    async def restart_proxy(self) -> None:
-        """As an upgrade of the server does."""
+    async def restart_proxy(self, **changes: Any) -> None:
+        """As an upgrade of the server does; with `changes` of its configuration."""
         await self.proxy.__aexit__(None, None, None)
+        self.config = replace(self.config, **changes)
         await self.start_proxy()
         async with asyncio.timeout(DEADLINE_S):
             await self.proxy.ready()
@@ -107,7 +109,7 @@ class Stage:
     def start_agent(self) -> subprocess.Popen[bytes]:
         command = [PYTHON, "-I", "-S", str(self._agent_files / "agent.py"), str(self.config.socket_path)]
         agent = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, start_new_session=True)
-        self._agents.append(agent)
+        self.agents.append(agent)
         return agent
 
     async def open_terminal(self, **size: int) -> str:
@@ -178,7 +180,7 @@ class Tab:
         assert isinstance(frame, bytes)
         kind, body = frame[0], frame[1:]
         match kind:
-            case 17:
+            case 17:  # OUTPUT
                 (offset,) = struct.unpack_from(">Q", body)
                 assert offset == self.offset, "neither lost nor repeated"
                 self.text += body[8:]

@@ -3,8 +3,28 @@
 import asyncio
 import hashlib
 import random
+import struct
 
-from tests.runner.proxy.stage import EXITED, PING, PONG, SIZE, Stage, Tab
+import pytest
+
+from runner.proxy.ring import RING_BYTES
+from tests.runner.proxy.stage import (
+    ACK,
+    DEADLINE_S,
+    EXITED,
+    OUTPUT,
+    PING,
+    PONG,
+    SIGNAL,
+    SIZE,
+    Stage,
+)
+
+LINES = 20_000
+
+
+def counted(lines: int) -> bytes:
+    return b"".join(b"%d\r\n" % number for number in range(1, lines + 1))
 
 
 async def test_a_key_is_echoed_and_a_command_answers(stage: Stage) -> None:
@@ -16,3 +36,294 @@ async def test_a_key_is_echoed_and_a_command_answers(stage: Stage) -> None:
         assert tab.ready["can_write"] is True
     assert "keystroke" in stage.activity
     assert "output" in stage.activity
+
+
+async def test_terminals_are_listed_with_titles_and_limits(stage: Stage) -> None:
+    first, second = await stage.open_terminal(cols=100, rows=30), await stage.open_terminal()
+    listed = (await stage.http.get("/terminals")).json()["terminals"]
+    assert [(one["id"], one["title"], one["kind"], one["exit"]) for one in listed] == [
+        (first, "Shell 1", "shell", None),
+        (second, "Shell 2", "shell", None),
+    ]
+    assert (listed[0]["cols"], listed[0]["rows"]) == (100, 30)
+    for _ in range(14):
+        await stage.open_terminal()
+    refused = await stage.http.post("/terminals", json={})
+    assert refused.status_code == 429
+    assert refused.json()["error"]["action"] == "Close one first."
+    assert (await stage.http.delete(f"/terminals/{first}")).status_code == 204
+    assert await stage.open_terminal() not in (first, second)
+
+
+async def test_nothing_is_lost_or_repeated_when_the_socket_is_cut_at_random(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    chance = random.Random(7)
+    shown, offset = b"", 0
+    async with stage.attached(terminal) as tab:
+        await tab.type(f"stty -echo; PS1=; sleep 0.1; echo be''gin; seq {LINES}; echo e''nd\n")
+    while b"end\r\n" not in shown:
+        async with stage.attached(terminal, after=offset) as tab, asyncio.timeout(DEADLINE_S):
+            for _ in range(chance.randrange(1, 6)):
+                await tab.step()
+                if b"end\r\n" in tab.text:
+                    break
+        assert not tab.gaps
+        shown, offset = shown + bytes(tab.text), tab.offset
+    assert shown.partition(b"begin\r\n")[2] == counted(LINES) + b"end\r\n"
+
+
+async def test_a_restarted_proxy_shows_everything_again_and_programs_ran_on(stage: Stage) -> None:
+    terminal = await stage.open_terminal(cols=90, rows=20)
+    async with stage.attached(terminal) as tab:
+        await tab.type("stty -echo; PS1=; echo be''gin; read line; seq 2000; echo e''nd $line\n")
+        await tab.until("begin\r\n")
+        await stage.proxy.__aexit__(None, None, None)
+        assert await tab.until_closed() == 1012
+    await stage.start_proxy()
+    async with asyncio.timeout(DEADLINE_S):
+        await stage.proxy.ready()
+    listed = (await stage.http.get("/terminals")).json()["terminals"]
+    assert [(one["id"], one["title"], one["kind"]) for one in listed] == [(terminal, "Shell 1", "shell")]
+    async with stage.attached(terminal, after=tab.offset) as again:
+        await again.type("typed\n")
+        await again.until("end typed\r\n")
+    assert bytes(again.text) == counted(2000) + b"end typed\r\n"
+    async with stage.attached(terminal) as fresh:
+        await fresh.until("end typed\r\n")
+        assert fresh.text.endswith(tab.text + again.text)
+
+
+async def test_output_while_the_proxy_is_away_is_shown_afterwards(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    done = stage.workspace / "done"
+    async with stage.attached(terminal) as tab:
+        await tab.type("stty -echo; PS1=; echo be''gin; until [ -e go ]; do :; done; seq 5000; touch done\n")
+        await tab.until("begin\r\n")
+    await stage.proxy.__aexit__(None, None, None)
+    (stage.workspace / "go").touch()
+    async with asyncio.timeout(DEADLINE_S):
+        while not done.exists():
+            await asyncio.sleep(0.01)
+    await stage.start_proxy()
+    await stage.proxy.ready()
+    async with stage.attached(terminal, after=tab.offset) as again:
+        await again.until("\r\n5000\r\n")
+    assert bytes(again.text) == counted(5000)
+
+
+async def test_when_the_agent_dies_terminals_are_shown_as_ended(stage: Stage) -> None:
+    agent = stage.agents[-1]
+    async with stage.shell() as tab, stage.events() as events:
+        await tab.until("$ ")
+        agent.kill()
+        assert (await events.next("agent"))["connected"] is False
+        stage.start_agent()
+        await tab.until_kind(EXITED)
+        assert tab.exit
+        assert tab.exit["lost"] is True
+        assert (await events.next("agent"))["connected"] is True
+
+
+async def test_a_program_that_ends_is_reported_with_its_status(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("exit 3\n")
+        await tab.until_kind(EXITED)
+        assert tab.exit
+        assert (tab.exit["status"], tab.exit["signal"]) == (3, 0)
+        assert tab.exit["duration_s"] >= 0
+        await tab.type("nobody reads this\n")
+        assert tab.ready
+    listed = (await stage.http.get("/terminals")).json()["terminals"]
+    assert listed[0]["exit"] == {"status": 3, "signal": 0}
+    async with stage.attached(listed[0]["id"]) as later:
+        await later.until_kind(EXITED)
+        assert b"exit 3" in later.text
+
+
+async def test_ctrl_c_reaches_a_program_that_floods(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("PS1='pro''mpt>'; yes\n")
+        async with asyncio.timeout(DEADLINE_S):
+            while len(tab.text) < 2_000_000:
+                await tab.step()
+        seen = len(tab.text)
+        await tab.type("\x03")
+        await tab.until("prompt>")
+        assert len(tab.text) - seen < 2_000_000, "what is on the way is bounded by the window"
+        assert not tab.gaps, "the only viewer sets the pace"
+
+
+async def test_a_slow_viewer_skips_with_a_gap_and_the_fast_one_misses_nothing(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as fast, stage.attached(terminal) as slow:
+        slow.acknowledges = False
+        await fast.type("stty -echo; PS1=; sleep 0.1; echo be''gin; seq 400000; echo e''nd\n")
+        await fast.until("end\r\n")
+        assert not fast.gaps
+        assert len(fast.text) > 2 * RING_BYTES
+        assert bytes(fast.text).partition(b"begin\r\n")[2] == counted(400_000) + b"end\r\n"
+        slow.acknowledges = True
+        await slow.until("end\r\n")
+        assert slow.gaps
+        assert slow.offset == fast.offset
+        assert fast.text.endswith(slow.text[-1000:])
+
+
+async def test_without_a_viewer_programs_run_on_and_what_left_the_ring_is_a_gap(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.type("PS1=; seq 400000; touch done\n")
+    async with asyncio.timeout(DEADLINE_S):
+        while not (stage.workspace / "done").exists():
+            await asyncio.sleep(0.01)
+    async with stage.attached(terminal, after=10) as again:
+        await again.until("400000\r\n")
+    assert len(again.gaps) == 1
+    assert again.gaps[0][0] == 10
+    assert len(again.text) == RING_BYTES
+    assert again.text.endswith(counted(400_000)[-1000:])
+
+
+async def test_an_offset_from_the_future_is_answered_with_a_gap_back(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.until("$ ")
+    async with stage.attached(terminal, after=10**9) as lost:
+        await lost.type("echo back\n")
+        await lost.until("back")
+        assert lost.gaps == [(10**9, tab.offset)]
+
+
+async def test_two_viewers_see_the_same_and_both_type(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as one, stage.attached(terminal) as other:
+        await one.type("echo fr''om one\n")
+        await other.until("from one")
+        await other.type("echo fr''om other\n")
+        await one.until("from other")
+    assert one.text[: len(other.text)] == other.text[: len(one.text)]
+
+
+async def test_a_viewer_who_may_only_look_types_nothing(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as writer, stage.attached(terminal, role="reader") as reader:
+        await reader.type("touch typed-by-reader\n")
+        await reader.resize(40, 10)
+        await reader.socket.send(bytes([SIGNAL, 9]))
+        await reader.socket.send(struct.pack(">BI", PING, 5))
+        await reader.until_kind(PONG)  # so all of it was read
+        await writer.type("echo al''ive\n")
+        await reader.until("alive")
+        assert reader.ready
+        assert reader.ready["can_write"] is False
+        assert writer.size is None
+    assert not (stage.workspace / "typed-by-reader").exists()
+    for answer in (
+        await stage.http.post("/terminals", json={}, headers={"X-Test-Role": "reader"}),
+        await stage.http.delete(f"/terminals/{terminal}", headers={"X-Test-Role": "reader"}),
+    ):
+        assert answer.status_code == 403
+
+
+async def test_the_smallest_window_decides_and_hidden_ones_do_not(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as wide, stage.attached(terminal) as narrow:
+        await wide.resize(120, 40)
+        await wide.until_kind(SIZE)
+        assert wide.size == (120, 40)
+        await narrow.resize(60, 50)
+        await wide.until_kind(SIZE)
+        assert wide.size == (60, 40)
+        await wide.type("stty size\n")
+        await wide.until("40 60")
+        await narrow.resize(0, 0)
+        await wide.until_kind(SIZE)
+        assert wide.size == (120, 40)
+
+
+@pytest.mark.parametrize(("asked", "got"), [((65535, 65535), "1000 1000"), ((1, 1), "2 2")])
+async def test_sizes_are_clamped(stage: Stage, asked: tuple[int, int], got: str) -> None:
+    async with stage.shell() as tab:
+        await tab.resize(*asked)
+        await tab.until_kind(SIZE)
+        await tab.type("stty size > size\n")
+        async with asyncio.timeout(DEADLINE_S):
+            while not (stage.workspace / "size").exists() or not (stage.workspace / "size").read_text():
+                await tab.step()
+    assert (stage.workspace / "size").read_text().strip() == got
+
+
+async def test_a_large_paste_arrives_whole(stage: Stage) -> None:
+    paste = random.Random(1).randbytes(600_000)
+    async with stage.shell() as tab:
+        await tab.type("stty raw -echo; echo re''ady; head -c 600000 | sha256sum; stty sane\n")
+        await tab.until("ready")
+        for at in range(0, len(paste), 100_000):
+            await tab.type(paste[at : at + 100_000])
+        await tab.until(hashlib.sha256(paste).hexdigest())
+
+
+async def test_pings_are_answered_and_nonsense_ends_the_attachment(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.socket.send(struct.pack(">BI", PING, 4_000_000_000))
+        await tab.until_kind(PONG)
+        assert tab.pong == 4_000_000_000
+    for nonsense in (b"", b"\x63what", bytes([ACK, 1]), bytes([1]) + bytes(2 << 20), "text"):
+        async with stage.attached(terminal) as tab:
+            await tab.socket.send(nonsense)
+            assert await tab.until_closed() == 1007
+
+
+async def test_acknowledging_what_was_not_sent_changes_nothing(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.socket.send(struct.pack(">BQ", ACK, 2**64 - 1))
+        await tab.type("echo st''ill\n")
+        await tab.until("still")
+
+
+async def test_unknown_and_closed_terminals_say_so(stage: Stage) -> None:
+    async with stage.attached("sh-9-00000000") as nowhere:
+        assert await nowhere.until_closed() == 4404
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.until_kind(OUTPUT)
+        await stage.http.delete(f"/terminals/{terminal}")
+        assert await tab.until_closed() == 4404
+    assert (await stage.http.delete(f"/terminals/{terminal}")).status_code == 404
+
+
+async def test_a_viewer_that_never_acknowledges_stops_setting_the_pace(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.proxy.terminal.STALL_S", 0.2)
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as frozen:
+        frozen.acknowledges = False
+        await frozen.type("seq 400000; touch done\n")
+        async with asyncio.timeout(DEADLINE_S):
+            while not (stage.workspace / "done").exists():
+                await asyncio.sleep(0.01)
+        frozen.acknowledges = True
+        await frozen.until("400000\r\n")
+        assert frozen.gaps
+
+
+async def test_a_shell_that_cannot_start_is_explained(empty_stage: Stage) -> None:
+    empty_stage.start_agent()
+    await empty_stage.restart_proxy(shell=("/no/such/shell",))
+    refused = await empty_stage.http.post("/terminals", json={})
+    assert refused.status_code == 502
+    assert "could not be started" in refused.json()["error"]["message"]
+    assert (await empty_stage.http.get("/terminals")).json() == {"terminals": []}
+
+
+async def test_keys_typed_while_the_agent_is_away_arrive(stage: Stage) -> None:
+    """The link is cut, not the agent: it dials again by itself."""
+    async with stage.shell() as tab, stage.events() as events:
+        await tab.until("$ ")
+        stage.proxy._link.disconnect()
+        await tab.type("echo he''ld\n")
+        await tab.until("held")
+        assert (await events.next("agent"))["connected"] is False
+        assert tab.exit is None
