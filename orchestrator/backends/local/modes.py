@@ -6,13 +6,19 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.backends.local.bubblewrap import Jail, Mode
 from orchestrator.backends.local.spawn import Spawned, WrongUid, drained, first_pid, spawn
 from orchestrator.backends.local.system import Unusable
 
 _TRY_S = 10.0  # a start takes 0.01 s; a machine that needs this long is not usable
-_WORDS = 2000  # characters of a complaint worth keeping
+_SAID_BYTES = 16 * 1024  # less than a pipe holds, so that nobody waits for us to read
+
+
+class Outcome(NamedTuple):
+    code: int  # -1: it did not come to an exit code
+    said: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,10 @@ def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attem
         raise Unusable("bubblewrap is not installed.", "Install it: apt-get install bubblewrap.")
     for mode in modes_for(os.geteuid()):
         for bubblewrap in candidates:
-            attempt = Attempt(mode, bubblewrap, _failure(bubblewrap, replace(jail, mode=mode, command=("/bin/true",))))
-            if attempt.failure is None:
+            code, said = run(bubblewrap, replace(jail, mode=mode, command=("/bin/true",)))
+            failure = (said or f"it ended with {code}") if code else None
+            attempt = Attempt(mode, bubblewrap, failure)
+            if failure is None:
                 return attempt, failed
             failed.append(attempt)
     raise Unusable(
@@ -55,22 +63,21 @@ def advice(failure: str, restricted: Path = Path("/proc/sys/kernel/apparmor_rest
     return "Try it by hand: bwrap --unshare-all --ro-bind / / --proc /proc /bin/true."
 
 
-def _failure(bubblewrap: Path, jail: Jail) -> str | None:
-    """What is wrong with a sandbox made like this; None when nothing is."""
+def run(bubblewrap: Path, jail: Jail) -> Outcome:
+    """Run the jail's command to its end; it may say a little on standard error. Blocks."""
     try:
         spawned = spawn(bubblewrap, jail)
     except OSError as error:
-        return str(error)
+        return Outcome(-1, str(error))
     try:
         line = _wait(spawned)
         if line:
             first_pid(line, jail)
             spawned.release()
-        if spawned.process.wait(_TRY_S) == 0:
-            return None
-        return (drained(spawned.errors, _WORDS) or b"").decode(errors="replace").strip() or "it ended without a word"
+        code = spawned.process.wait(_TRY_S)
+        return Outcome(code, (drained(spawned.errors, _SAID_BYTES) or b"").decode(errors="replace").strip())
     except (WrongUid, subprocess.TimeoutExpired, OSError) as error:
-        return str(error)
+        return Outcome(-1, str(error))
     finally:
         spawned.process.kill()
         spawned.process.wait()

@@ -84,7 +84,7 @@ _REFUSED: dict[str, tuple[int | None, int | None]] = {
     "nfsservctl": (180, 42),
 }
 
-_CLONE3 = {"x86_64": 435, "aarch64": 435}
+_CLONE3 = 435
 _CLONE_NAMESPACES = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}; NEWTIME only exists in clone3 and unshare
 _TIOCSTI, _TIOCLINUX, _TIOCSETD = 0x5412, 0x541C, 0x5423
 _PERSONALITIES = (0, 0x40000, 0xFFFFFFFF)  # Linux, without address randomisation (gdb), the question which one it is
@@ -103,12 +103,12 @@ class _Checked:
     refused_bits: int = 0
 
 
-_CHECKED = (
-    _Checked((56, 220), 0, errno.EPERM, refused_bits=_CLONE_NAMESPACES),  # clone
-    _Checked((16, 29), 1, errno.EPERM, refused=(_TIOCSTI, _TIOCLINUX, _TIOCSETD)),  # ioctl
-    _Checked((135, 92), 0, errno.EPERM, allowed=_PERSONALITIES),  # personality
-    _Checked((41, 198), 0, errno.EAFNOSUPPORT, allowed=(_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)),  # socket
-)
+_CHECKED = {
+    "clone": _Checked((56, 220), 0, errno.EPERM, refused_bits=_CLONE_NAMESPACES),
+    "ioctl": _Checked((16, 29), 1, errno.EPERM, refused=(_TIOCSTI, _TIOCLINUX, _TIOCSETD)),
+    "personality": _Checked((135, 92), 0, errno.EPERM, allowed=_PERSONALITIES),
+    "socket": _Checked((41, 198), 0, errno.EAFNOSUPPORT, allowed=(_AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK)),
+}
 
 
 class UnknownMachine(Exception):
@@ -129,12 +129,20 @@ def program(machine: str | None = None) -> bytes:
     ]
     if machine == "x86_64":
         code += [_instruction(_JUMP_AT_LEAST, _X32_BIT, no=1), _refuse(errno.ENOSYS)]
-    for checked in _CHECKED:
+    for checked in _CHECKED.values():
         code += _when(checked.numbers[column], _judge(checked))
-    code += _when(_CLONE3[machine], [_refuse(errno.ENOSYS)])  # glibc falls back to clone, whose flags can be read
+    code += _when(_CLONE3, [_refuse(errno.ENOSYS)])  # glibc falls back to clone, whose flags can be read
     code += _any_of((number[column] for number in _REFUSED.values()), errno.EPERM)
     code.append(_instruction(_RETURN, _ALLOW))
     return b"".join(code)
+
+
+def numbers(machine: str) -> dict[str, int]:
+    """The system calls this filter knows, by name."""
+    column = _COLUMN[machine]
+    judged = {name: checked.numbers[column] for name, checked in _CHECKED.items()}
+    refused = {name: number for name, row in _REFUSED.items() if (number := row[column]) is not None}
+    return {**judged, **refused, "clone3": _CLONE3}
 
 
 def _instruction(code: int, value: int, yes: int = 0, no: int = 0) -> bytes:

@@ -1,0 +1,157 @@
+"""The server's end of the launcher: found or started, asked, listened to."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from orchestrator.backends.base import BackendError
+from orchestrator.backends.local import wire
+from orchestrator.backends.local.layout import Layout
+from orchestrator.backends.local.wire import Message
+
+READY_S = 60.0  # building and trying takes 0.5 s; a loaded machine some seconds
+ANSWER_S = 30.0  # a stop gives programs 5 s
+_ROOT = Path(__file__).resolve().parents[3]
+
+
+class Launcher:
+    """Connected. `on_event` gets what it tells by itself; `on_lost` is called when it is gone."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        on_event: Callable[[Message], None],
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._next = 0
+        self.facts: Message = {}
+        self._listening = asyncio.create_task(self._listen(reader), name="launcher")
+
+    @property
+    def connected(self) -> bool:
+        return not self._listening.done()
+
+    async def ask(self, verb: str, **fields: object) -> Any:
+        """BackendError: it refuses, is gone or does not answer."""
+        if not self.connected:
+            raise _gone()
+        self._next += 1
+        answer = self._waiting[self._next] = asyncio.get_running_loop().create_future()
+        number = self._next
+        try:
+            self._writer.write(wire.line({"n": number, "verb": verb, **fields}))
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError:
+            raise BackendError("The launcher does not answer.", retryable=True) from None
+        finally:
+            del self._waiting[number]
+
+    async def close(self) -> None:
+        """Its sandboxes run on."""
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+        self._writer.close()
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while said := await reader.readline():
+                self._hear(json.loads(said))
+        except (ConnectionError, ValueError):
+            pass  # it is lost, like one that has ended
+        except asyncio.CancelledError:
+            return
+        self._writer.close()
+        for answer in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(_gone())
+        asyncio.get_running_loop().call_soon(self._on_lost)
+
+    def _hear(self, message: Message) -> None:
+        if "event" in message:
+            self._on_event(message)
+            return
+        answer = self._waiting.get(message["n"])
+        if answer is None or answer.done():
+            return  # came too late
+        if "error" in message:
+            answer.set_exception(refusal(message["error"]))
+        else:
+            answer.set_result(message["ok"])
+
+
+async def connect(
+    layout: Layout, grace_s: float, *, on_event: Callable[[Message], None], on_lost: Callable[[], None]
+) -> Launcher:
+    """The running launcher of these data, or a new one. BackendError: there can be none."""
+    launcher = await _dial(layout, on_event, on_lost)
+    if launcher and launcher.facts["version"] != wire.VERSION:  # of another release: what runs cannot be adopted
+        await launcher.ask("shutdown")
+        await launcher.close()
+        launcher = None
+    if launcher is None:
+        await _start(layout, grace_s)
+        launcher = await _dial(layout, on_event, on_lost)
+    if launcher is None:
+        raise _gone()
+    return launcher
+
+
+async def _dial(
+    layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]
+) -> Launcher | None:
+    """None: nobody listens."""
+    try:
+        path = str(layout.launcher_socket)
+        reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE_BYTES)
+    except OSError:
+        return None
+    launcher = Launcher(reader, writer, on_event, on_lost)
+    try:
+        launcher.facts = await launcher.ask("ping")
+    except BackendError:
+        await launcher.close()
+        action = "Stop the other DEVEX server that uses this data folder."
+        raise BackendError("The launcher serves another server.", retryable=True, action=action) from None
+    return launcher
+
+
+async def _start(layout: Layout, grace_s: float) -> None:
+    """Without our environment, which holds secrets, and in a session of its own, which Ctrl-C does not reach."""
+    words = ["--data", str(layout.data), "--runtime", str(layout.runtime), "--grace-s", str(grace_s)]
+    starting = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "orchestrator.backends.local.launcher", *words),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
+        env={"PATH": os.defpath, "PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
+    )
+    assert starting.stdout
+    try:
+        async with asyncio.timeout(READY_S):
+            said = await starting.stdout.readline()
+            await starting.wait()
+    except TimeoutError:
+        raise BackendError("The launcher does not start.", retryable=True) from None
+    report = json.loads(said or b'{"error": {"message": "The launcher ended without a word."}}')
+    if "error" in report:
+        raise refusal(report["error"])
+
+
+def refusal(error: Message) -> BackendError:
+    action = error.get("action") or "Try again; if it stays, ask the operator."
+    return BackendError(error["message"], retryable=error.get("retryable", True), action=action)
+
+
+def _gone() -> BackendError:
+    return BackendError("The launcher is gone.", retryable=True)

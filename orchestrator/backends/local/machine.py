@@ -1,0 +1,153 @@
+"""Everything a launcher finds out and builds once, so that a start has nothing left to do but to spawn."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from orchestrator.backends.local import etc, limits, modes, reach, system
+from orchestrator.backends.local.bubblewrap import AGENT, SOCKETS, Jail, Mode
+from orchestrator.backends.local.layout import Layout, checked
+from orchestrator.backends.local.limits import Cgroups
+from orchestrator.domain import Egress, Size
+from runner import agent
+
+FIRST_UID = 200_000  # of sandboxes when the server is root; above what distributions give to people and services
+EGRESS_PORT = 3128  # where programs find the way out
+_EGRESS = f"{EGRESS_PORT}:{SOCKETS}/egress.sock"
+_PROBE = "probe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    layout: Layout
+    mode: Mode
+    bubblewrap: Path
+    interpreter: system.Interpreter
+    root: tuple[str, ...]
+    workspaces: Path  # as a sandbox's uid can reach them
+    temporary: Path
+    cgroups: Cgroups | None
+    failed: tuple[str, ...]  # what was tried and does not work here
+
+    @property
+    def bounds_memory(self) -> bool:
+        return self.cgroups is not None and "memory" in self.cgroups.parents
+
+    def facts(self) -> dict[str, object]:
+        """For the doctor and the logs."""
+        return {
+            "mode": self.mode,
+            "bubblewrap": str(self.bubblewrap),
+            "python": self.interpreter.path,
+            "cgroups": self.cgroups.version if self.cgroups else None,
+            "controllers": sorted(self.cgroups.parents) if self.cgroups else [],
+            "bounds_memory": self.bounds_memory,
+            "failed": list(self.failed),
+        }
+
+    def jail(self, repl_id: str, size: Size, egress: Egress) -> Jail:
+        """ValueError, OSError: there is no such workspace, or its owner is none for a sandbox."""
+        workspace = self.workspaces / checked(repl_id)
+        uid = workspace.lstat().st_uid
+        if not is_sandbox_uid(uid):
+            raise ValueError(f"the workspace of {repl_id} belongs to uid {uid}, which no sandbox may have")
+        environment = {"LANG": "C.UTF-8", "DEVEX_RLIMITS": limits.rlimits(size)}
+        if egress is not Egress.NONE:
+            environment["DEVEX_EGRESS"] = _EGRESS
+        return _jail(
+            self.layout,
+            mode=self.mode,
+            uid=uid,
+            root=self.root,
+            workspace=workspace,
+            sockets=self.layout.sockets(repl_id),
+            tmp=None if self.bounds_memory else self.temporary / repl_id,
+            environment=environment,
+            command=(self.interpreter.path, "-I", "-S", AGENT),
+        )
+
+    def probe(self) -> Jail:
+        """A throw-away sandbox like the real ones."""
+        return replace(_probe(self.layout, self.root), mode=self.mode)
+
+
+def is_sandbox_uid(uid: int) -> bool:
+    """root gives every sandbox a uid of its own; anybody else has only theirs."""
+    return uid >= FIRST_UID if os.geteuid() == 0 else uid == os.geteuid()
+
+
+def prepare(layout: Layout) -> Machine:
+    """Run on the launcher's main thread. system.Unusable, OSError: no sandbox can be made here."""
+    private = os.geteuid() != 0 or reach.own_mounts()
+    interpreter = system.interpreter(layout)
+    etc.build(layout.runtime / "etc")
+    agent.install(layout.runtime / "agent", interpreter.path)
+    try:
+        workspaces = reach.made_reachable(layout.workspaces, layout.runtime / "workspaces")
+        temporary = reach.made_reachable(layout.temporary, layout.runtime / "tmp")
+    except OSError as error:
+        why = "" if private else " and mounting is not allowed"
+        action = "Keep the data in a folder that other users may pass through, such as /var/lib/devex."
+        raise system.Unusable(f"Sandboxes cannot reach {layout.data}{why}.", action) from error
+    root = system.root_arguments(interpreter)
+    works, failed = modes.detect(system.bubblewraps(layout), _probe(layout, root))
+    cgroups = limits.find(layout.group_prefix)
+    if cgroups:
+        cgroups.sweep()
+    return Machine(
+        layout=layout,
+        mode=works.mode,
+        bubblewrap=works.bubblewrap,
+        interpreter=interpreter,
+        root=root,
+        workspaces=workspaces,
+        temporary=temporary,
+        cgroups=cgroups,
+        failed=tuple(f"{attempt.mode} with {attempt.bubblewrap}: {attempt.failure}" for attempt in failed),
+    )
+
+
+def _jail(
+    layout: Layout,
+    *,
+    mode: Mode,
+    uid: int,
+    root: tuple[str, ...],
+    workspace: Path,
+    sockets: Path,
+    tmp: Path | None,
+    environment: Mapping[str, str],
+    command: tuple[str, ...],
+) -> Jail:
+    return Jail(
+        mode=mode,
+        uid=uid,
+        root=root,
+        etc=layout.runtime / "etc",
+        agent=layout.runtime / "agent",
+        sockets=sockets,
+        workspace=workspace,
+        tmp=tmp,
+        environment=environment,
+        command=command,
+    )
+
+
+def _probe(layout: Layout, root: tuple[str, ...]) -> Jail:
+    """As real as it can be without a REPL: the same folders, the same filter, a uid of a sandbox."""
+    folder = layout.runtime / _PROBE
+    folder.mkdir(exist_ok=True)
+    uid = os.geteuid() or FIRST_UID
+    os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
+    return _jail(
+        layout,
+        mode=Mode.USER,
+        uid=uid,
+        root=root,
+        workspace=folder,
+        sockets=folder,
+        tmp=None,
+        environment={},
+        command=("/bin/true",),
+    )
