@@ -16,8 +16,8 @@ SERVER_ERROR = 1011
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>:root{{color-scheme:light dark}}
-body{{font:16px/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;text-align:center;gap:.5rem;margin:0 1rem}}
-h1{{font-size:1.25rem;margin:0}}p{{margin:0}}small{{opacity:.6}}</style></head>
+body{{font:16px/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;text-align:center}}
+body{{gap:.5rem;margin:0 1rem}}h1{{font-size:1.25rem;margin:0}}p{{margin:0}}small{{opacity:.6}}</style></head>
 <body><h1>{title}</h1><p>{action}</p>
 <p><a href="{href}" target="_top">{link}</a></p><small>{id}</small></body></html>"""
 
@@ -98,6 +98,8 @@ class Answering:
         await self._send(message)
 
     async def fail(self, error: Exception) -> None:
+        if self.status >= 500:
+            return  # whoever answered so has logged it
         told = shown(error)
         if not self.status:
             await refuse(self._scope, self._receive, self.send, answer(self._scope, told))

@@ -126,12 +126,12 @@ class Accounts:
     async def sign_out(self, actor: Actor) -> None:
         await self.end_session(actor, actor.session_id)
 
-    async def change_password(self, actor: Actor, old: str, new: str, *, address: str = "") -> SignedIn:
+    async def change_password(self, actor: Actor, old: str, new: str, *, visitor: Visitor = UNKNOWN) -> SignedIn:
         """Ends every session of the user; the answer is a new one."""
         user = await self._user(actor)
-        self._check_attempts(user.key, address)
+        self._check_attempts(user.key, visitor.address)
         if not await self._passwords.verify(old, user.password_hash):
-            self._count_attempt(user.key, address)
+            self._count_attempt(user.key, visitor.address)
             raise DevexError("credentials", "The present password is wrong.", "Try again.", status=403)
         user.password_hash = await self._passwords.hash(new)
         await user.save(update_fields=["password_hash"])

@@ -1,0 +1,74 @@
+"""Puts the routes together: what is refused is answered with the one shape of error."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api import accounts, repls, users
+from app.errors import json_answer, shown
+from app.gateway.previews import Previews
+from app.services import Services
+from runner.errors import DevexError
+
+BODY_MOST_BYTES = 64 * 1024  # names and passwords; files take the gateway's way
+OPENAPI = "/api/openapi.json"
+
+
+def build(services: Services, previews: Previews) -> FastAPI:
+    api = FastAPI(title="DEVEX", openapi_url=OPENAPI, docs_url=None, redoc_url=None)
+    api.state.services = services
+    api.state.previews = previews
+    for router in (accounts.router, users.router, repls.router):
+        api.include_router(router)
+    api.add_exception_handler(DevexError, _refused)
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _http)
+    api.add_exception_handler(Exception, _refused)
+    api.add_middleware(SmallBodies)
+    return api
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return json_answer(shown(error))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:]) or "The request"
+    message = f"{place}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+    return json_answer(DevexError("invalid", message, "Correct it and try again.", status=422))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    message = {404: "There is nothing here.", 405: "This cannot be done here."}.get(error.status_code, error.detail)
+    return json_answer(DevexError("http", message, "See /api/openapi.json.", status=error.status_code))
+
+
+class TooLarge(DevexError):
+    def __init__(self) -> None:
+        message = f"The request is larger than {BODY_MOST_BYTES // 1024} KiB."
+        super().__init__("too_large", message, "Send less.", status=413)
+
+
+class SmallBodies:
+    """ASGI middleware: reads no more of a body than a request of ours can have."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        received = 0
+
+        async def bounded() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > BODY_MOST_BYTES:
+                raise TooLarge
+            return message
+
+        await self._app(scope, bounded if scope["type"] == "http" else receive, send)

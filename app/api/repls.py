@@ -1,0 +1,195 @@
+"""REPLs: made, listed, started, stopped, renamed, forked, deleted, taken back, kept awake, previewed."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
+
+from app.access import Access, Action, allowed
+from app.api.accounts import services_of
+from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.service import Orchestrator
+from orchestrator.templates import availability
+
+router = APIRouter()
+
+Name = Annotated[str, Field(max_length=400)]  # parse_name says more kindly what is too long
+
+
+class NewRepl(BaseModel):
+    name: Name
+    template: Annotated[str, Field(max_length=64)]
+    start: bool = True
+    request_id: Annotated[str, Field(max_length=64)] | None = Field(
+        default=None, description="The same id gives the same REPL: a double click makes one."
+    )
+
+
+class Copy(BaseModel):
+    name: Name | None = None
+    start: bool = True
+    request_id: Annotated[str, Field(max_length=64)] | None = None
+
+
+class Rename(BaseModel):
+    name: Name
+
+
+class PreviewWanted(BaseModel):
+    port: int
+    also: Annotated[list[int], Field(max_length=32)] = Field(
+        default_factory=list, description="Other open ports the page may call: their hosts are entered on the way."
+    )
+    path: Annotated[str, Field(max_length=2000)] = "/"
+
+
+class Address(BaseModel):
+    url: str
+
+
+class LeaseShape(BaseModel):
+    activity: str
+    renewed_at: datetime
+    expires_at: datetime
+
+
+class ReplShape(BaseModel):
+    id: str
+    slug: str
+    name: str
+    template: str
+    goal: Goal
+    phase: Phase
+    failure: str | None
+    stop_reason: str | None
+    created_at: datetime
+    opened_at: datetime
+    deleted_at: datetime | None
+    purge_at: datetime | None
+    lease: LeaseShape | None
+
+
+class TemplateShape(BaseModel):
+    name: str
+    title: str
+    description: str
+    language: str
+    run_command: str | None
+    port: int | None
+    missing: str | None = Field(description="What this server lacks for it.")
+
+
+def shape(orchestrator: Orchestrator, repl: Repl) -> ReplShape:
+    lease = orchestrator.lease(repl.id)
+    shown = LeaseShape.model_validate(lease, from_attributes=True) if lease else None
+    fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name != "lease"}
+    return ReplShape(**fields, lease=shown)
+
+
+def orchestrator_of(request: Request) -> Orchestrator:
+    return services_of(request).orchestrator
+
+
+@router.get("/api/templates", dependencies=[allowed(Action.LIST)])
+async def templates(request: Request) -> list[TemplateShape]:
+    return [
+        TemplateShape(
+            name=one.name,
+            title=one.title,
+            description=one.description,
+            language=one.language,
+            run_command=one.run_command,
+            port=one.port,
+            missing=availability(one),
+        )
+        for one in orchestrator_of(request).templates.values()
+    ]
+
+
+@router.get("/api/repls")
+async def repls(
+    request: Request, may: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
+) -> list[ReplShape]:
+    """One's own, last opened first."""
+    orchestrator = orchestrator_of(request)
+    return [shape(orchestrator, repl) for repl in await orchestrator.list(may.actor.user_id, trash=trash)]
+
+
+@router.post("/api/repls", status_code=201)
+async def create(request: Request, wanted: NewRepl, may: Annotated[Access, allowed(Action.CREATE)]) -> ReplShape:
+    orchestrator = orchestrator_of(request)
+    repl = await orchestrator.create(
+        may.actor.user_id, wanted.name, wanted.template, start=wanted.start, request_id=wanted.request_id
+    )
+    return shape(orchestrator, repl)
+
+
+@router.get("/api/repls/{repl_id}")
+async def one(request: Request, may: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
+    return shape(orchestrator_of(request), may.the_repl)
+
+
+@router.patch("/api/repls/{repl_id}")
+async def rename(request: Request, change: Rename, may: Annotated[Access, allowed(Action.RENAME)]) -> ReplShape:
+    orchestrator = orchestrator_of(request)
+    return shape(orchestrator, await orchestrator.rename(may.the_repl.id, change.name))
+
+
+@router.delete("/api/repls/{repl_id}")
+async def delete(
+    request: Request, may: Annotated[Access, allowed(Action.DELETE)], purge: bool = Query(default=False)
+) -> ReplShape:
+    """Into the trash; with `purge`, what is in the trash is removed for good."""
+    orchestrator = orchestrator_of(request)
+    if purge:
+        await orchestrator.purge(may.the_repl.id)
+        return shape(orchestrator, may.the_repl)
+    return shape(orchestrator, await orchestrator.delete(may.the_repl.id))
+
+
+@router.post("/api/repls/{repl_id}/undelete")
+async def undelete(request: Request, may: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
+    orchestrator = orchestrator_of(request)
+    return shape(orchestrator, await orchestrator.undelete(may.the_repl.id))
+
+
+@router.post("/api/repls/{repl_id}/start")
+async def start(
+    request: Request, may: Annotated[Access, allowed(Action.START)], wait: bool = Query(default=False)
+) -> ReplShape:
+    """With `wait` it answers once the REPL runs, or says why it does not."""
+    orchestrator = orchestrator_of(request)
+    begin = orchestrator.open if wait else orchestrator.start
+    return shape(orchestrator, await begin(may.the_repl.id))
+
+
+@router.post("/api/repls/{repl_id}/stop")
+async def stop(request: Request, may: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
+    orchestrator = orchestrator_of(request)
+    return shape(orchestrator, await orchestrator.stop(may.the_repl.id))
+
+
+@router.post("/api/repls/{repl_id}/extend")
+async def extend(request: Request, may: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
+    """Keep it awake for an afternoon, whatever happens."""
+    orchestrator = orchestrator_of(request)
+    orchestrator.extend(may.the_repl.id)
+    return shape(orchestrator, may.the_repl)
+
+
+@router.post("/api/repls/{repl_id}/fork", status_code=201)
+async def fork(request: Request, wanted: Copy, may: Annotated[Access, allowed(Action.FORK)]) -> ReplShape:
+    """A new REPL with a copy of the files."""
+    orchestrator = orchestrator_of(request)
+    copy = await orchestrator.fork(
+        may.the_repl.id, may.actor.user_id, name=wanted.name, start=wanted.start, request_id=wanted.request_id
+    )
+    return shape(orchestrator, copy)
+
+
+@router.post("/api/repls/{repl_id}/preview")
+async def preview(request: Request, wanted: PreviewWanted, may: Annotated[Access, allowed(Action.PREVIEW)]) -> Address:
+    """An address that shows the port in this browser: good once, for a minute."""
+    previews = request.app.state.previews
+    return Address(url=previews.enter_url(may.the_repl, may.actor, wanted.port, wanted.also, wanted.path))
