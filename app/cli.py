@@ -1,0 +1,123 @@
+"""The `devex` command. What goes wrong is said in one sentence; a bad setting ends with 2, anything else with 1."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as version_of
+from typing import Any, NoReturn
+from urllib.parse import urlencode
+
+import typer
+
+from app import config_page, data_dir, settings
+from app.settings import BadSetting, Settings
+from runner.errors import DevexError
+
+# The commands import what they need themselves: `devex version` need not wait for NiceGUI.
+
+cli = typer.Typer(help="DEVEX: places to run code, in the browser.", no_args_is_help=True, add_completion=False)
+
+BAD_SETTING, FAILED = 2, 1
+
+
+@cli.command()
+def serve() -> None:
+    """Serve until Ctrl-C, which also stops the REPLs; after SIGTERM they run on and the next server finds them."""
+    from app import logs, start
+
+    with explained():
+        chosen = settings.read()
+        logs.set_up(chosen)
+        start.serve(chosen)
+
+
+@cli.command()
+def doctor() -> None:
+    """Check what this machine can and cannot do; ends with 1 when something is wrong."""
+    from app import start
+
+    with explained():
+        checks = asyncio.run(start.doctor(settings.read()))
+    for check in checks:
+        mark = {True: "ok", False: "WRONG", None: "?"}[check.ok]
+        print(f"{mark:5} {check.name}: {check.detail}" + (f" -> {check.action}" if check.action else ""))
+    if any(check.ok is False for check in checks):
+        sys.exit(FAILED)
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version (the server does it by itself when it starts)."""
+
+    async def done(_: Settings) -> str:
+        return "The database is up to date."
+
+    _with_database(done)
+
+
+@cli.command()
+def invite() -> None:
+    """Print an address with which one person can sign up."""
+    _with_database(lambda chosen: _link(chosen, "invite"))
+
+
+@cli.command("setup-link")
+def setup_link() -> None:
+    """Print an address with which one person becomes an administrator."""
+    _with_database(lambda chosen: _link(chosen, "setup"))
+
+
+@cli.command("config-doc")
+def config_doc() -> None:
+    """Print docs/configuration.md."""
+    print(config_page.page(), end="")
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    print(version_of("devex"))
+
+
+def main() -> None:
+    cli()
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    try:
+        yield
+    except BadSetting as error:
+        _end(error, BAD_SETTING)
+    except DevexError as error:
+        _end(error, FAILED)
+
+
+def _end(error: DevexError, code: int) -> NoReturn:
+    print(f"{error.message} {error.action}", file=sys.stderr)
+    sys.exit(code)
+
+
+async def _link(chosen: Settings, kind: str) -> str:
+    from app.accounts import Accounts
+    from orchestrator.clock import SystemClock
+
+    accounts = Accounts(SystemClock(), sign_up=chosen.sign_up, session_days=chosen.session_days)
+    if kind == "invite":
+        return f"{chosen.origin}/sign-up?{urlencode({'invite': await accounts.invite()})}"
+    return f"{chosen.origin}/setup?{urlencode({'token': await accounts.setup_link()})}"
+
+
+def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None:
+    from app import database
+
+    async def run(chosen: Settings) -> str:
+        url = database.url_of(chosen.database_url.get_secret_value(), chosen.data_dir)
+        async with database.opened(url):
+            return await work(chosen)
+
+    with explained():
+        chosen = settings.read()
+        data_dir.prepare(chosen.data_dir)
+        print(asyncio.run(run(chosen)))

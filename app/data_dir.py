@@ -1,0 +1,58 @@
+"""The folder of everything that must last: made, checked, and held by one server at a time."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.errors import DevexError
+
+LOCK_NAME = "server.lock"
+SECRET_NAME = "secret"  # noqa: S105  # the name of a file
+
+
+class BadDataDir(DevexError):
+    def __init__(self, message: str, action: str) -> None:
+        super().__init__("data_dir", message, action, status=500)
+
+
+def prepare(data_dir: Path) -> None:
+    """Make it, for its owner alone; raises BadDataDir unless it can be written."""
+    probe = data_dir / f".probe-{secrets.token_hex(4)}"
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        probe.touch(mode=0o600)
+        probe.unlink()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        action = "Set DEVEX_DATA_DIR to a folder that the user who runs DEVEX can write."
+        raise BadDataDir(f"The data folder {data_dir} cannot be used: {reason}.", action) from None
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Two servers on one folder would each take the other's REPLs for strangers; raises BadDataDir for the second."""
+    descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"Another DEVEX server uses the data folder {data_dir}."
+            raise BadDataDir(message, "Stop it, or set DEVEX_DATA_DIR to another folder.") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def secret_of(data_dir: Path) -> str:
+    """A random one, made once."""
+    path = data_dir / SECRET_NAME
+    if not path.exists():
+        new = data_dir / f".{SECRET_NAME}-{secrets.token_hex(4)}"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        new.rename(path)
+    return path.read_text().strip()

@@ -1,0 +1,43 @@
+"""NiceGUI's one application: the pages, their policy, and how they answer errors."""
+
+from urllib.parse import urlencode
+
+from fastapi import Request
+from nicegui import App, Client, app, core, ui
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp
+
+from app.access import SignInNeeded
+from app.addresses import Addresses
+from app.errors import answer, shown, wants_page
+from app.page_policy import STORAGE_SHIM, PagePolicy
+from app.services import Services
+from runner.errors import DevexError
+
+
+def prepare(services: Services, addresses: Addresses) -> None:
+    """Register the pages on NiceGUI's app; a second time in one process replaces the first."""
+    from app import pages  # they import NiceGUI's elements and need this module's app
+
+    app.state.services = services
+    app.storage.path = services.settings.data_dir.resolve() / "pages"  # themes and the like, per browser
+    app.user_middleware.clear()
+    app.middleware_stack = None
+    app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.preview_authority}")
+    app.add_exception_handler(DevexError, _refused)
+    if STORAGE_SHIM not in Client.shared_head_html:
+        ui.add_head_html(STORAGE_SHIM, shared=True)
+    core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
+    pages.register(services)
+
+
+def middleware_stack() -> ASGIApp:
+    """NiceGUI's, with what `ui.run` added to it."""
+    return App.build_middleware_stack(app)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if isinstance(error, SignInNeeded) and wants_page(request.scope):
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/sign-in?{urlencode({'then': target})}", 303, headers={"Cache-Control": "no-store"})
+    return answer(request.scope, shown(error))

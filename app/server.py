@@ -1,0 +1,199 @@
+"""Puts the application together and runs it: database, orchestrator, pages, API, and the door before them all."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from types import FrameType
+from typing import Any
+
+import structlog
+from nicegui import app, ui
+from nicegui.server import Server as Uvicorn
+from starlette.types import ASGIApp
+
+from app import api, data_dir, database, open_pages, pages_app
+from app.access import assert_routes_guarded
+from app.accounts import Accounts
+from app.addresses import Addresses
+from app.api.application import OPENAPI
+from app.gateway.door import Door
+from app.gateway.live import Live
+from app.gateway.passes import Passes
+from app.gateway.previews import Previews
+from app.gateway.runners import Runners
+from app.records import TortoiseRecords
+from app.services import Services
+from app.settings import Settings
+from orchestrator import templates
+from orchestrator.backends.base import Backend
+from orchestrator.clock import SystemClock
+from orchestrator.domain import Repl
+from orchestrator.service import Orchestrator
+from runner.errors import DevexError
+
+log = structlog.get_logger("devex")
+
+SWEEP_EVERY_S = 10.0  # what another process revoked is closed within 15 s
+STARTED_POLL_S = 0.02
+RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
+DRAIN_S = 5  # what is being answered when the server stops may end
+WEBSOCKET_MOST_BYTES = 8 * 1024 * 1024  # one message: a large paste
+UI_COOKIE = "devex_ui"  # named so that the runner keeps it from programs
+NOT_GUARDED = ("/_nicegui", "/_devex/", "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
+
+_NICEGUI_LIFESPAN = app.router.lifespan_context  # as it was before any Server wrapped it
+
+
+class Server:
+    """The assembled application, on NiceGUI's one app. `run` serves it until it is told to stop."""
+
+    def __init__(self, settings: Settings, *, backend: Backend, on_interrupt: Callable[[], None] | None = None) -> None:
+        """`on_interrupt` is called when SIGINT comes, before anything is stopped."""
+        data_dir.prepare(settings.data_dir)
+        self.settings = settings
+        self.failure: DevexError | None = None
+        self._on_interrupt = on_interrupt
+        self._addresses = Addresses.of(settings)
+        self._secret = settings.secret.get_secret_value() or data_dir.secret_of(settings.data_dir)
+        clock = SystemClock()
+        self.orchestrator = Orchestrator(
+            backend=backend,
+            records=TortoiseRecords(),
+            templates=templates.load(),
+            clock=clock,
+            limits=settings.limits,
+            environment=self._environment,
+        )
+        self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
+        self.services = Services(settings, self.orchestrator, self.accounts)
+        self.live = Live()
+        self.accounts.on_ended = self._end
+        self._previews = Previews(self.services, self._addresses, Passes(clock, self._secret), self.live)
+        self.api = api.build(self.services, self._previews)
+        pages_app.prepare(self.services, self._addresses)
+        assert_routes_guarded([*self.api.routes, *app.routes], public=NOT_GUARDED)
+        app.router.lifespan_context = self._lifespan
+        app.build_middleware_stack = self._door  # type: ignore[method-assign]  # before all that `ui.run` adds
+
+    def run(self) -> None:
+        """Serve until told to stop. Why it could not start is left in `failure`."""
+        settings = self.settings
+        logging.getLogger("uvicorn.error").addFilter(lambda record: self.failure is None)
+        with data_dir.held(settings.data_dir):
+            ui.run(
+                host=settings.host,
+                port=settings.port,
+                title="DEVEX",
+                show=False,
+                reload=False,
+                show_welcome_message=False,
+                reconnect_timeout=RECONNECT_TIMEOUT_S,
+                binding_refresh_interval=None,
+                dark=None,
+                tailwind=False,
+                storage_secret=self._secret,
+                session_middleware_kwargs={"session_cookie": UI_COOKIE, "https_only": settings.https},
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                ws_per_message_deflate=False,
+                ws_max_size=WEBSOCKET_MOST_BYTES,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+
+    def _door(self) -> ASGIApp:
+        return Door(
+            addresses=self._addresses,
+            pages=pages_app.middleware_stack(),
+            api=self.api,
+            runners=Runners(self.services, self.live),
+            previews=self._previews,
+            access_log=self.settings.access_log,
+        )
+
+    def _environment(self, repl: Repl) -> dict[str, str]:
+        """What programs are told of the world outside."""
+        return {
+            "DEVEX_URL": f"{self.settings.origin}/repl/{repl.id}",
+            "DEVEX_PREVIEW_URL": self._addresses.preview_url("{port}", repl.slug),
+        }
+
+    @asynccontextmanager
+    async def _lifespan(self, application: Any) -> AsyncIterator[Any]:
+        """Around NiceGUI's: nothing is served before the database and the REPLs are there."""
+        async with AsyncExitStack() as stack:
+            try:
+                url = database.url_of(self.settings.database_url.get_secret_value(), self.settings.data_dir)
+                await stack.enter_async_context(database.opened(url))
+                await stack.enter_async_context(self.orchestrator)
+            except DevexError as error:
+                self.failure = error
+                raise
+            if self._on_interrupt is not None:
+                stack.enter_context(_noted(self._on_interrupt))
+            await stack.enter_async_context(_running(self._sweep(), "sweep"))
+            state = await stack.enter_async_context(_NICEGUI_LIFESPAN(application))
+            await stack.enter_async_context(_running(self._greet(), "greet"))
+            yield state
+
+    # Sessions that ended
+
+    def _end(self, session_ids: Collection[str]) -> None:
+        self.live.end(session_ids)
+        open_pages.end(session_ids)
+
+    async def sweep(self) -> None:
+        """Close what sessions hold open that have ended since: expired, or revoked by another process."""
+        held_open = self.live.sessions() | set(open_pages.by_session())
+        if held_open:
+            self._end(held_open - await self.accounts.good_sessions(held_open))
+        await self.accounts.forget_expired()
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            try:
+                await self.sweep()
+            except Exception:  # the database is away for a moment: the next round tries again
+                log.exception("sweep failed")
+
+    async def _greet(self) -> None:
+        """Say where it is once it can be asked there."""
+        uvicorn = getattr(Uvicorn, "instance", None)
+        while uvicorn is not None and not uvicorn.started:  # noqa: ASYNC110  # it sets no event
+            await asyncio.sleep(STARTED_POLL_S)
+        origin = self.settings.origin
+        print(f"DEVEX is at {origin}", flush=True)
+        if await self.accounts.nobody_yet():
+            token = await self.accounts.setup_link()
+            print(f"Create the administrator (once, within a day): {origin}/setup?token={token}", flush=True)
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextmanager
+def _noted(note: Callable[[], None]) -> Iterator[None]:
+    """Call `note` when SIGINT comes, and then whoever handled it before."""
+    previous = signal.getsignal(signal.SIGINT)
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        note()
+        if callable(previous):
+            previous(number, frame)
+
+    signal.signal(signal.SIGINT, noted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

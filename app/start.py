@@ -1,0 +1,67 @@
+"""From settings to a running server on this machine: the one place that names the local backend."""
+
+import socket
+
+from app import data_dir, database
+from app.server import Server
+from app.settings import Settings
+from orchestrator.backends.base import Check
+from orchestrator.backends.local.backend import LocalBackend
+from orchestrator.backends.local.backend import LocalBackend
+from runner.errors import DevexError
+
+
+class PortTaken(DevexError):
+    def __init__(self, settings: Settings, reason: str) -> None:
+        message = f"DEVEX cannot listen on {settings.host} port {settings.port}: {reason}."
+        super().__init__("port", message, "Stop what uses it, or set DEVEX_PORT and DEVEX_HOST.", status=500)
+
+
+class DidNotStart(DevexError):
+    def __init__(self) -> None:
+        super().__init__("start", "The server did not start.", "The lines above say why.", status=500)
+
+
+def serve(settings: Settings) -> None:
+    """Until told to stop; raises DevexError when it cannot start. Ctrl-C stops the REPLs as well."""
+    check_port(settings)
+    data_dir.prepare(settings.data_dir)
+    backend = local_backend(settings)
+
+    def stop_all() -> None:
+        backend.keep_on_exit = False
+
+    server = Server(settings, backend=backend, on_interrupt=stop_all)
+    try:
+        server.run()
+    except SystemExit:
+        raise server.failure or DidNotStart() from None
+
+
+async def doctor(settings: Settings) -> list[Check]:
+    """The settings, the database and the machine."""
+    data_dir.prepare(settings.data_dir)
+    url = database.url_of(settings.database_url.get_secret_value(), settings.data_dir)
+    checks = [Check(name="settings", ok=True, detail=f"It will be at {settings.origin}.")]
+    try:
+        async with database.opened(url):
+            kind = "SQLite" if url.startswith("sqlite:") else "PostgreSQL"
+            checks.append(Check(name="database", ok=True, detail=f"{kind}, up to date."))
+    except DevexError as error:
+        checks.append(Check(name="database", ok=False, detail=error.message, action=error.action))
+    return checks + await local_backend(settings).doctor()
+
+
+def local_backend(settings: Settings) -> LocalBackend:
+    return LocalBackend(settings.data_dir)
+
+
+def check_port(settings: Settings) -> None:
+    """Before anything is started that would have to be stopped again."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.host, settings.port))
+    except OSError as error:
+        raise PortTaken(settings, (error.strerror or str(error)).lower()) from None
