@@ -112,7 +112,8 @@ class Room:
         if not update:
             return False
         if len(document) > MAX_TEXT_BYTES:
-            self.file.renew("too-large")
+            self._renew_one(attachment, "too-large")  # the others only begin anew, and keep what they typed
+            self.file.renew("renewed")
             return False
         self._send_update(update, attachment)
         self._wake.set()

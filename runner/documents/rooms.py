@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 from typing import Self
 
 from runner.documents import disk
@@ -29,22 +28,19 @@ class Rooms:
         self.on_activity = on_activity  # called with "edit" at every edit of a person
         self._workspace = workspace
         self._on_saved = on_saved
-        self._tasks = asyncio.TaskGroup()
         self._rooms: dict[str, Room] = {}
         self._opening = asyncio.Lock()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()  # no TaskGroup: whoever enters and leaves may be two tasks
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.flush()
-        for task in self._running:
+        running = list(self._running)
+        for task in running:
             task.cancel()
-        await self._tasks.__aexit__(kind, error, trace)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def open(self, path: str) -> Room:
         """The room of a file. Raises NotEditableError."""
@@ -54,7 +50,7 @@ class Rooms:
                     raise disk.NotEditableError("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
                 room = self._rooms[path] = Room(self._workspace, path, found, on_saved=self._on_saved)
-                task = self._tasks.create_task(self._keep(room), name=f"room {path}")
+                task = asyncio.create_task(self._keep(room), name=f"room {path}")
                 self._running.add(task)
                 task.add_done_callback(self._running.discard)
             if room.file.ended is not None:

@@ -16,7 +16,7 @@ what it showed. The server merges in three ways: what the tab changed since that
 a change that the room has as well counts once; where both changed one place differently both texts are kept. So a
 REBASE may be repeated, two tabs may send the same unsaved change, and a save whose receipt was lost doubles nothing.
 REBASED says that it is in the room; until then the tab keeps it. (The base travels whole: a restarted server has only
-the file, which may have moved on.) RESET's reason is "compacted", "not-text", "read-only" or one of OPENED.
+the file, which may have moved on.) RESET's reason is "compacted", "renewed", "not-text", "read-only" or one of OPENED.
 
 SAVED is the receipt: this text is on disk, with the digest of the file's bytes and the time. It is told as splices
 against the text of the SAVED before (or, when `whole`, against an empty text), so that every tab knows the saved text

@@ -1,0 +1,5 @@
+"""Text files in tabs, edited together and saved by themselves."""
+
+from components.editor.editor import Editor
+
+__all__ = ["Editor"]

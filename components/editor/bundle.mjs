@@ -1,0 +1,5 @@
+// What the editor element needs from npm, and its own modules.
+export { default as css } from "./editor.css";
+export { Editing } from "./editing.mjs";
+export { Documents } from "./provider.mjs";
+export { keepTyped, recall, remember, takeTyped } from "./memory.mjs";

@@ -1,0 +1,276 @@
+// The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
+import { Documents, Editing, css, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
+import { encodePath, socketUrl } from "devex-bundle/repl.js";
+
+const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
+const SHOWN_SAVED_MS = 1500;
+const WHY = {
+  binary: ["This file is not text.", "Download it to look at it."],
+  "too-large": ["This file is larger than 5 MB.", "Download it, or open it in a terminal."],
+  missing: ["This file does not exist any more.", "Close the tab, or create the file again."],
+  refused: ["This file cannot be opened in the editor.", "Use the terminal for links, pipes and folders outside."],
+};
+
+export default {
+  template: `
+    <div class="dx-editor">
+      <div v-if="tabs.length" ref="bar" class="dx-editor-tabs" role="tablist" aria-label="Open files" @keydown="tabKey" @wheel.passive="wheel">
+        <div v-for="tab in tabs" :key="tab.path" class="dx-editor-tab" role="presentation" :data-active="tab.path === active || null" :data-dirty="tab.dirty || null" :title="tab.path"
+             @mousedown.middle.prevent @auxclick="$event.button === 1 && close(tab.path)">
+          <button type="button" role="tab" :id="idOf(tab, 'tab')" :aria-selected="tab.path === active" :aria-controls="idOf(tab, 'view')" :tabindex="tab.path === active ? 0 : -1" :data-path="tab.path" @click="activate(tab.path, true)">
+            <span class="dx-editor-name">{{ tab.name }}</span><span v-if="where(tab)" class="dx-editor-where">{{ where(tab) }}</span>
+          </button>
+          <button type="button" class="dx-editor-close" tabindex="-1" :aria-label="'Close ' + tab.name + (tab.dirty ? ' (not saved yet)' : '')" :title="tab.dirty ? 'Not saved yet' : 'Close'" @click="close(tab.path)"></button>
+        </div>
+      </div>
+      <div v-if="offline && tabs.length" class="dx-editor-banner" role="status">Reconnecting… your typing is kept.</div>
+      <div v-if="banner" class="dx-editor-banner" role="alert" :data-tone="banner.tone">{{ banner.text }}</div>
+      <div class="dx-editor-body">
+        <div v-for="tab in tabs" :key="tab.path" v-show="tab.path === active" class="dx-editor-view" role="tabpanel" :id="idOf(tab, 'view')" :aria-labelledby="idOf(tab, 'tab')">
+          <div :ref="(element) => keepHost(tab.path, element)" class="dx-editor-view" :hidden="tab.state === 'refused'"></div>
+          <div v-if="tab.state === 'refused'" class="dx-editor-empty">
+            <strong>{{ why(tab)[0] }}</strong><span>{{ why(tab)[1] }}</span>
+            <span class="dx-editor-actions">
+              <a v-if="tab.reason !== 'missing'" class="dx-btn" :href="download(tab.path)" download>Download</a>
+              <button v-if="tab.dirty" type="button" class="dx-btn" @click="keepText(tab)">Download what you typed</button>
+            </span>
+          </div>
+        </div>
+        <div v-if="!tabs.length" class="dx-editor-empty"><strong>No file is open</strong><span>Choose one from the files, or press <kbd>Ctrl P</kbd> to find it by name.</span></div>
+      </div>
+      <div class="dx-sr" role="status">{{ said }}</div>
+    </div>`,
+  props: { base: String, firstFile: String },
+  data() {
+    return { tabs: [], active: "", offline: false, refusal: "", said: "" };
+  },
+  computed: {
+    banner() {
+      const tab = this.tabs.find(({ path }) => path === this.active);
+      if (this.refusal) return { text: this.refusal, tone: "danger" };
+      if (!tab?.notice.code || tab.state === "refused") return null;
+      return { text: tab.notice.message, tone: tab.notice.code === "deleted" ? "warn" : "danger" };
+    },
+  },
+  created() {
+    this.open = new Map(); // path -> {file, editing, line}; not reactive: these are large
+    this.hosts = new Map();
+  },
+  async mounted() {
+    addStyle();
+    await this.$nextTick(); // NiceGUI knows its path prefix only now
+    this.url = `${window.path_prefix ?? ""}${this.base}`;
+    this.documents = new Documents(socketUrl(`${this.url}/documents`), { onOnline: (online) => this.setOnline(online) });
+    this.watcher = new MutationObserver(() => this.setTheme(document.body.classList.contains("body--dark")));
+    this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    window.addEventListener("beforeunload", this.beforeLeaving);
+    window.addEventListener("pagehide", this.leaving);
+    const { paths, active } = recall(this.base);
+    const typed = takeTyped(this.base);
+    for (const path of new Set([...paths, ...typed.keys()])) this.addTab(path, typed.get(path));
+    if (!paths.length && this.firstFile) this.addTab(this.firstFile);
+    const wanted = this.wanted ?? [paths.includes(active) ? active : this.tabs[0]?.path];
+    if (wanted[0]) this.openFile(...wanted);
+    else this.tell();
+  },
+  unmounted() {
+    window.removeEventListener("beforeunload", this.beforeLeaving);
+    window.removeEventListener("pagehide", this.leaving);
+    this.leaving();
+    this.watcher?.disconnect();
+    clearTimeout(this.offlineTimer);
+    for (const { editing } of this.open.values()) editing?.destroy();
+    this.documents?.close();
+  },
+  methods: {
+    // what Python calls
+    openFile(path, line = null) {
+      if (!this.documents) return void (this.wanted = [path, line]);
+      if (!this.open.has(path)) this.addTab(path);
+      const one = this.open.get(path);
+      if (one.file.state === "refused") this.documents.sendOpen(one.file);
+      this.activate(path);
+      if (line && one.editing) this.goTo(one, line);
+      else one.line = line;
+    },
+    closeFile(path) {
+      this.close(path);
+    },
+    moveFile(from, to) {
+      for (const { path } of [...this.tabs]) {
+        if (path !== from && !path.startsWith(`${from}/`)) continue;
+        const was = this.active;
+        this.close(path);
+        this.addTab(to + path.slice(from.length));
+        if (was === path) this.activate(to + path.slice(from.length));
+      }
+    },
+    focusEditor() {
+      this.open.get(this.active)?.editing?.focus();
+    },
+    setTheme(dark) {
+      for (const { editing } of this.open.values()) if (editing && editing.dark !== dark) editing.setDark(dark);
+    },
+    runAction(name) {
+      if (name === "save") this.save();
+      else if (name === "close") this.close(this.active);
+    },
+
+    // leaving: what the server does not have is kept in this browser, or the user is asked
+    beforeLeaving(event) {
+      if (!keepTyped(this.base, this.documents.undelivered(), { probe: true })) event.preventDefault();
+    },
+    leaving() {
+      if (this.documents) keepTyped(this.base, this.documents.undelivered());
+    },
+
+    // tabs
+    addTab(path, pending) {
+      if (this.open.has(path)) return;
+      this.tabs.push({ path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" }, savedAtMs: 0 });
+      const file = this.documents.open(path, pending);
+      this.open.set(path, { file, editing: null, line: null });
+      file.onReplica = () => this.showReplica(path);
+      file.onState = () => this.refresh(path);
+    },
+    activate(path, focus = false) {
+      this.active = path;
+      this.refusal = "";
+      remember(this.base, this.tabs.map((tab) => tab.path), path);
+      this.$nextTick(() => {
+        const one = this.open.get(path);
+        one?.editing?.view.requestMeasure();
+        if (focus) one?.editing?.focus();
+        this.$refs.bar?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+        one?.editing?.tellCursor();
+      });
+      if (path) this.$emit("active", { path });
+      this.tell();
+    },
+    close(path) {
+      const at = this.tabs.findIndex((tab) => tab.path === path);
+      if (at < 0) return;
+      const { file, editing } = this.open.get(path);
+      if (this.documents.undelivered().some((one) => one.path === path) && !window.confirm(`“${this.tabs[at].name}” has changes that are not saved. Close it and lose them?`)) return;
+      editing?.destroy();
+      this.documents.forget(file);
+      this.open.delete(path);
+      this.hosts.delete(path);
+      this.tabs.splice(at, 1);
+      const next = path === this.active ? (this.tabs[at] ?? this.tabs[at - 1])?.path ?? "" : this.active;
+      this.activate(next, path === this.active);
+    },
+    tabKey(event) {
+      const at = this.tabs.findIndex(({ path }) => path === event.target.dataset.path);
+      if (at < 0) return;
+      const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: this.tabs.length - 1 }[event.key];
+      if (to !== undefined) {
+        event.preventDefault();
+        const { path } = this.tabs[(to + this.tabs.length) % this.tabs.length];
+        this.activate(path);
+        this.$nextTick(() => this.focusTab());
+      } else if (event.key === "Delete") {
+        event.preventDefault();
+        this.close(this.tabs[at].path);
+        this.$nextTick(() => this.focusTab());
+      }
+    },
+    focusTab() {
+      this.$refs.bar?.querySelector("[aria-selected=true]")?.focus();
+    },
+    wheel(event) {
+      this.$refs.bar.scrollLeft += event.deltaY;
+    },
+
+    // files
+    keepHost(path, element) {
+      if (element) this.hosts.set(path, element);
+    },
+    async showReplica(path) {
+      const one = this.open.get(path);
+      if (!one) return;
+      if (!one.editing) {
+        const host = this.hosts.get(path);
+        one.editing = new Editing(host, path, document.body.classList.contains("body--dark"), {
+          onSave: () => this.save(),
+          onCommand: (name) => this.$emit("command", { name }),
+          onCursor: (line, column) => path === this.active && this.$emit("cursor", { line, column }),
+          onRefused: (sentence) => (this.refusal = sentence),
+        });
+      }
+      one.editing.show(one.file.text, one.file.readOnly);
+      if (one.line) this.goTo(one, one.line);
+    },
+    goTo(one, line) {
+      one.line = null;
+      this.$nextTick(() => {
+        one.editing.goTo(line);
+        one.editing.focus();
+      });
+    },
+    refresh(path) {
+      const one = this.open.get(path);
+      const tab = this.tabs.find((each) => each.path === path);
+      if (!one || !tab) return;
+      const { dirty, state, reason, readOnly, notice, savedAtMs, pending } = one.file;
+      Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice, savedAtMs });
+      one.editing?.setReadOnly(readOnly);
+      if (this.saving === path && (!dirty || notice.code)) this.showSaved(notice);
+      if (path === this.active) this.tell();
+    },
+    save() {
+      const one = this.open.get(this.active);
+      if (!one) return;
+      this.refusal = "";
+      if (this.documents.flush(one.file)) this.saving = this.active;
+      else if (one.file.state === "open") this.refusal = "Not saved: there is no connection. Your typing is kept and saved later.";
+    },
+    showSaved(notice) {
+      this.saving = null;
+      this.said = notice.message || "Saved";
+      setTimeout(() => (this.said = ""), SHOWN_SAVED_MS);
+    },
+    setOnline(online) {
+      clearTimeout(this.offlineTimer);
+      if (online) this.offline = false;
+      else this.offlineTimer = setTimeout(() => (this.offline = true), OFFLINE_AFTER_MS);
+    },
+    tell() {
+      const tab = this.tabs.find(({ path }) => path === this.active);
+      const state = {
+        path: tab?.path ?? "", dirty: tab?.dirty ?? false, readonly: tab?.readOnly ?? false,
+        saved_at: tab?.savedAtMs ? new Date(tab.savedAtMs).toISOString() : null,
+        reason: !tab ? "" : tab.state === "refused" ? this.why(tab)[0] : tab.notice.message,
+      };
+      const line = JSON.stringify(state);
+      if (line !== this.told) this.$emit("state", state);
+      this.told = line;
+    },
+
+    // words
+    idOf(tab, part) {
+      return `dx-editor-${part}-${this.$.uid}-${encodeURIComponent(tab.path)}`;
+    },
+    where(tab) {
+      const twins = this.tabs.filter(({ name }) => name === tab.name).length > 1;
+      return twins ? tab.path.slice(0, -tab.name.length - 1) || "." : "";
+    },
+    why(tab) {
+      return WHY[tab.reason] ?? WHY.refused;
+    },
+    download(path) {
+      return `${this.url}/files/${encodePath(path)}`;
+    },
+    keepText(tab) {
+      const text = this.open.get(tab.path).file.text.toString();
+      const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(new Blob([text])), download: tab.name });
+      link.click();
+      URL.revokeObjectURL(link.href);
+    },
+  },
+};
+
+function addStyle() {
+  if (document.getElementById("dx-editor-style")) return;
+  document.head.append(Object.assign(document.createElement("style"), { id: "dx-editor-style", textContent: css }));
+}

@@ -1,0 +1,206 @@
+// The CodeMirror side: what every editor has, languages by file name, and how a replica is shown.
+import {
+  autocompletion, closeBrackets, closeBracketsKeymap, completeAnyWord, completionKeymap,
+} from "@codemirror/autocomplete";
+import { defaultKeymap, indentWithTab } from "@codemirror/commands";
+import {
+  HighlightStyle, LanguageDescription, bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting,
+} from "@codemirror/language";
+import { languages } from "@codemirror/language-data";
+import { lintKeymap } from "@codemirror/lint";
+import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
+import { Compartment, EditorSelection, EditorState, Prec } from "@codemirror/state";
+import {
+  EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap,
+  lineNumbers, rectangularSelection,
+} from "@codemirror/view";
+import { tags } from "@lezer/highlight";
+import { yCollab, ySyncAnnotation, yUndoManagerKeymap } from "y-codemirror.next";
+import * as Y from "yjs";
+
+const MAX_TEXT = 5_000_000; // the server's MAX_TEXT_BYTES
+const LONG_LINE = 20_000; // parsers and bracket matching go through whole lines: beyond this typing would stutter
+const LARGE_TEXT = 2_000_000; // word completion and selection matches look through the text
+
+const COMMANDS = { "Mod-Enter": "run", "Mod-p": "find", "Mod-Shift-p": "commands", "Ctrl-`": "terminal", "Mod-b": "files" };
+
+const highlighting = HighlightStyle.define([
+  { tag: [tags.keyword, tags.modifier, tags.operatorKeyword, tags.controlKeyword], class: "dx-s-keyword" },
+  { tag: [tags.string, tags.special(tags.string), tags.regexp, tags.character], class: "dx-s-string" },
+  { tag: [tags.comment, tags.meta], class: "dx-s-comment" },
+  { tag: [tags.number, tags.bool, tags.null, tags.atom, tags.escape, tags.color, tags.unit], class: "dx-s-number" },
+  { tag: [tags.function(tags.variableName), tags.function(tags.propertyName), tags.macroName], class: "dx-s-function" },
+  { tag: [tags.typeName, tags.className, tags.namespace, tags.tagName], class: "dx-s-type" },
+  { tag: [tags.propertyName, tags.attributeName, tags.labelName], class: "dx-s-property" },
+  { tag: [tags.operator, tags.punctuation, tags.bracket], class: "dx-s-operator" },
+  { tag: [tags.heading, tags.strong], class: "dx-s-strong" },
+  { tag: tags.emphasis, class: "dx-s-emphasis" },
+  { tag: [tags.link, tags.url], class: "dx-s-link" },
+  { tag: tags.strikethrough, class: "dx-s-strike" },
+  { tag: tags.invalid, class: "dx-s-invalid" },
+]);
+
+const colours = {
+  "&": { height: "100%", color: "var(--devex-fg)", backgroundColor: "var(--devex-bg)", fontSize: "13px" },
+  "&.cm-focused": { outline: "none" },
+  ".cm-scroller": { fontFamily: "var(--devex-mono)", lineHeight: "1.55" },
+  ".cm-content": { caretColor: "var(--devex-accent)", padding: "6px 0" },
+  ".cm-cursor, .cm-dropCursor": { borderLeft: "2px solid var(--devex-accent)" },
+  "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground, .cm-content ::selection": {
+    backgroundColor: "color-mix(in srgb, var(--devex-accent) 26%, transparent)",
+  },
+  ".cm-activeLine": { backgroundColor: "color-mix(in srgb, var(--devex-hover) 45%, transparent)" },
+  ".cm-gutters": { backgroundColor: "var(--devex-bg)", color: "var(--devex-muted)", border: "none" },
+  ".cm-activeLineGutter": { backgroundColor: "transparent", color: "var(--devex-fg)" },
+  ".cm-foldPlaceholder": { backgroundColor: "var(--devex-hover)", color: "var(--devex-muted)", border: "none" },
+  ".cm-selectionMatch": { backgroundColor: "color-mix(in srgb, var(--devex-accent) 16%, transparent)" },
+  ".cm-searchMatch": { backgroundColor: "color-mix(in srgb, var(--devex-warn) 32%, transparent)" },
+  ".cm-searchMatch-selected": { outline: "1px solid var(--devex-warn)" },
+  "&.cm-focused .cm-matchingBracket": { backgroundColor: "color-mix(in srgb, var(--devex-ok) 26%, transparent)" },
+  "&.cm-focused .cm-nonmatchingBracket": { color: "var(--devex-danger)", backgroundColor: "transparent" },
+  ".cm-panels": { backgroundColor: "var(--devex-panel)", color: "var(--devex-fg)", borderColor: "var(--devex-border)" },
+  ".cm-panels input, .cm-panels .cm-button": {
+    background: "var(--devex-bg)", color: "var(--devex-fg)", border: "1px solid var(--devex-border)", borderRadius: "4px",
+  },
+  ".cm-tooltip": { backgroundColor: "var(--devex-raised, var(--devex-panel))", color: "var(--devex-fg)", border: "1px solid var(--devex-border)" },
+  ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--devex-accent)", color: "var(--devex-accent-fg, #fff)" },
+};
+const themes = { light: EditorView.theme(colours), dark: EditorView.theme(colours, { dark: true }) };
+
+/** An editor of one file. The callbacks: `onSave()`, `onCommand(name)`, `onCursor(line, column)`, `onRefused(sentence)`. */
+export class Editing {
+  constructor(parent, path, dark, callbacks) {
+    Object.assign(this, { path, dark, callbacks, language: [] });
+    this.parts = { theme: new Compartment(), language: new Compartment(), readOnly: new Compartment() };
+    this.view = new EditorView({ parent });
+  }
+
+  /** Show a replica; the caret stays where the text around it stays. */
+  show(text, readOnly) {
+    const content = text.toString();
+    const before = this.view.state;
+    const scroll = this.view.scrollSnapshot();
+    this.plain = hasLongLine(content);
+    this.state = EditorState.create({
+      doc: content,
+      selection: movedSelection(before, content),
+      extensions: [yCollab(text, null, { undoManager: new Y.UndoManager(text) }), this.extensions(content.length, readOnly)],
+    });
+    this.view.setState(this.state);
+    if (before.doc.length) this.view.dispatch({ effects: scroll });
+    if (!this.plain) this.loadLanguage();
+  }
+
+  extensions(size, readOnly) {
+    const { theme, language, readOnly: editable } = this.parts;
+    return [
+      Prec.high(keymap.of([...this.keys(), ...yUndoManagerKeymap])),
+      lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), foldGutter(), drawSelection(), dropCursor(),
+      EditorState.allowMultipleSelections.of(true), indentOnInput(), indentUnit.of("    "), syntaxHighlighting(highlighting),
+      this.plain ? [] : bracketMatching(), closeBrackets(), autocompletion(), rectangularSelection(), crosshairCursor(),
+      highlightActiveLine(), search({ top: true }),
+      size < LARGE_TEXT && !this.plain ? [highlightSelectionMatches(), EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }])] : [],
+      keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
+      EditorView.contentAttributes.of({ "aria-label": this.path, spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
+      theme.of(this.themeNow()), language.of(this.plain ? [] : this.language), editable.of(EditorState.readOnly.of(readOnly)),
+      EditorState.transactionFilter.of((transaction) => this.bounded(transaction)),
+      EditorView.updateListener.of((update) => this.onUpdate(update)),
+    ];
+  }
+
+  keys() {
+    const commands = Object.entries(COMMANDS).map(([key, name]) => ({
+      key, preventDefault: true, run: () => (this.callbacks.onCommand(name), true),
+    }));
+    return [{ key: "Mod-s", preventDefault: true, run: () => (this.callbacks.onSave(), true) }, ...commands];
+  }
+
+  bounded(transaction) {
+    if (!transaction.docChanged || transaction.newDoc.length <= MAX_TEXT || transaction.annotation(ySyncAnnotation)) return transaction;
+    this.callbacks.onRefused("The file would become too large to edit. Upload it instead.");
+    return [];
+  }
+
+  onUpdate(update) {
+    if (update.docChanged && !this.plain && longLineIn(update)) {
+      this.plain = true;
+      queueMicrotask(() => this.view.dispatch({ effects: this.parts.language.reconfigure([]) }));
+    }
+    if (update.selectionSet || update.docChanged || update.focusChanged) this.tellCursor();
+  }
+
+  tellCursor() {
+    const { state } = this.view;
+    const line = state.doc.lineAt(state.selection.main.head);
+    this.callbacks.onCursor(line.number, state.selection.main.head - line.from + 1);
+  }
+
+  async loadLanguage() {
+    const found = LanguageDescription.matchFilename(languages, this.path.split("/").pop());
+    if (!found || found === this.found) return;
+    this.found = found;
+    try {
+      this.language = await found.load();
+    } catch {
+      return; // a text without colours is still a text
+    }
+    if (!this.plain) this.view.dispatch({ effects: this.parts.language.reconfigure(this.language) });
+  }
+
+  setReadOnly(readOnly) {
+    if (this.view.state.readOnly !== readOnly) {
+      this.view.dispatch({ effects: this.parts.readOnly.reconfigure(EditorState.readOnly.of(readOnly)) });
+    }
+  }
+
+  setDark(dark) {
+    this.dark = dark;
+    this.view.dispatch({ effects: this.parts.theme.reconfigure(this.themeNow()) });
+  }
+
+  themeNow() {
+    return themes[this.dark ? "dark" : "light"];
+  }
+
+  goTo(line) {
+    const { doc } = this.view.state;
+    const { from } = doc.line(Math.min(Math.max(line, 1), doc.lines));
+    this.view.dispatch({ selection: EditorSelection.cursor(from), effects: EditorView.scrollIntoView(from, { y: "center" }) });
+  }
+
+  focus() {
+    this.view.focus();
+  }
+
+  destroy() {
+    this.view.destroy();
+  }
+}
+
+function hasLongLine(content) {
+  for (let from = 0; from + LONG_LINE < content.length; ) {
+    const end = content.lastIndexOf("\n", from + LONG_LINE);
+    if (end < from) return true;
+    from = end + 1;
+  }
+  return false;
+}
+
+function longLineIn({ changes, state }) {
+  let found = false;
+  changes.iterChangedRanges((_fromA, _toA, fromB, toB) => {
+    const first = state.doc.lineAt(fromB);
+    found ||= first.length > LONG_LINE || (toB > first.to && hasLongLine(state.doc.sliceString(first.from, state.doc.lineAt(toB).to)));
+  });
+  return found;
+}
+
+/** The selection of `before` in a text that differs from it in one place. */
+function movedSelection({ doc, selection }, content) {
+  const old = doc.toString();
+  const shorter = Math.min(old.length, content.length);
+  let head = 0;
+  while (head < shorter && old[head] === content[head]) head++;
+  const moved = (at) => Math.min(Math.max(at <= head ? at : at + content.length - old.length, 0), content.length);
+  return EditorSelection.range(moved(selection.main.anchor), moved(selection.main.head));
+}

@@ -1,0 +1,66 @@
+"""Text files in tabs, edited together and saved by themselves."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from nicegui.element import Element
+
+from components import BUNDLE
+
+CURSOR_EVERY_S = 0.15  # a caret that moves is told this often
+
+
+class Editor(Element, component="devex_editor.js", esm=BUNDLE):
+    """Edits over the WebSocket `{base}/documents` in the browser; Python opens files and hears what concerns the page.
+
+    `base` is the path of the REPL's routes (`/repls/ID`). `first_file` is opened where this browser remembers no tabs.
+    `on_active(path)`: another tab came to the front. `on_state({path, dirty, saved_at, readonly, reason})`: of the file
+    in front; `path` is "" when none is open, `saved_at` an ISO time or None, `reason` a sentence if something is wrong.
+    `on_cursor(line, column)`: from 1. `on_command(name)`: a key of the page was pressed: "run" (Ctrl Enter), "find"
+    (Ctrl P), "commands" (Ctrl Shift P), "terminal" (Ctrl `) or "files" (Ctrl B).
+    """
+
+    def __init__(
+        self,
+        base: str,
+        *,
+        first_file: str | None = None,
+        on_active: Callable[[str], Any] | None = None,
+        on_state: Callable[[dict[str, Any]], Any] | None = None,
+        on_cursor: Callable[[int, int], Any] | None = None,
+        on_command: Callable[[str], Awaitable[None] | None] | None = None,
+    ) -> None:
+        super().__init__()
+        self._props.update(base=base, firstFile=first_file or "")
+        if on_active:
+            self.on("active", lambda e: on_active(e.args["path"]))
+        if on_state:
+            self.on("state", lambda e: on_state(e.args))
+        if on_cursor:
+            self.on("cursor", lambda e: on_cursor(e.args["line"], e.args["column"]), throttle=CURSOR_EVERY_S)
+        if on_command:
+            self.on("command", lambda e: on_command(e.args["name"]))
+
+    def open_file(self, path: str, line: int | None = None) -> None:
+        """Bring a file to the front, opening it if need be; `line` counts from 1."""
+        self.run_method("openFile", path, line)
+
+    def close_file(self, path: str) -> None:
+        """Close the tab of a file."""
+        self.run_method("closeFile", path)
+
+    def move_file(self, source: str, target: str) -> None:
+        """Follow a file or folder that was renamed."""
+        self.run_method("moveFile", source, target)
+
+    def focus(self) -> None:
+        """Put the caret into the text."""
+        self.run_method("focusEditor")
+
+    def set_theme(self, dark: bool) -> None:
+        """Follows NiceGUI's dark mode by itself; this is for pages without it."""
+        self.run_method("setTheme", dark)
+
+    def run_action(self, name: str) -> None:
+        """ "save" the file in front at once, or "close" it."""
+        self.run_method("runAction", name)

@@ -1,0 +1,263 @@
+// Open files over one WebSocket: replicas, what is saved, and coming back after a cut or a restart of the server.
+import * as Y from "yjs";
+import { apply, difference, equal } from "./splices.mjs";
+import { KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from "./wire.mjs";
+
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 10_000;
+const BEAT_MS = 10_000; // a ping this often, so that a dead link is noticed
+const DEAD_MS = 15_000; // nothing heard for so long after a ping: the link is dead
+const RESYNC_BEATS = 3; // the state is compared again this often, which heals what got lost
+const DISCARDING = new Set(["too-large", "read-only"]); // the server refused the change itself: it must not come back
+
+const bytesOf = (text) => new TextEncoder().encode(text);
+
+/** One open file. `onReplica(document)` asks to show another Y.Text, `onState()` says that one of the fields changed. */
+export class SharedFile {
+  constructor(path) {
+    Object.assign(this, { path, guid: "", digest: "", held: null, savedAtMs: 0, channel: 0 });
+    Object.assign(this, { state: "opening", reason: "", readOnly: false, dirty: false, notice: { code: "", message: "" } });
+    this.doc = null; // what is shown
+    this.next = null; // a replica of a newer history, while it is being filled
+    this.greeted = false; // the first SAVED of this connection has come
+    this.pending = []; // unsaved changes of former histories that the server has not confirmed: {base, splices}
+    this.discard = false; // the shown replica holds what the server refused
+    this.onReplica = this.onState = () => {};
+  }
+
+  get text() {
+    return this.doc.getText("content");
+  }
+
+  get synced() {
+    return this.state === "open" && this.channel > 0 && !this.next;
+  }
+
+  /** What is shown and was never saved, as change of the saved text. */
+  unsaved() {
+    if (!this.doc || !this.held || this.discard) return [];
+    return difference(this.held, bytesOf(this.text.toString()));
+  }
+}
+
+export class Documents {
+  /** `onOnline(online)` hears whether the link is up. */
+  constructor(url, { onOnline }) {
+    this.url = url;
+    this.onOnline = onOnline;
+    this.files = new Map();
+    this.waitMs = FIRST_WAIT_MS;
+    this.online = false;
+    this.ended = false;
+    this.beats = 0;
+    this.retryNow = () => this.socket.readyState === WebSocket.CLOSED && this.connect();
+    this.beat = setInterval(() => this.onBeat(), BEAT_MS);
+    window.addEventListener("online", this.retryNow);
+    document.addEventListener("visibilitychange", this.retryNow);
+    this.connect();
+  }
+
+  close() {
+    this.ended = true;
+    clearTimeout(this.timer);
+    clearInterval(this.beat);
+    window.removeEventListener("online", this.retryNow);
+    document.removeEventListener("visibilitychange", this.retryNow);
+    this.socket.close();
+    for (const file of this.files.values()) file.doc?.destroy();
+  }
+
+  /** `pending` are changes of an earlier load of the page that did not reach the server. */
+  open(path, pending = []) {
+    const file = new SharedFile(path);
+    file.pending.push(...pending);
+    this.files.set(path, file);
+    this.sendOpen(file);
+    return file;
+  }
+
+  forget(file) {
+    this.files.delete(file.path);
+    if (file.channel) this.send(KIND.CLOSE, { channel: file.channel });
+    file.doc?.destroy();
+    file.next?.doc.destroy();
+  }
+
+  /** What may exist nowhere else, as [{path, changes}]: typed, but neither saved nor surely received. */
+  undelivered() {
+    const found = [];
+    for (const file of this.files.values()) {
+      const changes = [...file.pending];
+      const isSent = file.synced && this.socket.bufferedAmount === 0;
+      const typed = isSent || !file.dirty ? [] : file.unsaved();
+      if (typed.length) changes.push({ base: file.held, splices: typed });
+      if (changes.length) found.push({ path: file.path, changes });
+    }
+    return found;
+  }
+
+  /** Save now; returns false when there is no link. */
+  flush(file) {
+    return file.synced && this.send(KIND.FLUSH, { channel: file.channel });
+  }
+
+  // the link
+
+  connect() {
+    clearTimeout(this.timer);
+    if (this.ended) return;
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      this.heardAt = this.pingAt = performance.now();
+      for (const file of this.files.values()) this.sendOpen(file);
+      this.setOnline(true);
+    };
+    socket.onmessage = ({ data }) => {
+      this.heardAt = performance.now();
+      this.waitMs = FIRST_WAIT_MS;
+      this.onMessage(decode(new Uint8Array(data)));
+    };
+    socket.onclose = () => this.socket === socket && this.onClosed();
+  }
+
+  onClosed() {
+    for (const file of this.files.values()) {
+      file.channel = 0;
+      file.next?.doc.destroy();
+      file.next = null;
+    }
+    this.setOnline(false);
+    if (this.ended) return;
+    this.timer = setTimeout(() => this.connect(), this.waitMs * (0.5 + Math.random()));
+    this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
+  }
+
+  onBeat() {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    const now = performance.now();
+    if (this.heardAt < this.pingAt) {
+      if (now - this.pingAt > DEAD_MS) this.cut();
+      return;
+    }
+    this.pingAt = now;
+    this.beats++;
+    this.send(KIND.PING, { number: this.beats });
+    if (this.beats % RESYNC_BEATS === 0) {
+      for (const file of this.files.values()) if (file.synced) this.sendState(file.channel, file.doc);
+    }
+  }
+
+  /** Closing a dead link takes long: do not wait for it. */
+  cut() {
+    this.socket.onclose = this.socket.onmessage = null;
+    this.socket.close();
+    this.onClosed();
+  }
+
+  setOnline(online) {
+    this.online = online;
+    this.onOnline(online);
+  }
+
+  send(kind, message) {
+    if (this.socket?.readyState !== WebSocket.OPEN) return false;
+    this.socket.send(encode(kind, message));
+    return true;
+  }
+
+  sendOpen({ path, guid, digest, held }) {
+    this.send(KIND.OPEN, { path, guid, digest: held ? digest : "" });
+  }
+
+  sendState(channel, doc) {
+    this.send(KIND.SYNC, { channel, step: STEP_1, payload: Y.encodeStateVector(doc) });
+  }
+
+  // messages
+
+  onMessage(message) {
+    if (message.kind === KIND.OPENED) {
+      const file = this.files.get(message.path);
+      if (file) this.onOpened(file, message);
+      else if (message.channel) this.send(KIND.CLOSE, { channel: message.channel });
+      return;
+    }
+    for (const file of this.files.values()) {
+      if (file.channel && file.channel === message.channel) this.onFileMessage(file, message);
+    }
+  }
+
+  onFileMessage(file, message) {
+    switch (message.kind) {
+      case KIND.SYNC: return this.onSync(file, message);
+      case KIND.SAVED: return this.onSaved(file, message);
+      case KIND.RESET: return this.onReset(file, message.reason);
+      case KIND.REBASED: file.pending.shift(); return file.onState();
+      case KIND.NOTICE: file.notice = { code: message.code, message: message.message }; return file.onState();
+    }
+  }
+
+  onOpened(file, { channel, guid, flags, reason }) {
+    file.reason = reason;
+    file.notice = { code: "", message: "" };
+    file.channel = channel;
+    file.greeted = false;
+    if (!channel) {
+      file.state = "refused";
+      return file.onState();
+    }
+    file.readOnly = Boolean(flags & READ_ONLY);
+    if (guid !== file.guid) file.next = { guid, doc: new Y.Doc() }; // histories are never merged
+    this.sendState(channel, file.next?.doc ?? file.doc);
+  }
+
+  onSync(file, { step, payload }) {
+    const doc = file.next?.doc ?? file.doc;
+    if (step === STEP_1) {
+      this.send(KIND.SYNC, { channel: file.channel, step: STEP_2, payload: Y.encodeStateAsUpdate(doc, payload) });
+    } else {
+      Y.applyUpdate(doc, payload, this);
+    }
+  }
+
+  onSaved(file, { digest, atMs, whole, splices }) {
+    const fresh = file.next;
+    if (fresh) {
+      const lost = file.unsaved(); // only now: typing went on in the old replica
+      if (lost.length) file.pending.push({ base: file.held, splices: lost });
+      this.show(file, fresh);
+    }
+    if (whole) file.held = apply(new Uint8Array(), splices);
+    else if (fresh && (!file.held || digest !== file.digest)) file.held = bytesOf(file.text.toString());
+    else file.held = apply(file.held, splices);
+    Object.assign(file, { digest, savedAtMs: atMs, state: "open" });
+    if (!file.greeted) for (const one of file.pending) this.send(KIND.REBASE, { channel: file.channel, ...one });
+    file.greeted = true;
+    file.dirty = !equal(file.held, bytesOf(file.text.toString()));
+    file.onState();
+  }
+
+  onReset(file, reason) {
+    file.channel = 0;
+    file.discard = DISCARDING.has(reason);
+    file.guid = "reset"; // whatever comes, this replica is over
+    this.sendOpen(file);
+    if (reason === "too-large") file.notice = { code: reason, message: "The file would become too large to edit. The last change was not kept." };
+  }
+
+  /** Show a replica that is complete. */
+  show(file, { guid, doc }) {
+    file.doc?.destroy();
+    Object.assign(file, { guid, doc, next: null, discard: false });
+    doc.on("update", (payload, origin) => {
+      if (origin !== this && file.synced) this.send(KIND.SYNC, { channel: file.channel, step: UPDATE, payload });
+      if (!file.dirty) {
+        file.dirty = true;
+        file.onState();
+      }
+    });
+    file.onReplica();
+  }
+}

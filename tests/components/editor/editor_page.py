@@ -1,0 +1,62 @@
+"""A page with nothing but the editor over a folder. Run as `editor_page.py ROOT PORT`."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from nicegui import app, ui
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from components import theme
+from components.editor import Editor
+from runner.documents.rooms import Rooms
+from runner.proxy.documents import route
+from runner.proxy.viewer import Viewer
+from runner.workspace import Workspace
+
+BASE = "/repls/one"
+
+
+def serve(root: Path, port: int) -> None:
+    workspace = Workspace(root)
+    rooms = Rooms(workspace, on_saved=lambda *_: None, on_activity=lambda _: None)
+    routes = Starlette(routes=[route(rooms)])
+
+    async def documents(scope: Scope, receive: Receive, send: Send) -> None:
+        can_write = b"viewer" not in dict(scope["headers"]).get(b"cookie", b"")
+        viewer = Viewer(user_id="one", name="One", can_write=can_write)
+        await routes({**scope, "devex.viewer": viewer}, receive, send)
+
+    async def follow() -> None:
+        while True:  # stands in for the watcher, which is tested by itself
+            await asyncio.sleep(0.1)
+            rooms.disk_hint("")
+
+    app.on_startup(follow)
+    app.on_shutdown(lambda: rooms.__aexit__(None, None, None))
+    app.mount(BASE, documents)
+    theme.serve()
+
+    @ui.page("/")
+    def page() -> None:
+        theme.use("auto")
+        told = ui.label().props("id=told").classes("dx-sr")
+        state = ui.label().props("id=state").classes("dx-sr")
+        with ui.element("div").style("height: 90vh; display: flex"):
+            editor = Editor(
+                BASE,
+                first_file="a.py",
+                on_state=lambda found: state.set_text(json.dumps(found)),
+                on_command=told.set_text,
+                on_cursor=lambda line, column: None,
+            )
+        ui.button("b", on_click=lambda: editor.open_file("src/b.md", 3)).props("id=open-b")
+        ui.button("bin", on_click=lambda: editor.open_file("x.bin")).props("id=open-bin")
+
+    ui.run(host="127.0.0.1", port=port, show=False, reload=False, show_welcome_message=False, storage_secret="page")
+
+
+if __name__ in {"__main__", "__mp_main__"}:
+    serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,244 @@
+"""The editor in Chromium, over the real route and a real folder."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from components import build
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+DEADLINE_S = 30
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Served:
+    """The page in a process of its own, which may be killed and started again."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
+        self.process = subprocess.Popen(
+            [sys.executable, str(HERE / "editor_page.py"), str(self.root), str(self.port)],
+            cwd=self.root.parent,
+            env={**clean, "PYTHONPATH": str(ROOT)},
+        )
+        wait_for(lambda: is_up(self.url))
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(how)
+        self.process.wait(DEADLINE_S)
+
+
+def is_up(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    ends_at = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < ends_at, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    build.build()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    root = tmp_path / "workspace"
+    (root / "src").mkdir(parents=True)
+    (root / "a.py").write_text("def greet(name):\n    return 'hello ' + name\n")
+    (root / "src" / "b.md").write_text("# Title\n\nthird line\n")
+    (root / "x.bin").write_bytes(b"\0\1\2")
+    served = Served(root)
+    served.start()
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
+    contexts = []
+    problems: list[str] = []
+
+    def open_page(width: int = 900, cookie: str = "") -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 600})
+        if cookie:
+            context.add_cookies([{"name": cookie, "value": "1", "url": served.url}])
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(DEADLINE_S * 1000)
+        page.on("pageerror", lambda error: problems.append(f"{error}"))
+        page.goto(served.url)
+        expect(page.locator(".cm-content")).to_be_visible(timeout=DEADLINE_S * 1000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert problems == []
+
+
+def content(page: Page) -> str:
+    return page.locator(".dx-editor-view:visible .cm-content").evaluate(
+        "element => element.cmTile.view.state.doc.toString()"
+    )
+
+
+def shows(page: Page, text: str) -> None:
+    wait_for(lambda: text in content(page))
+
+
+def state_of(page: Page) -> dict:
+    return json.loads(page.locator("#state").inner_text())
+
+
+def test_two_pages_and_the_disk_converge(visit: Callable[..., Page], served: Served) -> None:
+    one, two = visit(), visit()
+    file = served.root / "a.py"
+    one.locator(".cm-content").click()
+    one.keyboard.press("Control+Home")
+    one.keyboard.type("# by one 😀\n")
+    two.locator(".cm-content").click()
+    two.keyboard.press("Control+End")
+    two.keyboard.type("# by two\n")
+    shows(one, "# by two")
+    shows(two, "# by one 😀")
+    wait_for(lambda: file.read_text() == content(one) == content(two))
+    expect(one.locator("[data-dirty]")).to_have_count(0)
+
+    file.write_text(file.read_text().replace("hello", "good morning"))
+    shows(one, "good morning")
+    shows(two, "good morning")
+
+    one.reload()
+    expect(one.locator(".cm-content")).to_be_visible()
+    shows(one, "# by one 😀")
+    assert content(one) == content(two) == file.read_text()
+
+    two.keyboard.press("Control+z")
+    wait_for(lambda: "# by two" not in content(one))
+    assert "# by one 😀" in content(two)
+
+
+def test_typing_survives_a_killed_server(visit: Callable[..., Page], served: Served) -> None:
+    page = visit()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# before\n")
+    served.stop(signal.SIGKILL)
+    page.keyboard.type("# while away\n")
+    expect(page.get_by_text("Reconnecting… your typing is kept.")).to_be_visible()
+    kept = content(page)
+    served.start()
+    wait_for(lambda: (served.root / "a.py").read_text() == kept)
+    assert kept.startswith("# before\n# while away\n")
+    assert kept.count("# before") == 1
+
+
+def test_tabs_open_switch_and_close(visit: Callable[..., Page]) -> None:
+    page = visit(width=400)
+    page.locator("#open-b").click()
+    page.locator("#open-bin").click()
+    tabs = page.get_by_role("tab")
+    expect(tabs).to_have_count(3)
+    expect(page.get_by_text("This file is not text.", exact=True)).to_be_visible()
+    expect(page.get_by_role("link", name="Download")).to_have_attribute("href", "/repls/one/files/x.bin")
+    tabs.nth(2).focus()
+    page.keyboard.press("ArrowLeft")
+    expect(tabs.nth(1)).to_have_attribute("aria-selected", "true")
+    expect(tabs.nth(1)).to_be_focused()
+    shows(page, "third line")
+    page.keyboard.press("Delete")
+    expect(tabs).to_have_count(2)
+    tabs.nth(0).click(button="middle")
+    expect(tabs).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("tab")).to_have_count(1)
+    page.get_by_role("button", name="Close x.bin").click()
+    expect(page.get_by_text("No file is open")).to_be_visible()
+
+
+def test_keys_of_the_page_are_commands_and_save_saves(visit: Callable[..., Page], served: Served) -> None:
+    page = visit()
+    page.locator(".cm-content").click()
+    for keys, command in [
+        ("Control+Enter", "run"),
+        ("Control+p", "find"),
+        ("Control+Shift+P", "commands"),
+        ("Control+b", "files"),
+    ]:
+        page.keyboard.press(keys)
+        expect(page.locator("#told")).to_have_text(command)
+    before = (served.root / "a.py").read_text()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("x = 1")
+    page.keyboard.press("Control+s")
+    expect(page.locator(".dx-editor > [role=status]").last).to_have_text("Saved")
+    assert (served.root / "a.py").read_text() == f"x = 1{before}"
+    wait_for(lambda: state_of(page)["dirty"] is False and state_of(page)["saved_at"] is not None)
+    page.keyboard.press("Control+f")
+    expect(page.locator(".cm-search")).to_be_visible()
+
+
+def test_a_viewer_cannot_type(visit: Callable[..., Page], served: Served) -> None:
+    viewer, editor = visit(cookie="viewer"), visit()
+    viewer.locator(".cm-content").click()
+    viewer.keyboard.type("VIEWER")
+    editor.locator(".cm-content").click()
+    editor.keyboard.type("EDITOR")
+    shows(viewer, "EDITOR")
+    assert "VIEWER" not in content(viewer)
+    assert state_of(viewer)["readonly"] is True
+
+
+def test_a_megabyte_in_one_line_stays_usable(visit: Callable[..., Page], served: Served) -> None:
+    (served.root / "src" / "b.md").write_text("x" * 1_000_000)
+    page = visit()
+    page.locator("#open-b").click()
+    shows(page, "x" * 1000)
+    page.locator(".dx-editor-view:visible .cm-content").click(position={"x": 5, "y": 10})
+    page.keyboard.type("typed")
+    wait_for(lambda: "typed" in (served.root / "src" / "b.md").read_text())
+
+
+def test_colours_follow_the_theme(visit: Callable[..., Page]) -> None:
+    page = visit()
+    keyword = page.locator(".dx-s-keyword").first
+    expect(keyword).to_have_text("def")
+    light = keyword.evaluate("element => getComputedStyle(element).color")
+    page.evaluate("document.body.classList.toggle('body--dark')")
+    wait_for(lambda: keyword.evaluate("element => getComputedStyle(element).color") != light)
