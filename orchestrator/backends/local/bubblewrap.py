@@ -10,6 +10,7 @@ INSIDE_UID = 1000  # what programs see in a user namespace
 AGENT = "/opt/runner/agent.py"
 SOCKETS = "/run/devex"
 WORKSPACE = "/workspace"
+TMP, VAR_TMP, SHM = "/tmp", "/var/tmp", "/dev/shm"  # noqa: S108 (the sandbox's own)
 TMP_BYTES = 512 * 1024 * 1024  # of /tmp in memory, at most; a memory cgroup counts what is in it
 SHM_BYTES = 256 * 1024 * 1024  # /dev/shm: Python's multiprocessing and databases
 RUN_BYTES = 1024 * 1024  # /run is read-only before user code runs: room for its directories
@@ -96,15 +97,15 @@ def _capabilities(mode: Mode) -> list[str]:
 
 def _files(jail: Jail, passwd: int | None) -> list[str]:
     own_passwd = [] if passwd is None else ["--perms", "0644", "--ro-bind-data", str(passwd), "/etc/passwd"]
-    tmp = ["--bind", str(jail.tmp), "/tmp"] if jail.tmp else _tmpfs("/tmp", TMP_BYTES, "1777")
+    tmp = ["--bind", str(jail.tmp), TMP] if jail.tmp else _tmpfs(TMP, TMP_BYTES, "1777")
     return [
         *jail.root,
         *("--ro-bind", str(jail.etc), "/etc", *own_passwd),
         *("--proc", "/proc", "--dev", "/dev"),
         *tmp,
-        *_tmpfs("/dev/shm", SHM_BYTES, "1777"),
+        *_tmpfs(SHM, SHM_BYTES, "1777"),
         *_tmpfs("/run", RUN_BYTES, "0755"),
-        *("--dir", "/var", "--symlink", "../tmp", "/var/tmp"),
+        *("--dir", "/var", "--symlink", "../tmp", VAR_TMP),
         *("--ro-bind", str(jail.agent), str(Path(AGENT).parent)),
         *("--ro-bind", str(jail.sockets), SOCKETS),
         *("--bind", str(jail.workspace), WORKSPACE),

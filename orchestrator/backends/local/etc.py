@@ -68,8 +68,6 @@ def _own() -> dict[str, str]:
         "hostname": "repl\n",
         "hosts": "127.0.0.1 localhost repl\n::1 localhost ip6-localhost\n",
         "resolv.conf": "",  # names are resolved by the egress proxy
-        # Debian's bash.bashrc and profile are kept; the prompt shows where one is, not who and on which machine.
-        "npmrc": "update-notifier=false\n",
     }
 
 
@@ -91,7 +89,7 @@ def _copy(found: Path, target: Path) -> None:
 def _open_to_all(target: Path) -> None:
     """The launcher's umask keeps its files to itself; these are for every sandbox."""
     for folder, _, files in os.walk(target):
-        os.chmod(folder, 0o755)
+        os.chmod(folder, 0o755)  # noqa: S103 (public parts of /etc only)
         for name in files:
             path = os.path.join(folder, name)
             if not os.path.islink(path):

@@ -1,6 +1,6 @@
 """Runs in a throw-away sandbox, by `python3 -I -S -c`: tries what must be refused and says what came of it.
 
-argv[1]: {name: [syscall, argument, ...]} as JSON. Standard error: {name: errno's name, "OK" or a signal's name} as JSON.
+argv[1]: {name: [syscall, argument, ...]} as JSON. Standard error: {name: errno's or signal's name or "OK"} as JSON.
 """
 
 import ctypes

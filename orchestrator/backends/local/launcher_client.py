@@ -106,9 +106,7 @@ async def connect(
     return launcher
 
 
-async def _dial(
-    layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]
-) -> Launcher | None:
+async def _dial(layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]) -> Launcher | None:
     """None: nobody listens."""
     try:
         path = str(layout.launcher_socket)

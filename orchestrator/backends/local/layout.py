@@ -13,8 +13,8 @@ _FOR_EVERY_UID = 0o711  # sandboxes of other uids pass through; nobody lists
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """`data` holds what must last. `runtime` is short, since socket paths end at 107 bytes, and below no private folder,
-    since bubblewrap resolves paths as the sandbox's uid; it is made anew after a reboot."""
+    """`data` holds what must last. `runtime` is made anew after a reboot; it is short, since socket paths end at 107
+    bytes, and below no private folder, since bubblewrap resolves paths as the sandbox's uid."""
 
     data: Path
     runtime: Path
@@ -25,7 +25,7 @@ class Layout:
 
     @property
     def temporary(self) -> Path:
-        """/tmp of sandboxes whose memory nobody bounds."""
+        """What is /tmp in sandboxes whose memory nobody bounds."""
         return self.data / "tmp"
 
     @property
@@ -81,4 +81,4 @@ def _name(data: Path) -> str:
 
 def _runtime_parent() -> Path:
     wanted = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
-    return wanted if os.access(wanted, os.W_OK) else Path("/tmp")
+    return wanted if os.access(wanted, os.W_OK) else Path("/tmp")  # noqa: S108 (owner and kind are checked)

@@ -85,7 +85,7 @@ class Group:
 
     def remove(self) -> bool:
         """False: the kernel has not let go of the last process yet, ask again."""
-        return all([_removed(folder) for folder in set(self.folders.values())])
+        return not [folder for folder in set(self.folders.values()) if not _removed(folder)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _own_paths(text: str) -> dict[str, str]:
     paths: dict[str, str] = {}
     for line in text.splitlines():
         _, controllers, path = line.split(":", 2)
-        paths.update({controller: path for controller in controllers.split(",")})
+        paths.update(dict.fromkeys(controllers.split(","), path))
     return paths
 
 

@@ -1,4 +1,4 @@
-"""Which kind of sandbox works here, found out by running a program in each. Never falls back to less without saying so."""
+"""Which kind of sandbox works here, found out by running a program in each."""
 
 import os
 import select
@@ -48,7 +48,8 @@ def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attem
                 return attempt, failed
             failed.append(attempt)
     raise Unusable(
-        f"No sandbox can be made on this machine: {failed[-1].failure}", advice(" ".join(str(a.failure) for a in failed))
+        f"No sandbox can be made on this machine: {failed[-1].failure}",
+        advice(" ".join(str(a.failure) for a in failed)),
     )
 
 

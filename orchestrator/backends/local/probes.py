@@ -24,7 +24,9 @@ def attempts(machine: str | None = None) -> dict[str, tuple[tuple[int, ...], str
     """-> {what: ((system call, arguments...), the errno it must end with)}"""
     machine = machine or platform.machine()
     number = seccomp.numbers(machine)
-    table = {name: ((number[name], 0, 0, 0, 0, 0), "EPERM") for name in _REFUSED_CALLS}
+    table: dict[str, tuple[tuple[int, ...], str]] = {
+        name: ((number[name], 0, 0, 0, 0, 0), "EPERM") for name in _REFUSED_CALLS
+    }
     table |= {
         "unshare a user namespace": ((number["unshare"], _NEWUSER), "EPERM"),
         "clone a user namespace": ((number["clone"], _NEWUSER | _SIGCHLD, 0, 0, 0, 0), "EPERM"),

@@ -1,8 +1,8 @@
 """Folders below private ones, such as /root, made reachable for sandboxes of other uids.
 
 bubblewrap resolves paths as the sandbox's uid and needs search permission on every parent. So root's launcher takes a
-mount namespace of its own and binds what it needs to a neutral place there: nothing changes for the rest of the machine,
-and the mounts end with the launcher and its sandboxes.
+mount namespace of its own and binds what it needs to a neutral place there: nothing changes for the rest of the
+machine, and the mounts end with the launcher and its sandboxes.
 """
 
 import ctypes

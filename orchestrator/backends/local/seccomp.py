@@ -1,7 +1,7 @@
 """The seccomp filter, as a classic BPF program made from tables: no compiler and no libseccomp needed.
 
-Everything is allowed but what is named here, since a REPL must run anything. Refused are the ways into code of the kernel
-that programs do not need and attackers love: namespaces, mounts, keys, io_uring, bpf, rare socket families, foreign ABIs.
+Everything is allowed but what is named here, since a REPL must run anything. Refused are ways into the kernel that
+programs do not need and attackers love: namespaces, mounts, keys, io_uring, bpf, rare socket families, foreign ABIs.
 Numbers: the kernel's arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/asm-generic/unistd.h.
 """
 

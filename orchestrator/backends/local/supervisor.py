@@ -210,7 +210,7 @@ class Supervisor:
 async def _remove(group: Group) -> None:
     try:
         async with asyncio.timeout(GROUP_REMOVAL_S):
-            while not group.remove():
+            while not group.remove():  # noqa: ASYNC110 (the kernel tells nobody)
                 await asyncio.sleep(GROUP_RETRY_S)
     except TimeoutError:
         pass  # swept when the next launcher starts

@@ -1,8 +1,8 @@
 """What server and launcher say to each other: one JSON object a line, both ends of the same release.
 
-server -> launcher  {"n": number, "verb": ..., ...}      ping | start spec | stop repl_id epoch | freeze repl_id epoch frozen
-                                                         | list | doctor | shutdown
-launcher -> server  {"n": number, "ok": ...}             the answer
+server -> launcher  {"n": number, "verb": ..., ...}
+                    ping | list | doctor | shutdown | start spec | stop repl_id epoch | freeze repl_id epoch frozen
+launcher -> server  {"n": number, "ok": ...}, the answer
                     {"n": number, "error": {"message", "action", "retryable"}}
                     {"event": "ended", "repl_id", "epoch", "reason"}
 """

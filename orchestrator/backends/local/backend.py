@@ -1,0 +1,193 @@
+"""LocalBackend: REPLs in bubblewrap on this machine, their proxies in this process."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Self
+
+from starlette.responses import JSONResponse
+from starlette.routing import Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator.backends.base import BackendError, Check, Observation, OnActivity, Sandbox, SandboxSpec
+from orchestrator.backends.local import doctor, launcher_client, wire
+from orchestrator.backends.local.egress import Resolver
+from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.local.incarnation import Incarnation
+from orchestrator.backends.local.launcher_client import Launcher
+from orchestrator.backends.local.layout import layout
+from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.workspaces import Workspaces
+from orchestrator.backends.watchers import Watchers
+from orchestrator.domain import Size
+from runner.errors import DevexError
+from runner.proxy import files
+from runner.proxy.viewer import Viewer
+
+GRACE_S = 600.0  # an upgrade with a slow migration
+_READER = Viewer("", "", can_write=False)
+
+log = logging.getLogger(__name__)
+
+
+class LocalBackend:
+    """`keep_on_exit`: sandboxes run on when the server ends, for `grace_s`, until the next one adopts them."""
+
+    name = "local"
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        egress: EgressRules | None = None,
+        grace_s: float = GRACE_S,
+        keep_on_exit: bool = True,
+    ) -> None:
+        self.keep_on_exit = keep_on_exit
+        self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
+        self._layout = layout(data_dir)
+        self._rules = egress or EgressRules()
+        self._grace_s = grace_s
+        self._watchers = Watchers()
+        self._live: dict[str, Incarnation] = {}
+        self._launcher: Launcher | None = None
+        self._connecting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
+        self._layout.make()
+        self._workspaces = await asyncio.to_thread(Workspaces, self._layout)
+        self._resolver = Resolver()
+        try:
+            launcher = await self._connected()
+            for found in await launcher.ask("list"):
+                self._adopt(launcher, found)
+        except BackendError as error:
+            log.error("no REPL can run: %s %s", error.message, error.action)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        launcher, self._launcher = self._launcher, None
+        live = list(self._live.values())
+        await asyncio.gather(*(one.quiesce() for one in live))
+        if launcher and not self.keep_on_exit:
+            try:
+                await launcher.ask("shutdown")
+            except BackendError as error:
+                log.warning("the launcher did not end: %s", error)
+        if launcher:
+            await launcher.close()
+        await asyncio.gather(*(one.leave() for one in live))
+        self._resolver.close()
+
+    async def ensure(self, spec: SandboxSpec) -> None:
+        if self._runs(spec):
+            return
+        launcher = await self._connected()
+        uid = await asyncio.to_thread(self._workspaces.own, spec.repl_id)
+        if not self._runs(spec):  # not meanwhile either
+            self._live[spec.repl_id] = self._incarnation(launcher, spec, uid, adopted=False)
+            self._watchers.tell(spec.repl_id)
+
+    async def observe(self) -> dict[str, Observation]:
+        return {repl_id: one.observation for repl_id, one in self._live.items()}
+
+    def watch(self) -> AsyncIterator[str]:
+        return self._watchers.watch()
+
+    async def stop(self, repl_id: str, epoch: int) -> None:
+        one = self._live.get(repl_id)
+        if one is None or one.spec.epoch != epoch:
+            return
+        if one.alive:
+            await one.stop()
+        if self._live.get(repl_id) is one:
+            del self._live[repl_id]
+            self._watchers.tell(repl_id)
+
+    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+        if copy_of is not None:
+            if not self._workspaces.exists(copy_of):
+                raise BackendError("The files to copy are gone.", retryable=False)
+            if source := self._live.get(copy_of):
+                await source.quiesce()
+        await asyncio.to_thread(self._workspaces.seed, repl_id, files, copy_of)
+
+    async def delete_workspace(self, repl_id: str) -> None:
+        await asyncio.to_thread(self._workspaces.delete, repl_id)
+
+    def runner_app(self, repl_id: str) -> ASGIApp | None:
+        one = self._live.get(repl_id)
+        return one.proxy if one and one.state is Sandbox.RUNNING else None
+
+    def files_app(self, repl_id: str) -> ASGIApp:
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                workspace = await asyncio.to_thread(self._workspaces.open, repl_id)
+            except (DevexError, OSError):
+                gone = DevexError("no_files", "Its files are gone.", "Create a new REPL.", status=404)
+                await JSONResponse(gone.body(), gone.status)(scope, receive, send)
+                return
+            with workspace:
+                size = Size()
+                limits = files.FileLimits(quota_bytes=size.disk_bytes, quota_entries=size.disk_entries)
+                router = Router([*files.routes(workspace, limits, writable=False)])
+                await router({**scope, "devex.viewer": _READER}, receive, send)
+
+        return app
+
+    async def doctor(self) -> list[Check]:
+        try:
+            launcher = await self._connected()
+            failures = await launcher.ask("doctor")
+        except BackendError as error:
+            return [Check(name="sandbox", ok=False, detail=error.message, action=error.action)]
+        return doctor.checks(launcher.facts, failures, self._layout)
+
+    def _runs(self, spec: SandboxSpec) -> bool:
+        """BackendError: another epoch does."""
+        one = self._live.get(spec.repl_id)
+        if one is None or not one.alive:
+            return False
+        if one.spec.epoch != spec.epoch or one.state is Sandbox.STOPPING:
+            raise BackendError("Another run of it is still there.", retryable=True)
+        return True
+
+    async def _connected(self) -> Launcher:
+        async with self._connecting:
+            if self._launcher is None or not self._launcher.connected:
+                self._launcher = await launcher_client.connect(
+                    self._layout, self._grace_s, on_event=self._on_event, on_lost=self._on_lost
+                )
+                log.info("the launcher is ready: %s", self._launcher.facts)
+            return self._launcher
+
+    def _incarnation(self, launcher: Launcher, spec: SandboxSpec, uid: int, *, adopted: bool) -> Incarnation:
+        return Incarnation(
+            spec,
+            uid,
+            layout=self._layout,
+            workspaces=self._workspaces,
+            launcher=launcher,
+            rules=self._rules,
+            resolve=self._resolver,
+            changed=self._watchers.tell,
+            on_activity=self.on_activity,
+            adopted=adopted,
+        )
+
+    def _adopt(self, launcher: Launcher, found: Message) -> None:
+        spec = wire.spec_from_json(found["spec"])
+        self._live[spec.repl_id] = self._incarnation(launcher, spec, found["uid"], adopted=True)
+
+    def _on_event(self, event: Message) -> None:
+        one = self._live.get(event["repl_id"])
+        if event["event"] == "ended" and one and one.spec.epoch == event["epoch"]:
+            one.end(event["reason"])
+
+    def _on_lost(self) -> None:
+        """The launcher has ended, and every sandbox with it."""
+        for one in self._live.values():
+            if one.alive:
+                one.end("The launcher ended, and its sandboxes with it.")

@@ -1,0 +1,226 @@
+"""One sandbox as the server sees it: its proxy, its way out, its disk quota, from the start to the end."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack, ExitStack
+
+from orchestrator.backends.base import BackendError, Observation, Sandbox, SandboxSpec
+from orchestrator.backends.local import wire
+from orchestrator.backends.local.egress import EgressProxy, Resolve
+from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.local.environment import program_environment
+from orchestrator.backends.local.launcher_client import Launcher
+from orchestrator.backends.local.layout import Layout
+from orchestrator.backends.local.workspaces import Workspaces
+from orchestrator.domain import Egress
+from runner.errors import DevexError
+from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.workspace import Workspace
+
+READY_S = 20.0  # from the start to the agent's Hello: 0.03 s, some seconds on a crowded machine
+QUIESCE_S = 20.0  # flushing documents; a disk that takes longer does not keep a sandbox from being stopped
+QUOTA_S = 5.0  # between two measurements, at least...
+QUOTA_DUTY = 20  # ...and at least this many times as long as one takes: 5 % of a core
+KILL_AT = 2  # times the quota: frozen programs write no more, so this one evaded the freeze
+
+log = logging.getLogger(__name__)
+
+
+class Incarnation:
+    """`state` and `reason` are what is observed, `changed(repl_id)` is called with every change of them.
+
+    `proxy` exists while it is RUNNING.
+    """
+
+    def __init__(
+        self,
+        spec: SandboxSpec,
+        uid: int,
+        *,
+        layout: Layout,
+        workspaces: Workspaces,
+        launcher: Launcher,
+        rules: EgressRules,
+        resolve: Resolve,
+        changed: Callable[[str], None],
+        on_activity: Callable[[str, str], None],
+        adopted: bool,
+    ) -> None:
+        self.spec = spec
+        self.state = Sandbox.STARTING
+        self.reason: str | None = None
+        self.proxy: RunnerProxy | None = None
+        self._uid = uid
+        self._layout = layout
+        self._workspaces = workspaces
+        self._launcher = launcher
+        self._rules = rules
+        self._resolve = resolve
+        self._changed = changed
+        self._on_activity = on_activity
+        self._adopted = adopted
+        self._ended = asyncio.Event()
+        self._life = asyncio.create_task(self._live(), name=f"sandbox {spec.repl_id} {spec.epoch}")
+
+    @property
+    def observation(self) -> Observation:
+        return Observation(repl_id=self.spec.repl_id, epoch=self.spec.epoch, state=self.state, reason=self.reason)
+
+    @property
+    def alive(self) -> bool:
+        return self.state is not Sandbox.FAILED
+
+    def end(self, reason: str) -> None:
+        """It has ended by itself."""
+        self.reason = self.reason or reason
+        self._ended.set()
+
+    async def stop(self) -> None:
+        """Flush, end the programs, leave. BackendError: it still runs."""
+        starting = self.state is Sandbox.STARTING
+        self._show(Sandbox.STOPPING)
+        if starting:
+            await self.leave()
+        elif self.proxy:
+            await self.quiesce()
+        await self._stop_sandbox()
+        await self.leave()
+
+    async def quiesce(self) -> None:
+        """Bring open documents to disk, as far as the disk lets us."""
+        if self.proxy is None:
+            return
+        try:
+            async with asyncio.timeout(QUIESCE_S):
+                await self.proxy.quiesce()
+        except (DevexError, OSError):
+            log.exception("documents of %s are not all on disk", self.spec.repl_id)
+
+    async def leave(self) -> None:
+        """The sandbox runs on; its proxy does not."""
+        self._ended.set()
+        if self.state is not Sandbox.RUNNING:
+            self._life.cancel()
+        await asyncio.wait([self._life])
+
+    def _show(self, state: Sandbox) -> None:
+        self.state = state
+        self._changed(self.spec.repl_id)
+
+    async def _live(self) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                proxy = await self._open(stack)
+                if not self._adopted:
+                    await self._launcher.ask("start", spec=wire.spec_to_json(self.spec))
+                await self._until_ready(proxy)
+                if not self._ended.is_set() and self.state is Sandbox.STARTING:
+                    self.proxy = proxy
+                    self._show(Sandbox.RUNNING)
+                    await self._watch_disk()
+        except (DevexError, OSError) as error:
+            self.reason = self.reason or str(error)
+        except asyncio.CancelledError:
+            pass  # `leave`
+        finally:
+            self.proxy = None
+        if self.state not in (Sandbox.STOPPING, Sandbox.FAILED) and self.reason:
+            await self._give_up()
+
+    async def _give_up(self) -> None:
+        try:
+            await self._stop_sandbox()
+        except BackendError:
+            log.warning("%s may still run", self.spec.repl_id)
+        self._show(Sandbox.FAILED)
+
+    async def _stop_sandbox(self) -> None:
+        if self._launcher.connected:  # otherwise nothing runs: sandboxes die with their launcher
+            await self._launcher.ask("stop", repl_id=self.spec.repl_id, epoch=self.spec.epoch)
+
+    async def _open(self, stack: AsyncExitStack) -> RunnerProxy:
+        """What the sandbox will dial: its sockets, served."""
+        spec = self.spec
+        sockets = self._layout.sockets(spec.repl_id)
+        sockets.mkdir(exist_ok=True, mode=0o755)
+        sockets.chmod(0o755)
+        if not self._adopted and not self._launcher.facts["bounds_memory"]:
+            await asyncio.to_thread(self._workspaces.make_temporary, spec.repl_id, self._uid)
+        if spec.egress is not Egress.NONE:
+            way_out = EgressProxy(
+                sockets / "egress.sock", self._uid, spec.egress, self._rules, self._resolve, name=spec.repl_id
+            )
+            await stack.enter_async_context(way_out)
+        config = ProxyConfig(
+            repl_id=spec.repl_id,
+            workspace=self._layout.workspace(spec.repl_id),
+            socket_path=sockets / "agent.sock",
+            agent_uid=self._uid,
+            environment=program_environment(spec),
+            run_command=spec.run_command,
+            quota_bytes=spec.size.disk_bytes,
+            quota_entries=spec.size.disk_entries,
+            preview_url=spec.environment.get("DEVEX_PREVIEW_URL", ""),
+        )
+        return await stack.enter_async_context(
+            RunnerProxy(config, on_activity=lambda reason: self._on_activity(spec.repl_id, reason))
+        )
+
+    async def _until_ready(self, proxy: RunnerProxy) -> None:
+        """The agent has said Hello, or the sandbox has ended."""
+        waits = [asyncio.create_task(proxy.ready()), asyncio.create_task(self._ended.wait())]
+        try:
+            done, _ = await asyncio.wait(waits, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        if not done:
+            raise BackendError("The sandbox started but did not answer.", retryable=True)
+
+    # The disk
+
+    async def _watch_disk(self) -> None:
+        """Until the end. Programs that fill the disk are stopped where they are; files can still be deleted."""
+        frozen = False
+        with ExitStack() as stack:
+            places = [stack.enter_context(self._workspaces.open(self.spec.repl_id))]
+            if not self._launcher.facts["bounds_memory"]:
+                places.append(stack.enter_context(Workspace(self._layout.temporary / self.spec.repl_id)))
+            while True:
+                begun = asyncio.get_running_loop().time()
+                fullness = await asyncio.to_thread(_fullness, places, self.spec)
+                took_s = asyncio.get_running_loop().time() - begun
+                if fullness > KILL_AT:
+                    self.end(f"It used more than {KILL_AT} times its disk space.")
+                if (fullness > 1) != frozen and not self._ended.is_set():
+                    frozen = fullness > 1
+                    await self._freeze(frozen)
+                try:
+                    async with asyncio.timeout(max(QUOTA_S, QUOTA_DUTY * took_s)):
+                        await self._ended.wait()
+                    return
+                except TimeoutError:
+                    continue
+
+    async def _freeze(self, frozen: bool) -> None:
+        spec = self.spec
+        await self._launcher.ask("freeze", repl_id=spec.repl_id, epoch=spec.epoch, frozen=frozen)
+        size = f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries} files"
+        message = f"The disk is full: {size}. Programs are paused." if frozen else "Programs go on."
+        action = "Delete files you no longer need." if frozen else ""
+        if self.proxy:
+            self.proxy.publish({"type": "quota", "message": message, "action": action})
+
+
+def _fullness(places: list[Workspace], spec: SandboxSpec) -> float:
+    """Used share of the quota; above 1 is too much."""
+    used_bytes = used_entries = 0
+    try:
+        for place in places:
+            usage = place.usage()
+            used_bytes += usage.disk_bytes
+            used_entries += usage.entries
+    except DevexError:  # too many or too deep to be counted
+        return 1.5
+    return max(used_bytes / spec.size.disk_bytes, used_entries / spec.size.disk_entries)

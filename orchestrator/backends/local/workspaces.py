@@ -1,0 +1,168 @@
+"""The workspaces on this machine's disk, and which uid each belongs to. Everything blocks: call it in a thread."""
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.backends.base import BackendError
+from orchestrator.backends.local.layout import Layout
+from orchestrator.backends.local.machine import FIRST_UID, is_sandbox_uid
+from runner.errors import DevexError
+from runner.workspace import Entry, Workspace
+from runner.workspace.paths import join
+from runner.workspace.removal import remove_tree
+
+PIECE_BYTES = 1 << 20
+ROOT_MODE = 0o700  # of a workspace: other uids have no business in it
+SPARSE_TIMES, SPARSE_BYTES = 4, 1 << 30  # a copy is not sparse: so much more than the disk holds, and no terabytes
+_SCRIPT = b"#!"
+
+
+class Workspaces:
+    """A workspace's owner is its sandbox's uid, kept for as long as it exists: starting it again changes no owner."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._lock = threading.Lock()
+        taken = [folder.lstat().st_uid for folder in layout.workspaces.iterdir()]
+        self._last_uid = max([FIRST_UID, *(uid for uid in taken if is_sandbox_uid(uid))])  # FIRST_UID is the probes'
+
+    def exists(self, repl_id: str) -> bool:
+        return self._layout.workspace(repl_id).is_dir()
+
+    def uid_of(self, repl_id: str) -> int:
+        """BackendError: there is no workspace."""
+        try:
+            return self._layout.workspace(repl_id).lstat().st_uid
+        except OSError:
+            raise BackendError("It has no files.", retryable=False) from None
+
+    def open(self, repl_id: str) -> Workspace:
+        uid = self.uid_of(repl_id)
+        return Workspace(self._layout.workspace(repl_id), owner=_owner(uid))
+
+    def own(self, repl_id: str) -> int:
+        """-> the sandbox's uid. Gives the files to one when they are somebody else's, as after a copy by hand."""
+        uid = self.uid_of(repl_id)
+        if is_sandbox_uid(uid):
+            return uid
+        if os.geteuid() != 0:
+            raise BackendError(f"Its files belong to uid {uid}.", retryable=False, action="Ask the operator.")
+        uid = self._new_uid()
+        root = self._layout.workspace(repl_id)
+        for _, folders, files, descriptor in os.fwalk(root, follow_symlinks=False):
+            for name in (*folders, *files):
+                os.chown(name, uid, uid, dir_fd=descriptor, follow_symlinks=False)
+        os.chown(root, uid, uid, follow_symlinks=False)  # last, so that what was cut off begins anew
+        return uid
+
+    def seed(self, repl_id: str, files: Mapping[str, bytes], copy_of: str | None) -> None:
+        """Made beside its place and moved there whole. BackendError."""
+        place = self._layout.workspace(repl_id)
+        made = place.with_name(f".new-{repl_id}")
+        old = place.with_name(f".old-{repl_id}")
+        _remove(made)
+        _remove(old)
+        uid = self._new_uid()
+        try:
+            made.mkdir(mode=ROOT_MODE)
+            with Workspace(made, owner=_owner(uid)) as workspace:
+                if copy_of is not None:
+                    with self.open(copy_of) as source:
+                        _copy(source, workspace)
+                _write(workspace, files)
+            os.chown(made, uid, uid if os.geteuid() == 0 else -1)
+            if place.exists():
+                place.rename(old)
+            made.rename(place)
+        except BackendError:
+            raise
+        except (DevexError, OSError) as error:
+            raise BackendError(f"The files could not be made: {error}.", retryable=True) from error
+        finally:
+            _remove(made)
+        _remove(old)
+
+    def delete(self, repl_id: str) -> None:
+        """BackendError."""
+        for name in (repl_id, f".new-{repl_id}", f".old-{repl_id}"):
+            _remove(self._layout.workspace(repl_id).with_name(name))
+        _remove(self._layout.temporary / repl_id)
+
+    def make_temporary(self, repl_id: str, uid: int) -> Path:
+        """An empty /tmp."""
+        folder = self._layout.temporary / repl_id
+        _remove(folder)
+        folder.mkdir(mode=ROOT_MODE)
+        os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
+        return folder
+
+    def _new_uid(self) -> int:
+        if os.geteuid() != 0:
+            return os.geteuid()
+        with self._lock:
+            self._last_uid += 1
+            return self._last_uid
+
+
+def _owner(uid: int) -> tuple[int, int] | None:
+    return (uid, uid) if os.geteuid() == 0 else None
+
+
+def _remove(folder: Path) -> None:
+    """BackendError: not now."""
+    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(parent, os.fsencode(folder.name))
+    except FileNotFoundError:
+        pass
+    except (DevexError, OSError) as error:
+        raise BackendError(f"The files could not be removed: {error}.", retryable=True) from error
+    finally:
+        os.close(parent)
+
+
+def _write(workspace: Workspace, files: Mapping[str, bytes]) -> None:
+    for path, data in files.items():
+        if "/" in path:
+            workspace.mkdir(path.rpartition("/")[0], parents=True, exist_ok=True)
+        workspace.write_atomic(path, data, mode=0o755 if data.startswith(_SCRIPT) else 0o644)
+
+
+def _copy(source: Workspace, target: Workspace) -> None:
+    """Of a hostile tree that may be changing: what vanished is left out, and so is what is no file, folder or link."""
+    left_bytes = SPARSE_BYTES + SPARSE_TIMES * source.usage().disk_bytes
+    walk = source.walk()
+    for folder, entries in walk:
+        for entry in entries:
+            try:
+                left_bytes -= _copy_entry(source, target, join(folder, entry.name), entry, left_bytes)
+            except DevexError as error:
+                if isinstance(error, BackendError) or error.status not in {404, 409}:
+                    raise
+    if walk.cut:
+        raise BackendError("It has too many files to be copied.", retryable=False, action="Delete some first.")
+
+
+def _copy_entry(source: Workspace, target: Workspace, path: str, entry: Entry, limit_bytes: int) -> int:
+    """-> bytes written."""
+    match entry.stat.kind:
+        case "d":
+            target.mkdir(path)
+        case "l":
+            target.symlink(path, source.read_link(path))
+        case "f":
+            descriptor = source.open_read(path)
+            try:
+                with target.draft(path) as draft:
+                    while piece := os.read(descriptor, PIECE_BYTES):
+                        draft.write(piece)
+                        if draft.size_bytes > limit_bytes:
+                            action = "Delete its sparse files first."
+                            raise BackendError("Its files are larger than its disk.", retryable=False, action=action)
+                    draft.commit(mode=entry.stat.mode & 0o777, durable=False)
+                    return entry.stat.size_bytes
+            finally:
+                os.close(descriptor)
+    return 0
