@@ -5,8 +5,9 @@ Icons are CSS masks (`<i class="dx-i dx-i-play">`): they take the text's colour;
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
 from nicegui import app, ui
@@ -36,10 +37,10 @@ STYLE_SHEET = style_sheet()
 ADDRESS = f"/_devex/theme-{hashlib.sha256(STYLE_SHEET.encode()).hexdigest()[:16]}.css"
 
 
-def serve() -> None:
-    """Add the style sheet's route; call once before the first page."""
+def serve(guards: Sequence[Any] = ()) -> None:
+    """Add the style sheet's route; call once before the first page. `guards` are the route's FastAPI dependencies."""
 
-    @app.get(ADDRESS, include_in_schema=False)
+    @app.get(ADDRESS, include_in_schema=False, dependencies=list(guards))
     def theme() -> Response:
         headers = {"Cache-Control": f"public, max-age={KEEP_S}, immutable"}
         return Response(STYLE_SHEET, media_type="text/css", headers=headers)

@@ -117,8 +117,7 @@ class Dashboard:
                         text(repl.name, tag="div")
                         if repl.purge_at:
                             text(f"Removed for good on {repl.purge_at:%-d %B %Y}", "dx-hint")
-                    undelete = self._doing(Action.DELETE, repl, lambda repl=repl: self._orchestrator.undelete(repl.id))
-                    button("Restore", undelete, icon_name="restore", small=True)
+                    button("Restore", self._undelete(repl), icon_name="restore", small=True)
 
     def _doing(self, action: Action, repl: Repl, do: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
         """A press that does something to a REPL, if it is still allowed, and says what went wrong."""
@@ -131,6 +130,9 @@ class Dashboard:
                 failed(error.message, error.action)
 
         return press
+
+    def _undelete(self, repl: Repl) -> Callable[[], Awaitable[None]]:
+        return self._doing(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
 
     async def _rename(self, repl: Repl) -> None:
         name = await ask_text("Rename", label="Name", value=repl.name, submit="Rename")

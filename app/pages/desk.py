@@ -104,8 +104,8 @@ class Desk:
                 self.panel.set_terminals(terminals)
                 self.set_run(run)
                 self._set_ports(ports)
-            case {"type": "run", **run}:
-                self.set_run(run)
+            case {"type": "run"}:
+                self.set_run(message)
             case {"type": "ports", "ports": ports}:
                 self._set_ports(ports)
             case {"type": "terminals", "terminals": terminals}:

@@ -13,13 +13,6 @@ from components.controls import button, icon, icon_button, link, text
 
 THEME_KEY = "theme"
 
-# In a third-party frame with storage blocked, NiceGUI's script would stop at its first touch of sessionStorage.
-STORAGE_FALLBACK = (
-    "<script>try{void sessionStorage}catch(e){"
-    "Object.defineProperty(window,'sessionStorage',{value:{}});"
-    "Object.defineProperty(window,'localStorage',{value:{getItem(){return null},setItem(){},removeItem(){}}})}</script>"
-)
-
 
 def kept_theme() -> theme.Theme:
     """The theme this browser's user chose."""
@@ -36,7 +29,6 @@ def keep_theme(chosen: theme.Theme, dark_mode: ui.dark_mode) -> None:
 def dress(title: str) -> ui.dark_mode:
     """Give the page that is being built its look and its title."""
     ui.page_title(f"{title} · DEVEX")
-    ui.add_head_html(STORAGE_FALLBACK)
     return theme.use(kept_theme())
 
 

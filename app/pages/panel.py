@@ -6,8 +6,9 @@ from typing import Any
 
 from nicegui import ui
 from nicegui.element import Element
+from nicegui.elements.mixins.text_element import TextElement
 
-from app.pages.words import span
+from app.pages.words import command_words, span
 from components.controls import icon, icon_button, text
 from components.terminal import Terminal
 
@@ -20,7 +21,8 @@ class Tab:
 
     strip: Element
     body: Element
-    title: Any
+    title: TextElement
+    terminal: Terminal | None = None
 
 
 class Panel:
@@ -84,6 +86,12 @@ class Panel:
         if self._active in (OUTPUT, "") or self._active not in self._tabs:
             self.show(self.terminal_ids[-1] if self.terminal_ids else OUTPUT)
 
+    def focus(self) -> None:
+        """Let the terminal in front take the keyboard."""
+        terminal = self._tabs[self._active].terminal
+        if terminal is not None:
+            terminal.focus()
+
     def show_output(self) -> None:
         """Bring the output to the front."""
         self.show(OUTPUT)
@@ -92,7 +100,9 @@ class Panel:
         self._add(terminal_id, title, "terminal", closable=True)
         tab = self._tabs[terminal_id]
         with tab.body, ui.element("div").classes("dx-terminal-slot"):
-            Terminal(self._base, terminal_id, on_title=lambda name: tab.title.set_text(name or "Terminal"))
+            tab.terminal = Terminal(
+                self._base, terminal_id, on_title=lambda name: tab.title.set_text(name or "Terminal")
+            )
         self.show(terminal_id)
 
     def _add(self, key: str, title: str, icon_name: str, *, closable: bool = False) -> None:
@@ -129,4 +139,4 @@ class Panel:
                 icon("check" if code == 0 else "warning").props(f"data-tone={'ok' if code == 0 else 'danger'}")
                 duration = f" after {span(run['duration_s'])}" if run.get("duration_s") is not None else ""
                 text(f"Exit code {code}{duration}").props(f"data-tone={'ok' if code == 0 else 'danger'}")
-            text(run.get("command") or "", tag="code")
+            text(command_words(run.get("command") or ""), tag="code")

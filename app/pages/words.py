@@ -76,3 +76,9 @@ def browser_words(user_agent: str) -> str:
     browser = next((name for sign, name in _BROWSERS if sign in user_agent), "")
     system = next((name for sign, name in _SYSTEMS if sign in user_agent), "")
     return f"{browser} on {system}" if browser and system else browser or user_agent[:60] or "Unknown browser"
+
+
+def command_words(command: str) -> str:
+    """What to show of a run command: nothing of a script of several lines."""
+    lines = command.strip().splitlines()
+    return lines[0] if len(lines) == 1 else ""

@@ -1,0 +1,83 @@
+"""DEVEX as its users run it: `python main.py` in a process of its own, on a free port, in an empty directory."""
+
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SETUP_LINK = re.compile(r"(http://\S+/setup\?token=[\w-]+)")
+START_DEADLINE_S = 30
+STOP_DEADLINE_S = 30
+
+
+@dataclass(frozen=True)
+class Served:
+    """`setup_url` is the link that the server printed for its first administrator."""
+
+    url: str
+    setup_url: str
+
+
+@contextmanager
+def serving(**settings: str) -> Iterator[Served]:
+    """`settings` as in the environment, without the prefix; ended with Ctrl-C, which ends the REPLs too."""
+    with tempfile.TemporaryDirectory(prefix="devex-e2e-") as directory:
+        os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
+        port = _free_port()
+        environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in settings.items()}
+        environment |= {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{directory}/data", "PYTHONUNBUFFERED": "1"}
+        said = _Log()
+        command = [sys.executable, str(ROOT / "main.py")]
+        with subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as server:
+            reading = threading.Thread(target=said.read, args=(server.stdout,), name="server's log")
+            reading.start()
+            try:
+                yield Served(f"http://127.0.0.1:{port}", said.setup_url())
+            finally:
+                server.send_signal(signal.SIGINT)
+                server.wait(STOP_DEADLINE_S)
+                reading.join()
+
+
+class _Log:
+    """What the server says, read to the end so that it never waits for its reader."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._found: queue.Queue[str] = queue.Queue()
+
+    def read(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.lines.append(line)
+            if found := SETUP_LINK.search(line):
+                self._found.put(found[1])
+        self._found.put("")
+
+    def setup_url(self) -> str:
+        url = self._found.get(timeout=START_DEADLINE_S)
+        assert url, "".join(self.lines)
+        return url
+
+
+def _environment() -> dict[str, str]:
+    """NiceGUI takes another path when it believes that it is tested."""
+    ours = ("PYTEST", "NICEGUI", "DEVEX_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

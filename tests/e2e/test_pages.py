@@ -1,0 +1,105 @@
+"""The pages around the workbench."""
+
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.serving import Served
+from tests.e2e.workbench import PASSWORD, create, sign_up
+
+
+def test_the_first_administrator_invites(page: Page, served: Served, browser: Browser) -> None:
+    page.goto(served.setup_url)
+    page.get_by_label("User name").fill("grace")
+    page.get_by_label("Password").fill("short")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("at least 10 characters")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    page.goto(f"{served.url}/admin")
+    expect(page.get_by_text("Admin · since")).to_be_visible()
+    page.get_by_role("button", name="Make a link").click()
+    link = page.get_by_label("Link to send").input_value()
+    guest = browser.new_context().new_page()
+    guest.goto(link)
+    guest.get_by_label("User name").fill("guest")
+    guest.get_by_label("Password").fill(PASSWORD)
+    guest.keyboard.press("Enter")
+    expect(guest.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    guest.goto(f"{served.url}/admin")
+    expect(guest.get_by_text("Only an administrator may do this.")).to_be_visible()
+    guest.context.close()
+
+
+def test_wrong_passwords_get_a_sentence_and_the_right_one_leads_on(page: Page, served: Served) -> None:
+    sign_up(page, served, "bob")
+    page.get_by_role("button", name="Account of bob").click()
+    page.get_by_role("menuitem", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.goto(f"{served.url}/account")
+    expect(page).to_have_url(re.compile(r"/sign-in\?then="))
+    page.get_by_label("User name").fill("bob")
+    page.get_by_label("Password").fill("something else entirely")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The name or the password is wrong.")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="bob")).to_be_visible()
+
+
+def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served, browser: Browser) -> None:
+    sign_up(page, served, "carol")
+    other = browser.new_context().new_page()
+    other.goto(f"{served.url}/sign-in")
+    other.get_by_label("User name").fill("carol")
+    other.get_by_label("Password").fill(PASSWORD)
+    other.keyboard.press("Enter")
+    expect(other.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    page.goto(f"{served.url}/account")
+    expect(page.get_by_role("button", name="Sign out")).to_have_count(1)
+    page.get_by_label("Present password").fill(PASSWORD)
+    page.get_by_label("New password").fill(PASSWORD + " again")
+    page.get_by_role("button", name="Change password").click()
+    expect(page.get_by_text("Your password is changed.")).to_be_visible()
+    other.reload()
+    expect(other).to_have_url(re.compile("/sign-in"))
+    other.context.close()
+
+
+def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Served) -> None:
+    sign_up(page, served, "dora")
+    create(page, "Python", "First")
+    page.goto(served.url)
+    card = page.get_by_role("article").filter(has_text="First")
+    expect(card.get_by_text("Running")).to_be_visible()
+    card.get_by_role("button", name="Stop").click()
+    expect(card.get_by_text("Stopped")).to_be_visible()
+    card.get_by_role("button", name="More for First").click()
+    page.get_by_role("menuitem", name="Rename").click()
+    page.get_by_label("Name").fill("Second")
+    page.keyboard.press("Enter")
+    card = page.get_by_role("article").filter(has_text="Second")
+    card.get_by_role("button", name="More for Second").click()
+    page.get_by_role("menuitem", name="Fork").click()
+    expect(page.get_by_role("heading", name="Second (copy)")).to_be_visible()
+    expect(page.locator(".cm-content")).to_be_visible()
+    page.goto(served.url)
+    expect(page.get_by_role("article")).to_have_count(2)
+    page.get_by_role("button", name="More for Second (copy)").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_role("article")).to_have_count(1)
+    page.get_by_role("button", name="Restore").click()
+    expect(page.get_by_role("article")).to_have_count(2)
+
+
+def test_somebody_else_sees_nothing(page: Page, served: Served, browser: Browser) -> None:
+    sign_up(page, served, "erin")
+    create(page, "Python", "Private")
+    stranger = browser.new_context().new_page()
+    sign_up(stranger, served, "frank")
+    stranger.goto(page.url)
+    expect(stranger.get_by_text("There is no such REPL.")).to_be_visible()
+    expect(stranger.get_by_text("Private")).to_have_count(0)
+    stranger.context.close()

@@ -1,0 +1,47 @@
+"""How a person gets around in DEVEX, in Playwright's words."""
+
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.serving import Served
+
+PASSWORD = "correct horse battery staple"
+
+
+def sign_up(page: Page, served: Served, name: str) -> None:
+    """Make an account and arrive at one's REPLs."""
+    page.goto(f"{served.url}/sign-up")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+
+
+def create(page: Page, template: str, name: str) -> None:
+    """From one's REPLs to the workbench of a new one."""
+    page.get_by_role("button", name="New REPL").click()
+    page.get_by_role("radio", name=template, exact=False).first.click()
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/repl/\w+"))
+    expect(page.locator(".cm-content")).to_be_visible()
+
+
+def type_into_editor(page: Page, text: str) -> None:
+    """Replace what the file in front says."""
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(text)
+    expect(page.locator(".dx-saved")).to_have_text("Saved")
+
+
+def terminal(page: Page) -> Locator:
+    """The text of the terminal in front."""
+    return page.locator(".dx-tabpanel:not(.dx-behind) .xterm-rows")
+
+
+def run(page: Page) -> Locator:
+    """Press Run; the line above the output."""
+    page.get_by_role("button", name="Run", exact=True).click()
+    return page.locator(".dx-output-line")
