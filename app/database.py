@@ -37,9 +37,11 @@ def url_of(database_url: str, data_dir: Path) -> str:
 
 
 def config_of(url: str) -> dict[str, Any]:
+    kind = url.partition(":")[0]  # the ORM keeps queries by the connection's name, and dialects differ
+    models = {"models": ["app.models"], "migrations": "app.migrations", "default_connection": kind}
     return {
-        "connections": {"default": url},
-        "apps": {"models": {"models": ["app.models"], "migrations": "app.migrations"}},
+        "connections": {kind: url},
+        "apps": {"models": models},
         "use_tz": True,
         "timezone": "UTC",
     }

@@ -1,0 +1,43 @@
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from app import database
+from tests import postgres
+from tests.app.site import Site, site_of
+
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_folder() -> Iterator[Path]:
+    with postgres.running() as folder:
+        yield folder
+
+
+async def new_postgres_database(folder: Path) -> str:
+    name = f"devex_{os.getpid()}_{next(numbers)}"
+    connection = await asyncpg.connect(host=str(folder), user=postgres.ROLE, database="postgres")
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    return postgres.url(folder, name)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def opened_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
+    """An empty database of either kind, migrated and open."""
+    url = ""
+    if request.param == "postgres":
+        url = await new_postgres_database(request.getfixturevalue("postgres_folder"))
+    async with database.opened(database.url_of(url, tmp_path)):
+        yield url
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with site_of(tmp_path) as running:
+        yield running

@@ -1,0 +1,12 @@
+from collections.abc import AsyncIterator
+
+import pytest
+
+from app.records import TortoiseRecords
+from tests.contracts.records import RecordsContract
+
+
+class TestTortoiseRecords(RecordsContract):
+    @pytest.fixture
+    async def records(self, opened_database: str) -> AsyncIterator[TortoiseRecords]:
+        yield TortoiseRecords()
