@@ -1,6 +1,7 @@
 """RunnerProxy: everything a running REPL can do, as one ASGI application."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
@@ -29,6 +30,7 @@ from runner.proxy.terminal_routes import TerminalRoutes
 from runner.proxy.terminals import Terminals
 from runner.workspace import TreeDelta, TreeWatcher, Workspace
 
+PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
 ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 
 
@@ -64,6 +66,8 @@ class RunnerProxy:
         self._config = config
         self._activity = _Activity(on_activity)
         self._ports: tuple[Port, ...] = ()
+        self._ports_told: tuple[Port, ...] = ()
+        self._ports_timer: asyncio.TimerHandle | None = None
         self._run_told: dict[str, Any] = {}
         self._streams = Streams()
         self._events = Events(self._hello_event)
@@ -106,7 +110,9 @@ class RunnerProxy:
         """Owns all that runs: task groups must be entered and left by one and the same task."""
         config = self._config
         async with AsyncExitStack() as stack:
-            workspace = Workspace(config.workspace)
+            # Files made here are the sandbox's, where it has a uid of its own: its programs change them too.
+            apart = os.geteuid() == 0 and config.agent_uid != 0
+            workspace = Workspace(config.workspace, (config.agent_uid, config.agent_uid) if apart else None)
             stack.callback(workspace.close)
             self._rooms = await stack.enter_async_context(
                 Rooms(workspace, on_saved=self._on_saved, on_activity=self._activity)
@@ -124,6 +130,8 @@ class RunnerProxy:
             stack.callback(self._terminals.leave)
             started.set_result(None)
             await self._stop.wait()
+            if self._ports_timer:
+                self._ports_timer.cancel()
 
     def _routes(self, workspace: Workspace) -> Router:
         config = self._config
@@ -159,6 +167,10 @@ class RunnerProxy:
         """Bring every open document to disk."""
         await self._rooms.flush()
 
+    def publish(self, event: Mapping[str, Any]) -> None:
+        """Tell everybody who has the REPL open; for whoever runs the sandbox. See runner.proxy.events."""
+        self._events.publish(dict(event))
+
     async def _health(self, _: Request) -> Response:
         return http.Json({"agent": self.agent_connected, "terminals": len(self._terminals)})
 
@@ -173,7 +185,7 @@ class RunnerProxy:
             ports = tuple(port for port in message.ports if port.port >= LOWEST_PORT)
             if ports != self._ports:
                 self._ports = ports
-                self._events.publish({"type": "ports", **self._ports_json()})
+                self._tell_ports()
         elif isinstance(message, Hello):
             raise ProtocolError("a second Hello")
         else:
@@ -184,6 +196,18 @@ class RunnerProxy:
         self._events.publish({"type": "agent", "connected": False})
 
     # What is told to browsers
+
+    def _tell_ports(self) -> None:
+        """At most every PORTS_S, the last of them always."""
+        if self._ports_timer is None:
+            self._events.publish({"type": "ports", **self._ports_json()})
+            self._ports_told = self._ports
+            self._ports_timer = asyncio.get_running_loop().call_later(PORTS_S, self._tell_ports_again)
+
+    def _tell_ports_again(self) -> None:
+        self._ports_timer = None
+        if self._ports != self._ports_told:
+            self._tell_ports()
 
     def _hello_event(self) -> dict[str, Any]:
         about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state(), "agent": self.agent_connected}

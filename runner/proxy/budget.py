@@ -3,6 +3,7 @@
 RATE_PER_S = 128 * 1000 * 1000  # bytes; a PTY gives less
 BURST = 8 * 1000 * 1000
 FRAME_COST = 4096  # bytes that cost as much time as a frame does by itself: 30 000 tiny frames a second take a fifth
+FIELD_COST = 128  # the same of a byte that is not output but fields to be decoded, as in a list of ports
 
 
 class Budget:
@@ -14,9 +15,9 @@ class Budget:
         self._left = burst
         self._at_s = now_s
 
-    def spend(self, frames: int, size_bytes: int, now_s: float) -> float:
+    def spend(self, frames: int, size_bytes: int, field_bytes: int, now_s: float) -> float:
         """-> seconds to wait before reading on."""
         self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
         self._at_s = now_s
-        self._left -= frames * FRAME_COST + size_bytes
+        self._left -= frames * FRAME_COST + size_bytes + field_bytes * FIELD_COST
         return max(0.0, -self._left / self._rate_per_s)

@@ -8,6 +8,7 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Final, Self, cast
 
@@ -19,10 +20,12 @@ from runner.protocol.messages import (
     FromAgent,
     FromProxy,
     Hello,
+    Output,
     Stream,
     Welcome,
     decode_from_agent,
     encode,
+    kind_of,
 )
 from runner.proxy.budget import Budget
 
@@ -32,6 +35,8 @@ BACKLOG: Final = 128
 SLICE_BYTES: Final = 64 * 1024  # handled before anybody else has a turn
 UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewers are held up
 STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again
+REDIAL_S: Final = 0.005  # an honest agent waits longer before it dials again
+_OUTPUT: Final = kind_of(Output)
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 _log = logging.getLogger(__name__)
@@ -61,6 +66,7 @@ class AgentLink:
         self.ready = asyncio.Event()  # an agent is connected
         self.writable = asyncio.Event()  # and reads
         self._control: _Control | None = None
+        self._lost_s = -inf
         self._unknown: set[_FirstFrame] = set()
         self._server: asyncio.Server | None = None
 
@@ -121,6 +127,8 @@ class AgentLink:
     def introduced(self, hello: Hello, transport: asyncio.Transport, rest: bytes) -> None:
         if hello.version != VERSION or self._control is not None:
             raise ProtocolError("another version, or a second agent")
+        if asyncio.get_running_loop().time() - self._lost_s < REDIAL_S:
+            raise ProtocolError("dialled again at once")
         control = self._control = _Control(self, transport)
         transport.set_protocol(control)
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
@@ -138,6 +146,7 @@ class AgentLink:
     def lost(self, control: "_Control") -> None:
         if self._control is control:
             self._control = None
+            self._lost_s = asyncio.get_running_loop().time()
             self.ready.clear()
             self.writable.set()  # whoever waits shall find that nobody is there
             self.on_lost()
@@ -228,15 +237,18 @@ class _Control(asyncio.Protocol):
         """One slice now; what is left of it later, and nothing more is received until then."""
         was_paused, self._turn = self._turn is not None, None
         piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
+        field_bytes = 0
         try:
             frames = self._decoder.feed(piece)
             for kind, body in frames:
+                if kind != _OUTPUT:
+                    field_bytes += len(body)
                 self._link.on_message(decode_from_agent(kind, body))
         except ProtocolError as error:
             _log.warning("the agent is cut off: %s", error)
             self.close()
             return
-        wait_s = self._budget.spend(len(frames), len(piece), self._loop.time())
+        wait_s = self._budget.spend(len(frames), len(piece), field_bytes, self._loop.time())
         if self._transport.is_closing():
             return
         if wait_s:

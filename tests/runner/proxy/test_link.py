@@ -1,0 +1,89 @@
+"""The link alone, with a control connection of the test's own."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from runner.protocol import messages as m
+from runner.protocol.frames import Decoder
+from runner.proxy.budget import FRAME_COST, Budget
+from runner.proxy.link import AgentLink
+from tests.runner.proxy.stage import DEADLINE_S
+
+
+class Told:
+    """What the link told of."""
+
+    def __init__(self, path: Path) -> None:
+        self.hellos: list[m.Hello] = []
+        self.messages: list[m.FromAgent] = []
+        self.lost = 0
+        self.some = asyncio.Event()
+        self.link = AgentLink(
+            path,
+            os.getuid(),
+            on_hello=self.hellos.append,
+            on_message=self._message,
+            on_lost=self._lost,
+            on_stream=lambda stream, transport, rest: False,
+        )
+
+    def _message(self, message: m.FromAgent) -> None:
+        self.messages.append(message)
+        self.some.set()
+
+    def _lost(self) -> None:
+        self.lost += 1
+        self.some.set()
+
+    async def until(self, count: int) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.messages) < count:
+                self.some.clear()
+                await self.some.wait()
+
+
+async def test_messages_come_in_order_however_the_bytes_are_cut(tmp_path: Path) -> None:
+    told = Told(tmp_path / "agent.sock")
+    async with told.link:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
+        sent: list[m.FromAgent] = [m.Output(1, n, bytes([n % 256]) * (n % 700)) for n in range(300)]
+        data = m.encode(m.Hello(m.VERSION, 1, ())) + b"".join(m.encode(message) for message in sent)
+        for at in range(0, len(data), 997):
+            writer.write(data[at : at + 997])
+            await writer.drain()
+            await asyncio.sleep(0)
+        await told.until(len(sent))
+        assert told.messages == sent
+        assert Decoder().feed(await reader.read(1000))[0][0] == m.kind_of(m.Welcome)
+        writer.close()
+        async with asyncio.timeout(DEADLINE_S):
+            while not told.lost:
+                told.some.clear()
+                await told.some.wait()
+        assert not told.link.connected
+
+
+async def test_a_flood_of_tiny_frames_is_read_within_the_budget(tmp_path: Path) -> None:
+    """Another connection to the same loop is served meanwhile."""
+    told = Told(tmp_path / "agent.sock")
+    async with told.link:
+        _, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
+        writer.write(m.encode(m.Hello(m.VERSION, 1, ())))
+        frames = 20_000
+        writer.write(m.encode(m.Pong(7)) * frames)
+        await told.until(1)
+        turns = 0
+        while len(told.messages) < frames:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 3
+        writer.close()
+
+
+def test_the_budget_lets_bursts_through_and_then_slows_down() -> None:
+    budget = Budget(0.0, rate_per_s=1_000_000, burst=500_000)
+    assert budget.spend(1, 100_000, 0, 0.0) == 0
+    assert budget.spend(1, 400_000, 0, 0.0) == (2 * FRAME_COST) / 1_000_000
+    assert budget.spend(0, 0, 0, 1.0) == 0
+    assert budget.spend(0, 1_500_000, 0, 100.0) == 1.0, "what is saved up is bounded by the burst"

@@ -1,0 +1,126 @@
+"""The pure parts of a terminal."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.proxy.ring import Ring
+from runner.proxy.terminal import GAP, OUTPUT, READY, Exit, Terminal
+from runner.proxy.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
+
+
+@given(st.lists(st.tuples(st.integers(-5, 5), st.binary(max_size=40)), max_size=30))
+def test_a_ring_holds_the_last_bytes_at_their_offsets(pieces: list[tuple[int, bytes]]) -> None:
+    """Against a plain dictionary: pieces overlap, follow on or leave a hole."""
+    ring = Ring(100, size_bytes=32)
+    model: dict[int, int] = {}
+    start = end = 100
+    for shift, data in pieces:
+        offset = max(0, end + shift)
+        if offset > end:
+            model, start, end = {}, offset, offset
+        for index, byte in enumerate(data):
+            if offset + index >= end:
+                model[offset + index] = byte
+        end = max(end, offset + len(data))
+        start = max(start, end - 32)
+        ring.append(offset, data)
+        assert (ring.start, ring.end) == (start, end)
+        held = bytes(model[at] for at in range(start, end))
+        assert ring.text() == held
+        for at in range(start, end):
+            part = ring.read(at, 7)
+            assert part
+            assert part == held[at - start :][: len(part)]
+
+
+def settled(rate_per_s: float, round_trip_s: float) -> int:
+    """The window after a while on a link of that rate and round trip, always filled."""
+    window = Window()
+    now_s, offset = 0.0, 0
+    window.sent(100, 0, now_s)
+    window.acknowledged(100, round_trip_s)
+    for _ in range(200):
+        size = window.size_bytes
+        window.sent(offset + size, offset, now_s)
+        now_s += max(round_trip_s, size / rate_per_s)
+        offset += size
+        window.acknowledged(offset, now_s)
+    return window.size_bytes
+
+
+def test_the_window_fits_the_link() -> None:
+    assert settled(200e6, 0.0005) == MAX_WINDOW_BYTES
+    assert settled(1e4, 0.05) == MIN_WINDOW_BYTES
+    slow = settled(1e6, 0.04)
+    assert abs(slow - 1e6 * (0.04 + QUEUE_S)) < 3000, "a round trip and what may wait"
+
+
+def test_a_key_does_not_shrink_the_window() -> None:
+    window = Window()
+    window.sent(1, 0, 0.0)
+    window.acknowledged(1, 0.2)
+    assert window.size_bytes == FIRST_WINDOW_BYTES
+
+
+class Agent:
+    """What a terminal tells the agent."""
+
+    def __init__(self) -> None:
+        self.granted: list[int] = []
+        self.sizes: list[tuple[int, int]] = []
+
+
+def terminal_of(agent: Agent, start: int = 0) -> Terminal:
+    return Terminal(
+        "sh-1-00000000",
+        "shell",
+        1,
+        (80, 24),
+        start=start,
+        grant=agent.granted.append,
+        resize=lambda cols, rows: agent.sizes.append((cols, rows)),
+    )
+
+
+async def test_nobody_attached_lets_output_run_and_the_fastest_viewer_takes_that_back() -> None:
+    agent = Agent()
+    terminal = terminal_of(agent)
+    terminal.settle_credit()
+    assert agent.granted == [1 << 63]
+    slow = terminal.attach(0, can_write=True)
+    fast = terminal.attach(0, can_write=True)
+    assert agent.granted[-1] == FIRST_WINDOW_BYTES
+    terminal.output(0, bytes(FIRST_WINDOW_BYTES))
+    while fast.next_frame():
+        pass
+    terminal.acknowledge(fast, FIRST_WINDOW_BYTES)
+    assert agent.granted[-1] == fast.upto > FIRST_WINDOW_BYTES
+    terminal.detach(fast)
+    assert agent.granted[-1] == slow.upto
+    terminal.detach(slow)
+    assert agent.granted[-1] == 1 << 63
+    terminal.close(4404)
+
+
+async def test_frames_come_in_order_and_within_the_window() -> None:
+    terminal = terminal_of(Agent(), start=1000)
+    viewer = terminal.attach(0, can_write=False)
+    terminal.output(1000, bytes(300_000))
+    terminal.exited(Exit(0))
+    kinds = []
+    while frame := viewer.next_frame():
+        kinds.append(frame[0])
+    assert kinds == [READY, GAP, OUTPUT]
+    assert viewer.sent - viewer.acknowledged == FIRST_WINDOW_BYTES
+    assert terminal.exit == Exit(0), "but it is told behind the last byte only"
+    terminal.close(4404)
+
+
+async def test_the_size_is_sent_again_to_an_agent_that_was_away() -> None:
+    agent = Agent()
+    terminal = terminal_of(agent)
+    viewer = terminal.attach(0, can_write=True)
+    terminal.show(viewer, 50, 20)
+    terminal.resumed()
+    assert agent.sizes == [(50, 20), (50, 20)]
+    terminal.close(4404)

@@ -1,0 +1,147 @@
+"""Run, stop and exec with real programs."""
+
+import asyncio
+from typing import Any
+
+from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage
+
+
+async def run(stage: Stage) -> dict[str, Any]:
+    answer = await stage.http.post("/run", json={})
+    assert answer.status_code == 201, answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def configure(stage: Stage, command: str, more: str = "") -> None:
+    (stage.workspace / ".devex.toml").write_text(f"run = '''{command}'''\n{more}")
+
+
+async def test_a_run_has_a_terminal_a_command_and_an_end(stage: Stage) -> None:
+    before = (await stage.http.get("/run")).json()
+    assert before == {
+        "running": False,
+        "terminal": None,
+        "command": None,
+        "started_at": None,
+        "exit_code": None,
+        "duration_s": None,
+    }
+    configure(stage, "echo $PORT $EXTRA; pwd; exit 7", "port = 8123\n[env]\nEXTRA = 'more'")
+    async with stage.events() as events:
+        told = await run(stage)
+        async with stage.attached(told["terminal"]) as output:
+            await output.until_kind(EXITED)
+            assert output.text.decode() == f"8123 more\r\n{stage.workspace}\r\n"
+            assert output.ready
+            assert output.ready["kind"] == "run"
+        while (event := await events.next("run"))["running"]:
+            pass
+    after = (await stage.http.get("/run")).json()
+    assert after == {**told, "running": False, "exit_code": 7, "duration_s": event["duration_s"]}
+    assert after["duration_s"] >= 0
+    assert "run" in stage.activity
+
+
+async def test_the_templates_command_runs_when_nothing_else_is_said(stage: Stage) -> None:
+    told = await run(stage)
+    assert told["command"] == "echo default"
+
+
+async def test_run_restarts_what_runs(stage: Stage) -> None:
+    configure(stage, "echo started; sleep 1000")
+    first = await run(stage)
+    async with stage.attached(first["terminal"]) as output:
+        await output.until("started")
+        second = await run(stage)
+        assert await output.until_closed() == 4404
+    assert second["terminal"] != first["terminal"]
+    listed = (await stage.http.get("/terminals")).json()["terminals"]
+    assert [one["id"] for one in listed] == [second["terminal"]]
+    stopped = (await stage.http.post("/stop")).json()
+    assert (stopped["running"], stopped["exit_code"]) == (False, 143)
+
+
+async def test_stop_kills_what_does_not_listen(stage: Stage) -> None:
+    configure(stage, "trap '' TERM; echo started; while :; do sleep 1; done")
+    told = await run(stage)
+    async with stage.attached(told["terminal"]) as output:
+        await output.until("started")
+        stopped = (await stage.http.post("/stop")).json()
+        assert (stopped["running"], stopped["exit_code"]) == (False, 137)
+        await output.until_kind(EXITED)
+    assert (await stage.http.post("/stop")).json() == stopped, "stopping again changes nothing"
+
+
+async def test_a_failing_build_is_the_end(stage: Stage) -> None:
+    configure(stage, "echo never", "build = 'echo building; false'")
+    told = await run(stage)
+    async with stage.attached(told["terminal"]) as output:
+        await output.until_kind(EXITED)
+        assert output.text == b"building\r\n"
+        assert output.exit
+        assert output.exit["status"] == 1
+
+
+async def test_a_run_outlives_a_restart_of_the_proxy(stage: Stage) -> None:
+    configure(stage, "echo started; read line; echo got $line; exit 4")
+    told = await run(stage)
+    async with stage.attached(told["terminal"]) as output:
+        await output.until("started")
+    await stage.restart_proxy()
+    state = (await stage.http.get("/run")).json()
+    assert (state["running"], state["terminal"], state["started_at"]) == (True, told["terminal"], told["started_at"])
+    async with stage.attached(told["terminal"], after=output.offset) as again:
+        await again.type("it\n")
+        await again.until_kind(EXITED)
+        assert b"got it" in again.text
+    ended = (await stage.http.get("/run")).json()
+    assert ended["exit_code"] == 4
+    assert 0 <= ended["duration_s"] < DEADLINE_S
+
+
+async def test_a_mistake_in_the_configuration_is_explained(stage: Stage) -> None:
+    (stage.workspace / ".devex.toml").write_text("run = ")
+    refused = await stage.http.post("/run", json={})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["action"] == "Correct .devex.toml."
+
+
+async def test_a_reader_runs_nothing(stage: Stage) -> None:
+    reader = {"X-Test-Role": "reader"}
+    for path in ("/run", "/stop", "/exec"):
+        assert (await stage.http.post(path, json={"command": "touch x"}, headers=reader)).status_code == 403
+    assert (await stage.http.get("/run", headers=reader)).status_code == 200
+
+
+async def test_exec_returns_what_a_command_says(stage: Stage) -> None:
+    answer = await stage.http.post("/exec", json={"command": "echo out; echo err >&2; cat; exit 3"})
+    told = answer.json()
+    assert (told["exit_code"], told["output"]) == (3, "out\nerr\n")
+    assert (told["truncated"], told["timed_out"]) == (False, False)
+    assert (await stage.http.get("/terminals")).json() == {"terminals": []}
+
+
+async def test_exec_feeds_standard_input(stage: Stage) -> None:
+    stdin = "ünï\n$HOME `id` 'x'\n" * 50
+    answer = await stage.http.post("/exec", json={"command": "sort -u; exit 2", "stdin": stdin})
+    assert answer.json()["output"] == "$HOME `id` 'x'\nünï\n"
+    assert answer.json()["exit_code"] == 2
+
+
+async def test_exec_is_bounded_in_time_output_and_number(stage: Stage) -> None:
+    long = [
+        asyncio.create_task(stage.http.post("/exec", json={"command": "sleep 1000", "timeout_s": 2})) for _ in range(8)
+    ]
+    async with asyncio.timeout(DEADLINE_S):
+        while len((await stage.http.get("/terminals")).json()["terminals"]) < len(long):
+            await asyncio.sleep(0.01)
+    assert (await stage.http.post("/exec", json={"command": "true"})).status_code == 429
+    for answer in await asyncio.gather(*long):
+        assert (answer.json()["timed_out"], answer.json()["exit_code"]) == (True, None)
+    told = (await stage.http.post("/exec", json={"command": "seq 1000000"})).json()
+    assert told["truncated"]
+    assert told["output"].endswith("999999\n1000000\n")
+    assert len(told["output"]) == 1 << 20
+    for bad in ({}, {"command": 1}, {"command": "x" * 200_000}, {"command": "a\0b"}):
+        assert (await stage.http.post("/exec", json=bad)).status_code in (400, 413)
