@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from runner.agent import limits
+from runner.agent import egress, limits
 from runner.agent.link import Link
 from runner.agent.loop import Loop
 from runner.agent.ports import PortWatch
@@ -39,13 +39,15 @@ MAX_STREAMS = 128  # descriptors: two each; the proxy keeps to 64
 
 
 class Agent:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, way_out: str = "") -> None:
+        """`way_out`: see egress.VARIABLE."""
         self._path = path
         self._terminals: dict[int, Terminal] = {}  # by channel, the one that last had its turn to send at the end
         self._streams = 0
         self._loop = Loop()
         self._link = Link(self._loop, path, hello=self._hello, received=self._received, changed=self._link_changed)
-        self._ports = PortWatch(self._loop, self._link.send, hidden=frozenset())
+        ports = {egress.Egress(self._loop, way_out).port} if way_out else set()
+        self._ports = PortWatch(self._loop, self._link.send, hidden=frozenset(ports))
         self._up = False
 
     def run(self) -> None:
@@ -143,7 +145,7 @@ def main(argv: list[str]) -> None:
     limits.apply(limits.parse(os.environ.pop(limits.VARIABLE, "")))
     os.umask(0o022)  # the launcher's is tighter; files a program makes are as anywhere else
     signal(SIGTERM, _end)  # the first process of a pid namespace has no default action
-    Agent(argv[1] if len(argv) > 1 else SOCKET_PATH).run()
+    Agent(argv[1] if len(argv) > 1 else SOCKET_PATH, os.environ.pop(egress.VARIABLE, "")).run()
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
