@@ -99,7 +99,7 @@ export class Editing {
       EditorState.allowMultipleSelections.of(true), indentOnInput(), indentUnit.of("    "), syntaxHighlighting(highlighting),
       this.plain ? [] : bracketMatching(), closeBrackets(), autocompletion(), rectangularSelection(), crosshairCursor(),
       highlightActiveLine(), search({ top: true }),
-      size < LARGE_TEXT && !this.plain ? [highlightSelectionMatches(), EditorState.languageData.of(() => [{ autocomplete: completeAnyWord }])] : [],
+      size < LARGE_TEXT && !this.plain ? [highlightSelectionMatches(), EditorState.languageData.of(() => [{ autocomplete: otherWords }])] : [],
       keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.contentAttributes.of({ "aria-label": this.path, spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
       theme.of(this.themeNow()), language.of(this.plain ? [] : this.language), editable.of(EditorState.readOnly.of(readOnly)),
@@ -175,6 +175,11 @@ export class Editing {
   destroy() {
     this.view.destroy();
   }
+}
+
+/** The words of the text, where the language has nothing to offer. */
+function otherWords(context) {
+  return context.state.languageDataAt("autocomplete", context.pos).length > 1 ? null : completeAnyWord(context);
 }
 
 function hasLongLine(content) {

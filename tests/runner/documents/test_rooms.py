@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tab import DEADLINE_S, Tab, rooms_over
 
-from runner.documents import connection, sharedfile
+from runner.documents import connection, room, sharedfile
 from runner.documents.connection import Connection
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
@@ -236,13 +236,13 @@ async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, r
     (root / "a").write_text(TEXT)
     async with rooms_over(workspace, []) as before:
         one, two = await Tab("a").connect(before), await Tab("a").connect(before)
-        room = await before.open("a")
-        async with room.file._saving:  # as if it were killed before the autosave
+        shared = (await before.open("a")).file
+        async with shared._saving:  # as if it were killed before the autosave
             await one.type(0, "both saw 😀\n")
             await two.until(lambda: two.text.startswith("both saw"))
             one.disconnect()
             two.disconnect()
-            room.file.renew("lost")
+            shared.renew("lost")
     assert (root / "a").read_text() == TEXT
     await one.type(0, "only one\n")
     await two.type(len(two.text), "only two\n")
@@ -372,6 +372,24 @@ async def test_a_tab_may_not_open_files_without_end(rooms: Rooms, root: Path) ->
     greedy.close()
 
 
+async def test_a_room_nobody_looks_at_ends_and_the_file_opens_anew(
+    rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "LINGER_S", 0.0)
+    (root / "a").write_text("text")
+    tab = await Tab("a").connect(rooms)
+    await tab.type(4, "!")
+    tab.disconnect()
+    kept = await rooms.open("a")
+    async with asyncio.timeout(DEADLINE_S):
+        while (again := await rooms.open("a")) is kept:
+            await asyncio.sleep(0)
+    assert again.file.document.guid != tab.guid
+    assert (root / "a").read_text() == "text!"
+    await tab.connect(rooms)
+    assert tab.text == "text!"
+
+
 async def test_leaving_saves_what_was_typed(workspace: Workspace, root: Path) -> None:
     (root / "a").write_text("text")
     async with rooms_over(workspace, []) as rooms:
@@ -399,7 +417,7 @@ plans = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(plan=plans)
 async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
     plan: list[tuple[str, int, int, str]], tmp_path_factory: pytest.TempPathFactory
@@ -411,14 +429,15 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
         tabs = [await Tab("f").connect(rooms) for _ in range(2)]
         marks = []
         for number, (what, who, at, text) in enumerate(plan):
-            mark = f"[{number}{text}]"
+            mark = f"[{number}{text}]".replace("\n", "/")
             if what == "type":
                 lines = tabs[who].text.split("\n")  # whole lines, so that no mark is torn by the next
                 place = sum(len(line) + 1 for line in lines[: at % len(lines)])
-                await tabs[who].type(place, f"{mark.replace(chr(10), '/')}\n")
-                marks.append(mark.replace("\n", "/"))
+                await tabs[who].type(place, f"{mark}\n")
+                marks.append(mark)
             elif what == "write":
-                await asyncio.to_thread(rename_over, root / "f", f"{(root / 'f').read_text()}{mark}\n")
+                with (root / "f").open("a") as file:
+                    file.write(f"{mark}\n")
                 rooms.disk_hint("f")
                 marks.append(mark)
             elif what == "flush" and tabs[who].is_synced:
