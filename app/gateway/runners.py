@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access import Access, Action, NotFound, access, actor_of, authorize
 from app.gateway.live import Live
 from app.services import Services
+from orchestrator.domain import Goal
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
@@ -52,12 +53,17 @@ class Runners:
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NotFound
-        app = self._app(scope, found[1], first)
+        app = await self._app(scope, may, first)
         async with self._live.hold(actor.session_id):
             await app(inner(scope, f"/{found[2]}", viewer_of(may)), receive, send)
 
-    def _app(self, scope: Scope, repl_id: str, first: str) -> ASGIApp:
+    async def _app(self, scope: Scope, may: Access, first: str) -> ASGIApp:
+        """A REPL that is being started is waited for, so that nobody need ask twice."""
+        repl_id = may.the_repl.id
         running = self._services.orchestrator.runner_app(repl_id)
+        if running is None and may.the_repl.goal is Goal.RUN:
+            await self._services.orchestrator.open(repl_id)
+            running = self._services.orchestrator.runner_app(repl_id)
         if running is not None:
             return running
         if scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED:
