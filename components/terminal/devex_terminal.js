@@ -4,7 +4,8 @@ import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksA
 const FONT_PX = 13;
 const SCROLLBACK_LINES = 10_000;
 const ENCODER = new TextEncoder();
-const PASTE_END = /\x1b\[201~/g; // a paste that carries its own end would type what follows it
+const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g; // a paste that carries its own end would type what follows it
+const TITLE_MS = 500; // a program may change its title in a loop
 
 const ANSI = {
   dark: ["#3b4252", "#ff7b81", "#57cf85", "#e5b454", "#8ea0ff", "#c99bff", "#5fd0d8", "#d9dde6",
@@ -75,7 +76,7 @@ export default {
     term.open(this.$refs.screen);
     term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
     this.useWebgl();
-    term.onTitleChange((title) => this.$emit("title", title));
+    term.onTitleChange((title) => this.named(title));
     term.onData((data) => this.line?.type(ENCODER.encode(data)));
     term.onBinary((data) => this.line?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
     term.attachCustomKeyEventHandler((event) => this.key(event));
@@ -86,7 +87,7 @@ export default {
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     this.line = new Line((after) => this.address(after), {
       output: (bytes, rendered) => term.write(bytes, rendered),
-      gap: (bytes) => term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
+      gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
       exited: (about) => this.exited(about),
       size: (cols, rows) => term.resize(cols, rows),
       ready: ({ cols, rows }) => {
@@ -98,6 +99,7 @@ export default {
     this.fit();
   },
   unmounted() {
+    clearTimeout(this.naming);
     this.observer?.disconnect();
     this.themes?.disconnect();
     this.line?.close();
@@ -155,9 +157,18 @@ export default {
       if (!text) return;
       event.preventDefault();
       event.stopPropagation();
-      this.term.paste(text.replace(PASTE_END, ""));
+      this.term.paste(text.replace(CONTROLS, ""));
+    },
+    named(title) {
+      this.title = title;
+      this.naming ??= setTimeout(() => {
+        this.naming = undefined;
+        this.$emit("title", this.title);
+      }, TITLE_MS);
     },
     exited(about) {
+      if (this.ended === about.status) return; // said again after each reconnect
+      this.ended = about.status;
       this.term.write(`\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
       this.$emit("exit", about);
     },

@@ -58,6 +58,7 @@ class Attachment:
         self.sent = min(max(after, ring.start), max(ring.end, terminal.known_end))
         self.acknowledged = self.sent
         self.progress_s = time.monotonic()
+        self.seen_before = terminal.rendered  # up to here it shows again what somebody has seen
         self._terminal = terminal
         self._gap = (after, self.sent) if after != self.sent else None
         self._ready = True
@@ -161,7 +162,8 @@ class Terminal:
         self.ended = asyncio.Event()
         self.started_s = time.monotonic()
         self.duration_s: float | None = None
-        self.attachments: set[Attachment] = set()
+        self.attachments: list[Attachment] = []  # the first comer first
+        self.rendered = end  # the offset up to which somebody has seen the output
         self._grant = grant
         self._resize = resize
         self._granted = start + INITIAL_CREDIT_BYTES  # what the agent assumes by itself
@@ -210,19 +212,27 @@ class Terminal:
 
     def attach(self, after: int, *, can_write: bool) -> Attachment:
         attachment = Attachment(self, after, can_write=can_write)
-        self.attachments.add(attachment)
+        self.attachments.append(attachment)
         self._expect_progress()
         self.settle_credit()
         return attachment
 
     def detach(self, attachment: Attachment) -> None:
-        self.attachments.discard(attachment)
+        self.attachments.remove(attachment)
         self.settle_credit()
         self.settle_size()
 
     def acknowledge(self, attachment: Attachment, offset: int) -> None:
         attachment.acknowledge(offset)
+        self.rendered = max(self.rendered, attachment.acknowledged)
         self.settle_credit()
+
+    def may_reply(self, attachment: Attachment) -> bool:
+        """Whether a terminal's own answer to a program (where is the cursor? what are you?) counts: once, so from one
+        viewer only, and not when it shows an old question again. Otherwise the shell would take it for typing."""
+        writers = [one for one in self.attachments if one.can_write and not one.stalled]
+        leader = next((one for one in writers if one.size), next(iter(writers), None))  # one that is not hidden
+        return attachment is leader and attachment.acknowledged >= attachment.seen_before
 
     def show(self, attachment: Attachment, cols: int, rows: int) -> None:
         """A viewer's window has this size; 0 x 0: it is hidden."""

@@ -13,6 +13,7 @@
 """
 
 import asyncio
+import re
 import signal
 import struct
 from collections.abc import Callable, Sequence
@@ -36,6 +37,8 @@ MAX_MESSAGE_BYTES: Final = 1 << 20  # a large paste comes in pieces
 BODY_BYTES: Final = 4096
 BAD_DATA: Final = 1007
 SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})
+# What xterm.js answers to programs by itself: device attributes, cursor position, modes, settings, colours.
+_REPLY: Final = re.compile(rb"\x1b(?:\[[?>=]?[0-9;]*\$?[cnRyt]|[P\]])")
 _RESIZE, _ACK, _PING = (struct.Struct(code) for code in (">HH", ">Q", ">I"))
 
 
@@ -113,7 +116,7 @@ class TerminalRoutes:
 
     def _accept(self, terminal: Terminal, attachment: Attachment, kind: int, body: bytes) -> None:
         if kind == INPUT:
-            if attachment.can_write:
+            if attachment.can_write and not (_REPLY.match(body) and not terminal.may_reply(attachment)):
                 self._terminals.type(terminal, body)
                 self._on_key()
         elif kind == ACK:

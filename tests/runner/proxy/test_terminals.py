@@ -225,6 +225,30 @@ async def test_a_viewer_who_may_only_look_types_nothing(stage: Stage) -> None:
         assert answer.status_code == 403
 
 
+async def test_a_programs_question_is_answered_once_and_never_again(stage: Stage) -> None:
+    """Terminals answer by themselves; a second tab, or a tab that shows old output again, must not type the answer."""
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as first, stage.attached(terminal) as second:
+        await first.type("stty -echo -icanon; PS1=; echo re''ady; cat\n")
+        await second.until("ready\r\n")
+        await second.type("\x1b[5;7R")
+        await second.type("2nd.")
+        await second.until("2nd.")
+        await first.type("\x1b[?1;2c")
+        await first.until("\x1b[?1;2c")
+        assert b"[5;7R" not in first.text
+    async with stage.attached(terminal) as again:
+        again.acknowledges = False
+        await again.until("[?1;2c")
+        await again.type("\x1b[9;9R")
+        await again.type("old.")
+        await again.until("old.")
+        assert b"[9;9R" not in again.text
+        await again.acknowledge()
+        await again.type("\x1b[8;8R")
+        await again.until("[8;8R")
+
+
 async def test_the_smallest_window_decides_and_hidden_ones_do_not(stage: Stage) -> None:
     terminal = await stage.open_terminal()
     async with stage.attached(terminal) as wide, stage.attached(terminal) as narrow:
