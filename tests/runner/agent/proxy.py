@@ -58,6 +58,7 @@ class Proxy:
 
     def accept(self, version: str = m.VERSION) -> m.Hello:
         """Take the agent's next dial -> its Hello, answered."""
+        self.hang_up()
         self._forget()
         self._control, hello = self._accept()
         assert isinstance(hello, m.Hello)
@@ -94,6 +95,8 @@ class Proxy:
         assert self._control
         try:
             data = self._control.recv(limit_bytes)
+        except ConnectionError:
+            data = b""
         except TimeoutError:
             raise AssertionError(f"nothing comes any more; {self.tail()}") from None
         if not data:
@@ -112,6 +115,12 @@ class Proxy:
                     self.exits[channel] = message
                 case _:
                     self.messages.append(message)
+
+    def until_lost(self) -> None:
+        try:
+            self.until(lambda: False)
+        except Lost:
+            self.hang_up()
 
     def end(self, channel: int) -> int:
         return self.first.get(channel, 0) + len(self.output.get(channel, b""))
