@@ -62,8 +62,10 @@ class Server:
 
     def sign_in(self) -> None:
         """Become the first administrator by the link that the server printed."""
-        link = re.search(r"/setup\?token=([\w-]+)", self.log.read_text())
-        assert link, self.log.read_text()
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not (link := re.search(r"/setup\?token=([\w-]+)\s", self.log.read_text())):
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.02)
         body = {"name": "bench", "password": PASSWORD, "token": link[1]}
         self.http.post("/api/setup", json=body).raise_for_status()
 
@@ -77,6 +79,12 @@ class Server:
         answer = self.http.post("/api/repls", json={"name": name, "template": template})
         answer.raise_for_status()
         return answer.json()
+
+    def stop_repl(self, repl_id: str) -> None:
+        """Stop, and wait until it is stopped."""
+        self.http.post(f"/api/repls/{repl_id}/stop").raise_for_status()
+        while self.http.get(f"/api/repls/{repl_id}").json()["phase"] != "stopped":
+            time.sleep(0.02)
 
     def delete(self, repl_id: str) -> None:
         """Stop and throw away."""

@@ -86,7 +86,7 @@ def reopen_to_prompt(server: Server) -> Measured:
     repl = server.create(name="reopen")["id"]
     with client(server) as other:
         for _ in range(STARTS):
-            server.http.post(f"/api/repls/{repl}/stop").raise_for_status()
+            server.stop_repl(repl)
             limits.append(bare.sandbox_ms())
             started = time.time()
             server.http.post(f"/api/repls/{repl}/start").raise_for_status()
