@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 
+from runner.agent.link import dial_unix
 from runner.agent.loop import READ
 from runner.agent.relay import Relay
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 VARIABLE = "DEVEX_EGRESS"  # PORT:SOCKET_PATH; programs find the port through http_proxy and https_proxy
 MAX_CONNECTIONS = 128  # two descriptors each
 _BACKLOG = 64
+_RETRY_S = 0.1
 
 
 class Egress:
@@ -40,16 +42,18 @@ class Egress:
 
     def _accept(self, events: int) -> None:
         try:
-            descriptor, _ = self._listener._accept()
-        except OSError:
+            descriptor, _ = self._listener._accept()  # type: ignore[attr-defined]  # typeshed has it one class up
+        except BlockingIOError:
+            return
+        except OSError:  # out of descriptors: poll would call again at once, and for ever
+            self._loop.forget(self._listener.fileno())
+            self._loop.later(_RETRY_S, self._watch)
             return
         program = _socket.socket(fileno=descriptor)
         program.setblocking(False)
         program.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
-        trusted = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        trusted.setblocking(False)
-        if trusted.connect_ex(self._path):
-            trusted.close()
+        trusted, _ = dial_unix(self._path)
+        if trusted is None:
             program.close()
             return
         self._open += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import errno
 
 from runner.agent.loop import BROKEN, READ, WRITE
 from runner.protocol.errors import ProtocolError
@@ -20,6 +21,20 @@ OUT_BYTES = 128 * 1024  # unsent bytes at which terminals pause; with the socket
 FIRST_REDIAL_S = 0.01
 LAST_REDIAL_S = 0.5  # a dial costs microseconds, and someone is waiting for the server to come back
 _RECEIVE_BYTES = 64 * 1024
+
+
+def dial_unix(path: str) -> tuple[_socket.socket | None, int]:
+    """Without waiting -> (non-blocking connection, 0) or (None, errno); EAGAIN when the listener's queue is full."""
+    try:
+        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    except OSError as error:  # out of descriptors
+        return None, error.errno or errno.EMFILE
+    connection.setblocking(False)
+    failed = connection.connect_ex(path)
+    if failed:
+        connection.close()
+        return None, failed
+    return connection, 0
 
 
 class Link:
@@ -52,10 +67,8 @@ class Link:
         return self.up and len(self._out) < OUT_BYTES
 
     def dial(self) -> None:
-        connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        connection.setblocking(False)
-        if connection.connect_ex(self._path):
-            connection.close()
+        connection, _ = dial_unix(self._path)
+        if connection is None:
             self._redial()
             return
         self._socket = connection

@@ -7,6 +7,7 @@ import errno
 import select
 import time
 
+from runner.agent.link import dial_unix
 from runner.agent.loop import READ, WRITE
 from runner.protocol.messages import Stream, encode
 
@@ -145,7 +146,7 @@ class Dialing:
         family, host = self._addresses.pop(0)
         try:
             connection = _socket.socket(family, _socket.SOCK_STREAM)
-        except OSError:  # no IPv6 here
+        except OSError:  # no IPv6 here, or out of descriptors
             self._next()
             return
         connection.setblocking(False)
@@ -168,11 +169,8 @@ class Dialing:
 
     def _introduce(self, connection: Connection | None) -> None:
         """Dial the proxy and send the Stream frame, refusing when there is no `connection`."""
-        to_proxy = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        to_proxy.setblocking(False)
-        error = to_proxy.connect_ex(self._path)
-        if error:
-            to_proxy.close()
+        to_proxy, error = dial_unix(self._path)
+        if to_proxy is None:
             if error == errno.EAGAIN and time.monotonic() < self._deadline:  # its queue is full for the moment
                 self._loop.later(_RETRY_S, lambda: self._introduce(connection))
                 return

@@ -81,7 +81,10 @@ class Terminal:
 
     def resize(self, cols: int, rows: int) -> None:
         if not self._drained:
-            termios.tcsetwinsize(self._master, (rows, cols))
+            try:
+                termios.tcsetwinsize(self._master, (rows, cols))
+            except termios.error:  # hung up
+                pass
 
     def signal(self, signum: int) -> None:
         """To the foreground process group, or to the program when there is none."""
@@ -215,10 +218,7 @@ class Terminal:
 
 def _spawn(slave: int, request: Open) -> int:
     """Start the program as leader of a session whose controlling terminal is `slave` -> pid."""
-    termios.tcsetwinsize(slave, (request.rows, request.cols))
-    attributes = termios.tcgetattr(slave)
-    attributes[_IFLAG] |= _IUTF8
-    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    _set_up(slave, request.cols, request.rows)
     # A session leader without a controlling terminal gets the one it opens: no code of ours runs in a forked copy.
     tty = [(os.POSIX_SPAWN_OPEN, 0, os.ttyname(slave), os.O_RDWR, 0)]
     tty += [(os.POSIX_SPAWN_DUP2, 0, 1), (os.POSIX_SPAWN_DUP2, 0, 2)]  # type: ignore[list-item]
@@ -240,6 +240,16 @@ def _spawn(slave: int, request: Open) -> int:
     finally:
         os.close(score)
     return pid
+
+
+def _set_up(slave: int, cols: int, rows: int) -> None:
+    try:
+        termios.tcsetwinsize(slave, (rows, cols))
+        attributes = termios.tcgetattr(slave)
+        attributes[_IFLAG] |= _IUTF8
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    except termios.error as error:  # no OSError, though it is one
+        raise OSError(*error.args) from None
 
 
 def _executable(request: Open) -> str:

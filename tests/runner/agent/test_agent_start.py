@@ -56,6 +56,23 @@ def test_limits_are_set_before_any_program_and_unset_in_its_environment(installe
         assert not agent.stop()
 
 
+def test_without_descriptors_it_refuses_and_lives(installed: Path, listening: Proxy) -> None:
+    agent = Agent(installed, listening.path, {limits.VARIABLE: '{"nofile": 24}'})
+    try:
+        listening.accept()
+        for channel in range(m.MAX_TERMINALS):
+            listening.send(m.Open(channel, f"t-{channel}", ("cat",), "/", ENVIRONMENT, 80, 24))
+            listening.send(m.Connect(channel, 1))
+        listening.until_message(m.OpenFailed, lambda message: message.channel == m.MAX_TERMINALS - 1)
+        opened = sum(isinstance(message, m.Opened) for message in listening.messages)
+        assert 0 < opened < 12
+        for channel in range(m.MAX_TERMINALS):
+            listening.send(m.Close(channel))
+        listening.shell(1)
+    finally:
+        assert not agent.stop()
+
+
 LIMIT = st.one_of(st.integers(-1, 2**62), st.tuples(st.integers(-1, 2**62), st.integers(-1, 2**62)).map(list))
 
 
