@@ -1,0 +1,117 @@
+"""Real sandboxes, and the ways tests look into them."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator.backends.base import Egress, Observation, Sandbox, Size
+from orchestrator.backends.local.backend import LocalBackend
+from orchestrator.backends.local.egress_rules import EgressRules
+from tests.contracts.backend import BackendContract, make_spec, wait_until
+
+EXEC_S = 60
+contract = BackendContract()
+
+
+@dataclass
+class Box:
+    """A running sandbox."""
+
+    backend: LocalBackend
+    repl_id: str
+    workspace: Path
+
+    async def post(self, route: str, **fields: Any) -> Any:
+        async with contract.client(self.backend.runner_app(self.repl_id)) as client:
+            answer = await client.post(route, json=fields, timeout=httpx.Timeout(EXEC_S * 2))
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    async def get(self, path: str) -> Any:
+        async with contract.client(self.backend.runner_app(self.repl_id)) as client:
+            return (await client.get(path)).json()
+
+    async def run(self, command: str) -> tuple[int, str]:
+        """-> (exit code, output) of a shell command inside."""
+        answer = await self.post("/exec", command=command, timeout_s=EXEC_S)
+        return answer["exit_code"], answer["output"].replace("\r\n", "\n")
+
+    async def python(self, source: str) -> str:
+        """-> what a Python program inside prints."""
+        (self.workspace / "program.py").write_text(source)
+        code, output = await self.run("python3 program.py")
+        assert code == 0, output
+        return output.strip()
+
+    async def first_pid(self) -> int:
+        """The sandbox's first process, as the host counts."""
+        assert self.backend._launcher
+        listing = await self.backend._launcher.ask("list")
+        return int(next(found["pid"] for found in listing if found["spec"]["repl_id"] == self.repl_id))
+
+    async def until(self, wanted: Callable[[Observation | None], bool]) -> Observation | None:
+        return await wait_until(self.backend, self.repl_id, wanted)
+
+
+StartBox = Callable[..., Awaitable[Box]]
+
+
+async def start_box(backend: LocalBackend, data: Path, repl_id: str = "repl1", **changes: Any) -> Box:
+    await backend.seed(repl_id, {"hello.txt": b"hello"}, copy_of=None)
+    await backend.ensure(make_spec(repl_id, **changes))
+    box = Box(backend, repl_id, data / "workspaces" / repl_id)
+    seen = await box.until(lambda seen: seen is not None and seen.state is not Sandbox.STARTING)
+    assert seen is not None
+    assert seen.state is Sandbox.RUNNING, seen
+    return box
+
+
+@pytest.fixture
+def rules() -> EgressRules:
+    """Tests that need other rules override this."""
+    return EgressRules()
+
+
+@pytest.fixture
+async def backend(tmp_path: Path, rules: EgressRules) -> AsyncIterator[LocalBackend]:
+    async with LocalBackend(tmp_path, egress=rules, keep_on_exit=False) as backend:
+        yield backend
+
+
+@pytest.fixture
+def start(backend: LocalBackend, tmp_path: Path) -> StartBox:
+    async def start(repl_id: str = "repl1", **changes: Any) -> Box:
+        return await start_box(backend, tmp_path, repl_id, **changes)
+
+    return start
+
+
+@pytest.fixture
+async def box(start: StartBox) -> Box:
+    return await start()
+
+
+async def until_gone(pid: int, deadline_s: float = 10.0) -> None:
+    """Until this process, of whichever parent, has ended."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        async with asyncio.timeout(deadline_s):
+            await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+__all__ = ["Box", "Egress", "Size", "StartBox", "start_box", "until_gone"]
