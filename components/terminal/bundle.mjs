@@ -17,10 +17,15 @@ export function dressPage() {
   document.head.append(style);
 }
 
-/** The WebGL renderer, loaded when it is wanted; resolves to null where the browser has none. */
+const BY_SOFTWARE = /swiftshader|llvmpipe|software/i;
+
+/** The WebGL renderer, loaded when it is wanted; null where there is no graphics card for it: xterm's own is faster then. */
 export async function webgl() {
   try {
-    if (!document.createElement("canvas").getContext("webgl2")) return null;
+    const gl = document.createElement("canvas").getContext("webgl2");
+    const renderer = gl?.getParameter(gl.getExtension("WEBGL_debug_renderer_info")?.UNMASKED_RENDERER_WEBGL ?? gl.RENDERER);
+    gl?.getExtension("WEBGL_lose_context")?.loseContext();
+    if (!renderer || BY_SOFTWARE.test(renderer)) return null;
     return new (await import("@xterm/addon-webgl")).WebglAddon();
   } catch {
     return null;
