@@ -72,9 +72,12 @@ class Evil:
 
     def dial(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(DEADLINE_S)
         self._connections.append(connection)
+        # Waits while the listener's queue is full; Python's own timeout would make that an error at once.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(DEADLINE_S), 0))
         connection.connect(self.path)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 0))
+        connection.settimeout(DEADLINE_S)
         return connection
 
     def control(self, *terminals: m.TerminalState) -> socket.socket:
