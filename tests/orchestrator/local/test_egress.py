@@ -1,0 +1,208 @@
+"""The way out, from the inside: refusals, rebinding, scans, downloads, a real `pip install`."""
+
+import asyncio
+import base64
+import functools
+import hashlib
+import http.server
+import os
+import socket
+import threading
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backends.base import Egress
+from orchestrator.backends.local.egress import EgressProxy
+from orchestrator.backends.local.egress_rules import HOSTS_PER_WINDOW, EgressRules
+from tests.orchestrator.local.conftest import StartBox
+
+BIG_BYTES = 32 << 20
+LOOPBACK = "127.0.0.2"  # not what NO_PROXY names
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """-> host:port of a package index with one package, and a large file."""
+    root = tmp_path_factory.mktemp("index")
+    project = root / "simple" / "devex-hello"
+    project.mkdir(parents=True)
+    _wheel(project)
+    (root / "big").write_bytes(os.urandom(BIG_BYTES))
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer((LOOPBACK, 0), functools.partial(Quiet, directory=str(root))) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield f"{LOOPBACK}:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def _wheel(folder: Path) -> None:
+    files = {
+        "devex_hello.py": "GREETING = 'hello from the index'\n",
+        "devex_hello-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: devex-hello\nVersion: 1.0\n",
+        "devex_hello-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    lines = []
+    with zipfile.ZipFile(folder / "devex_hello-1.0-py3-none-any.whl", "w") as wheel:
+        for name, content in files.items():
+            wheel.writestr(name, content)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
+            lines.append(f"{name},sha256={digest},{len(content)}")
+        record = "devex_hello-1.0.dist-info/RECORD"
+        wheel.writestr(record, "\n".join([*lines, f"{record},,", ""]))
+
+
+class TestExcepted:
+    @pytest.fixture
+    def rules(self, index: str) -> EgressRules:
+        return EgressRules(exceptions=frozenset({index}))
+
+    async def test_pip_installs_from_an_excepted_index(self, start: StartBox, index: str) -> None:
+        box = await start(egress=Egress.ALLOWLIST)
+        options = f"--index-url http://{index}/simple --trusted-host {LOOPBACK} --no-cache-dir"
+        code, output = await box.run(f"python3 -m pip install {options} devex-hello")
+        assert code == 0, output
+        assert await box.python("import devex_hello; print(devex_hello.GREETING)") == "hello from the index"
+
+    async def test_a_large_file_comes_whole_to_a_slow_reader(self, start: StartBox, index: str) -> None:
+        box = await start(egress=Egress.PUBLIC)
+        await box.python(
+            "import time, urllib.request\n"
+            f"with urllib.request.urlopen('http://{index}/big') as answer, open('big', 'wb') as file:\n"
+            "    while piece := answer.read(1 << 20): file.write(piece); time.sleep(0.01)\n"
+        )
+        assert (box.workspace / "big").stat().st_size == BIG_BYTES
+
+    async def test_without_egress_there_is_no_way_out(self, start: StartBox, index: str) -> None:
+        box = await start(egress=Egress.NONE)
+        assert await box.run("env | grep -i _proxy | wc -l; ls /run/devex") == (0, "0\nagent.sock\n")
+        assert await box.python(
+            "import socket\n"
+            f"print(socket.socket().connect_ex(('{LOOPBACK}', {index.partition(':')[2]})) != 0)"
+        ) == "True"
+
+
+FORBIDDEN = (
+    *("169.254.169.254:80", "127.0.0.1:22", "10.96.0.1:443", "[::1]:80", "[::ffff:169.254.169.254]:80"),
+    *("[fd00:ec2::254]:80", "localhost:80", "2130706433:80", "0x7f.1:80", "0:80", "kubernetes.localhost:443"),
+)
+
+
+async def test_what_is_not_public_is_refused(start: StartBox) -> None:
+    box = await start(egress=Egress.PUBLIC)
+    answers = await box.python(
+        "import socket\n"
+        f"for target in {FORBIDDEN!r}:\n"
+        "    s = socket.create_connection(('127.0.0.1', 3128)); s.settimeout(30)\n"
+        "    s.sendall(f'CONNECT {target} HTTP/1.1\\r\\n\\r\\n'.encode())\n"
+        "    print(s.recv(12).decode())\n"
+    )
+    assert set(answers.splitlines()) <= {"HTTP/1.1 403", "HTTP/1.1 502"}
+    assert len(answers.splitlines()) == len(FORBIDDEN)
+
+
+# The proxy itself, with names that resolve as the test wants
+
+
+class Names:
+    """A resolver whose answers change from call to call, as an attacker's name server's would."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int) -> list[str]:
+        self.asked += 1
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+@asynccontextmanager
+async def proxy(
+    tmp_path: Path, names: Names, rules: EgressRules | None = None, uid: int | None = None
+) -> AsyncIterator[Path]:
+    path = tmp_path / "egress.sock"
+    uid = os.geteuid() if uid is None else uid
+    async with EgressProxy(path, uid, Egress.PUBLIC, rules or EgressRules(), names, name="test"):
+        yield path
+
+
+async def ask(path: Path, request: bytes) -> bytes:
+    """-> all that is answered."""
+    reader, writer = await asyncio.open_unix_connection(str(path))
+    writer.write(request)
+    try:
+        async with asyncio.timeout(30):
+            return await reader.read()
+    except ConnectionError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [["10.0.0.1"], ["1.1.1.1", "127.0.0.1"], ["::ffff:127.0.0.1"], ["fe80::1%eth0"], ["64:ff9b::a00:1"]]
+)
+async def test_one_private_answer_is_enough_to_refuse(tmp_path: Path, answer: list[str]) -> None:
+    async with proxy(tmp_path, Names(answer)) as path:
+        assert (await ask(path, b"CONNECT evil.test:443 HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403")
+        assert (await ask(path, b"GET http://evil.test/ HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403")
+
+
+async def test_the_address_that_was_judged_is_the_one_connected_to(tmp_path: Path) -> None:
+    """DNS rebinding: the second answer would be a service of the host, and is never asked for."""
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        service.setblocking(False)
+        port = service.getsockname()[1]
+        names = Names(["192.0.2.1"], ["127.0.0.1"])  # TEST-NET-1: not public, so refused without a network
+        async with proxy(tmp_path, names) as path:
+            answer = await ask(path, f"CONNECT rebind.test:{port} HTTP/1.1\r\n\r\n".encode())
+            assert answer.startswith(b"HTTP/1.1 403")
+            assert names.asked == 1
+        with pytest.raises(BlockingIOError):
+            service.accept()
+
+
+async def test_both_directions_and_their_ends_pass(tmp_path: Path) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"got " + await reader.read())  # until the other side has ended
+        writer.close()
+
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    rules = EgressRules(exceptions=frozenset({f"inside.test:{port}"}))
+    async with server, proxy(tmp_path, Names(["127.0.0.1"]), rules) as path:
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(f"CONNECT inside.test:{port} HTTP/1.1\r\n\r\nhello".encode())
+        writer.write_eof()
+        async with asyncio.timeout(30):
+            answer = await reader.read()
+        writer.close()
+    assert answer == b"HTTP/1.1 200 Connection established\r\n\r\ngot hello"
+
+
+async def test_a_scan_is_stopped(tmp_path: Path) -> None:
+    async with proxy(tmp_path, Names(["10.0.0.1"])) as path:
+        for n in range(HOSTS_PER_WINDOW):
+            assert b" 403 " in await ask(path, f"CONNECT host{n}.test:443 HTTP/1.1\r\n\r\n".encode())
+        assert b" 429 " in await ask(path, b"CONNECT one-more.test:443 HTTP/1.1\r\n\r\n")
+
+
+async def test_other_users_of_the_host_are_not_served(tmp_path: Path) -> None:
+    async with proxy(tmp_path, Names(["1.1.1.1"]), uid=os.geteuid() + 1) as path:
+        assert await ask(path, b"CONNECT example.org:443 HTTP/1.1\r\n\r\n") == b""
+
+
+@pytest.mark.parametrize("head", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\r\n\r\n", b"x" * 100_000 + b"\r\n\r\n"])
+async def test_what_is_no_request_is_answered_with_an_error(tmp_path: Path, head: bytes) -> None:
+    async with proxy(tmp_path, Names(["1.1.1.1"])) as path:
+        answer = await ask(path, head)
+        assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")) or not answer
