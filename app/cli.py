@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
 from typing import Any, NoReturn
 from urllib.parse import urlencode
@@ -77,7 +78,10 @@ def config_doc() -> None:
 @cli.command()
 def version() -> None:
     """Print the version."""
-    print(version_of("devex"))
+    try:
+        print(version_of("devex"))
+    except PackageNotFoundError:
+        print("run from source, not installed")
 
 
 def main() -> None:
@@ -121,3 +125,7 @@ def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None
         chosen = settings.read()
         data_dir.prepare(chosen.data_dir)
         print(asyncio.run(run(chosen)))
+
+
+if __name__ == "__main__":
+    main()

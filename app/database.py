@@ -55,6 +55,8 @@ TORTOISE_ORM = config_of("sqlite://:memory:")
 async def opened(url: str) -> AsyncIterator[None]:
     """The database, migrated to this version; raises BadDatabase with one sentence."""
     try:
+        if url.startswith("sqlite:"):
+            await asyncio.to_thread(_check_file, _path(url))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await _migrate(url)
     except (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError) as error:
@@ -64,6 +66,24 @@ async def opened(url: str) -> AsyncIterator[None]:
         yield
     finally:
         await Tortoise.close_connections()
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("sqlite://").partition("?")[0]
+
+
+def _check_file(path: str) -> None:
+    """Raises sqlite3.Error for a file that is damaged or cannot be written; the ORM would wait for it for ever."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        connection.execute("BEGIN IMMEDIATE")
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        connection.execute("ROLLBACK")
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"malformed: {found}")
+    finally:
+        connection.close()
 
 
 async def _migrate(url: str) -> None:
@@ -80,7 +100,7 @@ def _explained(url: str, error: Exception) -> BadDatabase:
             f"The PostgreSQL database does not answer as it should: {reason}.",
             "Check DEVEX_DATABASE_URL and that the server runs.",
         )
-    path = url.removeprefix("sqlite://").partition("?")[0]
+    path = _path(url)
     if "not a database" in str(error) or "malformed" in str(error):
         return BadDatabase(
             f"The database {path} is damaged.", "Put a backup in its place, or move it away to begin anew."

@@ -78,16 +78,16 @@ class Settings(BaseSettings):
         default=Egress.PUBLIC, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
     )
     egress_allow: Words = Field(
-        default=(), description="Hosts for the egress `allowlist`, comma-separated; `*.example.com` is allowed."
+        default=(),
+        description="What the egress `allowlist` holds, comma-separated: `host`, `*.domain`, either with `:port`.",
     )
     egress_except: Words = Field(
         default=(),
-        description="Private networks that programs may reach nevertheless, comma-separated, such as `10.1.2.0/24`.",
+        description="`host:port` that programs may reach wherever it is, such as a package index of your network.",
     )
     launcher_grace_s: int = Field(
         default=300, ge=0, description="Seconds for which REPLs run on without a server before they are stopped."
     )
-    unsafe: bool = Field(default=False, description="Run REPLs where they cannot be isolated: only for your own code.")
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged."

@@ -7,7 +7,7 @@ from app.server import Server
 from app.settings import Settings
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.backend import LocalBackend
+from orchestrator.backends.local.egress_rules import EgressRules
 from runner.errors import DevexError
 
 
@@ -49,11 +49,23 @@ async def doctor(settings: Settings) -> list[Check]:
             checks.append(Check(name="database", ok=True, detail=f"{kind}, up to date."))
     except DevexError as error:
         checks.append(Check(name="database", ok=False, detail=error.message, action=error.action))
-    return checks + await local_backend(settings).doctor()
+    try:
+        with data_dir.held(settings.data_dir):
+            return checks + await _sandbox_checks(settings)
+    except data_dir.BadDataDir as error:
+        return [*checks, Check(name="sandbox", ok=None, detail=error.message, action="Stop it and ask again.")]
+
+
+async def _sandbox_checks(settings: Settings) -> list[Check]:
+    backend = local_backend(settings)
+    async with backend:
+        backend.keep_on_exit = bool(await backend.observe())  # REPLs that wait for their server go on waiting
+        return await backend.doctor()
 
 
 def local_backend(settings: Settings) -> LocalBackend:
-    return LocalBackend(settings.data_dir)
+    rules = EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except))
+    return LocalBackend(settings.data_dir, egress=rules, grace_s=settings.launcher_grace_s)
 
 
 def check_port(settings: Settings) -> None:
