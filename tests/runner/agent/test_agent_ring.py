@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.agent.ring import Ring
+
+
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # cores may be shared
 
 
 @contextmanager
@@ -26,6 +29,7 @@ def read_all(ring: Ring, offset: int, limit_bytes: int) -> bytes:
     return found
 
 
+@patient
 @given(
     size_bytes=st.integers(1, 50),
     pieces=st.lists(st.binary(max_size=120), max_size=30),
