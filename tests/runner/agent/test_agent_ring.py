@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from runner.agent.ring import Ring
 
-
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # cores may be shared
 
 
