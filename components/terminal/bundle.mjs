@@ -4,6 +4,7 @@ export { FitAddon } from "@xterm/addon-fit";
 export { SearchAddon } from "@xterm/addon-search";
 export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";
+export { boundCounts } from "./bounds.mjs";
 export { Line } from "./line.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";

@@ -1,5 +1,5 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, dressPage, webgl } from "devex-bundle/terminal.js";
+import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, dressPage, webgl } from "devex-bundle/terminal.js";
 
 const FONT_PX = 13;
 const SCROLLBACK_LINES = 10_000;
@@ -74,6 +74,7 @@ export default {
     this.finding = new SearchAddon();
     for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink), new UnicodeGraphemesAddon()]) term.loadAddon(addon);
     term.open(this.$refs.screen);
+    boundCounts(term);
     term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
     this.useWebgl();
     term.onTitleChange((title) => this.named(title));
