@@ -1,0 +1,117 @@
+"""A page with a terminal of a real RunnerProxy and a real agent: `python -m ... DIRECTORY AGENT PORT`, then "ready".
+
+`/?terminal=ID` shows that one; without it a shell is opened. `POST /restart` restarts the proxy, `POST /agent` puts
+another agent in the place of the one that runs.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from nicegui import app, ui
+from starlette.types import Receive, Scope, Send
+
+from components import theme
+from components.controls import text
+from components.terminal import Terminal
+from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.proxy.viewer import Viewer
+
+DIRECTORY, AGENT, PORT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+WORKSPACE = DIRECTORY / "workspace"
+CONFIG = ProxyConfig(
+    repl_id="r1",
+    workspace=WORKSPACE,
+    socket_path=DIRECTORY / "agent.sock",
+    agent_uid=os.getuid(),
+    environment={"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "PS1": "$ "},
+    cwd=str(WORKSPACE),
+    shell=("/bin/sh", "-i"),
+    quota_bytes=1 << 30,
+    quota_entries=200_000,
+)
+
+
+class Runner:
+    """The proxy and the agent of the moment."""
+
+    def __init__(self) -> None:
+        self.proxy = RunnerProxy(CONFIG, on_activity=lambda _: None)
+        self.agent: subprocess.Popen[bytes] | None = None
+
+    def start_agent(self) -> None:
+        command = ["/usr/bin/python3", "-I", "-S", str(AGENT / "agent.py"), str(CONFIG.socket_path)]
+        self.agent = subprocess.Popen(command, start_new_session=True)
+
+    def kill_agent(self) -> None:
+        assert self.agent
+        self.agent.kill()
+        self.agent.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        can_write = b"look=1" not in scope["query_string"]
+        await self.proxy({**scope, "devex.viewer": Viewer("u1", "ada", can_write)}, receive, send)
+
+
+runner = Runner()
+
+
+@ui.page("/")
+async def terminal_page(terminal: str = "", width: int = 900) -> None:
+    theme.use("light")
+    told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "exit", "state", "terminal")}
+    if not terminal:
+        transport = httpx.ASGITransport(app=runner)
+        async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
+            terminal = (await client.post("/terminals", json={})).json()["id"]
+    told["terminal"].set_text(terminal)
+    with ui.element("main").style(f"height: 400px; width: {width}px; display: flex").props("id=box"):
+        shown = Terminal(
+            "/repls/r1",
+            terminal,
+            on_title=told["title"].set_text,
+            on_exit=lambda about: told["exit"].set_text(str(about["status"])),
+            on_state=told["state"].set_text,
+        )
+    ui.button("focus", on_click=shown.focus)
+    ui.button("search", on_click=shown.search)
+
+
+@app.post("/restart")
+async def restart() -> None:
+    await runner.proxy.__aexit__(None, None, None)
+    runner.proxy = RunnerProxy(CONFIG, on_activity=lambda _: None)
+    await runner.proxy.__aenter__()
+    async with asyncio.timeout(20):
+        await runner.proxy.ready()
+
+
+@app.post("/agent")
+async def another_agent() -> None:
+    runner.kill_agent()
+    runner.start_agent()
+
+
+@asynccontextmanager
+async def serving(_: object) -> AsyncIterator[None]:
+    async with runner.proxy:
+        runner.start_agent()
+        try:
+            await runner.proxy.ready()
+            async with inner(app):
+                print("ready", flush=True)
+                yield
+        finally:
+            runner.kill_agent()
+
+
+theme.serve()
+app.mount("/repls/r1", runner)
+inner = app.router.lifespan_context
+app.router.lifespan_context = serving
+ui.run(host="127.0.0.1", port=PORT, reload=False, show=False, tailwind=False, storage_secret="only for tests")

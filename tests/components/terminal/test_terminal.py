@@ -1,0 +1,261 @@
+"""The terminal in a browser, before a real shell."""
+
+import base64
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from runner.agent import install
+from tests.conftest import CHROMIUM
+
+ROOT = Path(__file__).parents[3]
+LOCAL = "http://127.0.0.1"
+assert CHROMIUM
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    workspace: Path
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    directory = tmp_path_factory.mktemp("terminal")
+    workspace, agent = directory / "workspace", directory / "agent"
+    workspace.mkdir()
+    agent.mkdir()
+    install(agent)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
+    command = [sys.executable, "-m", "tests.components.terminal.terminal_page", str(directory), str(agent), str(port)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        try:
+            for line in server.stdout:
+                if line == "ready\n":
+                    break
+            assert server.poll() is None
+            yield Served(f"{LOCAL}:{port}", workspace)
+        finally:
+            server.terminate()
+            server.communicate()
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    """A shell at its prompt, with the keyboard; a script error fails the test."""
+    context = browser.new_context(viewport={"width": 1000, "height": 700}, reduced_motion="reduce")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", lambda dialog: problems.append(dialog.message))
+    page.goto(served.url)
+    expect(page.locator("#state")).to_have_text("live")
+    expect(rows(page)).to_contain_text("$")
+    page.get_by_role("button", name="focus").click()
+    yield page
+    context.close()
+    assert not problems
+
+
+def rows(page: Page) -> Locator:
+    """What the terminal shows."""
+    return page.locator(".xterm-rows")
+
+
+def enter(page: Page, line: str) -> None:
+    page.keyboard.type(line)
+    page.keyboard.press("Enter")
+
+
+def paste(page: Page, text: str) -> None:
+    page.evaluate(
+        """text => {
+            const data = new DataTransfer();
+            data.setData("text/plain", text);
+            document.querySelector(".xterm-helper-textarea").dispatchEvent(
+                new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+        }""",
+        text,
+    )
+
+
+def test_a_command_is_typed_and_answered(page: Page) -> None:
+    enter(page, "echo $((6*7))-ünï-日本")
+    expect(rows(page)).to_contain_text("42-ünï-日本")
+
+
+def test_the_window_sets_the_size(page: Page) -> None:
+    enter(page, "stty size")
+    expect(rows(page)).to_contain_text("$ stty size")
+    wide = page.evaluate("document.querySelector('.xterm-screen').offsetWidth")
+    page.evaluate("document.getElementById('box').style.width = '380px'")
+    page.wait_for_function("before => document.querySelector('.xterm-screen').offsetWidth < before", arg=wide)
+    assert page.evaluate("document.querySelector('.xterm-screen').offsetWidth") <= 380
+    enter(page, "clear; echo cols:$(stty size | cut -d' ' -f2)")
+    expect(rows(page)).to_contain_text("cols:4")
+
+
+def test_after_a_restart_of_the_proxy_it_goes_on(page: Page, served: Served) -> None:
+    enter(page, "echo be''fore; read line; echo got $line")
+    expect(rows(page)).to_contain_text("before")
+    httpx.post(f"{served.url}/restart", timeout=30, trust_env=False).raise_for_status()
+    enter(page, "typed")  # perhaps before the line is back
+    expect(rows(page)).to_contain_text("got typed")
+    expect(page.locator("#state")).to_have_text("live")
+    assert rows(page).inner_text().count("before") == 1
+
+
+def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> None:
+    enter(page, "echo ke''pt")
+    expect(rows(page)).to_contain_text("kept")
+    terminal = page.locator("#terminal").inner_text()
+    other = page.context.new_page()
+    other.goto(f"{served.url}/?terminal={terminal}")
+    expect(rows(other)).to_contain_text("kept")
+    other.get_by_role("button", name="focus").click()
+    enter(other, "echo fr''om other")
+    expect(rows(page)).to_contain_text("from other")
+
+
+def test_a_program_that_ends_says_how(page: Page) -> None:
+    enter(page, "exit 3")
+    expect(rows(page)).to_contain_text("The program ended with exit code 3.")
+    expect(page.locator("#exit")).to_have_text("3")
+
+
+def test_when_the_sandbox_ends_so_does_the_terminal(page: Page, served: Served) -> None:
+    httpx.post(f"{served.url}/agent", timeout=30, trust_env=False).raise_for_status()
+    expect(rows(page)).to_contain_text("The sandbox ended")
+
+
+def test_a_title_is_text(page: Page) -> None:
+    enter(page, r"printf '\033]0;<b>na''me</b>\007'")
+    expect(page.locator("#title")).to_have_text("<b>name</b>")
+    assert page.locator("#title b").count() == 0
+
+
+def test_a_paste_types_no_more_than_it_shows(page: Page, served: Served) -> None:
+    enter(page, r"printf '\033[?2004h'; cat > pasted")
+    expect(rows(page)).to_contain_text("cat > pasted")
+    paste(page, "one\x1b[20\x1b[201~1~\ntwo\x9b201~")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Control+d")
+    enter(page, "echo do''ne")
+    expect(rows(page)).to_contain_text("done")
+    pasted = (served.workspace / "pasted").read_bytes()
+    assert pasted.startswith(b"\x1b[200~one[20[201~1~\n")
+    assert pasted.count(b"\x1b") == 2, "the frame around the paste and nothing in it"
+
+
+def test_selected_text_is_copied_by_its_keys(page: Page) -> None:
+    enter(page, "clear; echo se''lected")
+    expect(rows(page)).to_contain_text("selected")
+    page.mouse.dblclick(*_at(page, "selected"))
+    page.keyboard.press("Control+Shift+C")
+    assert page.evaluate("navigator.clipboard.readText()") == "selected"
+
+
+def _at(page: Page, word: str) -> tuple[float, float]:
+    box = page.locator(".xterm-rows > div", has_text=word).last.bounding_box()
+    assert box
+    return box["x"] + 20, box["y"] + box["height"] / 2
+
+
+def test_search_finds_and_gives_the_keyboard_back(page: Page) -> None:
+    enter(page, "echo ne''edle")
+    expect(rows(page)).to_contain_text("needle")
+    page.keyboard.press("Control+Shift+F")
+    field = page.get_by_label("Find in terminal")
+    expect(field).to_be_focused()
+    field.fill("needle")
+    page.keyboard.press("Enter")
+    expect(page.locator(".xterm-selection div").first).to_be_attached()
+    page.keyboard.press("Escape")
+    expect(field).to_have_count(0)
+    enter(page, "echo ba''ck")
+    expect(rows(page)).to_contain_text("back")
+
+
+EVIL = [
+    b"\x1b]52;c;" + base64.b64encode(b"stolen") + b"\x07",
+    b"\x1b]52;c;?\x07",
+    b"\x1b]8;;javascript:alert(1)\x07click\x1b]8;;\x07",
+    b"\x1b]8;;data:text/html,<script>alert(1)</script>\x07click\x1b]8;;\x07",
+    b"\x1b]0;<img src=x onerror=alert(1)>\x07",
+    b"\x1b]2;" + b"t" * 100_000 + b"\x07",
+    b'\x1bP$q"p\x1b\\',
+    b"\x1b[21t\x1b[3;0;0t\x1b[8;9999;9999t\x1b[5n\x1b[6n\x1b[c\x1b[>c\x1b[0x\x05",
+    b"\x1b]4;1;?\x07\x1b]10;?\x07\x1b]11;?\x07",
+    b"\x1bP" + b"q" * 300_000 + b"\x1b\\",
+    b"\x1b]1337;File=inline=1:PHNjcmlwdD4=\x07\x1b]7;file://evil/\x07\x1b]9;4;1;50\x07",
+    b"\x1b[?1049h\x1b[?1000h\x1b[?1006h\x1b[?2004h\x1b[?25l\x1b[?1049l\x1b[?1000l\x1b[?2004l\x1b[?25h",
+    b"\xff\xfe\xc0\xaf\xed\xa0\x80\xf4\x90\x80\x80",
+    "\u202eevil\u2066\u200b".encode() + b"<script>alert(1)</script><img src=x onerror=alert(1)>",
+    b"long" * 250_000,
+    b"\x1b[" + b"1;" * 50_000 + b"m\x1b[0m",
+    b"\x1b[99999999999;99999999999H",
+    *(b"x\x1b[2147483647" + final for final in (b"b", b"L", b"M", b"S", b"T", b"I", b"Z", b"@", b"P", b" @", b"'}")),
+    b"\x1bc",
+]
+
+
+def test_evil_output_stays_output(page: Page, served: Served) -> None:
+    page.evaluate("navigator.clipboard.writeText('mine')")
+    (served.workspace / "evil").write_bytes(b"\n".join(EVIL) + b"\n")
+    enter(page, "stty -echo; cat evil; sleep 0.3; clear; stty echo; echo al''ive")
+    expect(rows(page)).to_contain_text("alive", timeout=60_000)
+    assert page.evaluate("navigator.clipboard.readText()") == "mine"
+    assert page.locator("script:has-text('alert(1)'), img[src='x']").count() == 0
+    assert len(page.locator("#title").inner_text()) <= 200
+
+
+@pytest.mark.parametrize("address", ["https://example.org/page", "http://example.org/"])
+def test_web_addresses_are_links(page: Page, address: str) -> None:
+    opened: list[str] = []
+    page.expose_function("opened", lambda address: opened.append(address))
+    page.evaluate("window.open = (address) => void window.opened(address)")
+    enter(page, f"clear; echo {address[:6]}''{address[6:]}")
+    expect(rows(page)).to_contain_text(address)
+    x, y = _at(page, address)
+    page.mouse.move(x + 30, y)
+    page.wait_for_selector(".xterm-cursor-pointer")
+    page.mouse.click(x + 30, y)
+    _eventually(page, lambda: opened == [address])
+
+
+def _eventually(page: Page, holds: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if holds():
+            return
+        page.wait_for_timeout(20)
+    raise AssertionError("it never became so")
+
+
+def test_colours_follow_the_theme(page: Page) -> None:
+    def colour() -> str:
+        return str(page.evaluate("getComputedStyle(document.querySelector('.xterm-rows')).color"))
+
+    light = colour()
+    page.evaluate("document.body.classList.add('body--dark')")
+    _eventually(page, lambda: colour() != light)
+
+
+def test_a_flood_can_be_stopped(page: Page) -> None:
+    enter(page, "yes flood")
+    expect(rows(page)).to_contain_text("floodfloodflood")
+    page.keyboard.press("Control+c")
+    enter(page, "clear; echo st''opped")
+    expect(rows(page)).to_contain_text("stopped")
