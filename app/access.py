@@ -6,6 +6,7 @@ parameter `repl_id` names the Repl the action is about. A route that declares no
 Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from app.services import Services
 
 SESSION_COOKIE = "devex_session"
+_REPL_ID = re.compile(r"[a-z0-9]{1,32}")
 
 
 class Role(StrEnum):
@@ -150,6 +152,8 @@ async def access(services: "Services", actor: Actor, action: Action, repl_id: st
         return Access(actor)
     if RULES[action] is not Who.ANYONE and not actor.signed_in:
         raise SignInNeeded  # before looking: nobody learns what exists
+    if not _REPL_ID.fullmatch(repl_id):
+        raise NotFound  # the database refuses to look for some texts
     repl = await services.orchestrator.get(repl_id)
     authorize(actor, action, repl)
     return Access(actor, repl)

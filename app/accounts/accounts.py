@@ -27,6 +27,7 @@ WINDOW_S = 900.0
 TRIES_BY_ACCOUNT_AND_ADDRESS = 10  # more than anybody mistypes
 TRIES_BY_ADDRESS = 50  # an office behind one address
 TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down before it can be locked by anybody
+SESSION_ID = re.compile(r"[0-9a-f]{64}")
 NAME = re.compile(r"[^\W_][\w.-]{0,39}")
 BROWSER_MOST_CHARACTERS = 200
 
@@ -115,11 +116,12 @@ class Accounts:
     async def sign_in(self, name: str, password: str, *, visitor: Visitor = UNKNOWN) -> SignedIn:
         key = _key(name)
         self._check_attempts(key, visitor.address)
+        self._count_attempt(key, visitor.address)  # before the slow part: guesses sent at once count as well
         user = await User.get_or_none(key=key)
         good = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not good or user.disabled_at is not None:
-            self._count_attempt(key, visitor.address)
             raise DevexError("credentials", "The name or the password is wrong.", "Try again.", status=401)
+        self._forgive_attempt(key, visitor.address)
         self._by_both.forget(f"{key} {visitor.address}")
         return await self._new_session(user, visitor.browser)
 
@@ -130,9 +132,10 @@ class Accounts:
         """Ends every session of the user; the answer is a new one."""
         user = await self._user(actor)
         self._check_attempts(user.key, visitor.address)
+        self._count_attempt(user.key, visitor.address)
         if not await self._passwords.verify(old, user.password_hash):
-            self._count_attempt(user.key, visitor.address)
             raise DevexError("credentials", "The present password is wrong.", "Try again.", status=403)
+        self._forgive_attempt(user.key, visitor.address)
         user.password_hash = await self._passwords.hash(new)
         await user.save(update_fields=["password_hash"])
         browsers = {session.id: session.browser for session in await Session.filter(user_id=user.id)}
@@ -163,7 +166,8 @@ class Accounts:
 
     async def end_session(self, actor: Actor, session_id: str) -> None:
         """One of the actor's own; one that does not exist is no error."""
-        await self._end(Session.filter(id=session_id, user_id=actor.user_id))
+        if SESSION_ID.fullmatch(session_id):  # the database refuses to look for some texts
+            await self._end(Session.filter(id=session_id, user_id=actor.user_id))
 
     async def forget_expired(self) -> None:
         await Session.filter(expires_at__lte=self._clock.now()).delete()
@@ -282,6 +286,12 @@ class Accounts:
         self._by_both.count(f"{key} {address}")
         self._by_address.count(address)
         self._by_account.count(key)
+
+    def _forgive_attempt(self, key: str, address: str) -> None:
+        """It was no guess."""
+        self._by_both.forgive(f"{key} {address}")
+        self._by_address.forgive(address)
+        self._by_account.forgive(key)
 
 
 def _bad_link() -> DevexError:

@@ -43,6 +43,13 @@ class Attempts:
         while len(self._times) > KEYS_MOST:
             self._times.popitem(last=False)
 
+    def forgive(self, key: str) -> None:
+        """Take the last one back: it was counted before its outcome was known."""
+        if len(times := self._times.get(key, [])) > 1:
+            self._times[key] = times[:-1]
+        else:
+            self.forget(key)
+
     def forget(self, key: str) -> None:
         """After a success."""
         self._times.pop(key, None)

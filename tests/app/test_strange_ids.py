@@ -1,0 +1,17 @@
+import pytest
+
+from tests.app.site import Site
+
+
+@pytest.mark.parametrize("repl_id", ["x" * 5000, "x%00", "%0A", "X", "%F0%9F%98%80", "x.y"])
+async def test_what_can_be_no_repl_is_not_found(site: Site, repl_id: str) -> None:
+    browser = await site.browser(await site.user())
+    for place in ("/api/repls", "/repls", "/repl"):
+        answer = await browser.get(f"{place}/{repl_id}" + ("/tree" if place == "/repls" else ""))
+        assert answer.status_code == 404
+
+
+@pytest.mark.parametrize("strange", ["x" * 5000, "x%00"])
+async def test_what_can_be_no_session_is_ended_already(site: Site, strange: str) -> None:
+    browser = await site.browser(await site.user())
+    assert (await browser.delete(f"/api/account/sessions/{strange}")).status_code == 204
