@@ -15,6 +15,13 @@ import pytest
 import uvicorn
 from nicegui import app, core
 
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, Router, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from websockets.asyncio.client import ClientConnection, connect
+
 from app.accounts import SignedIn
 from app.server import Server
 from app.settings import Settings
@@ -29,6 +36,48 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+class Echoing(MemoryBackend):
+    """Its REPLs also have a socket that echoes, a stream without an end, and ports that tell what they were sent."""
+
+    def runner_app(self, repl_id: str) -> ASGIApp | None:
+        below = super().runner_app(repl_id)
+        routes = [
+            WebSocketRoute("/echo", _echo),
+            Route("/stream", _stream),
+            WebSocketRoute("/ports/{port:int}/{path:path}", _echo),
+            Route("/ports/{port:int}/{path:path}", _told, methods=["GET", "POST"]),
+        ]
+        return Router(routes, default=below) if below else None
+
+
+async def _echo(socket: WebSocket) -> None:
+    await socket.accept()
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.send_text(await socket.receive_text())
+
+
+async def _stream(request: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"begun"
+        await asyncio.Event().wait()
+
+    return StreamingResponse(parts())
+
+
+async def _told(request: Request) -> Response:
+    viewer = request.scope["devex.viewer"]
+    return JSONResponse(
+        {
+            "path": request.url.path,
+            "raw": request.scope["raw_path"].decode(),
+            "query": request.url.query,
+            "headers": dict(request.headers),
+            "writes": viewer.can_write,
+        }
+    )
 
 
 class InOurLoop(uvicorn.Server):
@@ -70,6 +119,18 @@ class Site:
             )
         )
 
+    async def socket(
+        self, path: str, *, token: str = "", origin: str | None = "", host: str = "", cookie: str = ""
+    ) -> ClientConnection:
+        """Raises InvalidStatus for a handshake that is refused. `origin` is ours by default, and none with None."""
+        headers = {"Cookie": cookie or f"devex_session={token}"}
+        url = f"ws://{host or self.origin.removeprefix('http://')}{path}"
+        given = self.origin if origin == "" else origin
+        opening = connect(
+            url, host="127.0.0.1", port=self.port, origin=given, additional_headers=headers, proxy=None  # type: ignore[arg-type]
+        )
+        return await self.stack.enter_async_context(opening)
+
     async def repl(self, owner: SignedIn, *, start: bool = True) -> Repl:
         orchestrator = self.server.orchestrator
         repl = await orchestrator.create(owner.actor.user_id, f"REPL {next(numbers)}", "python", start=start)
@@ -79,7 +140,7 @@ class Site:
 @asynccontextmanager
 async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settings: Any) -> AsyncIterator[Site]:
     """Serve with these settings until the block ends."""
-    backend = backend or MemoryBackend()
+    backend = backend or Echoing()
     given = {"port": free_port(), "data_dir": tmp_path / "data", "sign_up": "open"} | settings
     server = Server(Settings(_env_file=None, **given), backend=backend)
     with pytest.MonkeyPatch.context() as patch:

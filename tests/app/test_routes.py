@@ -1,0 +1,134 @@
+"""Every route of the application, asked by everybody: the list comes from the application itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from nicegui import app
+
+from app.access import RULES, Access, Action, Role, Who, allowed, assert_routes_guarded, declared, every_route
+from app.server import NOT_GUARDED
+from orchestrator.domain import Repl
+from tests.app.site import Site
+
+NOT_FOUND, REFUSALS = "not_found", {"sign_in", "forbidden", "not_found"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str
+    path: str
+    action: Action
+
+
+def declared_routes(site: Site) -> Iterator[Asked]:
+    for route in every_route([*site.server.api.routes, *app.routes]):
+        if isinstance(route, APIRoute) and not route.path.startswith(NOT_GUARDED):
+            action = declared(route)
+            assert action is not None
+            for method in route.methods - {"HEAD"}:
+                yield Asked(method, route.path, action)
+
+
+SIGN_OUT = Asked("DELETE", "/api/session", Action.VISIT)
+GATEWAY = [
+    Asked("GET", "/repls/{repl_id}/health", Action.OPEN),
+    Asked("GET", "/repls/{repl_id}/files/main.py", Action.OPEN),
+    Asked("HEAD", "/repls/{repl_id}/files/main.py", Action.OPEN),
+    Asked("PUT", "/repls/{repl_id}/files/main.py", Action.WRITE),
+    Asked("PATCH", "/repls/{repl_id}/files/main.py", Action.WRITE),
+    Asked("DELETE", "/repls/{repl_id}/files/main.py", Action.WRITE),
+    Asked("POST", "/repls/{repl_id}/run", Action.WRITE),
+]
+
+
+async def answers(browser: httpx.AsyncClient, asked: Asked, repl: Repl) -> str:
+    """The code of a refusal, "" for anything else."""
+    path = asked.path.format(repl_id=repl.id, user_id="nobody", session_id="nothing")
+    response = await browser.request(asked.method, path, json={} if asked.method != "GET" else None)
+    if asked.method == "HEAD":
+        return {401: "sign_in", 404: NOT_FOUND}.get(response.status_code, "")
+    if response.is_error and "json" in response.headers["content-type"]:
+        code: str = response.json().get("error", {}).get("code", "")
+        return code if code in REFUSALS else ""
+    return ""
+
+
+async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
+    owner, other = await site.user("owner"), await site.user("other")
+    admin = await site.user("admin")
+    await site.server.accounts.set_up(await site.server.accounts.setup_link(), "chief", "a long password")
+    await site.server.accounts.set_role(admin.actor.user_id, Role.ADMIN)
+    admin = await site.server.accounts.sign_in("admin", "correct horse battery")
+    revoked = await site.server.accounts.sign_in("owner", "correct horse battery")
+    await site.server.accounts.sign_out(revoked.actor)
+    routes = sorted([*declared_routes(site), *GATEWAY], key=lambda asked: asked == SIGN_OUT)  # that one last
+    assert len(routes) > 25
+    assert {asked.action for asked in routes} == set(Action)
+    signed_in = {"anonymous": None, "revoked": revoked, "other": other, "admin": admin, "owner": owner}
+    browsers = {name: await site.browser(who) for name, who in signed_in.items()}
+    repl = await site.repl(owner)
+    for asked in routes:
+        found = {name: await answers(browser, asked, repl) for name, browser in browsers.items()}
+        assert found == expected(asked), asked
+        if asked.action in (Action.STOP, Action.DELETE):
+            repl = await site.repl(owner)
+
+
+def expected(asked: Asked) -> dict[str, str]:
+    everybody = ("anonymous", "revoked", "other", "admin", "owner")
+    match RULES[asked.action]:
+        case Who.ANYONE:
+            refused = {"anonymous": "sign_in", "revoked": "sign_in"} if asked.path == "/api/session" else {}
+            refused = refused if asked.method == "GET" else {}
+        case Who.USER:
+            refused = {"anonymous": "sign_in", "revoked": "sign_in"}
+        case Who.OWNER:
+            refused = {"anonymous": "sign_in", "revoked": "sign_in", "other": NOT_FOUND, "admin": NOT_FOUND}
+        case Who.ADMIN:
+            refused = {"anonymous": "sign_in", "revoked": "sign_in", "other": "forbidden", "owner": "forbidden"}
+    return {name: refused.get(name, "") for name in everybody}
+
+
+async def test_unknown_and_foreign_repls_look_the_same(site: Site) -> None:
+    repl = await site.repl(await site.user("owner"))
+    browser = await site.browser(await site.user("other"))
+    for path in ("/api/repls/{}", "/repls/{}/files/main.py", "/repls/{}/nothing", "/repls/{}"):
+        foreign = await browser.get(path.format(repl.id))
+        unknown = await browser.get(path.format("a" * 26))
+        assert foreign.status_code == unknown.status_code == 404
+        told = [{**answer.json()["error"], "id": ""} for answer in (foreign, unknown)]
+        assert told[0] == told[1]
+
+
+async def test_who_is_not_signed_in_is_led_to_the_sign_in_page(site: Site) -> None:
+    browser = await site.browser(None, Accept="text/html")
+    answer = await browser.get("/repl/abc?file=x")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?then=%2Frepl%2Fabc%3Ffile%3Dx"
+
+
+def test_a_route_without_an_action_stops_the_start() -> None:
+    application = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    router = APIRouter()
+
+    @router.get("/declared")
+    async def fine(may: Annotated[Access, allowed(Action.LIST)]) -> None: ...
+
+    application.include_router(router)
+    assert_routes_guarded(application.routes)
+
+    @router.get("/forgotten")
+    async def forgotten() -> None: ...
+
+    application.include_router(router, prefix="/again")
+    with pytest.raises(RuntimeError, match="/forgotten declares no Action"):
+        assert_routes_guarded(application.routes)
+
+
+def test_every_action_has_a_rule() -> None:
+    assert set(RULES) == set(Action)
