@@ -39,10 +39,16 @@ def icon_button(icon_name: str, label: str, on_press: Pressed | None = None) -> 
     """A button that shows only an icon; its label is its tooltip and its name."""
     with ui.element("button").classes("dx-btn dx-btn-quiet dx-btn-icon").props("type=button") as pressed:
         icon(icon_name)
-    pressed._props.update({"aria-label": label, "title": label})
+    set_label(pressed, label)
     if on_press:
         pressed.on("click", on_press)
     return pressed
+
+
+def set_label(element: ui.element, label: str) -> None:
+    """Say what an element without text is: to screen readers, and as a tooltip."""
+    element._props.update({"aria-label": label, "title": label})
+    element.update()
 
 
 def link(label: str, target: str, classes: str = "") -> TextElement:

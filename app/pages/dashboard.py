@@ -1,19 +1,26 @@
 """A user's REPLs: make, open, start, stop, rename, fork, delete and take back from the trash."""
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed, recheck
-from app.pages.frame import ask_sure, ask_text, menu_item, page, while_shown
+from app.pages.card import Card, tile
+from app.pages.frame import ask_sure, ask_text, page, while_shown
 from app.pages.new_repl import NewRepl
-from app.pages.words import ago, badge_of, colour_of
 from app.services import Services
-from components.controls import button, failed, icon_button, link, text, told
-from orchestrator.domain import Goal, Phase, Repl
+from components.controls import button, failed, text, told
+from orchestrator.domain import Repl
 from runner.errors import DevexError
+
+ACTIONS = {
+    "start": Action.START,
+    "stop": Action.STOP,
+    "rename": Action.RENAME,
+    "fork": Action.FORK,
+    "delete": Action.DELETE,
+    "undelete": Action.DELETE,
+}
 
 
 def register(services: Services) -> None:
@@ -37,7 +44,8 @@ class Dashboard:
         self._actor = actor
         self._new = NewRepl(services, actor)
         self._changes = self._orchestrator.subscribe(owner_id=actor.user_id)
-        self._shown: dict[str, Repl] = {}
+        self._shape: object = None
+        self._cards: dict[str, Card] = {}
         with ui.element("div").classes("dx-row"):
             text("Your REPLs", "dx-title dx-grow", tag="h1")
             button("New REPL", self._new.open, icon_name="plus", kind="primary")
@@ -50,24 +58,36 @@ class Dashboard:
             await self.fill()
 
     async def fill(self) -> None:
-        """Show the REPLs as they are."""
-        owner_id = self._actor.user_id
-        repls = await self._orchestrator.list(owner_id)
-        deleted = await self._orchestrator.list(owner_id, trash=True)
+        """Show the REPLs as they are; the elements change only where one came, went or moved."""
+        repls = await self._orchestrator.list(self._actor.user_id)
+        deleted = await self._orchestrator.list(self._actor.user_id, trash=True)
         if self._body.is_deleted:
             return
+        shape = ([repl.id for repl in repls], [(repl.id, repl.purge_at) for repl in deleted])
+        if shape != self._shape:
+            self._shape = shape
+            self._lay_out(repls, deleted)
+        for repl in repls:
+            self._cards[repl.id].set_repl(repl)
+
+    def _lay_out(self, repls: list[Repl], deleted: list[Repl]) -> None:
         self._body.clear()
         self._trash.clear()
+        self._cards = {}
         with self._body:
-            if repls:
-                with ui.element("div").classes("dx-cards"):
-                    for repl in repls:
-                        self._card(repl)
-            else:
+            if not repls:
                 self._empty()
+            with ui.element("div").classes("dx-cards"):
+                for repl in repls:
+                    template = self._orchestrator.templates.get(repl.template)
+                    title = template.title if template else repl.template
+                    self._cards[repl.id] = Card(repl, title, act=self._act)
         with self._trash:
             if deleted:
-                self._deleted(deleted)
+                text("Trash", "dx-subtitle", tag="h2")
+                with ui.element("div").classes("dx-panel dx-list"):
+                    for repl in deleted:
+                        self._deleted(repl)
 
     def _empty(self) -> None:
         with ui.element("div").classes("dx-empty"):
@@ -75,80 +95,43 @@ class Dashboard:
             text("A REPL is a place of its own to write and run code. It is ready in a second.", "dx-muted", tag="p")
             button("Create your first REPL", self._new.open, icon_name="plus", kind="primary")
 
-    def _card(self, repl: Repl) -> None:
-        template = self._orchestrator.templates.get(repl.template)
-        title = template.title if template else repl.template
-        runs = repl.goal is Goal.RUN
-        with ui.element("article").classes("dx-card"):
-            with ui.element("div").classes("dx-row"):
-                _tile(repl.template)
-                with ui.element("div").classes("dx-grow"):
-                    link(repl.name, f"/repl/{repl.id}", "dx-card-link").style("display: block")
-                    text(f"{title} · opened {ago(repl.opened_at, datetime.now(UTC))}", "dx-hint")
-                self._menu(repl)
-            with ui.element("div").classes("dx-row"):
-                text(repl.phase.value.capitalize(), "dx-chip").props(f"data-phase={repl.phase.value}")
-                ui.element("span").classes("dx-grow")
-                if runs:
-                    stop = self._doing(Action.STOP, repl, lambda: self._orchestrator.stop(repl.id))
-                    button("Stop", stop, icon_name="stop", kind="quiet", small=True)
-                else:
-                    label = "Recover" if repl.phase is Phase.FAILED else "Start"
-                    start = self._doing(Action.START, repl, lambda: self._orchestrator.start(repl.id))
-                    button(label, start, icon_name="play", kind="quiet", small=True)
-            if repl.failure:
-                text(repl.failure, "dx-error")
+    def _deleted(self, repl: Repl) -> None:
+        with ui.element("div"):
+            tile(repl.template)
+            with ui.element("div").classes("dx-grow"):
+                text(repl.name, tag="div")
+                if repl.purge_at:
+                    text(f"Removed for good on {repl.purge_at:%-d %B %Y}", "dx-hint")
+            button("Restore", lambda: self._act("undelete", repl), icon_name="restore", small=True)
 
-    def _menu(self, repl: Repl) -> None:
-        with icon_button("more", f"More for {repl.name}"), ui.menu().props("auto-close"):
-            menu_item("rename", "Rename", lambda: self._rename(repl))
-            menu_item("fork", "Fork", self._doing(Action.FORK, repl, lambda: self._fork(repl)))
-            menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{repl.id}/zip"))
-            ui.element("div").classes("dx-menu-line")
-            menu_item("trash", "Delete", lambda: self._delete(repl))
-
-    def _deleted(self, deleted: list[Repl]) -> None:
-        text("Trash", "dx-subtitle", tag="h2")
-        with ui.element("div").classes("dx-panel dx-list"):
-            for repl in deleted:
-                with ui.element("div"):
-                    _tile(repl.template)
-                    with ui.element("div").classes("dx-grow"):
-                        text(repl.name, tag="div")
-                        if repl.purge_at:
-                            text(f"Removed for good on {repl.purge_at:%-d %B %Y}", "dx-hint")
-                    button("Restore", self._undelete(repl), icon_name="restore", small=True)
-
-    def _doing(self, action: Action, repl: Repl, do: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
-        """A press that does something to a REPL, if it is still allowed, and says what went wrong."""
-
-        async def press() -> None:
-            try:
-                await recheck(self._services, self._actor, action, repl.id)
-                await do()
-            except DevexError as error:
-                failed(error.message, error.action)
-
-        return press
-
-    def _undelete(self, repl: Repl) -> Callable[[], Awaitable[None]]:
-        return self._doing(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
+    async def _act(self, what: str, repl: Repl) -> None:
+        """Do what was pressed, if it is still allowed; say what went wrong."""
+        try:
+            await recheck(self._services, self._actor, ACTIONS[what], repl.id)
+            match what:
+                case "start":
+                    await self._orchestrator.start(repl.id)
+                case "stop":
+                    await self._orchestrator.stop(repl.id)
+                case "rename":
+                    await self._rename(repl)
+                case "fork":
+                    copy = await self._orchestrator.fork(repl.id, self._actor.user_id)
+                    ui.navigate.to(f"/repl/{copy.id}")
+                case "delete":
+                    await self._delete(repl)
+                case "undelete":
+                    await self._orchestrator.undelete(repl.id)
+        except DevexError as error:
+            failed(error.message, error.action)
 
     async def _rename(self, repl: Repl) -> None:
         name = await ask_text("Rename", label="Name", value=repl.name, submit="Rename")
         if name and name != repl.name:
-            await self._doing(Action.RENAME, repl, lambda: self._orchestrator.rename(repl.id, name))()
-
-    async def _fork(self, repl: Repl) -> None:
-        copy = await self._orchestrator.fork(repl.id, self._actor.user_id)
-        ui.navigate.to(f"/repl/{copy.id}")
+            await self._orchestrator.rename(repl.id, name)
 
     async def _delete(self, repl: Repl) -> None:
         explanation = "It is stopped and goes to the trash. You can restore it from there."
         if await ask_sure(f"Delete “{repl.name}”?", explanation=explanation, action="Delete"):
-            await self._doing(Action.DELETE, repl, lambda: self._orchestrator.delete(repl.id))()
+            await self._orchestrator.delete(repl.id)
             told(f"{repl.name} is in the trash.")
-
-
-def _tile(template: str) -> None:
-    text(badge_of(template), "dx-tile").style(f"--tile: {colour_of(template)}").props("aria-hidden=true")

@@ -46,7 +46,6 @@ class Header:
         """Offer Stop while a program runs, Run otherwise."""
         self._running = running
         self._run.props(f"data-running={str(running).lower()}")
-        self._run._props["title"] = "Stop the program" if running else "Run the program (Ctrl+Enter)"
         self._run_text.set_text("Stop" if running else "Run")
         self._run_icon.classes(replace=f"dx-i dx-i-{'stop' if running else 'play'}")
 

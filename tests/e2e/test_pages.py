@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import PASSWORD, create, sign_up
+from tests.e2e.workbench import PASSWORD, create, editor, sign_up
 
 
 def test_the_first_administrator_invites(page: Page, served: Served, browser: Browser) -> None:
@@ -20,6 +20,7 @@ def test_the_first_administrator_invites(page: Page, served: Served, browser: Br
     page.goto(f"{served.url}/admin")
     expect(page.get_by_text("Admin · since")).to_be_visible()
     page.get_by_role("button", name="Make a link").click()
+    expect(page.get_by_label("Link to send")).to_have_value(re.compile("/sign-up.invite="))
     link = page.get_by_label("Link to send").input_value()
     guest = browser.new_context().new_page()
     guest.goto(link)
@@ -73,7 +74,7 @@ def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Ser
     page.goto(served.url)
     card = page.get_by_role("article").filter(has_text="First")
     expect(card.get_by_text("Running")).to_be_visible()
-    card.get_by_role("button", name="Stop").click()
+    card.get_by_role("button", name="Stop", exact=True).click()
     expect(card.get_by_text("Stopped")).to_be_visible()
     card.get_by_role("button", name="More for First").click()
     page.get_by_role("menuitem", name="Rename").click()
@@ -83,7 +84,7 @@ def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Ser
     card.get_by_role("button", name="More for Second").click()
     page.get_by_role("menuitem", name="Fork").click()
     expect(page.get_by_role("heading", name="Second (copy)")).to_be_visible()
-    expect(page.locator(".cm-content")).to_be_visible()
+    expect(editor(page)).to_be_visible()
     page.goto(served.url)
     expect(page.get_by_role("article")).to_have_count(2)
     page.get_by_role("button", name="More for Second (copy)").click()

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, run, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import create, editor, run, sign_up, terminal, type_into_editor
 
 STOP_DEADLINE_MS = 90_000  # idle for 60 s, and then the stop
 
@@ -48,7 +48,7 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
 
     page.reload()
-    expect(page.locator(".cm-content")).to_contain_text("It is served")
+    expect(editor(page)).to_contain_text("It is served")
     expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.keyboard.press("Control+`")
@@ -61,6 +61,6 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
 
     page.get_by_role("link", name="Your REPLs").last.click()
     page.get_by_role("link", name="Story").click()
-    expect(page.locator(".cm-content")).to_contain_text("It is served")
+    expect(editor(page)).to_contain_text("It is served")
     page.get_by_role("treeitem", name="note.txt").click()
-    expect(page.locator(".cm-content")).to_contain_text("kept")
+    expect(editor(page)).to_contain_text("kept")

@@ -25,12 +25,17 @@ def create(page: Page, template: str, name: str) -> None:
     page.get_by_label("Name").fill(name)
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page).to_have_url(re.compile(r"/repl/\w+"))
-    expect(page.locator(".cm-content")).to_be_visible()
+    expect(editor(page)).to_be_visible()
+
+
+def editor(page: Page) -> Locator:
+    """The text of the file in front."""
+    return page.locator(".cm-content:visible")
 
 
 def type_into_editor(page: Page, text: str) -> None:
     """Replace what the file in front says."""
-    page.locator(".cm-content").click()
+    editor(page).click()
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(text)
     expect(page.locator(".dx-saved")).to_have_text("Saved")

@@ -1,0 +1,73 @@
+"""The card of one REPL on the dashboard."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from nicegui import ui
+
+from app.pages.frame import menu_item
+from app.pages.words import ago, badge_of, colour_of
+from components.controls import button, icon_button, link, set_label, text
+from orchestrator.domain import Goal, Phase, Repl
+
+Act = Callable[[str, Repl], Awaitable[None]]
+"""`(what, repl)`: carries out start, stop, rename, fork or delete."""
+
+
+class Card:
+    """Stays the same elements while the REPL changes: a press never meets a button that is just being replaced."""
+
+    def __init__(self, repl: Repl, template_title: str, *, act: Act) -> None:
+        self._repl = repl
+        self._title = template_title
+        self._act = act
+        with ui.element("article").classes("dx-card"):
+            with ui.element("div").classes("dx-row"):
+                tile(repl.template)
+                with ui.element("div").classes("dx-grow"):
+                    self._name = link(repl.name, f"/repl/{repl.id}", "dx-card-link").style("display: block")
+                    self._opened = text("", "dx-hint")
+                self._menu()
+            with ui.element("div").classes("dx-row"):
+                self._phase = text("", "dx-chip")
+                ui.element("span").classes("dx-grow")
+                self._stop = button("Stop", self._acts("stop"), icon_name="stop", kind="quiet", small=True)
+                self._start = button("Start", self._acts("start"), icon_name="play", kind="quiet", small=True)
+                self._recover = button("Recover", self._acts("start"), icon_name="play", small=True)
+            self._failure = text("", "dx-error")
+        self.set_repl(repl)
+
+    def set_repl(self, repl: Repl) -> None:
+        """Show it as it is now."""
+        self._repl = repl
+        self._name.set_text(repl.name)
+        set_label(self._more, f"More for {repl.name}")
+        self._opened.set_text(f"{self._title} · opened {ago(repl.opened_at, datetime.now(UTC))}")
+        self._phase.set_text(repl.phase.value.capitalize())
+        self._phase.props(f"data-phase={repl.phase.value}")
+        self._failure.set_text(repl.failure or "")
+        runs, has_failed = repl.goal is Goal.RUN, repl.phase is Phase.FAILED
+        for element, is_shown in (
+            (self._stop, runs),
+            (self._start, not runs and not has_failed),
+            (self._recover, not runs and has_failed),
+            (self._failure, bool(repl.failure)),
+        ):
+            element.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
+
+    def _menu(self) -> None:
+        self._more = icon_button("more", "More")
+        with self._more, ui.menu().props("auto-close"):
+            menu_item("rename", "Rename", self._acts("rename"))
+            menu_item("fork", "Fork", self._acts("fork"))
+            menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{self._repl.id}/zip"))
+            ui.element("div").classes("dx-menu-line")
+            menu_item("trash", "Delete", self._acts("delete"))
+
+    def _acts(self, what: str) -> Callable[[], Awaitable[None]]:
+        return lambda: self._act(what, self._repl)
+
+
+def tile(template: str) -> None:
+    """The two letters of a template."""
+    text(badge_of(template), "dx-tile").style(f"--tile: {colour_of(template)}").props("aria-hidden=true")
