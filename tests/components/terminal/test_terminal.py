@@ -14,11 +14,9 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from runner.agent import install
-from tests.conftest import CHROMIUM
 
 ROOT = Path(__file__).parents[3]
 LOCAL = "http://127.0.0.1"
-assert CHROMIUM
 
 
 @dataclass(frozen=True)
@@ -226,7 +224,7 @@ def test_evil_output_stays_output(page: Page, served: Served) -> None:
 def test_web_addresses_are_links(page: Page, address: str) -> None:
     opened: list[str] = []
     page.expose_function("opened", lambda address: opened.append(address))
-    page.evaluate("window.open = (address) => void window.opened(address)")
+    page.evaluate("void (window.open = (address) => void window.opened(address))")
     enter(page, f"clear; echo {address[:6]}''{address[6:]}")
     expect(rows(page)).to_contain_text(address)
     x, y = _at(page, address)
