@@ -14,7 +14,6 @@ import httpx
 import pytest
 import uvicorn
 from nicegui import app, core
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router, WebSocketRoute
@@ -127,7 +126,12 @@ class Site:
         url = f"ws://{host or self.origin.removeprefix('http://')}{path}"
         given = self.origin if origin == "" else origin
         opening = connect(
-            url, host="127.0.0.1", port=self.port, origin=given, additional_headers=headers, proxy=None  # type: ignore[arg-type]
+            url,
+            host="127.0.0.1",
+            port=self.port,
+            origin=given,
+            additional_headers=headers,
+            proxy=None,  # type: ignore[arg-type]
         )
         return await self.stack.enter_async_context(opening)
 
@@ -160,5 +164,9 @@ async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settin
     finally:
         running.should_exit = True
         await asyncio.wait_for(task, 20)
-        await core.sio.shutdown()
-
+        if core.sio.eio.service_task_handle:  # it outlives the application, which comes once in a process
+            await core.sio.shutdown()
+        pings = [task for task in asyncio.all_tasks() if "_send_ping" in repr(task.get_coro())]
+        for ping in pings:  # engineio's end by themselves, at the next interval
+            ping.cancel()
+        await asyncio.gather(*pings, return_exceptions=True)

@@ -1,0 +1,167 @@
+"""The hosts of a REPL's ports: getting in, what gets through, and who may call whom."""
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from app.accounts import SignedIn
+from orchestrator.domain import Repl
+from tests.app.site import PASSWORD, Echoing, Site, site_of
+
+
+def host_of(site: Site, repl: Repl, port: int) -> str:
+    return f"{port}-{repl.slug}.localhost:{site.port}"
+
+
+async def visit(site: Site, url: str, cookie: str = "", **headers: str) -> httpx.Response:
+    """What a browser would send to that host; every name leads here."""
+    parts = urlsplit(url)
+    browser = await site.browser()
+    del browser.headers["Origin"]
+    given = {"Host": parts.netloc} | ({"Cookie": cookie} if cookie else {}) | headers
+    return await browser.get(f"{parts.path}?{parts.query}" if parts.query else parts.path, headers=given)
+
+
+async def entered(site: Site, owner: SignedIn, repl: Repl, port: int = 5000, **more: object) -> tuple[str, str]:
+    """-> the cookie of the port's host and where it leads."""
+    asked = await (await site.browser(owner)).post(f"/api/repls/{repl.id}/preview", json={"port": port, **more})
+    assert asked.status_code == 200, asked.text
+    answer = await visit(site, asked.json()["url"])
+    assert answer.status_code == 303
+    return answer.headers["set-cookie"].partition(";")[0], answer.headers["location"]
+
+
+async def test_a_ticket_becomes_a_cookie_of_one_host_once(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    asked = await (await site.browser(owner)).post(f"/api/repls/{repl.id}/preview", json={"port": 5000, "path": "/a?b"})
+    url = asked.json()["url"]
+    assert url.startswith(f"http://{host_of(site, repl, 5000)}/__devex/enter?ticket=")
+    first = await visit(site, url)
+    assert first.headers["location"] == "/a?b"
+    attributes = first.headers["set-cookie"].split("; ")[1:]
+    assert {"Path=/", "HttpOnly", "SameSite=None", "Partitioned", "Secure"} <= set(attributes)
+    assert not any(attribute.lower().startswith("domain") for attribute in attributes)
+    assert (await visit(site, url)).status_code == 401
+    cookie = first.headers["set-cookie"].partition(";")[0]
+    told = await visit(site, f"http://{host_of(site, repl, 5000)}/x%2Fy?z=1", cookie)
+    assert told.json()["raw"] == "/ports/5000/x%2Fy"
+    assert told.json()["query"] == "z=1"
+    assert told.json()["writes"] is True
+
+
+async def test_nobody_else_gets_in(site: Site) -> None:
+    owner = await site.user()
+    repl, neighbour = await site.repl(owner), await site.repl(owner)
+    cookie, _ = await entered(site, owner, repl)
+    host = host_of(site, repl, 5000)
+    tampered = cookie[:-1] + ("0" if cookie[-1] != "0" else "1")
+    for place, given in (
+        (host, ""),
+        (host, tampered),
+        (host, "devex_preview=x.y"),
+        (host, f"devex_session={owner.token}"),
+        (host_of(site, repl, 5001), cookie),
+        (host_of(site, neighbour, 5000), cookie),
+        (f"5000-nothing-here.localhost:{site.port}", cookie),
+    ):
+        script = await visit(site, f"http://{place}/", given, Accept="*/*")
+        assert (script.status_code, script.json()["error"]["code"]) == (401, "no_pass")
+        page = await visit(site, f"http://{place}/", given, Accept="text/html")
+        assert page.status_code == 401
+        assert f'href="{site.origin}/"' in page.text
+        assert "set-cookie" not in page.headers
+        with pytest.raises(InvalidStatus):
+            await site.socket("/", host=place, cookie=given or "a=b", origin=f"http://{place}")
+
+
+async def test_another_user_cannot_ask_for_a_ticket(site: Site) -> None:
+    repl = await site.repl(await site.user("owner"))
+    other = await site.browser(await site.user("other"))
+    assert (await other.post(f"/api/repls/{repl.id}/preview", json={"port": 5000})).status_code == 404
+    mine = await site.browser(await site.user("owner"))
+    for port in (80, 1023, 65536, -1):
+        assert (await mine.post(f"/api/repls/{repl.id}/preview", json={"port": port})).status_code == 422
+
+
+async def test_a_preview_ends_with_its_session(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    cookie, _ = await entered(site, owner, repl)
+    host = host_of(site, repl, 5000)
+    socket = await site.socket("/ws", host=host, cookie=cookie, origin=f"http://{host}")
+    await socket.send("hot reload")
+    assert await socket.recv() == "hot reload"
+    await site.server.accounts.sign_out(owner.actor)
+    with pytest.raises(ConnectionClosed):
+        await socket.recv()
+    assert (await visit(site, f"http://{host}/", cookie)).status_code == 401
+
+
+async def test_a_restarted_server_knows_its_passes(tmp_path: Path) -> None:
+    backend = Echoing()
+    async with site_of(tmp_path, backend) as before:
+        owner = await before.user()
+        repl = await before.repl(owner)
+        cookie, _ = await entered(before, owner, repl)
+    async with site_of(tmp_path, Echoing(backend.machine)) as after:
+        assert (await visit(after, f"http://{host_of(after, repl, 5000)}/", cookie)).status_code == 200
+
+
+async def test_ports_of_one_repl_may_call_one_another(site: Site) -> None:
+    owner = await site.user()
+    repl, neighbour = await site.repl(owner), await site.repl(owner)
+    cookie, leads_to = await entered(site, owner, repl, 5173, also=[8000])  # of 8000, on the way
+    assert urlsplit(leads_to).netloc == host_of(site, repl, 5173)  # 8000's host was entered first, on the way
+    api, page = f"http://{host_of(site, repl, 8000)}", f"http://{host_of(site, repl, 5173)}"
+    asks = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "x-mine"}
+    browser = await site.browser()
+    host = {"Host": urlsplit(api).netloc}
+    preflight = await browser.options("/data", headers={**host, "Origin": page, **asks})
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-origin"] == page
+    assert preflight.headers["access-control-allow-headers"] == "x-mine"
+    called = await browser.get("/data", headers={**host, "Origin": page, "Cookie": cookie})
+    assert (called.status_code, called.headers["access-control-allow-origin"]) == (200, page)
+    refused = await browser.get("/data", headers={**host, "Origin": page})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, page)
+    for stranger in (f"http://{host_of(site, neighbour, 5173)}", site.origin, "http://evil.test", "null"):
+        answer = await browser.options("/data", headers={**host, "Origin": stranger, **asks})
+        assert answer.status_code == 401
+        assert "access-control-allow-origin" not in answer.headers
+        posted = await browser.post("/data", headers={**host, "Origin": stranger, "Cookie": cookie})
+        assert (posted.status_code, posted.json()["error"]["code"]) == (403, "origin")
+        with pytest.raises(InvalidStatus):
+            await site.socket("/", host=host["Host"], cookie=cookie, origin=stranger)
+    with pytest.raises(InvalidStatus):
+        await site.socket("/", host=host["Host"], cookie=cookie, origin=None)
+
+
+async def test_a_stopped_repl_says_so(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    cookie, _ = await entered(site, owner, repl)
+    stopping = site.server.orchestrator.subscribe(repl_id=repl.id)
+    await site.server.orchestrator.stop(repl.id)
+    while (await anext(stopping)).phase != "stopped":
+        pass
+    url = f"http://{host_of(site, repl, 5000)}/"
+    page = await visit(site, url, cookie, Accept="text/html")
+    assert (page.status_code, "This REPL is stopped." in page.text) == (409, True)
+    browser = await site.browser(owner)
+    assert (await browser.get(f"/repls/{repl.id}/files/main.py")).status_code == 200
+    refused = await browser.put(f"/repls/{repl.id}/files/main.py", content=b"x")
+    assert refused.json()["error"]["message"] == "This REPL is stopped."
+    assert refused.json()["error"]["action"] == "Start it."
+
+
+async def test_signing_in_again_does_not_revive_a_pass(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    cookie, _ = await entered(site, owner, repl)
+    await site.server.accounts.sign_out(owner.actor)
+    await site.server.accounts.sign_in("ada", PASSWORD)
+    assert (await visit(site, f"http://{host_of(site, repl, 5000)}/", cookie)).status_code == 401
