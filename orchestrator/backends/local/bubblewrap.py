@@ -106,7 +106,8 @@ def _files(jail: Jail, passwd: int | None) -> list[str]:
         *_tmpfs(SHM, SHM_BYTES, "1777"),
         *_tmpfs("/run", RUN_BYTES, "0755"),
         *("--dir", "/var", "--symlink", "../tmp", VAR_TMP),
-        *("--ro-bind", str(jail.agent), str(Path(AGENT).parent)),
+        # Parents that bubblewrap makes by itself are its uid's only.
+        *("--dir", "/opt", "--ro-bind", str(jail.agent), str(Path(AGENT).parent)),
         *("--ro-bind", str(jail.sockets), SOCKETS),
         *("--bind", str(jail.workspace), WORKSPACE),
         # Behind every mount. /dev is a tmpfs without a size: writable, it would be memory without a limit.

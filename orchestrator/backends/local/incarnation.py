@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 
@@ -21,7 +22,7 @@ from runner.workspace import Workspace
 READY_S = 20.0  # from the start to the agent's Hello: 0.03 s, some seconds on a crowded machine
 QUIESCE_S = 20.0  # flushing documents; a disk that takes longer does not keep a sandbox from being stopped
 QUOTA_S = 5.0  # between two measurements, at least...
-QUOTA_DUTY = 20  # ...and at least this many times as long as one takes: 5 % of a core
+QUOTA_DUTY = 20  # ...and at least this many times what one costs: 5 % of a core
 KILL_AT = 2  # times the quota: frozen programs write no more, so this one evaded the freeze
 
 log = logging.getLogger(__name__)
@@ -188,33 +189,34 @@ class Incarnation:
             if not self._launcher.facts["bounds_memory"]:
                 places.append(stack.enter_context(Workspace(self._layout.temporary / self.spec.repl_id)))
             while True:
-                begun = asyncio.get_running_loop().time()
-                fullness = await asyncio.to_thread(_fullness, places, self.spec)
-                took_s = asyncio.get_running_loop().time() - begun
+                fullness, cpu_s = await asyncio.to_thread(_fullness, places, self.spec)
                 if fullness > KILL_AT:
                     self.end(f"It used more than {KILL_AT} times its disk space.")
-                if (fullness > 1) != frozen and not self._ended.is_set():
-                    frozen = fullness > 1
-                    await self._freeze(frozen)
+                if not self._ended.is_set():
+                    frozen = await self._freeze(fullness > 1, was=frozen)
                 try:
-                    async with asyncio.timeout(max(QUOTA_S, QUOTA_DUTY * took_s)):
+                    async with asyncio.timeout(max(QUOTA_S, QUOTA_DUTY * cpu_s)):
                         await self._ended.wait()
                     return
                 except TimeoutError:
                     continue
 
-    async def _freeze(self, frozen: bool) -> None:
+    async def _freeze(self, frozen: bool, *, was: bool) -> bool:
+        """-> `frozen`. Said once, done every time: new programs may have been started since."""
         spec = self.spec
-        await self._launcher.ask("freeze", repl_id=spec.repl_id, epoch=spec.epoch, frozen=frozen)
+        if frozen or was:
+            await self._launcher.ask("freeze", repl_id=spec.repl_id, epoch=spec.epoch, frozen=frozen)
         size = f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries} files"
         message = f"The disk is full: {size}. Programs are paused." if frozen else "Programs go on."
         action = "Delete files you no longer need." if frozen else ""
-        if self.proxy:
+        if self.proxy and frozen != was:
             self.proxy.publish({"type": "quota", "message": message, "action": action})
+        return frozen
 
 
-def _fullness(places: list[Workspace], spec: SandboxSpec) -> float:
-    """Used share of the quota; above 1 is too much."""
+def _fullness(places: list[Workspace], spec: SandboxSpec) -> tuple[float, float]:
+    """-> (used share of the quota, above 1 is too much; seconds of CPU it took to find out)."""
+    begun_s = time.thread_time()
     used_bytes = used_entries = 0
     try:
         for place in places:
@@ -222,5 +224,6 @@ def _fullness(places: list[Workspace], spec: SandboxSpec) -> float:
             used_bytes += usage.disk_bytes
             used_entries += usage.entries
     except DevexError:  # too many or too deep to be counted
-        return 1.5
-    return max(used_bytes / spec.size.disk_bytes, used_entries / spec.size.disk_entries)
+        return 1.5, time.thread_time() - begun_s
+    fullness = max(used_bytes / spec.size.disk_bytes, used_entries / spec.size.disk_entries)
+    return fullness, time.thread_time() - begun_s

@@ -21,7 +21,7 @@ from typing import IO, NoReturn
 
 from orchestrator.backends.local import probes, wire
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.machine import Machine, prepare
+from orchestrator.backends.local.machine import Machine, clear, prepare
 from orchestrator.backends.local.supervisor import Refused, Supervisor
 from orchestrator.backends.local.system import Unusable
 from orchestrator.backends.local.wire import Message
@@ -142,6 +142,7 @@ def main() -> None:
         os.umask(0o022)
         _speak_to(layout.log)
         lock = _only_one(layout)
+        layout.make()  # the one before us may just have cleared it away
         machine = prepare(layout)
         listening = _listen(layout.launcher_socket)
     except Unusable as error:
@@ -157,6 +158,7 @@ def main() -> None:
     with lock, listening:
         asyncio.run(_serve(machine, given.grace_s, listening))
         layout.launcher_socket.unlink(missing_ok=True)
+        clear(layout)
 
 
 async def _serve(machine: Machine, grace_s: float, listening: socket.socket) -> None:

@@ -132,7 +132,11 @@ async def _start(layout: Layout, grace_s: float) -> None:
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
         cwd="/",
-        env={"PATH": os.defpath, "PYTHONPATH": str(_ROOT), "LANG": "C.UTF-8"},
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)]),
+            "LANG": "C.UTF-8",
+        },
     )
     assert starting.stdout
     try:

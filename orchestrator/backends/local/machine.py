@@ -1,6 +1,7 @@
 """Everything a launcher finds out and builds once, so that a start has nothing left to do but to spawn."""
 
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,8 @@ FIRST_UID = 200_000  # of sandboxes when the server is root; above what distribu
 EGRESS_PORT = 3128  # where programs find the way out
 _EGRESS = f"{EGRESS_PORT}:{SOCKETS}/egress.sock"
 _PROBE = "probe"
+_REACHED = ("workspaces", "tmp", "packages", "python")  # in the runtime folder; may be mounts of people's files
+_BUILT = ("etc", "agent", "run", _PROBE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +109,18 @@ def prepare(layout: Layout) -> Machine:
         cgroups=cgroups,
         failed=tuple(f"{attempt.mode} with {attempt.bubblewrap}: {attempt.failure}" for attempt in failed),
     )
+
+
+def clear(layout: Layout) -> None:
+    """Remove what `prepare` and the sandboxes' sockets have left, as far as it can be removed."""
+    try:
+        for name in _REACHED:
+            reach.let_go(layout.runtime / name)
+        for name in _BUILT:
+            shutil.rmtree(layout.runtime / name, ignore_errors=True)
+        layout.runtime.rmdir()
+    except OSError:
+        pass  # it goes with the next reboot
 
 
 def _jail(

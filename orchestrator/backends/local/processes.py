@@ -1,10 +1,13 @@
 """Facts about processes, read from /proc."""
 
 import os
+import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 _PROC = Path("/proc")
+_FREEZE_ROUNDS = 10  # a program that forks faster is caught by the next measurement of the disk, or ended by it
 
 
 class _Process(NamedTuple):
@@ -35,7 +38,18 @@ def programs_of(first: int) -> list[int]:
     return found
 
 
-def signal_all(pids: list[int], *signals: int) -> None:
+def freeze_all(first: int) -> None:
+    """Stop every program below `first`, those too that are forked meanwhile."""
+    stopped: set[int] = set()
+    for _ in range(_FREEZE_ROUNDS):
+        running = set(programs_of(first)) - stopped
+        if not running:
+            return
+        signal_all(running, signal.SIGSTOP)
+        stopped |= running
+
+
+def signal_all(pids: Iterable[int], *signals: int) -> None:
     for pid in pids:
         for signum in signals:
             try:

@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
-_MS_BIND, _MS_REC, _MS_SLAVE = 0x1000, 0x4000, 0x80000
+_MS_BIND, _MS_REC, _MS_SLAVE, _MNT_DETACH = 0x1000, 0x4000, 0x80000, 2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -31,6 +31,13 @@ def made_reachable(folder: Path, neutral: Path) -> Path:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error), str(folder))
     return neutral
+
+
+def let_go(neutral: Path) -> None:
+    """Undo `made_reachable`."""
+    if neutral.exists():
+        _libc.umount2(os.fsencode(neutral), _MNT_DETACH)
+        neutral.rmdir()  # never more than that: what is mounted there are people's files
 
 
 def open_to_all(folder: Path) -> bool:

@@ -12,7 +12,7 @@ from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local.bubblewrap import Jail
 from orchestrator.backends.local.limits import Group
 from orchestrator.backends.local.machine import Machine
-from orchestrator.backends.local.processes import programs_of, signal_all
+from orchestrator.backends.local.processes import freeze_all, programs_of, signal_all
 from orchestrator.backends.local.spawn import Spawned, WrongUid, drained, first_pid, spawn
 
 FIRST_LINE_S = 15.0  # bubblewrap's first word takes 0.01 s; a machine under load some tenths
@@ -119,7 +119,10 @@ class Supervisor:
         """Stop its programs where they are, or let them go on; the agent keeps answering."""
         sandbox = self._sandboxes.get(repl_id)
         if sandbox and sandbox.spec.epoch == epoch and sandbox.first:
-            signal_all(programs_of(sandbox.first), signal.SIGSTOP if frozen else signal.SIGCONT)
+            if frozen:
+                freeze_all(sandbox.first)
+            else:
+                signal_all(programs_of(sandbox.first), signal.SIGCONT)
 
     def running(self) -> list[Running]:
         return [

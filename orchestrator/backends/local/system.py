@@ -45,6 +45,7 @@ def root_arguments(interpreter: Interpreter, root: Path = Path("/")) -> tuple[st
             words += ["--ro-bind", str(found), f"/{name}"]
     if interpreter.folder:
         outside, inside = interpreter.folder
+        words += [word for parent in reversed(inside.parents[:-1]) for word in ("--dir", str(parent))]
         words += ["--ro-bind", str(outside), str(inside)]
     return tuple(words)
 

@@ -85,10 +85,12 @@ class TestExcepted:
     async def test_without_egress_there_is_no_way_out(self, start: StartBox, index: str) -> None:
         box = await start(egress=Egress.NONE)
         assert await box.run("env | grep -i _proxy | wc -l; ls /run/devex") == (0, "0\nagent.sock\n")
-        assert await box.python(
-            "import socket\n"
-            f"print(socket.socket().connect_ex(('{LOOPBACK}', {index.partition(':')[2]})) != 0)"
-        ) == "True"
+        assert (
+            await box.python(
+                f"import socket\nprint(socket.socket().connect_ex(('{LOOPBACK}', {index.partition(':')[2]})) != 0)"
+            )
+            == "True"
+        )
 
 
 FORBIDDEN = (

@@ -29,7 +29,11 @@ async def server(data: Path, grace_s: float) -> AsyncIterator[asyncio.subprocess
         *(sys.executable, str(SERVER), str(data), str(grace_s)),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "DEVEX_SECRET": "canary"},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+            "DEVEX_SECRET": "canary",
+        },
     )
     try:
         assert process.stdout

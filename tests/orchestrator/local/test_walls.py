@@ -6,8 +6,6 @@ import os
 import socket
 from pathlib import Path
 
-import pytest
-
 from orchestrator.backends.base import Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.machine import FIRST_UID
@@ -79,10 +77,11 @@ async def test_the_host_is_not_reachable(box: Box) -> None:
     assert answer.splitlines() == [refused, refused, "['lo']"]
 
 
-@pytest.mark.parametrize("path", ["/", "/usr", "/etc", "/dev", "/run", "/run/devex", "/opt/runner", "/proc/sys/kernel"])
-async def test_what_is_not_theirs_is_read_only(box: Box, path: str) -> None:
-    code, output = await box.run(f"touch {path}/x")
-    assert code != 0, output
+async def test_what_is_not_theirs_is_read_only(box: Box) -> None:
+    places = "/ /usr /usr/bin /etc /var /dev /run /run/devex /opt/runner /proc/sys/kernel"
+    code, output = await box.run(f"for place in {places}; do touch $place/x && echo wrote $place; done")
+    assert code != 0
+    assert "wrote" not in output
 
 
 async def test_the_agents_socket_cannot_be_replaced(box: Box) -> None:
@@ -194,7 +193,7 @@ def _stopped(first: int) -> bool:
             states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
         except OSError:
             continue
-    return bool(states) and all(state == "T" for state in states)
+    return bool(states) and set(states) <= {"T", "Z"}  # Z: ended, and its parent is stopped
 
 
 async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:

@@ -1,0 +1,75 @@
+"""The kinds of sandbox other than this process's own, each in a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backends.local import modes
+from orchestrator.backends.local.bubblewrap import Mode
+from orchestrator.backends.local.machine import FIRST_UID
+from orchestrator.backends.local.reach import open_to_all
+
+ROOT = Path(__file__).resolve().parents[3]
+ORDINARY_UID = 54_321
+
+
+@pytest.mark.timeout(600)
+def test_the_walls_stand_for_an_ordinary_user_too() -> None:
+    if os.geteuid() != 0:  # then every other test here has run as one
+        assert modes.modes_for(os.geteuid()) == (Mode.USER,)
+        return
+    python, paths = _python_for_everybody()
+    environment = {"PATH": os.defpath, "HOME": "/tmp", "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    base = Path("/tmp") / f"devex-user-{os.getpid()}"
+    base.mkdir()
+    os.chown(base, ORDINARY_UID, ORDINARY_UID)
+    folder = "tests/orchestrator/local"
+    tests = [f"{folder}/{name}.py" for name in ("test_walls", "test_launcher")]
+    try:
+        ran = subprocess.run(
+            [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--basetemp={base}/t", *tests],
+            user=ORDINARY_UID, group=ORDINARY_UID, extra_groups=[], cwd=ROOT, env=environment, timeout=600,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    finally:
+        subprocess.run(["rm", "-rf", str(base)], check=True)
+    assert ran.returncode == 0, ran.stdout[-6000:] + ran.stderr[-2000:]
+
+
+def _python_for_everybody() -> tuple[str, str]:
+    """-> (an interpreter that any user may execute, PYTHONPATH): ours may lie below /root."""
+    paths = os.pathsep.join([str(ROOT), *(path for path in sys.path if "site-packages" in path)])
+    if open_to_all(Path(sys.executable).resolve().parent):
+        return sys.executable, paths
+    system_python = "/usr/bin/python3"
+    version = subprocess.run(
+        [system_python, "-c", "import sys; print(sys.version_info[:2] == " + str(tuple(sys.version_info[:2])) + ")"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert version.stdout.strip() == "True", "no Python of this version that an ordinary user may execute"
+    return system_python, paths
+
+
+def test_without_user_namespaces_root_drops_inside(tmp_path: Path) -> None:
+    """The real launcher parts, told that there are none."""
+    if os.geteuid() != 0:
+        assert Mode.ROOT_SETUID not in modes.modes_for(os.geteuid())
+        return
+    script = ROOT / "tests" / "orchestrator" / "local" / "setuid_mode.py"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, timeout=100, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["uid"] == found["owner"] > FIRST_UID
+    assert found["capabilities"] == "0" * 16
+    assert found["sysctl"] == "refused"
+    assert found["name"] == "runner"
+    assert found["workspace"] == "/workspace"
+    assert found["unshare"] == "refused"
