@@ -9,6 +9,7 @@ from runner.documents.connection import Connection
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
 from runner.documents.wire import WireError
+from runner.proxy.viewer import viewer_of
 
 BAD_DATA = 1007
 TRY_LATER = 1013
@@ -19,7 +20,7 @@ def route(rooms: Rooms) -> BaseRoute:
 
     async def documents(socket: WebSocket) -> None:
         await socket.accept()
-        connection = Connection(rooms, can_write=socket.scope["devex.viewer"].can_write)
+        connection = Connection(rooms, can_write=viewer_of(socket.scope).can_write)
         ways = [
             asyncio.create_task(_receive(socket, connection), name="documents receive"),
             asyncio.create_task(_send(socket, connection), name="documents send"),

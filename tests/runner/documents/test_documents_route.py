@@ -4,7 +4,6 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,11 +19,7 @@ from runner.documents import connection
 from runner.documents.rooms import Rooms
 from runner.documents.wire import STEP_1, UPDATE, Open, Opened, Ping, Pong, Saved, Sync, decode, encode
 from runner.proxy.documents import route
-
-
-@dataclass(frozen=True)
-class Viewer:
-    can_write: bool
+from runner.proxy.viewer import Viewer
 
 
 @asynccontextmanager
@@ -32,7 +27,7 @@ async def serving(rooms: Rooms, *, can_write: bool = True) -> AsyncIterator[str]
     routes = Starlette(routes=[route(rooms)])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await routes({**scope, "devex.viewer": Viewer(can_write)}, receive, send)
+        await routes({**scope, "devex.viewer": Viewer("one", "One", can_write)}, receive, send)
 
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, ws="wsproto", lifespan="off", log_level="error"))
