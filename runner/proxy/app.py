@@ -104,7 +104,8 @@ class RunnerProxy:
     async def __aexit__(self, *_: object) -> None:
         self._stop.set()
         if self._life:
-            await self._life
+            await asyncio.wait([self._life])  # to its end, even when who waits here is cancelled
+            self._life.result()
 
     async def _live(self, started: asyncio.Future[None]) -> None:
         """Owns all that runs: task groups must be entered and left by one and the same task."""

@@ -102,11 +102,6 @@ class AgentLink:
         if self._control:
             self._control.write(encode(message))
 
-    def disconnect(self) -> None:
-        """The agent has broken the rules."""
-        if self._control:
-            self._control.close()
-
     # Called by the connections
 
     def admits(self, connection: "_FirstFrame", transport: asyncio.BaseTransport) -> bool:

@@ -5,6 +5,7 @@ Bytes flow as fast as the slower side takes them, both ways at once; nothing is 
 
 import asyncio
 import html
+import re
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import quote
@@ -122,13 +123,10 @@ def _start(status: int, headers: Headers) -> Message:
 
 def _target(scope: Scope) -> bytes:
     """Path and query for the program, byte for byte as the browser sent them where that is known."""
-    prefix = b"/ports/%d" % scope["path_params"]["port"]
-    raw: bytes = scope.get("raw_path") or b""
-    _, found, path = raw.partition(prefix)
-    if not found:
-        path = quote(scope["path"].partition(prefix.decode())[2]).encode()
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    path = re.split(rb"/ports/0*%d(?=/)" % scope["path_params"]["port"], raw, maxsplit=1)[-1]
     query: bytes = scope["query_string"]
-    return (path or b"/") + (b"?" + query if query else b"")
+    return path + (b"?" + query if query else b"")
 
 
 class _Answer:

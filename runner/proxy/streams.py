@@ -25,6 +25,13 @@ class PortClosedError(DevexError):
         super().__init__("port_closed", message, "Press Run to start the program.", status=502, retryable=True)
 
 
+class _Reader(asyncio.StreamReader):
+    """A program that stops reading may have answered before: what has come is read first, and then the stream ends."""
+
+    def set_exception(self, exc: BaseException) -> None:
+        self.feed_eof()
+
+
 class Streams:
     """Ids are random, used once, and expected for CONNECT_S only."""
 
@@ -80,7 +87,7 @@ class Streams:
             arrival.set_result(None)
             return False
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=BUFFER_BYTES, loop=loop)
+        reader = _Reader(limit=BUFFER_BYTES, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -70,6 +70,7 @@ class Terminals:
         self._by_channel: dict[int, Terminal] = {}
         self._answers: dict[int, asyncio.Future[str | None]] = {}
         self._held: dict[str, bytearray] = {}
+        self._closed_meanwhile: set[str] = set()  # of an agent that is away
         self._gone: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -163,6 +164,8 @@ class Terminals:
         del self._by_channel[terminal.channel]
         self._held.pop(terminal.id, None)
         self._link.send(Close(terminal.channel))
+        if not self._link.connected:
+            self._closed_meanwhile.add(terminal.id)
         terminal.close(NO_SUCH_TERMINAL)
         self._on_changed()
 
@@ -200,6 +203,7 @@ class Terminals:
                 self._resume(terminal)
         for state in claimed.values():
             self._adopt(state)
+        self._closed_meanwhile.clear()
         self._on_changed()
 
     def message(self, message: FromAgent) -> None:
@@ -265,7 +269,7 @@ class Terminals:
         known = _ID.fullmatch(state.terminal)
         kind = next((kind for kind, prefix in _PREFIX.items() if known and known[1] == prefix), None)
         fits = state.start <= state.end <= MAX_OFFSET and state.channel not in self._by_channel
-        fits = fits and len(self) < ADOPTED
+        fits = fits and len(self) < ADOPTED and state.terminal not in self._closed_meanwhile
         if kind is None or kind == "exec" or not fits:
             self._link.send(Close(state.channel))
             return

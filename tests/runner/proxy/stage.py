@@ -106,6 +106,13 @@ class Stage:
         async with asyncio.timeout(DEADLINE_S):
             await self.proxy.ready()
 
+    async def cut_the_link(self) -> None:
+        """As when the agent's word was refused; it dials again by itself."""
+        assert self.proxy._link._control
+        self.proxy._link._control.close()
+        while self.proxy.agent_connected:
+            await asyncio.sleep(0)
+
     def start_agent(self) -> subprocess.Popen[bytes]:
         command = [PYTHON, "-I", "-S", str(self._agent_files / "agent.py"), str(self.config.socket_path)]
         agent = subprocess.Popen(command, env={"PATH": "/usr/bin:/bin"}, start_new_session=True)

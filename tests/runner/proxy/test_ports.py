@@ -106,8 +106,13 @@ async def test_a_large_upload_arrives_whole(stage: Stage, served: tuple[Program,
 
 async def test_an_answer_before_the_whole_upload_is_passed_on(stage: Stage, served: tuple[Program, int]) -> None:
     _, port = served
-    answer = await stage.http.post(f"/ports/{port}/refuse-early", content=bytes(1 << 20))
-    assert (answer.status_code, answer.text) == (413, "too much")
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(stage.url.rpartition(":")[2]))
+    writer.write(b"POST /ports/%d/refuse-early HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nsome" % port)
+    async with asyncio.timeout(DEADLINE_S):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        await reader.readuntil(b"too much")
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_pieces_are_passed_on_as_they_come(stage: Stage, served: tuple[Program, int]) -> None:
@@ -139,6 +144,7 @@ async def test_other_methods_and_empty_answers(stage: Stage, served: tuple[Progr
     assert (await stage.http.head(f"/ports/{port}/asked/")).content == b""
     assert (await stage.http.delete(f"/ports/{port}/asked/")).json()["method"] == "DELETE"
     assert (await stage.http.get(f"/ports/{port}/nowhere")).status_code == 404
+    assert (await stage.http.get(f"/ports/0{port}/asked/ports/{port}/x")).json()["path"] == f"/asked/ports/{port}/x"
     assert (await stage.http.get(f"/ports/{port}")).headers["location"].endswith(f"/ports/{port}/")
 
 

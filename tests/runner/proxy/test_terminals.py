@@ -346,8 +346,18 @@ async def test_keys_typed_while_the_agent_is_away_arrive(stage: Stage) -> None:
     """The link is cut, not the agent: it dials again by itself."""
     async with stage.shell() as tab, stage.events() as events:
         await tab.until("$ ")
-        stage.proxy._link.disconnect()
+        await stage.cut_the_link()
         await tab.type("echo he''ld\n")
         await tab.until("held")
         assert (await events.next("agent"))["connected"] is False
         assert tab.exit is None
+
+
+async def test_a_terminal_closed_while_the_agent_is_away_does_not_come_back(stage: Stage) -> None:
+    kept, closed = await stage.open_terminal(), await stage.open_terminal()
+    await stage.cut_the_link()
+    assert (await stage.http.delete(f"/terminals/{closed}")).status_code == 204
+    async with asyncio.timeout(DEADLINE_S):
+        await stage.proxy.ready()
+    listed = (await stage.http.get("/terminals")).json()["terminals"]
+    assert [(one["id"], one["exit"]) for one in listed] == [(kept, None)]
