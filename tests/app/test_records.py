@@ -1,5 +1,3 @@
-from collections.abc import AsyncIterator
-
 import pytest
 
 from app.records import TortoiseRecords
@@ -8,5 +6,5 @@ from tests.contracts.records import RecordsContract
 
 class TestTortoiseRecords(RecordsContract):
     @pytest.fixture
-    async def records(self, opened_database: str) -> AsyncIterator[TortoiseRecords]:
-        yield TortoiseRecords()
+    async def records(self, opened_database: str) -> TortoiseRecords:
+        return TortoiseRecords()

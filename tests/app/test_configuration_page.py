@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from app import config_page
+from app.settings import BadSetting, Settings, read
+from orchestrator.domain import Egress
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_the_page_says_what_the_code_does() -> None:
+    assert PAGE.read_text() == config_page.page(), "run: python -m app.cli config-doc > docs/configuration.md"
+
+
+def test_every_setting_is_described() -> None:
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"DEVEX_{name.upper()}", raising=False)
+
+
+def test_none_is_needed() -> None:
+    chosen = read()
+    assert (chosen.origin, chosen.https, chosen.preview_domain) == ("http://127.0.0.1:8080", False, "localhost")
+    assert chosen.limits.egress is Egress.PUBLIC
+
+
+def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("DEVEX_PORT=9000\nDEVEX_MEMORY_MIB=128\nOTHER=1\n")
+    monkeypatch.setenv("DEVEX_PORT", "9001")
+    monkeypatch.setenv("DEVEX_EGRESS_ALLOW", "example.com, *.example.org")
+    monkeypatch.setenv("DEVEX_SECRET", "")
+    chosen = read()
+    assert (chosen.port, chosen.limits.size.memory_bytes) == (9001, 128 << 20)
+    assert chosen.egress_allow == ("example.com", "*.example.org")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PUBLIC_URL", "devex.example.com"),
+        ("PUBLIC_URL", "https://devex.example.com/path"),
+        ("PUBLIC_URL", "javascript:alert(1)"),
+        ("PREVIEW_DOMAIN", "*.example.com"),
+        ("PREVIEW_DOMAIN", "https://example.com"),
+        ("SIGN_UP", "everyone"),
+        ("SECRET", "short"),
+        ("EGRESS", "all"),
+        ("CPUS", "0"),
+        ("IDLE_STOP_S", "soon"),
+    ],
+)
+def test_a_bad_setting_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(f"DEVEX_{name}", value)
+    with pytest.raises(BadSetting) as refusal:
+        read()
+    assert f"DEVEX_{name} cannot be used: " in refusal.value.message
+    assert "\n" not in refusal.value.message
+
+
+def test_a_public_address_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVEX_HOST", "0.0.0.0")
+    with pytest.raises(BadSetting, match="DEVEX_HOST is a public address"):
+        read()
+    monkeypatch.setenv("DEVEX_PUBLIC_URL", "https://Devex.example.com/")
+    assert read().origin == "https://devex.example.com"
+    monkeypatch.setenv("DEVEX_PUBLIC_URL", "http://devex.example.com")
+    with pytest.raises(BadSetting):
+        read()
+    monkeypatch.setenv("DEVEX_ALLOW_PLAIN_HTTP", "true")
+    assert read().https is False
