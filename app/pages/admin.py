@@ -110,5 +110,5 @@ def _check(check: Check) -> None:
     with ui.element("div"):
         icon(icon_name).classes(f"dx-tone-{tone}")
         with ui.element("div").classes("dx-grow"):
-            text(check.name, tag="div")
+            text(check.name[:1].upper() + check.name[1:], tag="div")
             text(f"{check.detail} {check.action if not check.ok else ''}".strip(), "dx-hint")

@@ -54,18 +54,30 @@ class Desk:
         self._on_file = on_file
         ReplEvents(repl_id, on_told=self._told, on_online=status.set_online)
         self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
-        self.files = Split("files", label="Width of the files", size_px=232)
+        self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
             self.tree = FileTree(repl_id).on_open(self.open_file).on_failed(failed)
         with self.files.rest:
             self.side = Split(
-                "preview", label="Width of the preview", fixed_first=False, size_px=440, min_px=240, collapsed=True
+                "preview",
+                label="Width of the preview",
+                fixed_first=False,
+                size_px=440,
+                min_px=240,
+                collapsed=True,
+                command="preview",
             )
         with self.side.fixed, _pane("preview", "Preview"):
             self.preview = Preview(repl_id, on_close=self.side.toggle)
         with self.side.rest:
             self.below = Split(
-                "panel", label="Height of the panel", axis="y", fixed_first=False, size_px=270, min_px=90
+                "panel",
+                label="Height of the panel",
+                axis="y",
+                fixed_first=False,
+                size_px=270,
+                min_px=90,
+                command="panel",
             )
         with self.below.rest, _pane("editor", "Editor"):
             self.editor = self._editor(status, do)

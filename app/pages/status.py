@@ -23,6 +23,7 @@ class Status:
             ui.element("span").classes("dx-grow")
             self._cursor = text("", "dx-wide")
             self._lease = text("", "dx-lease")
+            self._awake = text("", "dx-wide")
             self._extend = ui.element("button").props('type=button title="Keep it awake for four more hours"')
             with self._extend:
                 text("Extend")
@@ -49,9 +50,11 @@ class Status:
         self._extend.classes(add="dx-hidden" if lease is None else "", remove="" if lease is None else "dx-hidden")
         if lease is None or now is None:
             self._lease.set_text("")
+            self._awake.set_text("")
             return
         left_s = max((lease.expires_at - now).total_seconds(), 0)
-        self._lease.set_text(f"Stops in {span(left_s)} · awake because {lease.activity.phrase}")
+        self._lease.set_text(f"Stops in {span(left_s)}")
+        self._awake.set_text(f"awake because {lease.activity.phrase}")
         self._lease.props(f"data-tone={'warn' if left_s <= URGENT_S else 'none'}")
 
 

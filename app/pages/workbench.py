@@ -214,13 +214,12 @@ class Workbench:
         desk.below.show()
         await self._ask("POST", "terminals", FIRST_SIZE)
         desk.panel.set_terminals((await self._ask("GET", "terminals"))["terminals"])
-        desk.panel.focus()
+        desk.panel.show_terminal(focus=True)
 
     def _go_to_terminal(self, desk: Desk) -> None:
         desk.below.show()
         self._views.show("terminal")
-        desk.panel.show_terminal()
-        desk.panel.focus()
+        desk.panel.show_terminal(focus=True)
 
     async def _switch_theme(self) -> None:
         dark = await ui.run_javascript("document.body.classList.contains('body--dark')")

@@ -4,7 +4,7 @@ import {
   Remote, TreeModel, basename, chosenFiles, confirmed, filesOf, iconOf, isWithin, join, keyAction, openMenu, parent,
 } from "devex-bundle/file_tree.js";
 
-const ROW_PX = 24;
+const ROW_PX = matchMedia("(pointer: coarse), (max-width: 700px)").matches ? 36 : 24; // a finger needs more
 const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
 const TYPE_AHEAD_MS = 700;
 const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
@@ -18,10 +18,10 @@ export default {
         <button v-for="tool in tools" :key="tool.icon" class="dx-btn dx-btn-quiet dx-btn-icon" :title="tool.label" :aria-label="tool.label" @click="tool.run">
           <i :class="'dx-i dx-i-' + tool.icon"></i></button>
       </div>
-      <div ref="view" class="dx-tree" role="tree" tabindex="0" aria-label="Files" :aria-activedescendant="current ? rowId(current) : null" :data-drop="dropDir === '' || null"
+      <div ref="view" class="dx-tree" :style="{ '--row': rowPx + 'px' }" role="tree" tabindex="0" aria-label="Files" :aria-activedescendant="current ? rowId(current) : null" :data-drop="dropDir === '' || null"
            @scroll.passive="measure" @keydown="key" @click.self="select(null)" @contextmenu.prevent="menu($event, null)"
            @dragover="dragOver($event, null)" @dragleave.self="dragLeave" @drop="drop($event, null)">
-        <div role="presentation" :style="{ height: total * 24 + 'px' }"></div>
+        <div role="presentation" :style="{ height: total * rowPx + 'px' }"></div>
         <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
              :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="row.path === current" :aria-posinset="row.at" :aria-setsize="row.of"
              :title="row.shown" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
@@ -40,7 +40,7 @@ export default {
     </div>`,
   props: { replId: String, readonly: Boolean },
   data() {
-    return { version: 0, top: 0, height: 600, current: null, renaming: null, dropDir: null, upload: null, loaded: false };
+    return { rowPx: ROW_PX, version: 0, top: 0, height: 600, current: null, renaming: null, dropDir: null, upload: null, loaded: false };
   },
   computed: {
     total() {

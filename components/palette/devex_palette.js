@@ -52,7 +52,8 @@ export default {
     },
     run(id) {
       if (id.startsWith("palette:")) this.open(id.slice("palette:".length));
-      else this.$emit("command", id);
+      // An element of the page may do it at once; Python hears only of what none has done.
+      else if (window.dispatchEvent(new CustomEvent("devex:command", { detail: id, cancelable: true }))) this.$emit("command", id);
     },
     open(mode) {
       if (!this.mode) this.before = document.activeElement;
@@ -124,7 +125,7 @@ export default {
     },
     choose(item) {
       const opensFile = item.path !== undefined;
-      this.close(!opensFile);
+      this.close(!opensFile); // the focus goes back first: the command may move it on
       if (opensFile) this.$emit("open", { path: item.path, line: item.line ?? null });
       else this.run(item.id);
     },

@@ -1,22 +1,23 @@
 // A pane of a fixed size in pixels, a gutter and a pane that takes the rest. What the user sets survives a reload.
 const STEP_PX = 16;
 const KEEP_FREE_PX = 160; // the other pane never gets smaller than this
+const COMMAND = "devex:command"; // see the palette
 
 export default {
   template: `
     <div class="dx-split" :data-axis="axis" :data-collapsed="collapsed">
-      <div v-if="fixedFirst" class="dx-split-fixed" :style="fixedStyle" ref="fixed"><slot name="fixed"></slot></div>
+      <div v-if="fixedFirst" class="dx-split-fixed" :style="fixedStyle" @[shown]="show"><slot name="fixed"></slot></div>
       <div v-if="!fixedFirst" class="dx-split-rest"><slot name="rest"></slot></div>
       <div class="dx-gutter" role="separator" tabindex="0" :aria-label="label" :aria-orientation="axis === 'x' ? 'vertical' : 'horizontal'"
            :aria-valuenow="Math.round(px)" :aria-valuemin="min" :aria-valuemax="max" :data-dragging="dragging || null"
            @pointerdown="start" @keydown="key" @dblclick="setSize(size)"></div>
       <div v-if="fixedFirst" class="dx-split-rest"><slot name="rest"></slot></div>
-      <div v-if="!fixedFirst" class="dx-split-fixed" :style="fixedStyle" ref="fixed"><slot name="fixed"></slot></div>
+      <div v-if="!fixedFirst" class="dx-split-fixed" :style="fixedStyle" @[shown]="show"><slot name="fixed"></slot></div>
     </div>`,
-  props: { name: String, label: String, axis: String, fixedFirst: Boolean, size: Number, min: Number, startCollapsed: Boolean },
+  props: { name: String, label: String, axis: String, fixedFirst: Boolean, size: Number, min: Number, startCollapsed: Boolean, command: String },
   data() {
     const kept = this.read();
-    return { px: kept.px ?? this.size, collapsed: kept.collapsed ?? this.startCollapsed, dragging: false, max: 4000 };
+    return { px: kept.px ?? this.size, collapsed: kept.collapsed ?? this.startCollapsed, dragging: false, max: 4000, shown: "devex:shown" };
   },
   computed: {
     fixedStyle() {
@@ -26,9 +27,11 @@ export default {
   mounted() {
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.$el);
+    window.addEventListener(COMMAND, this.commanded);
   },
   unmounted() {
     this.observer.disconnect();
+    window.removeEventListener(COMMAND, this.commanded);
   },
   methods: {
     read() {
@@ -58,6 +61,11 @@ export default {
     setCollapsed(collapsed) {
       this.collapsed = collapsed;
       this.keep();
+    },
+    commanded(event) {
+      if (!this.command || event.detail !== this.command) return;
+      event.preventDefault(); // done here: Python need not hear of it
+      this.toggle();
     },
     toggle() {
       this.setCollapsed(!this.collapsed);

@@ -9,7 +9,8 @@ from nicegui.slot import Slot
 class Split(Element, component="devex_split.js"):
     """`fixed` (x: left or right, y: bottom) and `rest` are slots. Size and collapse stay in the browser under `name`.
 
-    The gutter is a focusable separator: arrows move it, Home and End go to the limits, Enter collapses.
+    The gutter is a focusable separator: arrows move it, Home and End go to the limits, Enter collapses. `command` given
+    in the page collapses the fixed pane or brings it back; so does what is in it, when it comes to the front.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class Split(Element, component="devex_split.js"):
         size_px: int = 240,
         min_px: int = 140,
         collapsed: bool = False,
+        command: str = "",
     ) -> None:
         super().__init__()
         self._props.update(
@@ -32,6 +34,7 @@ class Split(Element, component="devex_split.js"):
             size=size_px,
             min=min_px,
             startCollapsed=collapsed,
+            command=command,
         )
         self.fixed: Slot = self.add_slot("fixed")
         self.rest: Slot = self.add_slot("rest")

@@ -1,0 +1,88 @@
+"""Pictures of every page for people to look at: `python -m tests.e2e.screenshots` writes them to test-results/."""
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.e2e.serving import ROOT, Served, serving
+from tests.e2e.workbench import create, run, sign_up, terminal
+
+RESULTS = ROOT / "test-results"
+SIZES = {"light": (1280, 800, "light"), "dark": (1280, 800, "dark"), "narrow": (400, 800, "dark")}
+VIEWS = ("Files", "Editor", "Terminal", "Output", "Preview")
+
+
+def picture(page: Page, look: str, name: str) -> None:
+    page.screenshot(path=RESULTS / f"{look}-{name}.png")
+
+
+def pages(browser: Browser, served: Served, look: str) -> None:
+    """One visitor's way through all pages, in one size and theme."""
+    width, height, scheme = SIZES[look]
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
+    )  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"{served.url}/sign-in")
+    expect(page.get_by_label("User name")).to_be_focused()
+    picture(page, look, "sign-in")
+    sign_up(page, served, f"ada-{look}")
+    picture(page, look, "dashboard-empty")
+    page.get_by_role("button", name="New REPL").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    picture(page, look, "new")
+    page.get_by_role("button", name="Cancel").click()
+    workbench(page, look)
+    page.goto(served.url)
+    expect(page.get_by_role("article")).to_be_visible()
+    picture(page, look, "dashboard")
+    page.goto(f"{served.url}/account")
+    expect(page.get_by_role("heading", name="Password")).to_be_visible()
+    picture(page, look, "account")
+    context.close()
+
+
+def workbench(page: Page, look: str) -> None:
+    """A web program with its preview, a terminal, the palette."""
+    create(page, "Node.js", "Demo")
+    expect(terminal(page)).to_contain_text("$")
+    run(page)
+    if look == "narrow":
+        for view in VIEWS:
+            page.get_by_role("tab", name=view, exact=True).last.click()
+            page.wait_for_load_state("networkidle")
+            picture(page, look, f"workbench-{view.lower()}")
+        return
+    shown = page.frame_locator("iframe[title=Preview]").locator("body")
+    expect(shown).not_to_be_empty()
+    picture(page, look, "workbench-output")
+    page.keyboard.press("Control+`")
+    page.keyboard.type("ls -la --color && node --version\n")
+    expect(terminal(page)).to_contain_text("v")
+    picture(page, look, "workbench-terminal")
+    page.keyboard.press("Control+Shift+P")
+    expect(page.get_by_role("dialog").get_by_role("option").first).to_be_visible()
+    picture(page, look, "workbench-palette")
+    page.keyboard.press("Escape")
+
+
+def main() -> None:
+    RESULTS.mkdir(exist_ok=True)
+    with serving(sign_up="open") as served, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        for look in SIZES:
+            pages(browser, served, look)
+        admin = browser.new_page()
+        admin.goto(served.setup_url)
+        admin.get_by_label("User name").fill("root")
+        admin.get_by_label("Password").fill("correct horse battery staple")
+        admin.keyboard.press("Enter")
+        expect(admin.get_by_role("heading", name="Your REPLs")).to_be_visible()
+        admin.goto(f"{served.url}/admin")
+        expect(admin.get_by_role("heading", name="This machine")).to_be_visible()
+        admin.wait_for_load_state("networkidle")
+        picture(admin, "light", "admin")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
