@@ -15,9 +15,9 @@ class Budget:
         self._left = burst
         self._at_s = now_s
 
-    def spend(self, frames: int, size_bytes: int, field_bytes: int, now_s: float) -> float:
+    def spend(self, frames: int, output_bytes: int, field_bytes: int, now_s: float) -> float:
         """-> seconds to wait before reading on."""
         self._left = min(self._burst, self._left + (now_s - self._at_s) * self._rate_per_s)
         self._at_s = now_s
-        self._left -= frames * FRAME_COST + size_bytes + field_bytes * FIELD_COST
+        self._left -= frames * FRAME_COST + output_bytes + field_bytes * FIELD_COST
         return max(0.0, -self._left / self._rate_per_s)

@@ -32,7 +32,7 @@ from runner.proxy.budget import Budget
 FIRST_FRAME_S: Final = 5.0
 MAX_UNKNOWN: Final = 128  # connections that have not said what they are; an agent dials one at a time
 BACKLOG: Final = 128
-SLICE_BYTES: Final = 64 * 1024  # handled before anybody else has a turn
+FRAMES_A_TURN: Final = 256  # handled before anybody else has a turn: about a millisecond
 UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewers are held up
 STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again
 REDIAL_S: Final = 0.005  # an honest agent waits longer before it dials again
@@ -207,7 +207,7 @@ class _FirstFrame(asyncio.Protocol):
 
 
 class _Control(asyncio.Protocol):
-    """The control connection. Read in slices, and left alone for a while when the sandbox has spent its budget."""
+    """The control connection. Handled in turns, and left alone for a while when the sandbox has spent its budget."""
 
     def __init__(self, link: AgentLink, transport: asyncio.Transport) -> None:
         self._loop = asyncio.get_running_loop()
@@ -215,7 +215,7 @@ class _Control(asyncio.Protocol):
         self._transport = transport
         self._decoder = Decoder()
         self._budget = Budget(self._loop.time())
-        self._unread = memoryview(b"")
+        self._frames: list[tuple[int, bytes]] = []  # received and not yet handled
         self._turn: asyncio.Handle | None = None
         self._stuck: asyncio.TimerHandle | None = None
 
@@ -224,36 +224,44 @@ class _Control(asyncio.Protocol):
             self._transport.write(frame)
 
     def data_received(self, data: bytes) -> None:
-        self._unread = memoryview(data) if not self._unread else memoryview(bytes(self._unread) + data)
+        try:
+            self._frames += self._decoder.feed(data)
+        except ProtocolError as error:
+            self._cut_off(error)
+            return
         if self._turn is None:
             self._read()
 
     def _read(self) -> None:
-        """One slice now; what is left of it later, and nothing more is received until then."""
+        """Some frames now; the others later, and nothing more is received until then."""
         was_paused, self._turn = self._turn is not None, None
-        piece, self._unread = self._unread[:SLICE_BYTES], self._unread[SLICE_BYTES:]
-        field_bytes = 0
+        frames, self._frames = self._frames[:FRAMES_A_TURN], self._frames[FRAMES_A_TURN:]
+        output_bytes = field_bytes = 0
         try:
-            frames = self._decoder.feed(piece)
             for kind, body in frames:
-                if kind != _OUTPUT:
+                if kind == _OUTPUT:
+                    output_bytes += len(body)
+                else:
                     field_bytes += len(body)
                 self._link.on_message(decode_from_agent(kind, body))
         except ProtocolError as error:
-            _log.warning("the agent is cut off: %s", error)
-            self.close()
+            self._cut_off(error)
             return
-        wait_s = self._budget.spend(len(frames), len(piece), field_bytes, self._loop.time())
         if self._transport.is_closing():
             return
+        wait_s = self._budget.spend(len(frames), output_bytes, field_bytes, self._loop.time())
         if wait_s:
             self._turn = self._loop.call_later(wait_s, self._read)
-        elif self._unread:
+        elif self._frames:
             self._turn = self._loop.call_soon(self._read)
         if self._turn and not was_paused:
             self._transport.pause_reading()
         elif was_paused and not self._turn:
             self._transport.resume_reading()
+
+    def _cut_off(self, error: ProtocolError) -> None:
+        _log.warning("the agent is cut off: %s", error)
+        self.close()
 
     def pause_writing(self) -> None:
         self._link.writable.clear()
@@ -268,7 +276,7 @@ class _Control(asyncio.Protocol):
         for timer in (self._turn, self._stuck):
             if timer:
                 timer.cancel()
-        self._unread = memoryview(b"")
+        self._frames.clear()
         self._link.lost(self)
 
     def close(self) -> None:
