@@ -23,7 +23,6 @@ class Mode(StrEnum):
     USER = "user"  # an ordinary user's user namespace: programs have that user's uid on the host
     ROOT = "root"  # root drops to a uid per sandbox, which then makes its user namespace
     ROOT_SETUID = "root-setuid"  # no user namespaces here: root makes the namespaces and drops to a uid inside
-    UNSAFE = "unsafe"  # no sandbox at all, asked for in so many words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ RESOLVE_S: Final = 10.0
 CONNECT_S: Final = 10.0  # per address
 IDLE_S: Final = 900.0  # neither direction moved; long polls and quiet downloads are shorter
 PIECE_BYTES: Final = 64 * 1024
+AUDIT_S: Final = 5.0
 RESOLVING: Final = 4  # names at a time per sandbox, of RESOLVERS threads for all: slow names hold up only their own
 RESOLVERS: Final = 16
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
@@ -85,6 +86,8 @@ class EgressProxy:
         self._resolve = resolve
         self._name = name
         self._pace = Pace()
+        self._audit_at = 0.0
+        self._unsaid = 0
         self._resolving = asyncio.Semaphore(RESOLVING)
         self._connections: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
@@ -167,7 +170,13 @@ class EgressProxy:
         return addresses
 
     def _audit(self, host: str, port: int, why: str) -> None:
-        log.warning("egress of %s to %s:%d refused: %s", self._name, host, port, why)
+        """At most once in AUDIT_S: programs must not fill the log."""
+        now = asyncio.get_running_loop().time()
+        self._unsaid += 1
+        if now >= self._audit_at:
+            log.warning("egress of %s to %s:%d refused: %s (%d refused)", self._name, host, port, why, self._unsaid)
+            self._audit_at = now + AUDIT_S
+            self._unsaid = 0
 
 
 def _may_reach(text: str) -> bool:

@@ -124,6 +124,9 @@ class Incarnation:
             self.reason = self.reason or str(error)
         except asyncio.CancelledError:
             pass  # `leave`
+        except Exception:  # the outer edge: a mistake of ours ends this REPL, not the server
+            log.exception("the sandbox %s %d is given up", self.spec.repl_id, self.spec.epoch)
+            self.reason = self.reason or "An error in DEVEX ended it."
         finally:
             self.proxy = None
         if self.state not in (Sandbox.STOPPING, Sandbox.FAILED) and self.reason:

@@ -143,6 +143,7 @@ def main() -> None:
         _speak_to(layout.log)
         lock = _only_one(layout)
         layout.make()  # the one before us may just have cleared it away
+        _keep(layout.runtime)
         machine = prepare(layout)
         listening = _listen(layout.launcher_socket)
     except Unusable as error:
@@ -175,7 +176,7 @@ def _speak_to(path: Path) -> None:
 
 
 def _only_one(layout: Layout) -> IO[bytes]:
-    """A lock on the data, held until the process ends; one that is just ending is waited for."""
+    """A lock on the data, held until the process ends; a launcher that is just ending is waited for."""
 
     def too_long(*_: object) -> NoReturn:
         raise Unusable(
@@ -188,6 +189,11 @@ def _only_one(layout: Layout) -> IO[bytes]:
     fcntl.flock(file, fcntl.LOCK_EX)
     signal.alarm(0)
     return file
+
+
+def _keep(folder: Path) -> None:
+    """Systems that clean /tmp of what is old leave locked folders alone."""
+    fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), fcntl.LOCK_SH)
 
 
 def _listen(path: Path) -> socket.socket:

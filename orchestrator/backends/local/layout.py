@@ -80,5 +80,6 @@ def _name(data: Path) -> str:
 
 
 def _runtime_parent() -> Path:
-    wanted = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
-    return wanted if os.access(wanted, os.W_OK) else Path("/tmp")  # noqa: S108 (owner and kind are checked)
+    """Not XDG_RUNTIME_DIR, which goes when its user logs out; a server under tmux or nohup does not."""
+    run = Path("/run")
+    return run if os.geteuid() == 0 and os.access(run, os.W_OK) else Path("/tmp")  # noqa: S108 (its owner is checked)

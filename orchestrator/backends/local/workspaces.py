@@ -1,6 +1,7 @@
 """The workspaces on this machine's disk, and which uid each belongs to. Everything blocks: call it in a thread."""
 
 import os
+import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,6 +90,7 @@ class Workspaces:
         for name in (repl_id, f".new-{repl_id}", f".old-{repl_id}"):
             _remove(self._layout.workspace(repl_id).with_name(name))
         _remove(self._layout.temporary / repl_id)
+        shutil.rmtree(self._layout.sockets(repl_id), ignore_errors=True)  # ours alone
 
     def make_temporary(self, repl_id: str, uid: int) -> Path:
         """An empty /tmp."""
