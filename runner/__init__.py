@@ -1,1 +1,1 @@
-"""What is shipped into a sandbox and what speaks to it: agent, protocol, proxy, workspace, documents. Imports only itself."""
+"""What one REPL can do: protocol, agent, proxy, workspace, documents. Ships alone; imports itself only."""
