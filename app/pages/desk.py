@@ -56,10 +56,10 @@ class Desk:
         self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
-            self.tree = FileTree(repl_id).on_open(self.open_file).on_failed(failed)
+            self.tree = FileTree(repl_id).on_open(self.open_file).on_moved(self._moved).on_failed(failed)
         with self.files.rest:
             self.side = Split(
-                "preview",
+                f"preview-{repl_id}",
                 label="Width of the preview",
                 fixed_first=False,
                 size_px=440,
@@ -99,31 +99,38 @@ class Desk:
         self.editor.open_file(path, line)
         self._on_file()
 
+    def _moved(self, source: str, target: str) -> None:
+        self.editor.move_file(source, target)
+
     def set_run(self, run: dict[str, Any]) -> None:
         """Show a run in the output and at the Run button."""
         self.panel.set_run(run)
         self._on_run(run)
 
-    def _set_ports(self, ports: list[dict[str, Any]]) -> None:
-        numbers = [one["port"] for one in ports]
-        if numbers and not self.preview.ports:
+    def _set_ports(self, ports: list[int]) -> None:
+        """The first one opens the preview; a page that is loaded later leaves it as the user left it."""
+        if ports and not self.preview.ports:
             self.side.show()
-        self.preview.set_ports(numbers)
+        self.preview.set_ports(ports)
 
     def _told(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "hello", "run": run, "ports": ports, "terminals": terminals}:
                 self.panel.set_terminals(terminals)
                 self.set_run(run)
-                self._set_ports(ports)
+                self.preview.set_ports(_numbers(ports))
             case {"type": "run"}:
                 self.set_run(message)
             case {"type": "ports", "ports": ports}:
-                self._set_ports(ports)
+                self._set_ports(_numbers(ports))
             case {"type": "terminals", "terminals": terminals}:
                 self.panel.set_terminals(terminals)
             case {"type": "quota", "message": sentence, "action": action}:
                 failed(sentence, action)
+
+
+def _numbers(ports: list[dict[str, Any]]) -> list[int]:
+    return [one["port"] for one in ports]
 
 
 def _pane(name: str, label: str) -> ui.element:

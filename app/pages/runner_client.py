@@ -18,12 +18,15 @@ class RunnerClient:
         async def with_viewer(scope: Scope, receive: Receive, send: Send) -> None:
             await app({**scope, "devex.viewer": viewer}, receive, send)
 
-        self._transport = httpx.ASGITransport(app=with_viewer)
+        transport = httpx.ASGITransport(app=with_viewer)
+        # Opens no socket, so there is nothing to close; without trust_env=False it would look for proxies each time.
+        self._client = httpx.AsyncClient(
+            transport=transport, base_url="http://runner", timeout=DEADLINE_S, trust_env=False
+        )
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The decoded answer, None when it is empty."""
-        async with httpx.AsyncClient(transport=self._transport, base_url="http://runner", timeout=DEADLINE_S) as client:
-            response = await client.request(method, f"/{path}", json=body)
+        response = await self._client.request(method, f"/{path}", json=body)
         if response.is_error:
             raise _refusal(response)
         return response.json() if response.content else None

@@ -99,8 +99,7 @@ class Workbench:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
         terminals = (await self._ask("GET", "terminals"))["terminals"]
         if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
-            await self._ask("POST", "terminals", FIRST_SIZE)
-            terminals = (await self._ask("GET", "terminals"))["terminals"]
+            terminals.append(await self._ask("POST", "terminals", FIRST_SIZE))
         run = await self._ask("GET", "run")
         if self._desk is None:
             with self._content:

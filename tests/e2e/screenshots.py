@@ -49,7 +49,6 @@ def workbench(page: Page, look: str) -> None:
     if look == "narrow":
         for view in VIEWS:
             page.get_by_role("tab", name=view, exact=True).last.click()
-            page.wait_for_load_state("networkidle")
             picture(page, look, f"workbench-{view.lower()}")
         return
     shown = page.frame_locator("iframe[title=Preview]").locator("body")
@@ -79,7 +78,6 @@ def main() -> None:
         expect(admin.get_by_role("heading", name="Your REPLs")).to_be_visible()
         admin.goto(f"{served.url}/admin")
         expect(admin.get_by_role("heading", name="This machine")).to_be_visible()
-        admin.wait_for_load_state("networkidle")
         picture(admin, "light", "admin")
         browser.close()
 
