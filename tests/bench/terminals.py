@@ -17,8 +17,8 @@ STARTS = 15
 ECHO_ROUNDS, ECHO_KEYS = 5, 200
 MANY, MANY_KEYS, MANY_PER_S = 50, 40, 8  # a fast typist types eight keys a second
 FLOOD_BYTES = 20_000_000
-# base64 of 15 MB of zeros: 20 MB in lines of 76, the same bytes each time and nothing to wait for
-FLOOD_COMMAND = "head -c 14802631 /dev/zero | base64"
+# base64 of 15 MB of zeros, unwrapped: with lines of 76 the kernel's line discipline alone holds a bare PTY to 20 MB/s
+FLOOD_COMMAND = "head -c 15000000 /dev/zero | base64 -w 0"
 CTRL_C_ROUNDS = 10
 
 
