@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import struct
@@ -140,6 +141,8 @@ def main() -> None:
     report = os.dup(1)
     try:
         os.umask(0o022)
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # four a sandbox; each sets its own limit
         _speak_to(layout.log)
         lock = _only_one(layout)
         layout.make()  # the one before us may just have cleared it away
