@@ -34,6 +34,8 @@ def serve(settings: Settings) -> None:
     server = Server(settings, backend=backend, on_interrupt=stop_all)
     try:
         server.run()
+    except KeyboardInterrupt:
+        return  # raised once everything has ended in order
     except SystemExit:
         raise server.failure or DidNotStart() from None
 

@@ -61,6 +61,7 @@ class ReplShape(BaseModel):
     template: str
     goal: Goal
     phase: Phase
+    epoch: int
     failure: str | None
     stop_reason: str | None
     created_at: datetime

@@ -70,7 +70,7 @@ class Door:
             await self._pages(scope, receive, send)
             return
         scope = behind_proxies(scope, self._addresses.trusted_proxies)
-        started_s = time.monotonic()
+        started_s, path = time.monotonic(), scope["path"]  # mounts below change it in place
         host = header(scope, b"host").lower()
         preview = self._addresses.preview(host)
         answering = Answering(scope, receive, send if preview else self._hardened(send))
@@ -81,12 +81,12 @@ class Door:
                 await refuse(scope, receive, answering.send, json_answer(UnknownHost()))
             else:
                 self._check_origin(scope)
-                await self._inside(scope["path"])(scope, receive, answering.send)
+                await self._inside(path)(scope, receive, answering.send)
         except Exception as error:
             await answering.fail(error)
         finally:
             if self._access_log:
-                self._log(scope, answering.status, started_s)
+                self._log(scope, path, answering.status, started_s)
 
     def _check_origin(self, scope: Scope) -> None:
         """Exact, on every socket and whatever changes something; wherever it is sent it must be ours."""
@@ -114,8 +114,8 @@ class Door:
 
         return hardened
 
-    def _log(self, scope: Scope, status: int, started_s: float) -> None:
+    def _log(self, scope: Scope, path: str, status: int, started_s: float) -> None:
         """Never the query: it may hold a token or NiceGUI's client id."""
         duration_ms = round((time.monotonic() - started_s) * 1000, 1)
         method = scope.get("method", "WS")
-        log.info("request", method=method, path=scope["path"], status=status, duration_ms=duration_ms)
+        log.info("request", method=method, path=path, status=status, duration_ms=duration_ms)

@@ -1,5 +1,6 @@
 """`/repls/{repl_id}/…`: what a REPL's runner serves, for those who may."""
 
+import asyncio
 import re
 
 from starlette.requests import HTTPConnection
@@ -8,13 +9,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.access import Access, Action, NotFound, access, actor_of, authorize
 from app.gateway.live import Live
 from app.services import Services
-from orchestrator.domain import Goal
+from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
 WHILE_STOPPED = frozenset({"tree", "files", "zip"})  # what a stopped REPL can still show
+COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
 
 _PATH = re.compile(r"/repls/([a-z0-9]{1,32})/(.*)", re.DOTALL)
@@ -38,6 +41,27 @@ def viewer_of(may: Access) -> Viewer:
     return Viewer(may.actor.user_id, may.actor.name, can_write=True)
 
 
+async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp | None:
+    """What serves it; waited for while it is coming up, or is being found again after a restart of the server."""
+    app = orchestrator.runner_app(repl.id)
+    if app is not None:
+        return app
+    changes = orchestrator.backend.watch()
+    try:
+        async with asyncio.timeout(COMES_UP_S):
+            while (app := orchestrator.runner_app(repl.id)) is None and _comes_up(repl):
+                await anext(changes)
+                repl = await orchestrator.get(repl.id)
+    except TimeoutError:
+        return None
+    return app
+
+
+def _comes_up(repl: Repl) -> bool:
+    """A start begins stopped, with the goal to run."""
+    return repl.goal is Goal.RUN and repl.phase in (Phase.STOPPED, Phase.STARTING, Phase.RUNNING)
+
+
 class Runners:
     """The ASGI application behind `/repls/`."""
 
@@ -53,21 +77,16 @@ class Runners:
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NotFound
-        app = await self._app(scope, may, first)
+        app = await self._app(scope, may.the_repl, first)
         async with self._live.hold(actor.session_id):
             await app(inner(scope, f"/{found[2]}", viewer_of(may)), receive, send)
 
-    async def _app(self, scope: Scope, may: Access, first: str) -> ASGIApp:
-        """A REPL that is being started is waited for, so that nobody need ask twice."""
-        repl_id = may.the_repl.id
-        running = self._services.orchestrator.runner_app(repl_id)
-        if running is None and may.the_repl.goal is Goal.RUN:
-            await self._services.orchestrator.open(repl_id)
-            running = self._services.orchestrator.runner_app(repl_id)
+    async def _app(self, scope: Scope, repl: Repl, first: str) -> ASGIApp:
+        running = await running_app(self._services.orchestrator, repl)
         if running is not None:
             return running
         if scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED:
-            return self._services.orchestrator.files_app(repl_id)
+            return self._services.orchestrator.files_app(repl.id)
         raise NotRunning
 
 

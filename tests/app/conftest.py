@@ -1,3 +1,4 @@
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -11,19 +12,32 @@ from tests import postgres
 from tests.app.site import Site, site_of
 
 numbers = itertools.count(1)
+TEMPLATE = "migrated"
 
 
 @pytest.fixture(scope="session")
 def postgres_folder() -> Iterator[Path]:
     with postgres.running() as folder:
+        asyncio.run(_make_template(folder))
         yield folder
+
+
+async def _make_template(folder: Path) -> None:
+    """Migrated once; databases of tests are copies."""
+    await _execute(folder, f"CREATE DATABASE {TEMPLATE}")
+    async with database.opened(database.url_of(postgres.url(folder, TEMPLATE), folder)):
+        pass
+
+
+async def _execute(folder: Path, statement: str) -> None:
+    connection = await asyncpg.connect(host=str(folder), user=postgres.ROLE, database="postgres")
+    await connection.execute(statement)
+    await connection.close()
 
 
 async def new_postgres_database(folder: Path) -> str:
     name = f"devex_{os.getpid()}_{next(numbers)}"
-    connection = await asyncpg.connect(host=str(folder), user=postgres.ROLE, database="postgres")
-    await connection.execute(f"CREATE DATABASE {name}")
-    await connection.close()
+    await _execute(folder, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     return postgres.url(folder, name)
 
 

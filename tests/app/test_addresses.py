@@ -28,7 +28,34 @@ def test_preview_hosts_are_parsed_whole() -> None:
     assert local.preview_url("{port}", "a") == "http://{port}-a.localhost:8080"
 
 
-LOOKALIKES = ["5000-a.evil.net", "5000-a.devex-preview.net.evil.net", "5000-a.evil-devex-preview.net", "devex-preview.net", "5000-a.devex-preview.net:444", "5000-a.devex-preview.net.", "a.5000-a.devex-preview.net", "5000-.devex-preview.net", "80-a.devex-preview.net", "1023-a.devex-preview.net", "65536-a.devex-preview.net", "05000-a.devex-preview.net", "5000_a.devex-preview.net", "-5000-a.devex-preview.net", "5000-a_b.devex-preview.net", "5000-a-.devex-preview.net", "5000--a.devex-preview.net", "٥000-a.devex-preview.net", "5000-é.devex-preview.net", "5000-a@devex-preview.net", "5000-a.devex-preview.net/", ",", ",", ",", ",", ","]
+LOOKALIKES = [
+    "5000-a.evil.net",
+    "5000-a.devex-preview.net.evil.net",
+    "5000-a.evil-devex-preview.net",
+    "devex-preview.net",
+    "5000-a.devex-preview.net:444",
+    "5000-a.devex-preview.net.",
+    "a.5000-a.devex-preview.net",
+    "5000-.devex-preview.net",
+    "80-a.devex-preview.net",
+    "1023-a.devex-preview.net",
+    "65536-a.devex-preview.net",
+    "05000-a.devex-preview.net",
+    "5000_a.devex-preview.net",
+    "-5000-a.devex-preview.net",
+    "5000-a_b.devex-preview.net",
+    "5000-a-.devex-preview.net",
+    "5000--a.devex-preview.net",
+    "٥000-a.devex-preview.net",
+    "5000-é.devex-preview.net",
+    "5000-a@devex-preview.net",
+    "5000-a.devex-preview.net/",
+    ",",
+    ",",
+    ",",
+    ",",
+    ",",
+]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,53 @@
+"""What pages say."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.pages.status import saved_words
+from app.pages.words import ago, browser_words, command_words, span
+
+NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-5, "just now"), (59, "just now"), (60, "1 minute ago"), (7_300, "2 hours ago"), (86_400, "1 day ago")],
+)
+def test_ago(seconds: int, words: str) -> None:
+    assert ago(NOW - timedelta(seconds=seconds), NOW) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (7_500, "2 h 5 min")],
+)
+def test_span(seconds: float, words: str) -> None:
+    assert span(seconds) == words
+
+
+def test_browsers_have_names() -> None:
+    chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
+    assert browser_words(chrome) == "Chrome on Linux"
+    assert browser_words(f"{chrome} Edg/130.0.0.0") == "Edge on Linux"
+    assert browser_words("curl/8.5.0") == "curl/8.5.0"
+    assert browser_words("") == "Unknown browser"
+
+
+def test_scripts_are_not_shown_as_commands() -> None:
+    assert command_words(" python main.py\n") == "python main.py"
+    assert command_words("if true; then\n  echo\nfi") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"path": ""}, ("", "none")),
+        ({"path": "a", "dirty": True}, ("Saving…", "none")),
+        ({"path": "a", "dirty": False}, ("Saved", "ok")),
+        ({"path": "a", "readonly": True}, ("Read only", "warn")),
+        ({"path": "a", "dirty": True, "reason": "The disk is full."}, ("The disk is full.", "danger")),
+    ],
+)
+def test_a_file_is_saved_or_the_reader_knows_why_not(state: dict[str, object], words: tuple[str, str]) -> None:
+    assert saved_words(state) == words

@@ -1,0 +1,190 @@
+"""The real command in a process of its own: how it starts, how it refuses to, and what it leaves in the logs."""
+
+import json
+import os
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.site import free_port
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(folder: Path, **settings: object) -> dict[str, str]:
+    """Nothing of ours but what is named: NiceGUI looks for signs of a test run."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    given = {"DATA_DIR": folder / "data", "PORT": free_port()} | {name.upper(): one for name, one in settings.items()}
+    return kept | {"PYTHONPATH": str(ROOT)} | {f"DEVEX_{name}": str(value) for name, value in given.items()}
+
+
+def devex(folder: Path, *words: str, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run a command that ends by itself."""
+    command = [sys.executable, "-m", "app.cli", *words]
+    return subprocess.run(
+        command, env=environment(folder, **settings), cwd=folder, capture_output=True, text=True, timeout=60
+    )
+
+
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """-> the process, where it is, and the set-up link ("" when there is none)."""
+    given = environment(folder, **settings)
+    command = [sys.executable, str(ROOT / "main.py")]
+    with (folder / "log").open("a") as log:
+        process = subprocess.Popen(command, env=given, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout
+    try:
+        first = process.stdout.readline()
+        assert "DEVEX is at " in first, (folder / "log").read_text()
+        origin = first.split()[-1]
+        link = process.stdout.readline().split()[-1] if not settings.get("second") else ""
+        yield process, origin, link
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(30)
+        process.stdout.close()
+
+
+def refusal(folder: Path, **settings: object) -> tuple[int, str]:
+    """Exit code and the one line of a server that does not start."""
+    ended = devex(folder, "serve", **settings)
+    lines = ended.stderr.strip().splitlines()
+    assert len(lines) == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    return ended.returncode, lines[0]
+
+
+def test_the_first_start_makes_an_administrator_once(tmp_path: Path) -> None:
+    with serving(tmp_path, log_format="json", access_log=True) as (process, origin, link):
+        assert link.startswith(f"{origin}/setup?token=")
+        token = link.partition("token=")[2]
+        with httpx.Client(base_url=origin, headers={"Origin": origin}, trust_env=False) as browser:
+            assert browser.get("/setup", params={"token": token}).status_code == 200
+            first = {"token": token, "name": "ada", "password": "correct horse battery"}
+            made = browser.post("/api/setup", json=first)
+            assert made.json()["role"] == "admin"
+            cookie = made.headers["set-cookie"]
+            assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+            assert "Secure" not in cookie
+            assert browser.get("/").status_code == 200
+            assert browser.post("/api/setup", json=first | {"name": "eve"}).status_code == 403
+            client_id = re.search(r"'client_id': '([0-9a-f-]{36})'", browser.get("/account").text)
+            assert client_id
+            browser.get("/_nicegui_ws/socket.io/", params={"client_id": client_id[1], "EIO": 4, "transport": "polling"})
+            browser.get("/nothing", params={"token": token})
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    log = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert {"/setup", "/api/setup", "/_nicegui_ws/socket.io/"} <= {line.get("path") for line in lines}
+    for secret in (token, "correct horse", cookie.partition("=")[2].partition(";")[0], client_id[1]):
+        assert secret not in log
+    assert (tmp_path / "data").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "data" / "secret").stat().st_mode & 0o077 == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "log"]
+    with serving(tmp_path, second=True) as (again, origin, _):
+        assert httpx.get(f"{origin}/healthz", trust_env=False).json() == {"status": "ok"}
+        again.send_signal(signal.SIGTERM)
+        assert again.wait(30) in (0, -signal.SIGTERM)
+
+
+def test_repls_outlive_the_server_but_not_ctrl_c(tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port=port) as (process, origin, link):
+        browser = httpx.Client(base_url=origin, headers={"Origin": origin}, trust_env=False, timeout=60)
+        first = {"token": link.partition("token=")[2], "name": "ada", "password": "correct horse battery"}
+        assert browser.post("/api/setup", json=first).status_code == 201
+        repl = browser.post("/api/repls", json={"name": "lives on", "template": "python"}).json()
+        assert browser.post(f"/api/repls/{repl['id']}/start", params={"wait": True}).json()["phase"] == "running"
+        terminal = browser.post(f"/repls/{repl['id']}/terminals", json={"cols": 80, "rows": 24}).json()["id"]
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+    with serving(tmp_path, port=port, second=True) as (process, _, _):
+        assert browser.post(f"/api/repls/{repl['id']}/start", params={"wait": True}).json()["epoch"] == 1
+        found = browser.get(f"/repls/{repl['id']}/terminals")
+        assert [(one["id"], one["exit"]) for one in found.json()["terminals"]] == [(terminal, None)], found.text
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    with serving(tmp_path, port=port, second=True):
+        assert browser.get(f"/api/repls/{repl['id']}").json()["phase"] == "stopped"
+        assert browser.get(f"/repls/{repl['id']}/files/main.py").status_code == 200
+    browser.close()
+
+
+def test_links_of_the_command_line_work(tmp_path: Path) -> None:
+    assert devex(tmp_path, "migrate").stdout == "The database is up to date.\n"
+    invite, setup = devex(tmp_path, "invite"), devex(tmp_path, "setup-link")
+    assert re.search(r"/sign-up\?invite=\S{43}$", invite.stdout)
+    assert re.search(r"/setup\?token=\S{43}$", setup.stdout)
+    with sqlite3.connect(tmp_path / "data" / "devex.sqlite3") as database:
+        assert database.execute("SELECT count(*) FROM links").fetchone() == (2,)
+    database.close()
+
+
+def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
+    code, said = refusal(tmp_path, port="http")
+    assert (code, "DEVEX_PORT cannot be used" in said) == (2, True)
+    code, said = refusal(tmp_path, host="0.0.0.0")
+    assert (code, "DEVEX_HOST is a public address" in said) == (2, True)
+
+
+def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, said = refusal(tmp_path, port=port)
+    assert (code, said) == (
+        1,
+        f"DEVEX cannot listen on 127.0.0.1 port {port}: address already in use. "
+        "Stop what uses it, or set DEVEX_PORT and DEVEX_HOST.",
+    )
+
+
+def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, said = refusal(tmp_path, data_dir=tmp_path / "file" / "data")
+    assert (code, "cannot be used: not a directory. Set DEVEX_DATA_DIR" in said) == (1, True)
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    code, said = refusal(tmp_path, data_dir="/proc/sys")  # not even by root
+    assert (code, "The data folder /proc/sys cannot be used: " in said) == (1, True)
+
+
+def test_a_data_folder_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with serving(tmp_path):
+        code, said = refusal(tmp_path)
+    assert (code, "Another DEVEX server uses the data folder" in said) == (1, True)
+
+
+@pytest.mark.parametrize("content", [b"this is not a database " * 100, b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_damaged_database_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "devex.sqlite3").write_bytes(content)
+    code, said = refusal(tmp_path)
+    assert (code, "devex.sqlite3 is damaged. Put a backup in its place" in said) == (1, True)
+    assert (tmp_path / "data" / "devex.sqlite3").read_bytes() == content
+
+
+def test_a_database_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    assert devex(tmp_path, "migrate").returncode == 0
+    file = f"file:{tmp_path}/data/devex.sqlite3?mode=ro"
+    code, said = refusal(tmp_path, database_url="sqlite:///proc/nothing/devex.sqlite3")
+    assert (code, "cannot be written. Let the user who runs DEVEX" in said) == (1, True)
+    assert sqlite3.connect(file, uri=True).execute("SELECT count(*) FROM users").fetchone() == (0,)
+
+
+def test_a_postgres_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    code, said = refusal(tmp_path, database_url="postgres://devex:a-password@127.0.0.1:1/devex")
+    assert (code, "The PostgreSQL database does not answer as it should" in said) == (1, True)
+    assert "a-password" not in said
