@@ -48,8 +48,10 @@ class Panel:
         if run != self._run:
             self._run = run
             self._show_run()
-        if terminal_id and terminal_id != shown:
-            self._output.clear()
+        if terminal_id == shown:
+            return
+        self._output.clear()
+        if terminal_id:
             with self._output, ui.element("div").classes("dx-terminal-slot"):
                 Terminal(self._base, terminal_id)
 

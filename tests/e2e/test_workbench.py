@@ -1,0 +1,80 @@
+"""The workbench in use: keys, terminals, files, stop and start."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.e2e.serving import Served
+from tests.e2e.workbench import create, editor, sign_up, terminal, type_into_editor
+
+
+def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
+    sign_up(page, served, "keys")
+    create(page, "Python", "Keys")
+    expect(terminal(page)).to_contain_text("$")
+    type_into_editor(page, "print('as', 'typed')\n")
+    page.keyboard.press("Control+Enter")
+    expect(terminal(page)).to_contain_text("as typed")
+    expect(page.locator(".dx-output-line")).to_contain_text("Exit code 0")
+    page.keyboard.press("Control+`")
+    page.keyboard.type("echo first-$((1+1))\n")
+    expect(terminal(page)).to_contain_text("first-2")
+    page.keyboard.press("Control+b")
+    expect(page.get_by_role("tree")).to_be_hidden()
+    page.keyboard.press("Control+b")
+    expect(page.get_by_role("tree")).to_be_visible()
+    page.keyboard.press("Control+p")
+    page.keyboard.type("requi")
+    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="requirements.txt")).to_have_attribute("aria-selected", "true")
+
+
+def test_terminals_are_opened_and_closed_and_found_again(page: Page, served: Served) -> None:
+    sign_up(page, served, "tabs")
+    create(page, "Python", "Tabs")
+    expect(terminal(page)).to_contain_text("$")
+    page.get_by_role("button", name="New terminal").click()
+    expect(page.get_by_role("tab", name=re.compile("Shell"))).to_have_count(2)
+    expect(terminal(page)).to_contain_text("$")
+    page.keyboard.type("echo second-$((1+1))\n")
+    expect(terminal(page)).to_contain_text("second-2")
+    page.reload()
+    expect(page.get_by_role("tab", name=re.compile("Shell"))).to_have_count(2)
+    expect(terminal(page)).to_contain_text("second-2")
+    page.get_by_role("button", name=re.compile("Close Shell")).last.click()
+    expect(page.get_by_role("tab", name=re.compile("Shell"))).to_have_count(1)
+    expect(terminal(page)).not_to_contain_text("second-2")
+
+
+def test_a_stop_and_a_start_by_hand(page: Page, served: Served) -> None:
+    sign_up(page, served, "sleep")
+    create(page, "Python", "Sleeper")
+    expect(terminal(page)).to_contain_text("$")
+    type_into_editor(page, "print('kept over the night')\n")
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name="Stop this REPL").click()
+    expect(page.get_by_role("heading", name="Sleeper is stopped")).to_be_visible()
+    expect(page.get_by_text("It was stopped by hand.")).to_be_visible()
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".dx-chip")).to_have_text("Running")
+    expect(page.locator(".dx-cover")).to_be_hidden()
+    expect(terminal(page)).to_contain_text("$")
+    expect(editor(page)).to_contain_text("kept over the night")
+    page.keyboard.press("Control+Enter")
+    expect(terminal(page)).to_contain_text("kept over the night")
+
+
+def test_a_renamed_file_keeps_its_tab(page: Page, served: Served) -> None:
+    sign_up(page, served, "files")
+    create(page, "Python", "Files")
+    page.get_by_role("treeitem", name="main.py").click()
+    page.keyboard.press("F2")
+    page.get_by_label("New name").fill("start.py")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("tab", name="start.py")).to_be_visible()
+    type_into_editor(page, "print('renamed')\n")
+    page.keyboard.press("Control+`")
+    page.keyboard.type("until grep renamed start.py; do sleep 0.1; done; ls main.py\n")
+    expect(terminal(page)).to_contain_text("print('renamed')")
+    expect(terminal(page)).to_contain_text("No such file")
