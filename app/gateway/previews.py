@@ -12,7 +12,7 @@ from app.addresses import PORT_LEAST, PORT_MOST, Addresses, PreviewHost, header
 from app.errors import Answering, cookie_header, json_answer, page_answer, refuse, shown, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
-from app.gateway.runners import NotRunning, inner, viewer_of
+from app.gateway.runners import NotRunning, inner, running_app, viewer_of
 from app.services import Services
 from orchestrator.domain import Repl
 from runner.errors import DevexError
@@ -80,7 +80,7 @@ class Previews:
     async def _show(self, host: PreviewHost, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_origin(host, scope)
         may = await self._may(host, scope)
-        app = self._services.orchestrator.runner_app(may.the_repl.id)
+        app = await running_app(self._services.orchestrator, may.the_repl)
         if app is None:
             raise NotRunning
         prefix = f"/ports/{host.port}"

@@ -82,12 +82,14 @@ class Runners:
             await app(inner(scope, f"/{found[2]}", viewer_of(may)), receive, send)
 
     async def _app(self, scope: Scope, repl: Repl, first: str) -> ASGIApp:
-        running = await running_app(self._services.orchestrator, repl)
-        if running is not None:
-            return running
-        if scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED:
-            return self._services.orchestrator.files_app(repl.id)
-        raise NotRunning
+        orchestrator = self._services.orchestrator
+        reads = scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED
+        if reads:
+            return orchestrator.runner_app(repl.id) or orchestrator.files_app(repl.id)
+        running = await running_app(orchestrator, repl)
+        if running is None:
+            raise NotRunning
+        return running
 
 
 def inner(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:

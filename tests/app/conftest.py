@@ -1,4 +1,3 @@
-import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +17,6 @@ TEMPLATE = "migrated"
 @pytest.fixture(scope="session")
 def postgres_folder() -> Iterator[Path]:
     with postgres.running() as folder:
-        asyncio.run(_make_template(folder))
         yield folder
 
 
@@ -31,13 +29,20 @@ async def _make_template(folder: Path) -> None:
 
 async def _execute(folder: Path, statement: str) -> None:
     connection = await asyncpg.connect(host=str(folder), user=postgres.ROLE, database="postgres")
-    await connection.execute(statement)
-    await connection.close()
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 async def new_postgres_database(folder: Path) -> str:
     name = f"devex_{os.getpid()}_{next(numbers)}"
-    await _execute(folder, f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    copying = f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"
+    try:
+        await _execute(folder, copying)
+    except asyncpg.InvalidCatalogNameError:
+        await _make_template(folder)
+        await _execute(folder, copying)
     return postgres.url(folder, name)
 
 

@@ -165,3 +165,14 @@ async def test_signing_in_again_does_not_revive_a_pass(site: Site) -> None:
     await site.server.accounts.sign_out(owner.actor)
     await site.server.accounts.sign_in("ada", PASSWORD)
     assert (await visit(site, f"http://{host_of(site, repl, 5000)}/", cookie)).status_code == 401
+
+
+async def test_a_repl_that_comes_up_is_waited_for(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.server.orchestrator.create(owner.actor.user_id, "new", "python")
+    browser = await site.browser(owner)
+    assert (await browser.get(f"/repls/{repl.id}/health")).status_code == 200
+    made = await browser.post("/api/repls", json={"name": "another", "template": "python"})
+    socket = await site.socket(f"/repls/{made.json()['id']}/echo", token=owner.token)
+    await socket.send("here")
+    assert await socket.recv() == "here"
