@@ -8,7 +8,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed, recheck
 from app.accounts import OpenSession
-from app.pages.frame import keep_theme, kept_theme, page, section
+from app.pages.frame import PAGE_DEADLINE_S, keep_theme, kept_theme, page, section
 from app.pages.sign_in import NEW_PASSWORD
 from app.pages.words import ago, browser_words
 from app.services import Services
@@ -31,7 +31,7 @@ NEW = Field(
 def register(services: Services) -> None:
     """Add /account."""
 
-    @ui.page("/account")
+    @ui.page("/account", response_timeout=PAGE_DEADLINE_S)
     async def account_page(access: Annotated[Access, allowed(Action.ACCOUNT)], changed: str = "") -> None:
         actor = access.actor
         with page("Account", actor, narrow=True) as dark_mode:

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, Role, allowed, recheck
 from app.accounts import UserInfo
-from app.pages.frame import ask_sure, page, section
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, page, section, while_shown
 from app.services import Services
 from components.controls import button, failed, icon, text
 from orchestrator.backends.base import Check
@@ -19,11 +19,13 @@ TONES = {True: ("check", "ok"), False: ("warning", "danger"), None: ("warning", 
 def register(services: Services) -> None:
     """Add /admin."""
 
-    @ui.page("/admin")
+    @ui.page("/admin", response_timeout=PAGE_DEADLINE_S)
     async def admin_page(access: Annotated[Access, allowed(Action.ADMINISTER)]) -> None:
         with page("Administration", access.actor, narrow=True):
             text("Administration", "dx-title", tag="h1")
-            await _Administration(services, access.actor).fill()
+            administration = _Administration(services, access.actor)
+            await administration.fill_users()
+        while_shown(ui.context.client, administration.fill_checks(), name="doctor")
 
 
 class _Administration:
@@ -36,11 +38,16 @@ class _Administration:
             self._users = ui.element("div").classes("dx-list")
         with section("This machine"):
             self._checks = ui.element("div").classes("dx-list")
+            with self._checks, ui.element("div"):
+                ui.element("span").classes("dx-spin")
+                text("Looking…", "dx-muted")
 
-    async def fill(self) -> None:
-        await self._fill_users()
-        for check in await self._services.orchestrator.backend.doctor():
-            with self._checks:
+    async def fill_checks(self) -> None:
+        """Looks at the machine, which can take some seconds."""
+        checks = await self._services.orchestrator.backend.doctor()
+        self._checks.clear()
+        with self._checks:
+            for check in checks:
                 _check(check)
 
     def _invitation(self) -> None:
@@ -57,7 +64,8 @@ class _Administration:
 
         await self._attempt(make)
 
-    async def _fill_users(self) -> None:
+    async def fill_users(self) -> None:
+        """Show the users as they are."""
         users = await self._services.accounts.users()
         self._users.clear()
         with self._users:
@@ -83,7 +91,7 @@ class _Administration:
     def _role(self, user: UserInfo, role: Role) -> Callable[[], Awaitable[None]]:
         async def press() -> None:
             await self._attempt(lambda: self._services.accounts.set_role(user.id, role))
-            await self._fill_users()
+            await self.fill_users()
 
         return press
 
@@ -93,7 +101,7 @@ class _Administration:
             if disabled and not await ask_sure(f"Disable {user.name}?", explanation=explanation, action="Disable"):
                 return
             await self._attempt(lambda: self._services.accounts.set_disabled(user.id, disabled))
-            await self._fill_users()
+            await self.fill_users()
 
         return press
 

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed, recheck
 from app.pages.card import Card, tile
-from app.pages.frame import ask_sure, ask_text, page, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, page, while_shown
 from app.pages.new_repl import NewRepl
 from app.services import Services
 from components.controls import button, failed, text, told
@@ -26,7 +26,7 @@ ACTIONS = {
 def register(services: Services) -> None:
     """Add the page at /."""
 
-    @ui.page("/")
+    @ui.page("/", response_timeout=PAGE_DEADLINE_S)
     async def dashboard_page(access: Annotated[Access, allowed(Action.LIST)]) -> None:
         actor = access.actor
         with page("Your REPLs", actor):

@@ -12,6 +12,7 @@ from components import theme
 from components.controls import button, icon, icon_button, link, text
 
 THEME_KEY = "theme"
+PAGE_DEADLINE_S = 15.0  # NiceGUI gives up on a page after 3 s by default, which a busy machine can take
 
 
 def kept_theme() -> theme.Theme:

@@ -13,6 +13,8 @@ from app.services import Services
 from components.controls import icon, link, text
 from components.form import Field, Form
 
+NOBODY_YET = "Nobody has an account here yet. Open the set-up link that the server printed when it started."
+
 Visit = Annotated[Access, allowed(Action.VISIT)]
 
 NAME = Field(name="name", label="User name", autocomplete="username")
@@ -35,7 +37,8 @@ def register(services: Services) -> None:
     async def sign_in_page(access: Visit, then: str = "/") -> Response | None:
         if access.actor.signed_in:
             return RedirectResponse(local_path(then))
-        _card("Sign in", [NAME, PASSWORD], url="/api/session", submit="Sign in", then=local_path(then))
+        hint = NOBODY_YET if await services.accounts.nobody_yet() else ""
+        _card("Sign in", [NAME, PASSWORD], url="/api/session", submit="Sign in", then=local_path(then), hint=hint)
         return None
 
     @ui.page("/sign-up")
@@ -49,13 +52,17 @@ def register(services: Services) -> None:
     async def setup_page(access: Visit, token: str = "") -> None:
         _card("Set up DEVEX", [NAME, NEW_PASSWORD], url="/api/setup", submit="Create the administrator", token=token)
 
-    def _card(title: str, fields: Sequence[Field], *, url: str, submit: str, then: str = "/", **extra: str) -> None:
+    def _card(
+        title: str, fields: Sequence[Field], *, url: str, submit: str, then: str = "/", hint: str = "", **extra: str
+    ) -> None:
         dress(title)
         with ui.element("main").classes("dx-sign"), ui.element("div").classes("dx-sign-card"):
             with ui.element("div").classes("dx-row"):
                 with ui.element("span").classes("dx-logo"):
                     icon("command")
                 text(title, "dx-title", tag="h1")
+            if hint:
+                text(hint, "dx-muted", tag="p")
             Form(fields, focus=True, url=url, submit=submit, then=then, extra={k: v for k, v in extra.items() if v})
             if url == "/api/session" and sign_up == "open":
                 _aside("New here?", "Create an account", "/sign-up")

@@ -10,7 +10,7 @@ from nicegui import ui
 from app.access import Access, Action, Actor, allowed, recheck
 from app.pages.cover import Cover
 from app.pages.desk import Desk
-from app.pages.frame import dress, keep_theme, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, dress, keep_theme, while_shown
 from app.pages.header import Header
 from app.pages.runner_client import RunnerClient
 from app.pages.status import Status
@@ -29,7 +29,7 @@ FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
 def register(services: Services) -> None:
     """Add /repl/{id}."""
 
-    @ui.page("/repl/{repl_id}")
+    @ui.page("/repl/{repl_id}", response_timeout=PAGE_DEADLINE_S)
     async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)]) -> None:
         bench = Workbench(services, access.actor, access.the_repl)
         await bench.open(QUICK_S)

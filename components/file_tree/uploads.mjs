@@ -3,7 +3,7 @@
 /** What was dropped, folders walked: [{path, file}] and the folders that hold nothing: [path]. Must be called in the drop event. */
 export async function filesOf(dataTransfer) {
   const roots = [...dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-  const files = [];
+  const files = roots.length ? [] : [...dataTransfer.files].map((file) => ({ path: file.name, file }));
   const emptyDirs = [];
   const visit = async (entry, path) => {
     if (entry.isFile) {

@@ -157,6 +157,22 @@ def test_uploads_small_and_in_pieces(page: Page, served: Served) -> None:
     )
 
 
+def test_files_are_dropped_from_the_desktop(page: Page, served: Served) -> None:
+    drag = page.evaluate_handle(
+        """() => {
+            const drag = new DataTransfer();
+            drag.items.add(new File(["dropped"], "from-desktop.txt"));
+            return drag;
+        }"""
+    )
+    row(page, "docs").dispatch_event("dragover", {"dataTransfer": drag})
+    expect(row(page, "docs")).to_have_attribute("data-drop", "true")
+    row(page, "docs").dispatch_event("drop", {"dataTransfer": drag})
+    row(page, "docs").click()
+    expect(row(page, "from-desktop.txt")).to_have_attribute("aria-level", "2")
+    assert (served.workspace / "docs" / "from-desktop.txt").read_text() == "dropped"
+
+
 def test_open_folders_survive_a_reload(page: Page) -> None:
     row(page, "src").click()
     row(page, "deep").click()
