@@ -43,11 +43,11 @@ def idle_repl(server: Server) -> Measured:
             other.do("prompt", url=new_terminal(server, repl))
             return repl
 
-        warm = start(0)  # what only the first one costs (imports, launcher) is not a REPL's cost
+        server.stop_repl(start(0))  # what only the first one costs (imports, launcher) is not a REPL's cost
         before = _pss_mib(server)
         repls = [start(number + 1) for number in range(REPLS)]
         after = _pss_mib(server)
-    for repl in [warm, *repls]:
+    for repl in repls:
         server.delete(repl)
     return Measured((after - before) / REPLS)
 
