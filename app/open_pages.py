@@ -20,14 +20,19 @@ def by_session() -> dict[str, list[Client]]:
 
 
 def end(session_ids: Collection[str]) -> None:
-    """Delete the pages and cut their sockets: the browser then loads the page again, and is asked to sign in."""
+    """Delete the pages and cut their sockets; a browser loads its page again and is asked to sign in."""
     open_now = by_session()
     for session_id in session_ids:
         for client in open_now.get(session_id, []):
             sockets = [sid for sid, _ in core.sio.manager.get_participants(NAMESPACE, client.id)]
             client.delete()
             for sid in sockets:
-                background_tasks.create(core.sio.disconnect(sid), name=f"sign out {sid}")
+                background_tasks.create(_cut(sid), name=f"sign out {sid}")
+
+
+async def _cut(sid: str) -> None:
+    await core.sio.emit("run_javascript", {"code": "location.reload()"}, to=sid)  # as NiceGUI says it
+    await core.sio.disconnect(sid)
 
 
 def _session_of(client: Client) -> str | None:

@@ -1,0 +1,80 @@
+"""What only a real browser decides: cookies in frames, policies, and a page whose session ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import BrowserContext, Page, async_playwright, expect
+
+from app.accounts import SignedIn
+from tests.app.site import Site
+from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+
+
+@pytest.fixture
+async def context(site: Site) -> AsyncIterator[BrowserContext]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+        yield await browser.new_context()
+        await browser.close()
+
+
+async def signed_in(context: BrowserContext, site: Site, who: SignedIn) -> Page:
+    await context.add_cookies([{"name": "devex_session", "value": who.token, "url": site.origin, "httpOnly": True}])
+    page = await context.new_page()
+    page.set_default_timeout(30_000)
+    return page
+
+
+async def test_a_preview_shows_in_a_frame_and_gets_nothing_of_ours(site: Site, context: BrowserContext) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    page = await signed_in(context, site, owner)
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    await page.goto(f"{site.origin}/account")
+    show = """async ([repl, port]) => {
+        const answer = await fetch(`/api/repls/${repl}/preview`, {method: "POST", body: JSON.stringify({port}),
+                                   headers: {"Content-Type": "application/json"}});
+        const frame = document.createElement("iframe");
+        frame.src = (await answer.json()).url;
+        const loaded = new Promise(done => frame.onload = done);
+        document.body.append(frame);
+        await loaded;
+    }"""
+    await page.evaluate(show, [repl.id, 5000])
+    frame = page.frame(url=f"http://5000-{repl.slug}.localhost:{site.port}/")
+    assert frame, said
+    told = await frame.evaluate("fetch('/again').then(answer => answer.json())")
+    assert told["path"] == "/ports/5000/again"
+    assert await frame.evaluate("document.cookie") == ""
+    ours = f"fetch('{site.origin}/api/session', {{credentials: 'include'}}).then(() => 'read', () => 'refused')"
+    assert await frame.evaluate(ours) == "refused"
+    opener = (
+        f"new Promise(done => {{ const s = new WebSocket('{site.origin.replace('http', 'ws')}/repls/{repl.id}/echo');"
+    )
+    opener += "s.onopen = () => done('open'); s.onerror = () => done('refused'); })"
+    assert await frame.evaluate(opener) == "refused"
+    hot_reload = "new Promise(done => { const s = new WebSocket(`ws://${location.host}/hmr`);"
+    hot_reload += "s.onopen = () => done('open'); s.onerror = () => done('refused'); })"
+    assert await frame.evaluate(hot_reload) == "open"
+
+
+async def test_our_pages_break_no_policy_of_theirs(site: Site, context: BrowserContext) -> None:
+    page = await signed_in(context, site, await site.user())
+    broken: list[str] = []
+    page.on("console", lambda message: broken.append(message.text) if "Content Security" in message.text else None)
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    await page.goto(f"{site.origin}/")
+    await expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    assert broken == []
+
+
+async def test_a_page_whose_session_ends_asks_to_sign_in(site: Site, context: BrowserContext) -> None:
+    owner = await site.user()
+    page = await signed_in(context, site, owner)
+    await page.goto(f"{site.origin}/")
+    await expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    await site.server.accounts.sign_out(owner.actor)
+    async with asyncio.timeout(15):  # what is promised
+        await page.wait_for_url(f"{site.origin}/sign-in?then=%2F")
