@@ -3,7 +3,9 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.agent import agent_files, limits
-from runner.agent.ports import merge, parse_table
+from runner.agent.ports import from_diag, from_tables, merge, parse_table
 from runner.protocol import messages as m
 from tests.runner.agent.proxy import DEADLINE_S, ENVIRONMENT, PYTHON, Agent, Proxy
 
@@ -107,6 +109,18 @@ def test_listening_lines_are_read() -> None:
     six = header + b"   0: 00000000000000000000000001000000:1538 00000000000000000000000000000000:0000 0A 0 0\n"
     assert merge(parse_table(four) + parse_table(six)) == (m.Port(5432, True), m.Port(8000, False))
     assert parse_table(b"") == parse_table(header) == parse_table(b"nonsense\n\n x\n") == []
+
+
+def test_the_kernel_says_of_listening_sockets_what_its_tables_show() -> None:
+    with ExitStack() as stack:
+        addresses = [("127.0.0.1", socket.AF_INET), ("", socket.AF_INET), ("::1", socket.AF_INET6)]
+        ours = {
+            m.Port(listener.getsockname()[1], loopback=bool(host))
+            for host, family in addresses * 200  # more than fit in one answer
+            for listener in [stack.enter_context(socket.create_server((host, 0), family=family))]
+        }
+        assert ours <= set(from_diag())
+        assert ours <= set(from_tables())
 
 
 def test_as_first_process_of_a_namespace_it_reaps_orphans_and_heeds_sigterm(installed: Path, listening: Proxy) -> None:
