@@ -107,14 +107,14 @@ class Connection:
         try:
             if len(self._attached) >= MAX_CHANNELS:
                 raise NotEditableError("refused")
-            room = await self._rooms.open(message.path)
+            room = await self._rooms.open(message.path, message.guid)
         except NotEditableError as error:
             self._send(Opened(message.path, 0, "", 0, error.reason))
             return
         self._last_channel += 1
         attachment = Attachment(self._last_channel, self._can_write, self._send, message.guid, message.digest)
         self._attached[attachment.channel] = (room, attachment)
-        room.attach(attachment)
+        room.attach(attachment, message.path)
 
     def _sync(self, message: Sync) -> None:
         if message.step > UPDATE:

@@ -17,6 +17,7 @@ from runner.documents.wire import (
     STEP_2,
     UPDATE,
     Message,
+    Moved,
     Notice,
     Opened,
     Rebase,
@@ -80,13 +81,15 @@ class Room:
         """Look at the disk soon."""
         self._wake.set()
 
-    def attach(self, attachment: Attachment) -> None:
-        """Begin to send: OPENED now, the rest after the viewer's step 1."""
+    def attach(self, attachment: Attachment, asked: str) -> None:
+        """Begin to send: OPENED for the path that was asked for now, the rest after the viewer's step 1."""
         self._attachments.add(attachment)
         form = self.file.disk.form
         flags = READ_ONLY * (not self.is_writable(attachment)) | CRLF * form.crlf | BOM * form.bom
         reason = "" if self.is_writable(attachment) else "read-only"
-        attachment.send(Opened(self.file.path, attachment.channel, self.file.document.guid, flags, reason))
+        attachment.send(Opened(asked, attachment.channel, self.file.document.guid, flags, reason))
+        if asked != self.file.path:
+            attachment.send(Moved(attachment.channel, self.file.path))
 
     def detach(self, attachment: Attachment) -> None:
         self._attachments.discard(attachment)
@@ -151,6 +154,12 @@ class Room:
             self._wake.set()
         else:
             self._send_receipt(attachment)
+
+    def follow(self, path: str) -> None:
+        """The file has that path now."""
+        self.file.path = path
+        for attachment in self._attachments:
+            attachment.send(Moved(attachment.channel, path))
 
     # what the file tells (sharedfile.Listener)
 

@@ -50,7 +50,7 @@ class SharedFile:
         self._workspace = workspace
         self._listener = listener
         self._stamp: Stamp | None = found.stat.stamp  # None: the file is gone
-        self._saving = asyncio.Lock()
+        self.saving = asyncio.Lock()  # whoever holds it may move or delete the file: nothing is read or written
         self._rebasing = asyncio.Lock()
         self._mark_saved(self.document.version, self.document.everything())
 
@@ -66,6 +66,11 @@ class SharedFile:
             self.document.merge(self._base, textdiff.diff(self.disk.text, text))
         self._listener.renewed(reason)
 
+    def end(self, reason: str) -> None:
+        """The file can no longer be edited as text; see `ended`."""
+        self.ended = reason
+        self._listener.renewed(reason)
+
     async def rebase(self, base: bytes, theirs: bytes) -> bytes | None:
         """Merge a text that somebody made from `base`; returns the change, or None when the history began anew."""
         async with self._rebasing:  # one after the other, so that a change two tabs send is seen and counts once
@@ -78,12 +83,13 @@ class SharedFile:
 
     async def save(self, *, recreate: bool = False) -> bool:
         """Bring document and disk together; returns whether they are. `recreate` writes a file that was deleted."""
-        async with self._saving:
+        async with self.saving:
             for _ in range(SAVE_ROUNDS):
                 try:
-                    await self._take_disk()
-                    if self.ended is not None or (not self.unsaved and not (recreate and self._stamp is None)):
-                        return self.ended is None
+                    if not await self._take_disk():
+                        return False
+                    if not self.unsaved and not (recreate and self._stamp is None):
+                        return True
                     await self._write()
                     return not self.unsaved
                 except ChangedOnDiskError:
@@ -94,23 +100,24 @@ class SharedFile:
             self._tell("unsaved", "A program keeps changing this file. Your text is kept and saved when it pauses.")
             return False
 
-    async def _take_disk(self) -> None:
-        """Merge what others wrote since the last look."""
+    async def _take_disk(self) -> bool:
+        """Merge what others wrote since the last look; returns whether it is still a file to edit."""
+        if self.ended is not None:
+            return False
         seen = await self._look()
         if seen is None is self._stamp or (seen is not None and seen.stamp == self._stamp):
-            return
+            return True
         if await self._settled(seen) is None:
             self._stamp = None
             self._tell("deleted", "The file was deleted on disk. Type or save to create it again.")
-            return
+            return True
         was = self.disk
         try:
             found = await asyncio.to_thread(disk.load, self._workspace, self.path)
         except NotEditableError as error:
             if error.reason != "missing":  # gone again: the next look will find out
-                self.ended = error.reason
-                self._listener.renewed(error.reason)
-            return
+                self.end(error.reason)
+            return error.reason == "missing"
         splices = await asyncio.to_thread(textdiff.diff, was.text, found.text)
         is_saved = not self.unsaved
         change, base = self.document.merge(self._base, splices) if splices else (b"", self._base)
@@ -121,6 +128,7 @@ class SharedFile:
         self._tell("", "")
         if found.digest != was.digest:
             self._listener.saved(tuple(splices))
+        return True
 
     async def _look(self) -> Stat | None:
         return await asyncio.to_thread(disk.stat, self._workspace, self.path)

@@ -26,6 +26,10 @@ the tab held at OPEN, if that has this digest, or else the text of that step 2.
 FLUSH saves at once, also a file that was deleted, and is always answered by SAVED or by NOTICE. NOTICE says the state
 of a file in words; its code is "deleted", "unsaved" (the disk refused), "too-large" or "" (all is well again). Kinds 1
 and 7 are kept for presence and signalling.
+
+MOVED says that the file was renamed, itself or a folder above it: the channel and the replica stay, the path is another
+one. A tab that was away meanwhile finds the room by the guid of its OPEN: OPENED then names the old path, and MOVED
+follows. A file that is deleted through the routes ends with RESET "missing".
 """
 
 from collections.abc import Callable
@@ -112,7 +116,12 @@ class Notice(NamedTuple):
     message: str
 
 
-Message = Sync | Open | Opened | Close | Saved | Reset | Ping | Pong | Rebase | Rebased | Flush | Notice
+class Moved(NamedTuple):
+    channel: int
+    path: str
+
+
+Message = Sync | Open | Opened | Close | Saved | Reset | Ping | Pong | Rebase | Rebased | Flush | Notice | Moved
 
 KINDS: dict[int, type[Message]] = {
     0: Sync,
@@ -127,6 +136,7 @@ KINDS: dict[int, type[Message]] = {
     11: Rebased,
     12: Flush,
     13: Notice,
+    14: Moved,
 }
 
 

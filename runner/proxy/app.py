@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, Router, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
@@ -134,19 +134,21 @@ class RunnerProxy:
             if self._ports_timer:
                 self._ports_timer.cancel()
 
-    def _routes(self, workspace: Workspace) -> Router:
+    def _routes(self, workspace: Workspace) -> http.Routes:
         config = self._config
         limits = files.FileLimits(quota_bytes=config.quota_bytes, quota_entries=config.quota_entries)
         terminals = TerminalRoutes(
             self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
         )
         ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"))
-        return Router(
+        return http.Routes(
             [
                 *terminals.routes(),
                 *self._runs.routes(),
                 documents.route(self._rooms),
-                *files.routes(workspace, limits, watcher=self._watcher, on_write=lambda: self._activity("edit")),
+                *files.routes(
+                    workspace, limits, rooms=self._rooms, watcher=self._watcher, on_write=lambda: self._activity("edit")
+                ),
                 Mount("/ports/{port:int}", app=ports),
                 WebSocketRoute("/events", self._events),
                 Route("/health", self._health, methods=["GET"]),

@@ -8,7 +8,8 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 - `PUT files/{path}` body -> {path, digest, size}, 201 when new. `If-Match: digest`, `If-None-Match: *` -> 412. Folders
   on the way are made, so a folder is uploaded file by file.
 - `PATCH files/{path}` {base, splices: [[start byte, bytes to delete, "text"]]} -> {digest, size}; 412 when base differs
-- `DELETE files/{path}`, folders with all that is in them; `POST mkdir` {path}; `POST move` {from, to, overwrite?}
+- `DELETE files/{path}`, folders with all that is in them; `POST mkdir` {path}; `POST move` {from, to, overwrite?}. What
+  is open in editors goes along.
 - `POST upload?path=dir&name=relative/path` is PUT for forms that know a folder and a name
 - `uploads/{id}?path=&name=` continues after a cut, a reload or a restart. The id (8 to 48 of 0-9a-z) is the browser's,
   best made of name, size and time. `GET` -> {offset}; `PUT ...&size=N&offset=K` with the bytes from K on, in one or
@@ -21,10 +22,8 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 """
 
 import os
-import re
 import time
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,12 +32,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from runner.documents.rooms import Rooms
 from runner.errors import DevexError
 from runner.proxy import files_http as http
-from runner.workspace import Draft, Splice, Stat, TreeWatcher, Workspace, apply_splices
+from runner.proxy.uploads import Uploads
+from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import check_size, zip_pieces
-from runner.workspace.drafts import ABSENT, CHUNK_BYTES, RESUMABLE, changed, digest_of, exists
-from runner.workspace.paths import join, parse_file
+from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
 from runner.workspace.quota import Quota
 from runner.workspace.search import MAX_FILES, file_paths, rank, search_text
 from runner.workspace.tree import MAX_LISTED
@@ -48,12 +48,9 @@ PATCH_FILE_BYTES: Final = 32 << 20  # held in memory twice
 PATCH_BODY_BYTES: Final = 8 << 20
 SMALL_BODY_BYTES: Final = 64 << 10  # two paths
 ETAG_BYTES: Final = 256 << 20  # hashing this much takes about 0.3 s; larger files are named by inode, size and time
-CLAIM_BYTES: Final = 16 << 20  # of uploads that do not say their size
 FOUND: Final = 100
 FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
 HEAVY: Final = 2  # searches, listings of names and size counts at a time; more wait
-TRANSFERS: Final = 8
-_UPLOAD_ID: Final = re.compile(r"[0-9a-z]{8,48}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +65,13 @@ def routes(
     workspace: Workspace,
     limits: FileLimits,
     *,
+    rooms: Rooms | None = None,
     watcher: TreeWatcher | None = None,
-    writable: bool = True,
     on_write: Callable[[], None] = lambda: None,
 ) -> list[BaseRoute]:
-    """`writable=False` leaves out everything that changes files. Writing needs scope["devex.viewer"].can_write."""
-    files = Files(workspace, limits, watcher, on_write)
+    """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write."""
+    quota = Quota(workspace, limits.quota_bytes, limits.quota_entries)
+    files = Files(workspace, limits, quota, watcher)
     reading: list[tuple[str, str, http.Endpoint]] = [
         ("/tree", "GET", files.tree),
         ("/files/{path:path}", "GET", files.get),
@@ -83,39 +81,37 @@ def routes(
         ("/search", "GET", files.search),
         ("/usage", "GET", files.usage),
     ]
-    writing: list[tuple[str, str, http.Endpoint]] = [
-        ("/files/{path:path}", "PUT", files.put),
-        ("/files/{path:path}", "PATCH", files.patch),
-        ("/files/{path:path}", "DELETE", files.delete),
-        ("/files", "PUT", files.put),
-        ("/files", "PATCH", files.patch),
-        ("/files", "DELETE", files.delete),
-        ("/mkdir", "POST", files.mkdir),
-        ("/move", "POST", files.move),
-        ("/upload", "POST", files.upload),
-        ("/uploads/{id}", "GET", files.upload_offset),
-        ("/uploads/{id}", "PUT", files.upload_piece),
-        ("/uploads/{id}", "DELETE", files.upload_discard),
-    ]
     found: list[BaseRoute] = [Route(p, http.answered(e, writes=False), methods=[m]) for p, m, e in reading]
-    if writable:
-        found += [Route(p, http.answered(e, writes=True), methods=[m]) for p, m, e in writing]
-    return found
+    if rooms is None:
+        return found
+    changes = Changes(workspace, quota, rooms, on_write)
+    uploads = Uploads(workspace, quota, limits.file_bytes, on_write)
+    writing: list[tuple[str, str, http.Endpoint]] = [
+        ("/files/{path:path}", "PUT", uploads.put),
+        ("/files/{path:path}", "PATCH", changes.patch),
+        ("/files/{path:path}", "DELETE", changes.delete),
+        ("/files", "PUT", uploads.put),
+        ("/files", "PATCH", changes.patch),
+        ("/files", "DELETE", changes.delete),
+        ("/mkdir", "POST", changes.mkdir),
+        ("/move", "POST", changes.move),
+        ("/upload", "POST", uploads.upload),
+        ("/uploads/{id}", "GET", uploads.offset),
+        ("/uploads/{id}", "PUT", uploads.piece),
+        ("/uploads/{id}", "DELETE", uploads.discard),
+    ]
+    return found + [Route(p, http.answered(e, writes=True), methods=[m]) for p, m, e in writing]
 
 
 class Files:
-    """The endpoints; each blocking call runs in a thread."""
+    """The endpoints that only read; each blocking call runs in a thread."""
 
-    def __init__(
-        self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None, on_write: Callable[[], None]
-    ) -> None:
+    def __init__(self, workspace: Workspace, limits: FileLimits, quota: Quota, watcher: TreeWatcher | None) -> None:
         self._workspace = workspace
         self._limits = limits
         self._watcher = watcher
-        self._on_write = on_write
-        self._quota = Quota(workspace, limits.quota_bytes, limits.quota_entries)
+        self._quota = quota
         self._heavy = CapacityLimiter(HEAVY)
-        self._transfers = CapacityLimiter(TRANSFERS)
         self._names: tuple[float, list[str]] = (0.0, [])
 
     async def tree(self, request: Request) -> Response:
@@ -194,99 +190,15 @@ class Files:
             }
         )
 
-    async def put(self, request: Request) -> Response:
-        return await self._store(request, http.file_path(request))
 
-    async def upload(self, request: Request) -> Response:
-        return await self._store(request, _target(request))
+class Changes:
+    """The endpoints that change what is there already; new content comes through Uploads."""
 
-    async def _store(self, request: Request, path: str) -> Response:
-        expect = http.expectation(request)
-        async with self._transfers:
-            before = await to_thread.run_sync(self._prepare, path, _declared(request), expect)
-            draft = await to_thread.run_sync(self._workspace.draft, path)
-            with draft:
-                await self._receive(request, draft, _declared(request))
-                name = await to_thread.run_sync(draft.digest)
-                stat = await to_thread.run_sync(lambda: draft.commit(expect=expect))
-        self._on_write()
-        status = 200 if before else 201
-        return http.Json({"path": path, "digest": name, "size": stat.size_bytes}, status)
-
-    def _prepare(self, path: str, size_bytes: int | None, expect: str | None) -> Stat | None:
-        """Claim room and make the folders; returns what is there already."""
-        parse_file(path)
-        if size_bytes is not None and size_bytes > self._limits.file_bytes:
-            raise self._too_large()
-        before = self._workspace.stat(path) if self._workspace.exists(path) else None
-        if before and expect == ABSENT:
-            raise exists(path)  # now, not after a long upload
-        held = before.disk_bytes if before else 0
-        self._quota.claim((size_bytes or 0) - held, 0 if before else 1)
-        folder = path.rpartition("/")[0]
-        if folder and not before:
-            self._workspace.mkdir(folder, parents=True, exist_ok=True)
-        return before
-
-    async def _receive(self, request: Request, draft: Draft, claimed_bytes: int | None) -> None:
-        claimed, received = claimed_bytes or 0, draft.size_bytes
-        async with aclosing(http.collected(request)) as pieces:
-            async for piece in pieces:
-                received += len(piece)
-                if received > self._limits.file_bytes:
-                    raise self._too_large()
-                if received > claimed:
-                    await to_thread.run_sync(self._quota.claim, CLAIM_BYTES)
-                    claimed += CLAIM_BYTES
-                await to_thread.run_sync(draft.write, piece)
-
-    def _too_large(self) -> DevexError:
-        limit = self._limits.file_bytes >> 20
-        return DevexError(
-            "too_large", f"The file is larger than {limit} MiB.", "Fetch it from a terminal instead.", status=413
-        )
-
-    async def upload_offset(self, request: Request) -> Response:
-        path, token = _target(request), _token(request)
-        return http.Json({"offset": await to_thread.run_sync(self._offset, path, token)})
-
-    def _offset(self, path: str, token: str) -> int:
-        return self._workspace.draft_size(path, token)
-
-    async def upload_piece(self, request: Request) -> Response:
-        path, token = _target(request), _token(request)
-        size, offset = http.number(request, "size"), http.number(request, "offset")
-        expect = http.expectation(request)
-        async with self._transfers:
-            await to_thread.run_sync(self._prepare, path, max(size - offset, 0), expect)
-            draft = await to_thread.run_sync(self._workspace.draft, path, token)
-            try:
-                return await self._continue(request, draft, size, offset, expect)
-            finally:
-                draft.close()
-
-    async def _continue(self, request: Request, draft: Draft, size: int, offset: int, expect: str | None) -> Response:
-        if draft.size_bytes != offset or size > self._limits.file_bytes:
-            if size > self._limits.file_bytes:
-                raise self._too_large()
-            raise DevexError("offset", f"The upload is at {draft.size_bytes}.", "Continue from there.", status=409)
-        await self._receive(request, draft, size)
-        self._on_write()
-        if draft.size_bytes < size:
-            return http.Json({"offset": draft.size_bytes, "done": False})
-        if draft.size_bytes > size:
-            draft.discard()
-            raise DevexError("size", "More arrived than was announced.", "Upload the file again.")
-        name = await to_thread.run_sync(draft.digest)
-        await to_thread.run_sync(lambda: draft.commit(expect=expect))
-        return http.Json({"offset": size, "done": True, "path": draft.path, "digest": name}, 201)
-
-    async def upload_discard(self, request: Request) -> Response:
-        path, token = _target(request), _token(request)
-        if await to_thread.run_sync(self._offset, path, token):
-            draft = await to_thread.run_sync(self._workspace.draft, path, token)
-            draft.discard()
-        return Response(status_code=204)
+    def __init__(self, workspace: Workspace, quota: Quota, rooms: Rooms, on_write: Callable[[], None]) -> None:
+        self._workspace = workspace
+        self._quota = quota
+        self._rooms = rooms
+        self._on_write = on_write
 
     async def patch(self, request: Request) -> Response:
         path = http.file_path(request)
@@ -306,7 +218,7 @@ class Files:
 
     async def delete(self, request: Request) -> Response:
         path = http.file_path(request)
-        await to_thread.run_sync(self._workspace.remove, path)
+        await self._rooms.remove(path)
         self._on_write()
         return Response(status_code=204)
 
@@ -325,7 +237,7 @@ class Files:
         fields = await http.json_body(request, SMALL_BODY_BYTES)
         source, target = (http.checked(http.field(fields, name, str)) for name in ("from", "to"))
         overwrite = http.field(fields, "overwrite", bool, default=False)
-        await to_thread.run_sync(lambda: self._workspace.move(source, target, overwrite=overwrite))
+        await self._rooms.move(source, target, overwrite=overwrite)
         self._on_write()
         return http.Json({"path": target})
 
@@ -354,22 +266,6 @@ class _FilePieces:
 
     def close(self) -> None:
         os.close(self._descriptor)
-
-
-def _declared(request: Request) -> int | None:
-    length = request.headers.get("content-length", "")
-    return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
-
-
-def _target(request: Request) -> str:
-    return http.checked(join(http.query_path(request, "path", ""), http.query(request, "name")))
-
-
-def _token(request: Request) -> str:
-    upload_id: Any = request.path_params["id"]
-    if not _UPLOAD_ID.fullmatch(upload_id):
-        raise DevexError("bad_request", "The upload's id must be 8 to 48 of 0-9a-z.", "Choose another id.")
-    return f"{RESUMABLE}{upload_id}"
 
 
 def _splices(fields: dict[str, Any]) -> list[Splice]:

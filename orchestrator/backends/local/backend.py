@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Self
 
 from starlette.responses import JSONResponse
-from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.backends.base import BackendError, Check, Observation, OnActivity, Sandbox, SandboxSpec
@@ -23,6 +22,7 @@ from orchestrator.backends.watchers import Watchers
 from orchestrator.domain import Size
 from runner.errors import DevexError
 from runner.proxy import files
+from runner.proxy.files_http import Routes
 from runner.proxy.viewer import Viewer
 
 GRACE_S = 600.0  # an upgrade with a slow migration
@@ -132,7 +132,7 @@ class LocalBackend:
             with workspace:
                 size = Size()
                 limits = files.FileLimits(quota_bytes=size.disk_bytes, quota_entries=size.disk_entries)
-                router = Router([*files.routes(workspace, limits, writable=False)])
+                router = Routes([*files.routes(workspace, limits)])
                 await router({**scope, "devex.viewer": _READER}, receive, send)
 
         return app

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from pycrdt import Doc, Text
 
@@ -15,6 +16,7 @@ from runner.documents.wire import (
     UPDATE,
     Flush,
     Message,
+    Moved,
     Notice,
     Open,
     Opened,
@@ -37,6 +39,14 @@ def rooms_over(workspace: Workspace, receipts: list[tuple[str, str, datetime]]) 
         on_saved=lambda path, digest, at: receipts.append((path, digest, at)),
         on_activity=lambda reason: None,
     )
+
+
+class Frames(Protocol):
+    """The server's end of a connection, or a socket that leads there."""
+
+    async def receive(self, frame: bytes) -> None: ...
+    async def next_frame(self) -> bytes: ...
+    def close(self) -> None: ...
 
 
 class Tab:
@@ -66,7 +76,11 @@ class Tab:
         return str(self.content)
 
     async def connect(self, rooms: Rooms, *, can_write: bool = True) -> "Tab":
-        self.connection = Connection(rooms, can_write=can_write)
+        return await self.over(Connection(rooms, can_write=can_write))
+
+    async def over(self, connection: Frames) -> "Tab":
+        """By a connection that was just opened."""
+        self.connection = connection
         await self._open()
         await self.until(lambda: self.is_synced or (self.opened is not None and not self.opened.channel))
         return self
@@ -146,6 +160,8 @@ class Tab:
                 await self._open()
             case Rebased():
                 self.pending.pop(0)
+            case Moved(_, path):
+                self.path = path
 
     async def _on_opened(self, message: Opened) -> None:
         self.opened = message

@@ -17,6 +17,7 @@ from runner.documents.connection import Connection
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
 from runner.documents.wire import UPDATE, Close, Open, Opened, Reset, Saved, Sync, WireError, encode
+from runner.errors import DevexError
 from runner.workspace import Workspace
 
 
@@ -159,6 +160,71 @@ async def test_a_deleted_file_comes_back_when_somebody_types_or_saves(rooms: Roo
     assert (root / "a").read_text() == "text!"
 
 
+@pytest.mark.parametrize("moved", [("src/a.py", "src/b.py"), ("src", "lib"), ("src/a.py", "taken.py")])
+async def test_a_moved_file_takes_its_room_along(rooms: Rooms, root: Path, moved: tuple[str, str]) -> None:
+    (root / "src").mkdir()
+    (root / "src" / "a.py").write_text("text")
+    (root / "taken.py").write_text("replaced")
+    one, two = await Tab("src/a.py").connect(rooms), await Tab("src/a.py").connect(rooms)
+    away, other = await Tab("src/a.py").connect(rooms), await Tab("taken.py").connect(rooms)
+    away.disconnect()
+    await away.type(0, "offline ")
+    source, target = moved
+    path = target + "src/a.py"[len(source) :]
+    for number in range(3):
+        await one.type(len(one.text), str(number))
+    moving = asyncio.create_task(rooms.move(source, target, overwrite=True))
+    for number in range(3, 100):
+        await one.type(len(one.text), f" {number}")
+        await asyncio.sleep(0)
+    await moving
+    await one.type(len(one.text), " end")
+    await away.connect(rooms)
+    for tab in (one, two, away):
+        await tab.until(lambda tab=tab: tab.is_saved and "offline" in tab.text and tab.text.endswith("end"))
+        assert tab.path == path
+        assert not any(isinstance(message, Reset) for message in tab.seen)
+    if path == other.path:
+        await other.until(lambda: other.text == one.text)
+    assert (root / path).read_text() == one.text == "offline text012" + "".join(f" {n}" for n in range(3, 100)) + " end"
+    assert not (root / "src" / "a.py").exists()
+    assert (await rooms.open(path)).viewers == 3 + (path == other.path)
+
+
+async def test_a_file_that_cannot_be_moved_stays_open(rooms: Rooms, root: Path) -> None:
+    (root / "a").write_text("text")
+    (root / "b").write_text("other")
+    tab = await Tab("a").connect(rooms)
+    await tab.type(0, "more ")
+    with pytest.raises(DevexError, match="already exists"):
+        await rooms.move("a", "b")
+    await rooms.move("a", "a", overwrite=True)
+    await tab.type(0, "still ")
+    await tab.until(lambda: tab.is_saved)
+    assert (root / "a").read_text() == "still more text"
+    assert (root / "b").read_text() == "other"
+
+
+@pytest.mark.parametrize("removed", ["d/a", "d"])
+async def test_a_deleted_file_is_not_brought_back_by_what_is_open(rooms: Rooms, root: Path, removed: str) -> None:
+    (root / "d").mkdir()
+    (root / "d" / "a").write_text("text")
+    one, two = await Tab("d/a").connect(rooms), await Tab("d/a").connect(rooms)
+    await one.type(0, "unsaved ")
+    removing = asyncio.create_task(rooms.remove(removed))
+    for _ in range(100):
+        await two.type(0, "more ")
+        await asyncio.sleep(0)
+    await removing
+    for tab in (one, two):
+        await tab.until(lambda tab=tab: tab.opened is not None and tab.opened.reason == "missing")
+    await rooms.flush()
+    assert not (root / removed).exists()
+    (root / "d").mkdir(exist_ok=True)
+    (root / "d" / "a").write_text("new")
+    assert (await Tab("d/a").connect(rooms)).text == "new"
+
+
 async def test_a_file_that_became_binary_ends_its_room(rooms: Rooms, root: Path) -> None:
     (root / "a").write_text("text")
     tab = await Tab("a").connect(rooms)
@@ -237,7 +303,7 @@ async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, r
     async with rooms_over(workspace, []) as before:
         one, two = await Tab("a").connect(before), await Tab("a").connect(before)
         shared = (await before.open("a")).file
-        async with shared._saving:  # as if it were killed before the autosave
+        async with shared.saving:  # as if it were killed before the autosave
             await one.type(0, "both saw 😀\n")
             await two.until(lambda: two.text.startswith("both saw"))
             one.disconnect()
@@ -437,7 +503,7 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
                 marks.append(mark)
             elif what == "write":
                 # not during a save: what goes through a descriptor opened before the rename is in the old file
-                async with (await rooms.open("f")).file._saving:
+                async with (await rooms.open("f")).file.saving:
                     with (root / "f").open("a") as file:
                         file.write(f"{mark}\n")
                 rooms.disk_hint("f")

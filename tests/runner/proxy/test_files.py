@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from runner.documents.rooms import Rooms
 from runner.proxy.files import FileLimits, routes
 from runner.proxy.viewer import Viewer
 from runner.workspace import TreeDelta, TreeWatcher, Workspace
@@ -64,8 +65,14 @@ def root(workspace: Workspace) -> Path:
 
 
 @pytest.fixture
-def app(workspace: Workspace) -> Seen:
-    return Seen(Starlette(routes=[Mount("/repls/x", routes=routes(workspace, LIMITS))]))
+async def rooms(workspace: Workspace) -> AsyncIterator[Rooms]:
+    async with Rooms(workspace, on_saved=lambda *_: None, on_activity=lambda _: None) as rooms:
+        yield rooms
+
+
+@pytest.fixture
+def app(workspace: Workspace, rooms: Rooms) -> Seen:
+    return Seen(Starlette(routes=[Mount("/repls/x", routes=routes(workspace, LIMITS, rooms=rooms))]))
 
 
 @pytest.fixture
@@ -155,10 +162,21 @@ async def test_tree_mkdir_move(client: httpx.AsyncClient, root: Path) -> None:
     assert answer.status_code == 200
 
 
-async def test_a_listing_and_the_deltas_after_it_give_the_tree(app: Seen, workspace: Workspace, root: Path) -> None:
+async def test_what_is_open_goes_along(client: httpx.AsyncClient, rooms: Rooms) -> None:
+    await client.put("files/d/a", content=b"text")
+    room = await rooms.open("d/a")
+    assert (await client.post("move", json={"from": "d", "to": "e"})).status_code == 200
+    assert room.file.path == "e/a"
+    assert (await client.delete("files/e")).status_code == 204
+    assert room.file.ended == "missing"
+
+
+async def test_a_listing_and_the_deltas_after_it_give_the_tree(
+    app: Seen, workspace: Workspace, rooms: Rooms, root: Path
+) -> None:
     deltas: asyncio.Queue[TreeDelta] = asyncio.Queue()
     async with TreeWatcher(workspace, on_delta=deltas.put_nowait, on_changed=lambda _: None) as watcher:
-        app.app = Starlette(routes=routes(workspace, LIMITS, watcher=watcher))
+        app.app = Starlette(routes=routes(workspace, LIMITS, rooms=rooms, watcher=watcher))
         async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/") as client:
             assert (await asyncio.wait_for(deltas.get(), 30)).resync
             listing = (await client.get("tree")).json()
@@ -257,7 +275,7 @@ async def test_viewers_may_look_but_not_touch(app: Seen, client: httpx.AsyncClie
 
 async def test_a_stopped_repl_has_no_writing_routes(workspace: Workspace, root: Path) -> None:
     (root / "f").write_text("kept")
-    app = Seen(Starlette(routes=routes(workspace, LIMITS, writable=False)))
+    app = Seen(Starlette(routes=routes(workspace, LIMITS)))
     async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/") as client:
         assert (await client.get("files/f")).content == b"kept"
         assert (await client.put("files/f", content=b"x")).status_code == 405
@@ -472,14 +490,14 @@ async def test_the_loop_stays_free(client: httpx.AsyncClient, root: Path) -> Non
     assert answered > 3
 
 
-async def test_full_disk(app: Seen, client: httpx.AsyncClient, tmp_path: Path) -> None:
+async def test_full_disk(app: Seen, rooms: Rooms, client: httpx.AsyncClient, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = await asyncio.create_subprocess_exec("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", disk)
     assert await mount.wait() == 0
     try:
         with Workspace(disk) as small:
-            app.app = Starlette(routes=[Mount("/repls/x", routes=routes(small, LIMITS))])
+            app.app = Starlette(routes=[Mount("/repls/x", routes=routes(small, LIMITS, rooms=rooms))])
             assert (await client.put("files/f", content=b"kept")).status_code == 201
             answer = await client.put("files/f", content=b"x" * 5 * MIB)
             assert (answer.status_code, code(answer)) == (507, "disk_full")
