@@ -1,19 +1,11 @@
-"""The catalogue: well formed, honest about what it needs, and every program does what it says."""
+"""The catalogue: well formed and honest about what it needs. `local/test_programs.py` runs the programs."""
 
-import asyncio
-import os
 import re
-import signal
-import socket
-import sys
-from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from orchestrator.templates import SANDBOX_PATH, Template, availability, load
-from tests.contracts.templates import INSTALLING, TemplatesContract
+from orchestrator.templates import Template, availability, load
 
 CATALOGUE = load()
 EVERY = pytest.mark.parametrize("template", CATALOGUE.values(), ids=CATALOGUE)
@@ -71,76 +63,3 @@ def test_a_template_that_is_not_well_formed_is_refused(tmp_path: Path, toml: str
     (tmp_path / "broken" / "template.toml").write_text(toml)
     with pytest.raises(ValueError, match=f"template broken.*{re.escape(said)}"):
         load(tmp_path)
-
-
-class TestOnThisMachine(TemplatesContract):
-    """Every tool is installed where the tests run (`.ci/system-packages`); the local backend runs them confined."""
-
-    @pytest.fixture(autouse=True)
-    def _workspace(self, tmp_path: Path) -> None:
-        self.workspace = tmp_path
-
-    async def output(self, template: Template) -> AsyncIterator[bytes]:
-        lay_out(template, self.workspace)
-        environment = {
-            name: value.replace("/workspace", str(self.workspace)) for name, value in template.environment.items()
-        }
-        environment |= {
-            "PATH": SANDBOX_PATH,
-            "HOME": str(self.workspace),
-            "HOST": "127.0.0.1",
-            "PORT": str(free_port()),
-        }
-        # A template builds in /tmp of its own sandbox; here /tmp is everybody's.
-        private = (template.run_command or "").replace("/tmp/", f"{self.workspace}/.build-")
-        process = await asyncio.create_subprocess_exec(
-            "/bin/bash",
-            "-c",
-            private,
-            cwd=self.workspace,
-            env=environment | {"PYTHONUNBUFFERED": "1"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        try:
-            while chunk := await process.stdout.read(65536):
-                yield chunk
-        finally:
-            with suppress(ProcessLookupError):  # it ended by itself
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            await process.stdout.read()
-
-    async def test_what_is_installed_already_starts_without_installing(self) -> None:
-        """FastAPI, with this test's own interpreter as its .venv: what the first run leaves behind."""
-        template = CATALOGUE["fastapi"]
-        lay_out(template, self.workspace)
-        venv = self.workspace / ".venv"
-        (venv / "bin").mkdir(parents=True)
-        (venv / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        (venv / "bin" / "python").chmod(0o755)
-        (venv / "ready").touch()
-        await self.expect(template)
-
-    @pytest.mark.soak
-    @pytest.mark.parametrize("template", INSTALLING, ids=lambda template: template.name)
-    async def test_a_first_run_installs_and_starts(self, template: Template) -> None:
-        """From the package registries, so in the soak only."""
-        await self.expect(template, deadline_s=400)
-
-
-def lay_out(template: Template, workspace: Path) -> None:
-    for path, data in template.files.items():
-        place = workspace / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if not place.exists():
-            place.write_bytes(data)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from orchestrator.backends.local.egress_rules import EgressRules
 from tests.contracts.backend import BackendContract, make_spec, wait_until
 
 EXEC_S = 60
+HELLO: Mapping[str, bytes] = {"hello.txt": b"hello"}
 contract = BackendContract()
 
 
@@ -62,8 +63,14 @@ class Box:
 StartBox = Callable[..., Awaitable[Box]]
 
 
-async def start_box(backend: LocalBackend, data: Path, repl_id: str = "repl1", **changes: Any) -> Box:
-    await backend.seed(repl_id, {"hello.txt": b"hello"}, copy_of=None)
+async def start_box(
+    backend: LocalBackend,
+    data: Path,
+    repl_id: str = "repl1",
+    files: Mapping[str, bytes] = HELLO,
+    **changes: Any,
+) -> Box:
+    await backend.seed(repl_id, files, copy_of=None)
     await backend.ensure(make_spec(repl_id, **changes))
     box = Box(backend, repl_id, data / "workspaces" / repl_id)
     seen = await box.until(lambda seen: seen is not None and seen.state is not Sandbox.STARTING)

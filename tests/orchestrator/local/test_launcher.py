@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,11 +16,12 @@ from orchestrator.backends.base import BackendError, Sandbox
 from orchestrator.backends.local import launcher_client
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.layout import layout
-from tests.contracts.backend import make_spec, until_running
+from tests.contracts.backend import make_spec, until_running, wait_until
 from tests.orchestrator.local.conftest import Box, StartBox, until_gone
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER = ROOT / "tests" / "orchestrator" / "local" / "serve.py"
+KILLS, START_S = 200, 0.1
 
 
 @asynccontextmanager
@@ -103,6 +105,22 @@ async def test_nothing_survives_the_launcher(start: StartBox, tmp_path: Path) ->
     assert seen.reason
     await box.backend.ensure(make_spec(epoch=2))
     await until_running(box.backend, "repl1")
+
+
+@pytest.mark.soak
+async def test_nothing_survives_a_launcher_killed_at_any_moment(backend: LocalBackend, tmp_path: Path) -> None:
+    await backend.seed("repl1", {}, copy_of=None)
+    for epoch in range(1, KILLS + 1):
+        await backend.ensure(make_spec(epoch=epoch))
+        await asyncio.sleep(random.uniform(0, START_S))  # any moment of a start
+        launcher = launcher_of(tmp_path)
+        inside = [child.pid for child in launcher.children(recursive=True)]
+        launcher.kill()
+        for pid in (launcher.pid, *inside):
+            await until_gone(pid)
+        await wait_until(backend, "repl1", lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    await backend.ensure(make_spec(epoch=KILLS + 1))
+    await until_running(backend, "repl1")
 
 
 async def test_a_sandbox_that_ends_by_itself_has_failed(box: Box) -> None:
