@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import quote, unquote, unquote_to_bytes
@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from anyio import CancelScope, to_thread
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute, Router
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -42,6 +43,20 @@ class Json(Response):
 
     def __init__(self, content: object, status_code: int = 200) -> None:
         super().__init__(json.dumps(content, separators=(",", ":")), status_code, {"Cache-Control": "no-store"})
+
+
+class Routes(Router):
+    """Says in our words what is no route; Starlette's are not for people, and it redirects to where we are not."""
+
+    def __init__(self, routes: Sequence[BaseRoute]) -> None:
+        super().__init__(routes, redirect_slashes=False)
+
+    async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await super().not_found(scope, receive, send)
+        else:
+            nothing = DevexError("not_found", "There is nothing here.", "Check the address.", status=404)
+            await Json(nothing.body(), nothing.status)(scope, receive, send)
 
 
 def answered(endpoint: Endpoint, *, writes: bool) -> Endpoint:
