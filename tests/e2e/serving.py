@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,25 +26,29 @@ class Served:
 
     url: str
     setup_url: str
+    data_dir: Path
 
 
 @contextmanager
-def serving(**settings: str) -> Iterator[Served]:
-    """`settings` as in the environment, without the prefix; ended with Ctrl-C, which ends the REPLs too."""
+def serving(*, within: Sequence[str] = (), **settings: str) -> Iterator[Served]:
+    """`settings` as in the environment, without the prefix; ended with Ctrl-C, which ends the REPLs too.
+
+    `within` is a command that becomes the one in its further arguments, as `nice` does.
+    """
     with tempfile.TemporaryDirectory(prefix="devex-e2e-") as directory:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
         port = _free_port()
         environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in settings.items()}
         environment |= {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{directory}/data", "PYTHONUNBUFFERED": "1"}
         said = _Log()
-        command = [sys.executable, str(ROOT / "main.py")]
+        command = [*within, sys.executable, str(ROOT / "main.py")]
         with subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as server:
             reading = threading.Thread(target=said.read, args=(server.stdout,), name="server's log")
             reading.start()
             try:
-                yield Served(f"http://127.0.0.1:{port}", said.setup_url())
+                yield Served(f"http://127.0.0.1:{port}", said.setup_url(), Path(directory, "data"))
             finally:
                 server.send_signal(signal.SIGINT)
                 server.wait(STOP_DEADLINE_S)
