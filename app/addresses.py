@@ -6,6 +6,8 @@ Names are parsed and compared whole: a prefix or suffix of a host is another hos
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from starlette.types import Scope
 
 from app.settings import Settings
 
+CLIENT_BITS = 64  # of an IPv6 address: what one subscriber is given, and can change the rest of at will
 PORT_LEAST, PORT_MOST = 1024, 65535  # programs without privileges listen on no lower one
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -85,6 +88,20 @@ def header(scope: Scope, name: bytes) -> str:
     """The value of a header that may be sent once; two of them are as good as a wrong one."""
     values = [value for key, value in scope["headers"] if key == name]
     return values[0].decode("latin-1") if len(values) == 1 else ""
+
+
+@lru_cache(maxsize=4096)
+def network_of(address: str) -> str:
+    """What is limited as one client: an IPv4 address, or the network of an IPv6 address. Other texts are themselves."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed), CLIENT_BITS), strict=False))
 
 
 def behind_proxies(scope: Scope, trusted: Iterable[str]) -> Scope:

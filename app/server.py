@@ -18,6 +18,7 @@ from app.access import assert_routes_guarded
 from app.accounts import Accounts
 from app.addresses import Addresses
 from app.api.application import OPENAPI
+from app.gateway.connections import accepting
 from app.gateway.door import Door
 from app.gateway.live import Live
 from app.gateway.passes import Passes
@@ -95,6 +96,7 @@ class Server:
                 tailwind=False,
                 storage_secret=self._secret,
                 session_middleware_kwargs={"session_cookie": UI_COOKIE, "https_only": settings.https},
+                http=accepting(settings),
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,

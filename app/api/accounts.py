@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.access import SESSION_COOKIE, Access, Action, SignInNeeded, allowed
 from app.accounts import SignedIn, Visitor
+from app.addresses import network_of
 from app.errors import cookie_header
 from app.services import Services
 
@@ -58,7 +59,7 @@ def services_of(request: Request) -> Services:
 
 def visitor_of(request: Request) -> Visitor:
     address = request.client.host if request.client else ""
-    return Visitor(address, request.headers.get("user-agent", ""))
+    return Visitor(network_of(address), request.headers.get("user-agent", ""))
 
 
 @router.get("/healthz", include_in_schema=False, dependencies=[allowed(Action.VISIT)])

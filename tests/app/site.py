@@ -22,6 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.accounts import SignedIn
+from app.gateway.connections import accepting
 from app.server import Server
 from app.settings import Settings
 from orchestrator.backends.memory import MemoryBackend
@@ -45,6 +46,7 @@ class Echoing(MemoryBackend):
         routes = [
             WebSocketRoute("/echo", _echo),
             Route("/stream", _stream),
+            Route("/unread", _unread, methods=["POST"]),
             WebSocketRoute("/ports/{port:int}/{path:path}", _echo),
             Route("/ports/{port:int}/{path:path}", _told, methods=["GET", "POST"]),
         ]
@@ -64,6 +66,13 @@ async def _stream(request: Request) -> Response:
         await asyncio.Event().wait()
 
     return StreamingResponse(parts())
+
+
+async def _unread(request: Request) -> Response:
+    """Reads the body once the file named in the header is there."""
+    while not Path(request.headers["x-wait-for"]).exists():
+        await asyncio.sleep(0.01)
+    return JSONResponse({"bytes": len(await request.body())})
 
 
 async def _told(request: Request) -> Response:
@@ -151,7 +160,14 @@ async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settin
         patch.setenv("NICEGUI_USER_SIMULATION", "true")  # NiceGUI then prepares its app and leaves serving to us
         server.run()
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=given["port"], ws="wsproto", lifespan="on", log_config=None, proxy_headers=False
+        app,
+        host="127.0.0.1",
+        port=given["port"],
+        http=accepting(server.settings),  # type: ignore[arg-type]
+        ws="wsproto",
+        lifespan="on",
+        log_config=None,
+        proxy_headers=False,
     )
     running = InOurLoop(config)
     task = asyncio.create_task(running.serve(), name="uvicorn")

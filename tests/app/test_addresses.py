@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.access import local_path
-from app.addresses import Addresses, PreviewHost, behind_proxies
+from app.addresses import Addresses, PreviewHost, behind_proxies, network_of
 from app.settings import Settings
 
 
@@ -121,3 +121,11 @@ def test_only_trusted_proxies_are_believed() -> None:
     assert chain["client"] == ("3.3.3.3", 0)
     for seen in (stranger, proxied):
         assert [name for name, _ in seen["headers"]] == [b"host"]
+
+
+def test_an_ipv6_network_is_one_client() -> None:
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff:2") != network_of("2001:db8:0:1::1")
+    assert network_of("192.0.2.1") == network_of("::ffff:192.0.2.1") != network_of("192.0.2.2")
+    assert network_of("::1") == "::/64"
+    assert network_of("") == ""
+    assert network_of("unix") == "unix"

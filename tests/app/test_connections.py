@@ -1,0 +1,187 @@
+"""Clients that send slowly, or never, or too much, or connect too often. What waits measures time by what is cut."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from app.gateway import connections
+from tests.app.site import PASSWORD, Site, site_of
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LOOK_S", 0.02)
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.3)
+    monkeypatch.setattr(connections, "BODY_WITHIN_S", 0.3)
+
+
+@asynccontextmanager
+async def connected(site: Site) -> AsyncIterator[tuple[StreamReader, StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", site.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+def head(site: Site, *more: str, request: str = "POST /api/session", token: str = "") -> bytes:
+    host = site.origin.removeprefix("http://")
+    cookies = (f"Cookie: devex_session={token}",) if token else ()
+    lines = (f"{request} HTTP/1.1", f"Host: {host}", f"Origin: {site.origin}", *cookies, *more, "", "")
+    return "\r\n".join(lines).encode()
+
+
+async def drip(site: Site, begun: bytes, piece: bytes = b"x") -> bytes:
+    """What the server says to a client that sends `begun` and then one piece after another, until it hangs up."""
+    async with connected(site) as (reader, writer):
+        writer.write(begun)
+        hung_up = asyncio.create_task(reader.read())
+        while not hung_up.done():
+            writer.write(piece)
+            with suppress(OSError):
+                await writer.drain()
+            await asyncio.wait((hung_up,), timeout=0.02)
+        return await hung_up
+
+
+async def test_a_head_that_drips_is_cut(site: Site) -> None:
+    answer = await drip(site, b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert b'"code":"too_slow"' in answer
+
+
+@pytest.mark.parametrize("begun", [b"", b"\r\n"])
+async def test_a_connection_that_begins_nothing_is_closed(site: Site, begun: bytes) -> None:
+    async with connected(site) as (reader, writer):
+        writer.write(begun)
+        assert b"200" not in await asyncio.wait_for(reader.read(), 10)
+    before = head(site, "Content-Length: 0", request="GET /healthz")
+    answer = await drip(site, before, b"\r\n")  # after a request that was answered
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_body_that_drips_is_cut(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    place = f"PUT /repls/{repl.id}/files/slow.txt"
+    for start in (
+        head(site, "Content-Type: application/json", "Content-Length: 1000"),
+        head(site, "Transfer-Encoding: chunked") + b"400\r\n",
+        head(site, "Content-Length: 100000000", request=place, token=owner.token),
+    ):
+        answer = await drip(site, start)
+        assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+        assert b"connection: close\r\n" in answer
+    listed = await (await site.browser(owner)).get(f"/repls/{repl.id}/files/slow.txt")
+    assert listed.status_code == 404
+
+
+async def test_a_body_that_was_not_wanted_is_not_read_for_ever(site: Site) -> None:
+    answer = await drip(site, head(site, "Content-Length: 1000", request="POST /nothing"))
+    assert answer.startswith(b"HTTP/1.1 40")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_an_upload_over_a_slow_link_goes_on(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "BODY_LEAST_BYTES", 4)
+    body = f'{{"name":"ada","password":"{PASSWORD}","more":"'.encode()
+    await site.user()
+    async with connected(site) as (reader, writer):
+        writer.write(head(site, "Content-Type: application/json", "Content-Length: 20000") + body)
+        sent = len(body)
+        for _ in range(3):  # thrice as long as a body may stand still
+            cut = asyncio.create_task(drip(site, head(site, "Content-Length: 1000"), b""))
+            while not cut.done():
+                writer.write(b"x" * 10)
+                sent += 10
+                await asyncio.wait((cut,), timeout=0.02)
+            assert (await cut).startswith(b"HTTP/1.1 408")
+        writer.write(b"x" * (20000 - sent - 2) + b'"}')
+        assert (await asyncio.wait_for(reader.readline(), 10)) == b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize("expects", [False, True])
+async def test_a_client_we_do_not_read_from_is_not_cut(site: Site, tmp_path: Path, expects: bool) -> None:
+    """Its body fills our buffers, or it waits to be told to go on."""
+    owner = await site.user()
+    repl = await site.repl(owner)
+    wanted = tmp_path / "read on"
+    more = ("Content-Length: 5000000", f"X-Wait-For: {wanted}", *(("Expect: 100-continue",) if expects else ()))
+    async with connected(site) as (reader, writer):
+        writer.write(head(site, *more, request=f"POST /repls/{repl.id}/unread", token=owner.token))
+        if not expects:
+            writer.write(b"x" * 5_000_000)
+        for _ in range(2):
+            assert (await drip(site, head(site, "Content-Length: 1000"))).startswith(b"HTTP/1.1 408")
+        wanted.touch()
+        if expects:
+            assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(b"x" * 5_000_000)
+        answer = await asyncio.wait_for(reader.readuntil(b"}"), 20)
+        assert answer.endswith(b'{"bytes":5000000}')
+
+
+async def test_a_websocket_waits_as_long_as_it_likes(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
+    for _ in range(2):
+        assert (await drip(site, head(site, "Content-Length: 1000"))).startswith(b"HTTP/1.1 408")
+    await socket.send("still here")
+    assert await socket.recv() == "still here"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_headers_without_an_end_are_refused(site: Site, chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that may follow a body."""
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 100)
+    monkeypatch.setattr(connections, "BODY_WITHIN_S", 100)
+    begun = head(site, "Transfer-Encoding: chunked") + b"0\r\n" if chunked else b"GET / HTTP/1.1\r\n"
+    answer = await drip(site, begun, b"X-More: " + b"y" * 4000 + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+
+
+async def test_an_address_has_so_many_connections(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_BY_ADDRESS", 3)
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 100)
+    owner = await site.user()
+    repl = await site.repl(owner)
+    asks = head(site, "Connection: close", request="GET /healthz")
+    socket = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
+    async with connected(site), connected(site) as (_, spare):
+        async with connected(site) as (reader, writer):
+            writer.write(asks)
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+        assert b"Close some pages and try again." in answer
+        await socket.send("undisturbed")
+        assert await socket.recv() == "undisturbed"
+        spare.close()
+        async with asyncio.timeout(10):
+            while not (await drip(site, asks, b"")).startswith(b"HTTP/1.1 200"):
+                pass
+
+
+@pytest.mark.parametrize("settings", [{"trusted_proxies": ("127.0.0.1",)}, {"public_url": "https://devex.test"}])
+async def test_a_proxy_has_as_many_as_it_needs(
+    tmp_path: Path, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_BY_ADDRESS", 1)
+    async with site_of(tmp_path, **settings) as site, connected(site), connected(site):
+        answer = await drip(site, head(site, "Connection: close", request="GET /healthz"), b"")
+        assert not answer.startswith(b"HTTP/1.1 429")
+
+
+async def test_the_server_has_so_many_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CONNECTIONS_MOST", 2)
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 100)
+    async with site_of(tmp_path, public_url="https://devex.test") as site, connected(site), connected(site):
+        answer = await drip(site, head(site, request="GET /healthz"), b"")
+        assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Try again in a minute." in answer
