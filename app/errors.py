@@ -15,11 +15,15 @@ POLICY_VIOLATION = 1008  # a WebSocket's "you may not"
 SERVER_ERROR = 1011
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>:root{{color-scheme:light dark}}
-body{{font:16px/1.5 system-ui,sans-serif;display:grid;place-content:center;min-height:90vh;text-align:center}}
-body{{gap:.5rem;margin:0 1rem}}h1{{font-size:1.25rem;margin:0}}p{{margin:0}}small{{opacity:.6}}</style></head>
-<body><h1>{title}</h1><p>{action}</p>
-<p><a href="{href}" target="_top">{link}</a></p><small>{id}</small></body></html>"""
+<meta name="viewport" content="width=device-width"><style>
+body{{font:14px/1.5 Inter,system-ui,sans-serif;display:grid;place-content:center;justify-items:center;gap:10px}}
+body{{margin:0 16px;min-height:90vh;text-align:center;color:#1d222b;background:#fff}}
+h1{{font-size:20px;font-weight:620;margin:0}}p,small{{margin:0;color:#5d6675}}:focus-visible{{outline-offset:2px}}
+a{{display:block;margin:6px;padding:6px 14px;border-radius:6px;color:#fff;background:#4059de;text-decoration:none}}
+@media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p,small{{color:#929bab}}
+a{{color:#0e1330;background:#8ea0ff}}}}</style></head>
+<body><main style="display:contents"><h1>{title}</h1><p>{action}</p>
+<a href="{href}" target="_top">{link}</a><small>{id}</small></main></body></html>"""
 
 
 class Unexpected(DevexError):

@@ -25,15 +25,26 @@ def prepare(services: Services, addresses: Addresses) -> None:
     app.middleware_stack = None
     app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.preview_authority}")
     app.add_exception_handler(DevexError, _refused)
+    app.add_exception_handler(404, _no_page)
+    app.add_exception_handler(Exception, _refused)
     if STORAGE_SHIM not in Client.shared_head_html:
         ui.add_head_html(STORAGE_SHIM, shared=True)
     core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
     pages.register(services)
 
 
+class NoPage(DevexError):
+    def __init__(self) -> None:
+        super().__init__("no_page", "There is no such page.", "Go back to your REPLs.", status=404)
+
+
 def middleware_stack() -> ASGIApp:
     """NiceGUI's, with what `ui.run` added to it."""
     return App.build_middleware_stack(app)
+
+
+async def _no_page(request: Request, error: Exception) -> Response:
+    return answer(request.scope, NoPage())
 
 
 async def _refused(request: Request, error: Exception) -> Response:

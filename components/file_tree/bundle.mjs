@@ -1,4 +1,4 @@
-export { TreeModel, basename, isWithin, join, parent } from "./model.mjs";
+export { TreeModel, basename, isWithin, join, parent, topmost } from "./model.mjs";
 export { iconOf } from "./kinds.mjs";
 export { confirmed, openMenu } from "./popups.mjs";
 export { chosenFiles, filesOf } from "./uploads.mjs";

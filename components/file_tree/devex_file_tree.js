@@ -1,31 +1,33 @@
 // The file tree: draws only the rows in sight, loads directories when they are opened, and follows the REPL's tree events.
 import { EVENT } from "devex-bundle/repl.js";
 import {
-  Remote, TreeModel, basename, chosenFiles, confirmed, filesOf, iconOf, isWithin, join, keyAction, openMenu, parent,
+  Remote, TreeModel, basename, chosenFiles, confirmed, filesOf, iconOf, isWithin, join, keyAction, openMenu, parent, topmost,
 } from "devex-bundle/file_tree.js";
 
-const ROW_PX = matchMedia("(pointer: coarse), (max-width: 700px)").matches ? 36 : 24; // a finger needs more
+const BY_TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)").matches;
+const ROW_PX = BY_TOUCH ? 36 : 24; // a finger needs more
 const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
 const TYPE_AHEAD_MS = 700;
 const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
-const DRAG_TYPE = "application/x-devex-path";
+const DRAG_TYPE = "application/x-devex-paths";
+const EVERYTHING = { path: "", kind: "d" };
 
 export default {
   template: `
     <div class="dx-files">
       <div class="dx-files-bar" role="toolbar" aria-label="Files">
         <span>Files</span>
-        <button v-for="tool in tools" :key="tool.icon" class="dx-btn dx-btn-quiet dx-btn-icon" :title="tool.label" :aria-label="tool.label" @click="tool.run">
+        <button v-for="tool in tools" :key="tool.icon" type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :title="tool.label" :aria-label="tool.label" @click="tool.run">
           <i :class="'dx-i dx-i-' + tool.icon"></i></button>
       </div>
-      <div ref="view" class="dx-tree" :style="{ '--row': rowPx + 'px' }" role="tree" tabindex="0" aria-label="Files" :aria-activedescendant="current ? rowId(current) : null" :data-drop="dropDir === '' || null"
+      <div ref="view" class="dx-tree" :style="{ '--row': rowPx + 'px' }" role="tree" tabindex="0" aria-label="Files" aria-multiselectable="true" :aria-activedescendant="current ? rowId(current) : null" :data-drop="dropDir === '' || null"
            @scroll.passive="measure" @keydown="key" @click.self="select(null)" @contextmenu.prevent="menu($event, null)"
            @dragover="dragOver($event, null)" @dragleave.self="dragLeave" @drop="drop($event, null)">
         <div role="presentation" :style="{ height: total * rowPx + 'px' }"></div>
         <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
-             :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="row.path === current" :aria-posinset="row.at" :aria-setsize="row.of"
+             :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="picked.has(row.path)" :data-current="row.path === current || null" :aria-posinset="row.at" :aria-setsize="row.of"
              :title="row.shown" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
-             @click="click(row)" @dblclick="!row.isNew && row.kind !== 'd' && $emit('open', { path: row.path, keep: true })" @contextmenu.prevent.stop="menu($event, row)"
+             @click="click($event, row)" @dblclick="!row.isNew && row.kind !== 'd' && $emit('open', { path: row.path, keep: true })" @contextmenu.prevent.stop="menu($event, row)"
              @dragstart="dragStart($event, row)" @dragover.stop="dragOver($event, row)" @drop.stop="drop($event, row)">
           <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
           <i v-if="row.kind === 'd'" class="dx-i dx-i-chevron"></i><span v-else class="dx-tree-gap" style="width:14px"></span>
@@ -33,6 +35,7 @@ export default {
           <input v-if="row.isNew || row.path === renaming" :value="row.name" :aria-label="row.isNew ? 'Name of the new ' + (row.kind === 'd' ? 'folder' : 'file') : 'New name'" spellcheck="false"
                  @vue:mounted="editing($event.el, row)" @keydown.stop="nameKey($event, row)" @blur="nameDone($event.target.value, row)" @click.stop @dblclick.stop>
           <span v-else class="dx-tree-name">{{ row.shown }}</span>
+          <button v-if="byTouch && row.path === current && row.path !== renaming" type="button" tabindex="-1" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'More for ' + row.shown" @click.stop="menu($event, row)"><i class="dx-i dx-i-more"></i></button>
         </div>
         <div v-if="loaded && !total" class="dx-tree-empty">No files yet. Create one, or drop files here.</div>
       </div>
@@ -40,7 +43,10 @@ export default {
     </div>`,
   props: { replId: String, readonly: Boolean },
   data() {
-    return { rowPx: ROW_PX, version: 0, top: 0, height: 600, current: null, renaming: null, dropDir: null, upload: null, loaded: false };
+    return {
+      rowPx: ROW_PX, byTouch: BY_TOUCH, version: 0, top: 0, height: 600, current: null, picked: new Set(), renaming: null, dropDir: null,
+      upload: null, loaded: false,
+    };
   },
   computed: {
     total() {
@@ -61,8 +67,9 @@ export default {
       return [
         { icon: "file-new", label: "New file", run: () => this.create("f") },
         { icon: "folder-new", label: "New folder", run: () => this.create("d") },
-        { icon: "upload", label: "Upload files", run: () => this.choose(this.targetDir()) },
-        { icon: "download", label: "Download everything as a zip", run: () => this.download({ path: "", kind: "d" }) },
+        { icon: "upload", label: "Upload files", run: () => this.choose() },
+        { icon: "folder-up", label: "Upload a folder", run: () => this.choose({ folder: true }) },
+        { icon: "download", label: "Download everything as a zip", run: () => this.download([EVERYTHING]) },
         ...reading,
       ];
     },
@@ -87,7 +94,7 @@ export default {
   },
   methods: {
     rowId(path) {
-      return `dx-tree-${this.replId}-${path.replace(/[^\w.-]/g, (c) => `_${c.charCodeAt(0)}_`)}`;
+      return `dx-tree-${this.$.uid}-${path.replace(/[^\w.-]/g, (c) => `_${c.charCodeAt(0)}_`)}`;
     },
     kept() {
       try {
@@ -155,8 +162,31 @@ export default {
 
     // where we are
     select(path) {
+      this.pick(path, path === null ? [] : [path]);
+      this.anchor = path;
+    },
+    /** Goes to `path` with everything in `picked` selected. */
+    pick(path, picked) {
       this.current = path;
+      this.picked = new Set(picked);
       if (path !== null) this.$nextTick(() => this.show(this.model.indexOf(path)));
+    },
+    /** Selects from where the selection began to `path`. */
+    extend(path) {
+      const ends = [Math.max(this.model.indexOf(this.anchor), 0), this.model.indexOf(path)].sort((a, b) => a - b);
+      const rows = this.model.rows().slice(ends[0], ends[1] + 1).filter((row) => !row.isNew && !row.isNote);
+      this.pick(path, rows.map((row) => row.path));
+    },
+    flip(path) {
+      const picked = new Set(this.picked);
+      if (!picked.delete(path)) picked.add(path);
+      this.pick(path, picked);
+      this.anchor = path;
+    },
+    /** The selected rows, without those that go with a selected folder. */
+    chosen() {
+      const rows = this.model.rows();
+      return topmost([...this.picked]).map((path) => rows[this.model.indexOf(path)]).filter(Boolean);
     },
     show(index) {
       const view = this.$refs.view;
@@ -171,8 +201,10 @@ export default {
       const row = this.row();
       return row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
     },
-    click(row) {
+    click(event, row) {
       if (row.isNew || row.isNote || row.path === this.renaming) return;
+      if (event.shiftKey) return this.extend(row.path);
+      if (event.ctrlKey || event.metaKey) return this.flip(row.path);
       this.select(row.path);
       if (row.kind === "d") this.toggle(row);
       else this.$emit("open", { path: row.path, keep: false });
@@ -182,12 +214,14 @@ export default {
       const action = keyAction(event, rows, this.model.indexOf(this.current), Math.floor(this.height / ROW_PX) - 1);
       if (!action) return this.typeAhead(event, rows);
       event.preventDefault();
-      if (action.go !== undefined && rows.length) this.select(rows[action.go].path);
+      if (action.go !== undefined && rows.length) this[action.extends ? "extend" : "select"](rows[action.go].path);
       if (action.open !== undefined) this.$emit("open", { path: rows[action.open].path, keep: true });
       if (action.toggle) this.toggle(rows[action.toggle[0]], action.toggle[1]);
+      if (action.act === "all") this.pick(this.current, rows.filter((row) => !row.isNew && !row.isNote).map((row) => row.path));
+      if (action.act === "one") this.select(this.current);
       if (action.act === "menu") this.menu(event, this.row() ?? null);
       if (action.act === "rename" && this.row() && !this.readonly) this.renaming = this.current;
-      if (action.act === "remove" && this.row() && !this.readonly) this.remove(this.row());
+      if (action.act === "remove" && this.row() && !this.readonly) this.remove(this.chosen());
     },
     typeAhead(event, rows) {
       if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -240,36 +274,46 @@ export default {
         this.reveal(path);
       });
     },
-    async remove(row) {
-      const what = row.kind === "d" ? "the folder and everything in it" : "the file";
-      const sure = await confirmed({ title: `Delete “${row.name}”?`, text: `This deletes ${what}. It cannot be undone.`, action: "Delete" });
+    async remove(rows) {
+      if (!rows.length) return;
+      const what = rows.length > 1 ? "all of them, folders with everything in them" : rows[0].kind === "d" ? "the folder and everything in it" : "the file";
+      const title = rows.length > 1 ? `Delete ${rows.length} files and folders?` : `Delete “${rows[0].name}”?`;
+      const sure = await confirmed({ title, text: `This deletes ${what}. It cannot be undone.`, action: "Delete" });
       this.$refs.view.focus();
       if (!sure) return;
+      const at = this.model.indexOf(rows[0].path);
       await this.attempt(async () => {
-        const at = this.model.indexOf(row.path);
-        await this.remote.remove(row.path);
-        await this.load(parent(row.path));
-        const rows = this.model.rows();
-        this.select(rows[Math.min(at, rows.length - 1)]?.path ?? null);
-        this.$emit("removed", { path: row.path });
+        for (const { path } of rows) {
+          await this.remote.remove(path);
+          this.$emit("removed", { path });
+        }
       });
+      await Promise.all([...new Set(rows.map(({ path }) => parent(path)))].map((dir) => this.load(dir)));
+      const left = this.model.rows();
+      this.select(left[Math.min(at, left.length - 1)]?.path ?? null);
     },
-    async move(from, dir) {
-      const to = join(dir, basename(from));
-      if (to === from || isWithin(dir, from)) return;
+    async move(paths, dir) {
+      const moving = topmost(paths).filter((from) => parent(from) !== dir && !isWithin(dir, from));
+      const moved = [];
       await this.attempt(async () => {
-        await this.remote.move(from, to);
-        await Promise.all([this.load(parent(from)), this.load(dir)]);
-        this.$emit("moved", { from, to });
-        this.reveal(to);
+        for (const from of moving) {
+          const to = join(dir, basename(from));
+          await this.remote.move(from, to);
+          this.$emit("moved", { from, to });
+          moved.push(to);
+        }
       });
+      if (!moved.length) return;
+      await Promise.all([...new Set([...moving.map(parent), dir])].map((one) => this.load(one)));
+      await this.reveal(moved.at(-1));
+      this.pick(moved.at(-1), moved);
     },
-    download(row) {
-      const link = Object.assign(document.createElement("a"), { href: this.remote.downloadUrl(row), download: "" });
-      link.click();
+    download(rows) {
+      for (const row of rows) Object.assign(document.createElement("a"), { href: this.remote.downloadUrl(row), download: "" }).click();
     },
-    async choose(dir) {
-      await this.send(dir, { files: await chosenFiles(), emptyDirs: [] });
+    async choose(what) {
+      const dir = this.targetDir();
+      await this.send(dir, { files: await chosenFiles(what), emptyDirs: [] });
     },
     async send(dir, { files, emptyDirs }) {
       if (!files.length && !emptyDirs.length) return;
@@ -289,21 +333,26 @@ export default {
     },
     menu(event, row) {
       if (row?.isNew || row?.isNote) return;
-      this.select(row?.path ?? null);
+      if (!row || !this.picked.has(row.path)) this.select(row?.path ?? null);
+      const several = this.picked.size > 1 ? this.chosen() : [];
       const box = row && document.getElementById(this.rowId(row.path))?.getBoundingClientRect();
       const at = event.clientX ? { x: event.clientX, y: event.clientY } : { x: (box?.left ?? 0) + 60, y: box?.bottom ?? 100 };
       const copy = row && { label: "Copy path", icon: "copy", run: () => this.copy(row.path) };
-      const fetchIt = { label: row?.kind === "d" || !row ? "Download as zip" : "Download", icon: "download", run: () => this.download(row ?? { path: "", kind: "d" }) };
+      const fetchIt = { label: row?.kind === "d" || !row ? "Download as zip" : "Download", icon: "download", run: () => this.download([row ?? EVERYTHING]) };
+      const fetchAll = { label: `Download ${several.length}`, icon: "download", run: () => this.download(several) };
+      const removeAll = { label: `Delete ${several.length}`, icon: "trash", keys: "Del", run: () => this.remove(several) };
+      if (several.length > 1) return openMenu(this.readonly ? [fetchAll] : [fetchAll, null, removeAll], at);
       if (this.readonly) return openMenu([fetchIt, copy].filter(Boolean), at);
       openMenu([
         { label: "New file", icon: "file-new", run: () => this.create("f") },
         { label: "New folder", icon: "folder-new", run: () => this.create("d") },
-        { label: "Upload files", icon: "upload", run: () => this.choose(this.targetDir()) },
+        { label: "Upload files", icon: "upload", run: () => this.choose() },
+        { label: "Upload a folder", icon: "folder-up", run: () => this.choose({ folder: true }) },
         null,
         fetchIt,
         ...(row ? [copy, null,
           { label: "Rename", icon: "rename", keys: "F2", run: () => (this.renaming = row.path) },
-          { label: "Delete", icon: "trash", keys: "Del", run: () => this.remove(row) }] : []),
+          { label: "Delete", icon: "trash", keys: "Del", run: () => this.remove([row]) }] : []),
       ], at);
     },
     copy(path) {
@@ -317,8 +366,10 @@ export default {
 
     // drag and drop
     dragStart(event, row) {
-      event.dataTransfer.setData(DRAG_TYPE, row.path);
-      event.dataTransfer.setData("text/plain", row.path);
+      if (!this.picked.has(row.path)) this.select(row.path);
+      const paths = [...this.picked];
+      event.dataTransfer.setData(DRAG_TYPE, JSON.stringify(paths));
+      event.dataTransfer.setData("text/plain", paths.join("\n"));
       event.dataTransfer.effectAllowed = "move";
     },
     dragOver(event, row) {
@@ -341,8 +392,8 @@ export default {
       event.preventDefault();
       this.dragLeave();
       const dir = row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
-      const from = event.dataTransfer.getData(DRAG_TYPE);
-      if (from) await this.move(from, dir);
+      const paths = event.dataTransfer.getData(DRAG_TYPE);
+      if (paths) await this.move(JSON.parse(paths), dir);
       else await this.send(dir, await filesOf(event.dataTransfer));
     },
   },

@@ -1,17 +1,20 @@
 // What a key means in the tree, as a decision over the rows: pure, so that every case can be read here.
 import { parent } from "./model.mjs";
 
-/** {go: index} | {open: index} | {toggle: [index, isOpen]} | {act: name} | null for a key that is not the tree's. */
+/** {go: index, extends: with the selection?} | {open: index} | {toggle: [index, isOpen]} | {act: name} | null for a key that is not the tree's. */
 export function keyAction(event, rows, at, pageRows) {
   const row = rows[at];
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a") return { act: "all" };
   if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  const go = (index) => ({ go: index, extends: event.shiftKey });
   switch (event.key) {
-    case "ArrowDown": return { go: Math.min(at + 1, rows.length - 1) };
-    case "ArrowUp": return { go: Math.max(at - 1, 0) };
-    case "PageDown": return { go: Math.min(at + pageRows, rows.length - 1) };
-    case "PageUp": return { go: Math.max(at - pageRows, 0) };
-    case "Home": return { go: 0 };
-    case "End": return { go: rows.length - 1 };
+    case "ArrowDown": return go(Math.min(at + 1, rows.length - 1));
+    case "ArrowUp": return go(Math.max(at - 1, 0));
+    case "PageDown": return go(Math.min(at + pageRows, rows.length - 1));
+    case "PageUp": return go(Math.max(at - pageRows, 0));
+    case "Home": return go(0);
+    case "End": return go(rows.length - 1);
+    case "Escape": return { act: "one" };
     case "F10": return event.shiftKey ? { act: "menu" } : null;
     case "ContextMenu": return { act: "menu" };
   }

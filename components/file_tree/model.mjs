@@ -13,6 +13,13 @@ export const parent = (path) => path.slice(0, Math.max(path.lastIndexOf("/"), 0)
 export const basename = (path) => path.slice(path.lastIndexOf("/") + 1);
 export const isWithin = (path, dir) => dir === "" || path === dir || path.startsWith(`${dir}/`);
 
+/** Those of `paths` that lie in no other of them, in order. */
+export function topmost(paths) {
+  const all = new Set(paths);
+  const lies = (path) => path !== "" && (all.has(parent(path)) || lies(parent(path)));
+  return [...all].filter((path) => !lies(path)).sort();
+}
+
 export class TreeModel {
   #dirs = new Map(); // path -> sorted entries [name, kind, size, how to show a name that is no text?]
   #touched = new Map(); // path -> revision of the last change heard, to notice a listing that is older

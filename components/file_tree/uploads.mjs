@@ -24,11 +24,11 @@ export async function filesOf(dataTransfer) {
   return { files, emptyDirs };
 }
 
-/** Lets the user choose files; resolves to [{path, file}]. */
-export function chosenFiles() {
+/** Lets the user choose files, or a folder with all its files; resolves to [{path, file}]. */
+export function chosenFiles({ folder = false } = {}) {
   return new Promise((resolve) => {
-    const input = Object.assign(document.createElement("input"), { type: "file", multiple: true });
-    input.onchange = () => resolve([...input.files].map((file) => ({ path: file.name, file })));
+    const input = Object.assign(document.createElement("input"), { type: "file", multiple: true, webkitdirectory: folder });
+    input.onchange = () => resolve([...input.files].map((file) => ({ path: file.webkitRelativePath || file.name, file })));
     input.oncancel = () => resolve([]);
     input.click();
   });

@@ -1,6 +1,7 @@
 """The file tree in a browser, over a real workspace that programs change at the same time."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
@@ -121,10 +122,64 @@ def test_dragging_moves(page: Page, served: Served) -> None:
     assert not (served.workspace / "main.py").exists()
 
 
+def selected(page: Page) -> list[str]:
+    return page.locator(".dx-tree-row[aria-selected=true] .dx-tree-name").all_inner_texts()
+
+
+def test_several_are_deleted_together(page: Page, served: Served) -> None:
+    row(page, "main.py").click()
+    row(page, "docs").click(modifiers=["Control"])
+    assert selected(page) == ["docs", "main.py"]
+    row(page, "src").click(modifiers=["Shift"])
+    assert selected(page) == ["docs", "src"]
+    page.keyboard.press("Shift+ArrowDown")
+    assert selected(page) == ["docs", "src", "main.py"]
+    row(page, "src").click(button="right")
+    expect(page.get_by_role("menuitem")).to_have_text(["Download 3", "Delete 3Del"])
+    page.keyboard.press("Escape")
+    page.keyboard.press("Delete")
+    expect(page.get_by_role("dialog")).to_contain_text("Delete 3 files and folders?")
+    page.get_by_role("button", name="Delete").press("Enter")
+    expect(page.get_by_role("treeitem")).to_have_count(1)
+    assert [path.name for path in served.workspace.iterdir()] == ["README.md"]
+
+
+def test_several_are_moved_together_and_what_is_inside_goes_along(page: Page, served: Served) -> None:
+    row(page, "src").click()
+    row(page, "app.py").click(modifiers=["Control"])
+    row(page, "main.py").click(modifiers=["Control"])
+    row(page, "main.py").drag_to(row(page, "docs"))
+    expect(row(page, "main.py")).to_have_attribute("aria-level", "2")
+    assert (served.workspace / "docs" / "src" / "app.py").exists()
+    assert selected(page) == ["src", "main.py"]
+
+
+def test_everything_is_selected_and_escape_goes_back_to_one(page: Page) -> None:
+    row(page, "main.py").click()
+    page.keyboard.press("Control+a")
+    assert selected(page) == ["docs", "src", "main.py", "README.md"]
+    page.keyboard.press("Escape")
+    assert selected(page) == ["main.py"]
+
+
+def test_a_folder_is_uploaded_whole(page: Page, served: Served, tmp_path: Path) -> None:
+    (tmp_path / "site" / "css").mkdir(parents=True)
+    (tmp_path / "site" / "index.html").write_text("<h1>")
+    (tmp_path / "site" / "css" / "look.css").write_text("h1{}")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a folder").click()
+    chooser.value.set_files(tmp_path / "site")
+    expect(row(page, "site")).to_be_visible()
+    row(page, "site").click()
+    row(page, "css").click()
+    expect(row(page, "look.css")).to_be_visible()
+    assert (served.workspace / "site" / "index.html").read_text() == "<h1>"
+
+
 def test_the_menu_offers_what_can_be_done(page: Page) -> None:
     row(page, "src").click(button="right")
     menu = page.get_by_role("menu")
-    expect(menu.get_by_role("menuitem")).to_have_count(7)
+    expect(menu.get_by_role("menuitem")).to_have_count(8)
     page.keyboard.press("ArrowUp")
     expect(menu.get_by_role("menuitem", name="Delete")).to_be_focused()
     page.keyboard.press("Escape")
