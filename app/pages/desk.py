@@ -56,7 +56,8 @@ class Desk:
         self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
-            self.tree = FileTree(repl_id).on_open(self.open_file).on_moved(self._moved).on_failed(failed)
+            self.tree = FileTree(repl_id).on_open(self.open_file).on_moved(self._moved).on_removed(self._removed)
+            self.tree.on_failed(failed)
         with self.files.rest:
             self.side = Split(
                 f"preview-{repl_id}",
@@ -101,6 +102,9 @@ class Desk:
 
     def _moved(self, source: str, target: str) -> None:
         self.editor.move_file(source, target)
+
+    def _removed(self, path: str) -> None:
+        self.editor.close_file(path)
 
     def set_run(self, run: dict[str, Any]) -> None:
         """Show a run in the output and at the Run button."""

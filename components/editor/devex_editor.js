@@ -15,7 +15,7 @@ export default {
   template: `
     <div class="dx-editor">
       <div v-if="tabs.length" ref="bar" class="dx-editor-tabs" role="tablist" aria-label="Open files" @keydown="tabKey" @wheel.passive="wheel">
-        <div v-for="tab in tabs" :key="tab.path" class="dx-editor-tab" role="presentation" :data-active="tab.path === active || null" :data-dirty="tab.dirty || null" :title="tab.path"
+        <div v-for="tab in tabs" :key="tab.id" class="dx-editor-tab" role="presentation" :data-active="tab.path === active || null" :data-dirty="tab.dirty || null" :title="tab.path"
              @mousedown.middle.prevent @auxclick="$event.button === 1 && close(tab.path)">
           <button type="button" role="tab" :id="idOf(tab, 'tab')" :aria-selected="tab.path === active" :aria-controls="idOf(tab, 'view')" :tabindex="tab.path === active ? 0 : -1" :data-path="tab.path" @click="activate(tab.path, true)">
             <span class="dx-editor-name">{{ tab.name }}</span><span v-if="where(tab)" class="dx-editor-where">{{ where(tab) }}</span>
@@ -26,8 +26,8 @@ export default {
       <div v-if="offline && tabs.length" class="dx-editor-banner" role="status">Reconnecting… your typing is kept.</div>
       <div v-if="banner" class="dx-editor-banner" role="alert" :data-tone="banner.tone">{{ banner.text }}</div>
       <div class="dx-editor-body">
-        <div v-for="tab in tabs" :key="tab.path" v-show="tab.path === active" class="dx-editor-view" role="tabpanel" :id="idOf(tab, 'view')" :aria-labelledby="idOf(tab, 'tab')">
-          <div :ref="(element) => keepHost(tab.path, element)" class="dx-editor-view" :hidden="tab.state === 'refused'"></div>
+        <div v-for="tab in tabs" :key="tab.id" v-show="tab.path === active" class="dx-editor-view" role="tabpanel" :id="idOf(tab, 'view')" :aria-labelledby="idOf(tab, 'tab')">
+          <div :ref="(element) => keepHost(tab.id, element)" class="dx-editor-view" :hidden="tab.state === 'refused'"></div>
           <div v-if="tab.state === 'refused'" class="dx-editor-empty">
             <strong>{{ why(tab)[0] }}</strong><span>{{ why(tab)[1] }}</span>
             <span class="dx-editor-actions">
@@ -53,8 +53,9 @@ export default {
     },
   },
   created() {
-    this.open = new Map(); // path -> {file, editing, line}; not reactive: these are large
-    this.hosts = new Map();
+    this.open = new Map(); // path -> {file, editing, line, id}; not reactive: these are large
+    this.hosts = new Map(); // id of a tab -> where its view stands
+    this.lastId = 0;
   },
   async mounted() {
     addStyle();
@@ -93,17 +94,17 @@ export default {
       if (line && one.editing) this.goTo(one, line);
       else one.line = line;
     },
-    closeFile(path) {
-      this.close(path);
+    closeFile(gone) {
+      for (const { path } of this.within(gone)) this.drop(path);
     },
     moveFile(from, to) {
-      for (const { path } of [...this.tabs]) {
-        if (path !== from && !path.startsWith(`${from}/`)) continue;
-        const was = this.active;
-        this.close(path);
-        this.addTab(to + path.slice(from.length));
-        if (was === path) this.activate(to + path.slice(from.length));
+      for (const { path } of this.within(from)) {
+        const { file } = this.open.get(path);
+        if (!file.channel) this.documents.move(file, to + path.slice(from.length)); // the server tells of the others
       }
+    },
+    within(path) {
+      return this.tabs.filter((tab) => tab.path === path || tab.path.startsWith(`${path}/`));
     },
     focusEditor() {
       this.open.get(this.active)?.editing?.focus();
@@ -127,16 +128,18 @@ export default {
     // tabs
     addTab(path, pending) {
       if (this.open.has(path)) return;
-      this.tabs.push({ path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" }, savedAtMs: 0 });
+      const id = ++this.lastId;
+      this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" }, savedAtMs: 0 });
       const file = this.documents.open(path, pending);
-      this.open.set(path, { file, editing: null, line: null });
-      file.onReplica = () => this.showReplica(path);
-      file.onState = () => this.refresh(path);
+      this.open.set(path, { file, editing: null, line: null, id });
+      file.onReplica = () => this.showReplica(file.path);
+      file.onState = () => this.refresh(file.path);
+      file.onMoved = (to) => this.follow(file.path, to);
     },
     activate(path, focus = false) {
       this.active = path;
       this.refusal = "";
-      remember(this.base, this.tabs.map((tab) => tab.path), path);
+      this.remember();
       this.$nextTick(() => {
         const one = this.open.get(path);
         one?.editing?.view.requestMeasure();
@@ -150,15 +153,34 @@ export default {
     close(path) {
       const at = this.tabs.findIndex((tab) => tab.path === path);
       if (at < 0) return;
-      const { file, editing } = this.open.get(path);
       if (this.documents.undelivered().some((one) => one.path === path) && !window.confirm(`“${this.tabs[at].name}” has changes that are not saved. Close it and lose them?`)) return;
+      this.drop(path);
+    },
+    drop(path) {
+      const at = this.tabs.findIndex((tab) => tab.path === path);
+      if (at < 0) return;
+      const { file, editing, id } = this.open.get(path);
       editing?.destroy();
       this.documents.forget(file);
       this.open.delete(path);
-      this.hosts.delete(path);
+      this.hosts.delete(id);
       this.tabs.splice(at, 1);
       const next = path === this.active ? (this.tabs[at] ?? this.tabs[at - 1])?.path ?? "" : this.active;
       this.activate(next, path === this.active);
+    },
+    follow(from, to) {
+      this.drop(to); // replaced
+      const one = this.open.get(from);
+      this.open.delete(from);
+      this.open.set(to, one);
+      Object.assign(this.tabs.find((tab) => tab.path === from), { path: to, name: to.split("/").pop() });
+      one.editing?.rename(to);
+      if (this.saving === from) this.saving = to;
+      if (this.active === from) this.activate(to);
+      else this.remember();
+    },
+    remember() {
+      remember(this.base, this.tabs.map((tab) => tab.path), this.active);
     },
     tabKey(event) {
       const at = this.tabs.findIndex(({ path }) => path === event.target.dataset.path);
@@ -183,18 +205,18 @@ export default {
     },
 
     // files
-    keepHost(path, element) {
-      if (element) this.hosts.set(path, element);
+    keepHost(id, element) {
+      if (element) this.hosts.set(id, element);
     },
     async showReplica(path) {
       const one = this.open.get(path);
       if (!one) return;
       if (!one.editing) {
-        const host = this.hosts.get(path);
+        const host = this.hosts.get(one.id);
         one.editing = new Editing(host, path, document.body.classList.contains("body--dark"), {
           onSave: () => this.save(),
           onCommand: (name) => this.$emit("command", { name }),
-          onCursor: (line, column) => path === this.active && this.$emit("cursor", { line, column }),
+          onCursor: (line, column) => one.file.path === this.active && this.$emit("cursor", { line, column }),
           onRefused: (sentence) => (this.refusal = sentence),
         });
       }
@@ -249,7 +271,7 @@ export default {
 
     // words
     idOf(tab, part) {
-      return `dx-editor-${part}-${this.$.uid}-${encodeURIComponent(tab.path)}`;
+      return `dx-editor-${part}-${this.$.uid}-${tab.id}`;
     },
     where(tab) {
       const twins = this.tabs.filter(({ name }) => name === tab.name).length > 1;

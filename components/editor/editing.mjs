@@ -70,8 +70,8 @@ const themes = { light: EditorView.theme(colours), dark: EditorView.theme(colour
 /** An editor of one file. The callbacks: `onSave()`, `onCommand(name)`, `onCursor(line, column)`, `onRefused(sentence)`. */
 export class Editing {
   constructor(parent, path, dark, callbacks) {
-    Object.assign(this, { path, dark, callbacks, language: [] });
-    this.parts = { theme: new Compartment(), language: new Compartment(), readOnly: new Compartment() };
+    Object.assign(this, { path, dark, callbacks, language: [], found: null });
+    this.parts = { name: new Compartment(), theme: new Compartment(), language: new Compartment(), readOnly: new Compartment() };
     this.view = new EditorView({ parent });
   }
 
@@ -92,7 +92,7 @@ export class Editing {
   }
 
   extensions(size, readOnly) {
-    const { theme, language, readOnly: editable } = this.parts;
+    const { name, theme, language, readOnly: editable } = this.parts;
     return [
       Prec.high(keymap.of([...this.keys(), ...yUndoManagerKeymap])),
       lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), foldGutter(), drawSelection(), dropCursor(),
@@ -101,8 +101,8 @@ export class Editing {
       highlightActiveLine(), search({ top: true }),
       size < LARGE_TEXT && !this.plain ? [highlightSelectionMatches(), EditorState.languageData.of(() => [{ autocomplete: otherWords }])] : [],
       keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
-      EditorView.contentAttributes.of({ "aria-label": this.path, spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
-      theme.of(this.themeNow()), language.of(this.plain ? [] : this.language), editable.of(EditorState.readOnly.of(readOnly)),
+      EditorView.contentAttributes.of({ spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
+      name.of(this.nameNow()), theme.of(this.themeNow()), language.of(this.plain ? [] : this.language), editable.of(EditorState.readOnly.of(readOnly)),
       EditorState.transactionFilter.of((transaction) => this.bounded(transaction)),
       EditorView.updateListener.of((update) => this.onUpdate(update)),
     ];
@@ -137,14 +137,28 @@ export class Editing {
 
   async loadLanguage() {
     const found = LanguageDescription.matchFilename(languages, this.path.split("/").pop());
-    if (!found || found === this.found) return;
+    if (found === this.found) return;
     this.found = found;
+    let language = [];
     try {
-      this.language = await found.load();
+      if (found) language = await found.load();
     } catch {
-      return; // a text without colours is still a text
+      // a text without colours is still a text
     }
+    if (found !== this.found) return; // renamed meanwhile
+    this.language = language;
     if (!this.plain) this.view.dispatch({ effects: this.parts.language.reconfigure(this.language) });
+  }
+
+  /** The file has another path now, and maybe another language. */
+  rename(path) {
+    this.path = path;
+    this.view.dispatch({ effects: this.parts.name.reconfigure(this.nameNow()) });
+    if (!this.plain) this.loadLanguage();
+  }
+
+  nameNow() {
+    return EditorView.contentAttributes.of({ "aria-label": this.path });
   }
 
   setReadOnly(readOnly) {

@@ -46,7 +46,7 @@ class Editor(Element, component="devex_editor.js", esm=BUNDLE):
         self.run_method("openFile", path, line)
 
     def close_file(self, path: str) -> None:
-        """Close the tab of a file."""
+        """Close what is open of a file or folder that was deleted."""
         self.run_method("closeFile", path)
 
     def move_file(self, source: str, target: str) -> None:

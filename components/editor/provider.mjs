@@ -12,7 +12,8 @@ const DISCARDING = new Set(["too-large", "read-only"]); // the server refused th
 
 const bytesOf = (text) => new TextEncoder().encode(text);
 
-/** One open file. `onReplica(document)` asks to show another Y.Text, `onState()` says that one of the fields changed. */
+/** One open file. `onReplica()` asks to show another Y.Text, `onState()` says that one of the fields changed, `onMoved(to)`
+ * that the path is about to: whatever is open there has been replaced. */
 export class SharedFile {
   constructor(path) {
     Object.assign(this, { path, guid: "", digest: "", held: null, savedAtMs: 0, channel: 0 });
@@ -22,7 +23,7 @@ export class SharedFile {
     this.greeted = false; // the first SAVED of this connection has come
     this.pending = []; // unsaved changes of former histories that the server has not confirmed: {base, splices}
     this.discard = false; // the shown replica holds what the server refused
-    this.onReplica = this.onState = () => {};
+    this.onReplica = this.onState = this.onMoved = () => {};
   }
 
   get text() {
@@ -81,6 +82,16 @@ export class Documents {
     if (file.channel) this.send(KIND.CLOSE, { channel: file.channel });
     file.doc?.destroy();
     file.next?.doc.destroy();
+  }
+
+  /** The file is at another path now. */
+  move(file, path) {
+    if (path === file.path) return;
+    file.onMoved(path);
+    this.files.delete(file.path);
+    file.path = path;
+    this.files.set(path, file);
+    if (file.state === "refused") this.sendOpen(file);
   }
 
   /** What may exist nowhere else, as [{path, changes}]: typed, but neither saved nor surely received. */
@@ -195,6 +206,7 @@ export class Documents {
       case KIND.SAVED: return this.onSaved(file, message);
       case KIND.RESET: return this.onReset(file, message.reason);
       case KIND.REBASED: file.pending.shift(); return file.onState();
+      case KIND.MOVED: return this.move(file, message.path);
       case KIND.NOTICE: file.notice = { code: message.code, message: message.message }; return file.onState();
     }
   }

@@ -4,6 +4,7 @@ import * as encoding from "lib0/encoding";
 
 export const KIND = {
   SYNC: 0, OPEN: 2, OPENED: 3, CLOSE: 4, SAVED: 5, RESET: 6, PING: 8, PONG: 9, REBASE: 10, REBASED: 11, FLUSH: 12, NOTICE: 13,
+  MOVED: 14,
 };
 export const STEP_1 = 0, STEP_2 = 1, UPDATE = 2;
 export const READ_ONLY = 1;
@@ -21,6 +22,7 @@ const FIELDS = {
   [KIND.REBASED]: { channel: "int" },
   [KIND.FLUSH]: { channel: "int" },
   [KIND.NOTICE]: { channel: "int", code: "str", message: "str" },
+  [KIND.MOVED]: { channel: "int", path: "str" },
 };
 
 const WRITE = {

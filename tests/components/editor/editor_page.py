@@ -54,6 +54,9 @@ def serve(root: Path, port: int) -> None:
             )
         ui.button("b", on_click=lambda: editor.open_file("src/b.md", 3)).props("id=open-b")
         ui.button("bin", on_click=lambda: editor.open_file("x.bin")).props("id=open-bin")
+        ui.button("move", on_click=lambda: rooms.move("a.py", "src/c.md")).props("id=move")
+        ui.button("remove", on_click=lambda: rooms.remove("src")).props("id=remove")
+        ui.button("close", on_click=lambda: editor.close_file("src")).props("id=close")
 
     ui.run(host="127.0.0.1", port=port, show=False, reload=False, show_welcome_message=False, storage_secret="page")
 

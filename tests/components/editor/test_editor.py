@@ -192,6 +192,34 @@ def test_tabs_open_switch_and_close(visit: Callable[..., Page]) -> None:
     expect(page.get_by_text("No file is open")).to_be_visible()
 
 
+def test_tabs_follow_a_renamed_file_and_let_go_of_a_deleted_one(visit: Callable[..., Page], served: Served) -> None:
+    one, two = visit(), visit()
+    one.locator("#open-b").click()
+    one.get_by_role("tab", name="a.py").click()
+    one.locator(".cm-content:visible").click()
+    one.keyboard.press("Control+Home")
+    one.keyboard.type("before ")
+    one.evaluate("document.getElementById('move').click()")
+    one.keyboard.type("during ")
+    for page in (one, two):
+        expect(page.get_by_role("tab", name="c.md")).to_have_attribute("aria-selected", "true")
+        expect(page.get_by_role("tab", name="a.py")).to_have_count(0)
+        expect(page.get_by_role("textbox", name="src/c.md")).to_be_visible()
+    one.keyboard.type("after ")
+    wait_for(lambda: (served.root / "src" / "c.md").read_text().startswith("before during after def greet"))
+    assert not (served.root / "a.py").exists()
+    one.keyboard.press("Control+z")
+    wait_for(lambda: (served.root / "src" / "c.md").read_text().startswith("def greet"))
+    assert state_of(one)["path"] == "src/c.md"
+
+    one.locator("#remove").click()
+    for page in (one, two):
+        expect(page.get_by_text("This file does not exist any more.", exact=True).locator("visible=true")).to_be_visible()
+    one.locator("#close").click()
+    expect(one.get_by_text("No file is open")).to_be_visible()
+    assert not (served.root / "src").exists()
+
+
 def test_keys_of_the_page_are_commands_and_save_saves(visit: Callable[..., Page], served: Served) -> None:
     page = visit()
     page.locator(".cm-content").click()
