@@ -60,4 +60,5 @@ async def repl(ada: Browser) -> AsyncIterator[Repl]:
     assert (await made.put("files/kept.txt", KEPT)).status_code == 201
     yield made
     assert await made.text("kept.txt") == KEPT
-    assert (await ada.http.delete(f"/api/repls/{made.id}")).status_code == 200
+    for purge in ("false", "true"):
+        assert (await ada.http.delete(f"/api/repls/{made.id}?purge={purge}")).status_code == 200
