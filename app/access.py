@@ -17,13 +17,13 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, Mount
 
+from app.cookies import session_token
 from orchestrator.domain import Repl
 from runner.errors import DevexError
 
 if TYPE_CHECKING:
     from app.services import Services
 
-SESSION_COOKIE = "devex_session"
 _REPL_ID = re.compile(r"[a-z0-9]{1,32}")
 
 
@@ -142,7 +142,7 @@ def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
 
 async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
     """Who sends this request or opens this socket; NOBODY without a session that is still good."""
-    return await services.accounts.current(connection.cookies.get(SESSION_COOKIE))
+    return await services.accounts.current(session_token(connection, https=services.settings.https))
 
 
 async def access(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:

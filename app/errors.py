@@ -111,9 +111,3 @@ class Answering:
             code = POLICY_VIOLATION if told.status in (401, 403, 404) else SERVER_ERROR
             await self._send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
         # else: a body left unfinished is cut off by the server, so that it does not look whole
-
-
-def cookie_header(name: str, value: str, *, secure: bool, max_age_s: int, partitioned: bool = False) -> str:
-    """A host-only cookie that scripts cannot read; SameSite=Lax unless it is for a frame (`partitioned`)."""
-    site = "SameSite=None; Partitioned" if partitioned else "SameSite=Lax"
-    return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {site}{'; Secure' if secure else ''}"

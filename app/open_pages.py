@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Collection
 
-from nicegui import Client, background_tasks, core
+from nicegui import Client, app, background_tasks, core
 
-from app.access import SESSION_COOKIE
 from app.accounts.tokens import plausible, token_id
+from app.cookies import session_token
 
 NAMESPACE = "/"
 
@@ -37,7 +37,7 @@ async def _cut(sid: str) -> None:
 
 def _session_of(client: Client) -> str | None:
     try:
-        token = client.request.cookies.get(SESSION_COOKIE)
+        token = session_token(client.request, https=app.state.services.settings.https)
     except RuntimeError:
         return None  # a client without a request has no user either
     return token_id(str(token)) if plausible(token) else None

@@ -13,7 +13,7 @@ from nicegui import app, ui
 from nicegui.server import Server as Uvicorn
 from starlette.types import ASGIApp
 
-from app import api, data_dir, database, open_pages, pages_app
+from app import api, cookies, data_dir, database, open_pages, pages_app
 from app.access import assert_routes_guarded
 from app.accounts import Accounts
 from app.addresses import Addresses
@@ -41,7 +41,6 @@ STARTED_POLL_S = 0.02
 RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
 DRAIN_S = 5  # what is being answered when the server stops may end
 WEBSOCKET_MOST_BYTES = 8 * 1024 * 1024  # one message: a large paste
-UI_COOKIE = "devex_ui"  # named so that the runner keeps it from programs
 NOT_GUARDED = ("/_nicegui", "/_devex/", "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
 
 _NICEGUI_LIFESPAN = app.router.lifespan_context  # as it was before any Server wrapped it
@@ -95,7 +94,10 @@ class Server:
                 dark=None,
                 tailwind=False,
                 storage_secret=self._secret,
-                session_middleware_kwargs={"session_cookie": UI_COOKIE, "https_only": settings.https},
+                session_middleware_kwargs={
+                    "session_cookie": cookies.named(cookies.UI, https=settings.https),
+                    "https_only": settings.https,
+                },
                 http=accepting(settings),
                 log_config=None,
                 access_log=False,

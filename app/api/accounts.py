@@ -6,10 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
-from app.access import SESSION_COOKIE, Access, Action, SignInNeeded, allowed
+from app import cookies
+from app.access import Access, Action, SignInNeeded, allowed
 from app.accounts import SignedIn, Visitor
 from app.addresses import network_of
-from app.errors import cookie_header
 from app.services import Services
 
 router = APIRouter()
@@ -143,6 +143,7 @@ def _welcome(request: Request, response: Response, signed_in: SignedIn) -> Me:
 
 
 def _set_cookie(request: Request, response: Response, token: str, lasts_s: int) -> None:
-    secure = services_of(request).settings.https
-    response.headers["Set-Cookie"] = cookie_header(SESSION_COOKIE, token, secure=secure, max_age_s=lasts_s)
+    https = services_of(request).settings.https
+    name = cookies.named(cookies.SESSION, https=https)
+    response.headers["Set-Cookie"] = cookies.written(name, token, secure=https, max_age_s=lasts_s)
     response.headers["Cache-Control"] = "no-store"

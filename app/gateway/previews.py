@@ -7,9 +7,10 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from app import cookies
 from app.access import Access, Action, Actor, SignInNeeded, access, local_path
 from app.addresses import PORT_LEAST, PORT_MOST, Addresses, PreviewHost, header
-from app.errors import Answering, cookie_header, json_answer, page_answer, refuse, shown, wants_page
+from app.errors import Answering, json_answer, page_answer, refuse, shown, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
 from app.gateway.runners import NotRunning, inner, running_app, viewer_of
@@ -17,7 +18,6 @@ from app.services import Services
 from orchestrator.domain import Repl
 from runner.errors import DevexError
 
-COOKIE = "devex_preview"
 ENTER = "/__devex/enter"
 ALSO_MOST = 8  # ports opened along: each is one more redirect
 PREFLIGHT_LASTS_S = 600
@@ -46,6 +46,7 @@ class Previews:
         self._addresses = addresses
         self._passes = passes
         self._live = live
+        self._cookie = cookies.named(cookies.PREVIEW, https=addresses.scheme == "https")
 
     def enter_url(self, repl: Repl, actor: Actor, port: int, also: Iterable[int] = (), path: str = "/") -> str:
         """Where a browser of this session gets in, once, within a minute. `also` are ports whose hosts get their cookie
@@ -88,8 +89,9 @@ class Previews:
             await app(inner(scope, prefix + scope["path"], viewer_of(may), prefix.encode()), receive, send)
 
     async def _may(self, host: PreviewHost, scope: Scope) -> Access:
-        granted = self._passes.unseal(HTTPConnection(scope).cookies.get(COOKIE, ""))
-        if granted is None or (granted.port, granted.slug) != host:
+        passes = (self._passes.unseal(value) for value in cookies.sent(HTTPConnection(scope), self._cookie))
+        granted = next((one for one in passes if one is not None and (one.port, one.slug) == host), None)
+        if granted is None:
             raise NoPass
         actor = await self._services.accounts.still(Actor(session_id=granted.session_id))
         repl = await self._services.orchestrator.get_by_slug(host.slug)
@@ -111,7 +113,7 @@ class Previews:
         sealed = self._passes.seal(Pass(host.slug, host.port, ticket.session_id))
         secure = self._addresses.preview_cookies_are_secure
         lasts_s = int(PASS_LASTS.total_seconds())
-        cookie = cookie_header(COOKIE, sealed, secure=secure, max_age_s=lasts_s, partitioned=secure)
+        cookie = cookies.written(self._cookie, sealed, secure=secure, max_age_s=lasts_s, partitioned=secure)
         headers = {"Set-Cookie": cookie, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return RedirectResponse(target, 303, headers=headers)
 

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from app.accounts import SignedIn
-from tests.app.site import Site
+from tests.app.site import Site, free_port, site_of
 from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
 
 
 @pytest.fixture
-async def context(site: Site) -> AsyncIterator[BrowserContext]:
+async def context() -> AsyncIterator[BrowserContext]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
         yield await browser.new_context()
@@ -78,3 +79,34 @@ async def test_a_page_whose_session_ends_asks_to_sign_in(site: Site, context: Br
     await site.server.accounts.sign_out(owner.actor)
     async with asyncio.timeout(15):  # what is promised
         await page.wait_for_url(f"{site.origin}/sign-in?then=%2F")
+
+
+async def test_a_preview_cannot_sign_anybody_in(tmp_path: Path, context: BrowserContext) -> None:
+    """On a domain that the application shares, against the advice: its script plants a session for all of it."""
+    port = free_port()
+    ours = f"app.devex.localhost:{port}"
+    async with site_of(tmp_path, port=port, preview_domain="devex.localhost", allowed_hosts=(ours,)) as site:
+        victim, thief = await site.user("victim"), await site.user("thief")
+        repl = await site.repl(victim)
+        preview = f"http://5000-{repl.slug}.devex.localhost:{port}"
+        await context.add_cookies([{"name": "devex_session", "value": victim.token, "url": f"http://{ours}"}])
+        page = await context.new_page()
+        await page.goto(f"http://{ours}/account")
+        await expect(page).to_have_url(f"http://{ours}/account")
+        await page.goto(preview)
+        planted = f"devex_session={thief.token}; Path=/; Domain=devex.localhost"
+        seen = await page.evaluate("it => { document.cookie = it; return document.cookie }", planted)
+        assert thief.token in seen
+        await page.goto(f"http://{ours}/account")
+        await expect(page).to_have_url(f"http://{ours}/sign-in?then=%2Faccount")
+
+
+async def test_a_preview_on_localhost_plants_nothing(site: Site, context: BrowserContext) -> None:
+    """Browsers take localhost for a public suffix."""
+    owner, thief = await site.user("owner"), await site.user("thief")
+    repl = await site.repl(owner)
+    page = await context.new_page()
+    await page.goto(f"http://5000-{repl.slug}.localhost:{site.port}")
+    await page.evaluate("it => document.cookie = it", f"devex_session={thief.token}; Path=/; Domain=localhost")
+    await page.goto(f"http://localhost:{site.port}/account")
+    await expect(page).to_have_url(f"http://localhost:{site.port}/sign-in?then=%2Faccount")

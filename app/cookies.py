@@ -1,0 +1,35 @@
+"""The cookies of DEVEX: what they are called, and how they are written and read.
+
+A page of a program may set a cookie for a domain above its own host, which then comes to every host below. Over https
+the prefix `__Host-` makes browsers refuse that; over http a second cookie of the same name gives it away.
+"""
+
+from starlette.requests import HTTPConnection
+
+# The runner keeps from programs, and programs from browsers, whatever begins with "devex" (runner/proxy/headers.py).
+SESSION = "devex_session"
+PREVIEW = "devex_preview"
+UI = "devex_ui"  # NiceGUI's own: themes and the like
+
+
+def named(name: str, *, https: bool) -> str:
+    """As it is sent."""
+    return f"__Host-{name}" if https else name
+
+
+def sent(connection: HTTPConnection, name: str) -> list[str]:
+    """Every value that came under this name, each once."""
+    pairs = (pair.partition("=") for line in connection.headers.getlist("cookie") for pair in line.split(";"))
+    return list(dict.fromkeys(value.strip() for key, _, value in pairs if key.strip() == name))
+
+
+def session_token(connection: HTTPConnection, *, https: bool) -> str | None:
+    """None also when there are two: one of them was planted, and nobody is to be signed in as somebody else."""
+    values = sent(connection, named(SESSION, https=https))
+    return values[0] if len(values) == 1 else None
+
+
+def written(name: str, value: str, *, secure: bool, max_age_s: int, partitioned: bool = False) -> str:
+    """A host-only cookie that scripts cannot read; SameSite=Lax unless it is for a frame (`partitioned`)."""
+    site = "SameSite=None; Partitioned" if partitioned else "SameSite=Lax"
+    return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {site}{'; Secure' if secure else ''}"
