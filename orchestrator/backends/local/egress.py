@@ -61,7 +61,7 @@ def _resolve(host: str, port: int) -> list[str]:
 class _Refused(Exception):
     """What the program is told, with an HTTP status."""
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
 
@@ -141,21 +141,21 @@ class EgressProxy:
         verdict = self._rules.verdict(self._egress, host, port)
         if verdict is Verdict.REFUSED:
             self._audit(host, port, "not allowed")
-            raise _Refused("403 Forbidden", f"{host}:{port} is not allowed from here.")
+            raise _Refused(403, f"{host}:{port} is not allowed from here.")
         if not self._pace.admits(f"{host}:{port}", asyncio.get_running_loop().time()):
             self._audit(host, port, "too many destinations")
-            raise _Refused("429 Too Many Requests", "Too many different hosts were asked for. Wait a minute.")
+            raise _Refused(429, "Too many different hosts were asked for. Wait a minute.")
         addresses = await self._addresses(host, port)
         if verdict is Verdict.PUBLIC and not all(_may_reach(address) for address in addresses):
             self._audit(host, port, f"leads to {addresses}")
-            raise _Refused("403 Forbidden", f"{host} is not a public address.")
+            raise _Refused(403, f"{host} is not a public address.")
         for address in addresses:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     return await asyncio.open_connection(address, port, limit=PIECE_BYTES)
             except OSError:
                 continue
-        raise _Refused("502 Bad Gateway", f"{host}:{port} does not answer.")
+        raise _Refused(502, f"{host}:{port} does not answer.")
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         with suppress(ValueError):
@@ -166,7 +166,7 @@ class EgressProxy:
         except OSError:
             addresses = []
         if not addresses:
-            raise _Refused("502 Bad Gateway", f"There is no host {host}.")
+            raise _Refused(502, f"There is no host {host}.")
         return addresses
 
     def _audit(self, host: str, port: int, why: str) -> None:
@@ -201,11 +201,11 @@ async def _read_request(reader: asyncio.StreamReader) -> _Request:
         async with asyncio.timeout(HEAD_S):
             head = await reader.readuntil(b"\r\n\r\n")
     except asyncio.LimitOverrunError:
-        raise _Refused("431 Request Header Fields Too Large", "The request's head is too long.") from None
+        raise _Refused(431, "The request's head is too long.") from None
     try:
         return parse(head)
     except ValueError as error:
-        raise _Refused("400 Bad Request", f"This is a proxy: {error}.") from None
+        raise _Refused(400, f"This is a proxy: {error}.") from None
 
 
 def parse(head: bytes) -> _Request:
@@ -237,7 +237,8 @@ def _port(text: str) -> int:
 
 async def _refuse(writer: asyncio.StreamWriter, refusal: _Refused) -> None:
     body = f"{refusal}\n".encode()
-    head = f"HTTP/1.1 {refusal.status}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
+    # Also in the status line: pip, npm and others show nothing else of a refused CONNECT.
+    head = f"HTTP/1.1 {refusal.status} {refusal}\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n"
     with suppress(OSError):
         writer.write(f"{head}Connection: close\r\n\r\n".encode() + body)
         async with asyncio.timeout(HEAD_S):

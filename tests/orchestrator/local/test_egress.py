@@ -1,15 +1,9 @@
-"""The way out, from the inside: refusals, rebinding, scans, downloads, a real `pip install`."""
+"""The way out, judged: refusals, rebinding, scans. `test_downloads.py` uses it."""
 
 import asyncio
-import base64
-import functools
-import hashlib
-import http.server
 import os
 import socket
-import threading
-import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,79 +13,6 @@ from orchestrator.backends.base import Egress
 from orchestrator.backends.local.egress import EgressProxy
 from orchestrator.backends.local.egress_rules import HOSTS_PER_WINDOW, EgressRules
 from tests.orchestrator.local.conftest import StartBox
-
-BIG_BYTES = 32 << 20
-LOOPBACK = "127.0.0.2"  # not what NO_PROXY names
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """-> host:port of a package index with one package, and a large file."""
-    root = tmp_path_factory.mktemp("index")
-    project = root / "simple" / "devex-hello"
-    project.mkdir(parents=True)
-    _wheel(project)
-    (root / "big").write_bytes(os.urandom(BIG_BYTES))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer((LOOPBACK, 0), functools.partial(Quiet, directory=str(root))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"{LOOPBACK}:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
-
-
-def _wheel(folder: Path) -> None:
-    files = {
-        "devex_hello.py": "GREETING = 'hello from the index'\n",
-        "devex_hello-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: devex-hello\nVersion: 1.0\n",
-        "devex_hello-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    lines = []
-    with zipfile.ZipFile(folder / "devex_hello-1.0-py3-none-any.whl", "w") as wheel:
-        for name, content in files.items():
-            wheel.writestr(name, content)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content.encode()).digest()).rstrip(b"=").decode()
-            lines.append(f"{name},sha256={digest},{len(content)}")
-        record = "devex_hello-1.0.dist-info/RECORD"
-        wheel.writestr(record, "\n".join([*lines, f"{record},,", ""]))
-
-
-class TestExcepted:
-    @pytest.fixture
-    def rules(self, index: str) -> EgressRules:
-        return EgressRules(exceptions=frozenset({index}))
-
-    async def test_pip_installs_from_an_excepted_index(self, start: StartBox, index: str) -> None:
-        box = await start(egress=Egress.ALLOWLIST)
-        options = f"--index-url http://{index}/simple --trusted-host {LOOPBACK} --no-cache-dir"
-        code, output = await box.run(f"python3 -m pip install {options} devex-hello")
-        assert code == 0, output
-        assert await box.python("import devex_hello; print(devex_hello.GREETING)") == "hello from the index"
-
-    async def test_a_large_file_comes_whole_to_a_slow_reader(self, start: StartBox, index: str) -> None:
-        box = await start(egress=Egress.PUBLIC)
-        await box.python(
-            "import time, urllib.request\n"
-            f"with urllib.request.urlopen('http://{index}/big') as answer, open('big', 'wb') as file:\n"
-            "    while piece := answer.read(1 << 20): file.write(piece); time.sleep(0.01)\n"
-        )
-        assert (box.workspace / "big").stat().st_size == BIG_BYTES
-
-    async def test_without_egress_there_is_no_way_out(self, start: StartBox, index: str) -> None:
-        box = await start(egress=Egress.NONE)
-        assert await box.run("env | grep -i _proxy | wc -l; ls /run/devex") == (0, "0\nagent.sock\n")
-        assert (
-            await box.python(
-                f"import socket\nprint(socket.socket().connect_ex(('{LOOPBACK}', {index.partition(':')[2]})) != 0)"
-            )
-            == "True"
-        )
-
 
 FORBIDDEN = (
     *("169.254.169.254:80", "127.0.0.1:22", "10.96.0.1:443", "[::1]:80", "[::ffff:169.254.169.254]:80"),
