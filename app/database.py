@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,11 @@ def _path(url: str) -> str:
 
 
 def _check_file(path: str) -> None:
-    """Raises sqlite3.Error for a file that is damaged or cannot be written; the ORM would wait for it for ever."""
+    """Make it, for its owner alone, as SQLite then makes the files beside it. Raises sqlite3.Error for a file that is
+    damaged or cannot be written; the ORM would wait for it for ever.
+    """
+    with suppress(OSError):  # SQLite says it better
+        Path(path).touch(mode=0o600)
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchone()

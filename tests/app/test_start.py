@@ -188,3 +188,11 @@ def test_a_postgres_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     code, said = refusal(tmp_path, database_url="postgres://devex:a-password@127.0.0.1:1/devex")
     assert (code, "The PostgreSQL database does not answer as it should" in said) == (1, True)
     assert "a-password" not in said
+
+
+def test_the_database_and_the_secret_are_their_owners_alone(tmp_path: Path) -> None:
+    """Also in a folder that others may enter, and under a umask that lets them read."""
+    (tmp_path / "data").mkdir(mode=0o755)
+    with serving(tmp_path, database_url=f"sqlite://{tmp_path}/data/mine.sqlite3"):
+        names = ("mine.sqlite3", "mine.sqlite3-wal", "mine.sqlite3-shm", "secret")
+        assert {oct((tmp_path / "data" / name).stat().st_mode & 0o777) for name in names} == {"0o600"}
