@@ -5,6 +5,8 @@ of them did. A byte order mark and the file's mode are kept.
 """
 
 import hashlib
+import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -102,16 +104,26 @@ def load(workspace: Workspace, path: str) -> OnDisk:
     return OnDisk(text, hashlib.sha256(raw).hexdigest(), form, found)
 
 
-def store(workspace: Workspace, path: str, text: bytes, form: Form, expect: str | None) -> OnDisk:
+def store(workspace: Workspace, path: str, text: bytes, form: Form, expect: str | None) -> tuple[OnDisk, int | None]:
     """Write the file if it still has the digest `expect`, or does not exist when that is None.
 
-    Raises ChangedOnDiskError or DevexError.
+    Returns what is there now and a descriptor of the file it replaced, None when there was none or it was written in
+    place. Raises ChangedOnDiskError or DevexError.
     """
     raw = encode(text, form)
-    try:
-        written = workspace.write_atomic(path, raw, expect=ABSENT if expect is None else expect)
-    except DevexError as error:
-        if error.code == "changed":
-            raise ChangedOnDiskError from error
-        raise
-    return OnDisk(text, hashlib.sha256(raw).hexdigest(), form, written)
+    replaced = None
+    with ExitStack() as opened:
+        try:
+            if expect is not None:
+                replaced = workspace.open_read(path)
+                opened.callback(os.close, replaced)
+            written = workspace.write_atomic(path, raw, expect=ABSENT if expect is None else expect)
+        except DevexError as error:
+            if error.code == "changed" or (error.code == "not_found" and expect is not None):
+                raise ChangedOnDiskError from error
+            raise
+        if replaced is not None and os.fstat(replaced).st_ino == written.inode:
+            replaced = None
+        else:
+            opened.pop_all()
+    return OnDisk(text, hashlib.sha256(raw).hexdigest(), form, written), replaced

@@ -30,6 +30,7 @@ from runner.documents.wire import (
 from runner.workspace import Workspace, apply_splices
 
 AUTOSAVE_S = 0.3  # from the first unsaved edit: about a word a write, and that little to lose
+LATE_CHECK_S = 0.3  # while a program writes into a file that a save has replaced
 DISK_CHECK_S = 5.0  # hints can be lost, and unwatched folders give none: look at the file this often
 LINGER_S = 60.0  # a room outlives its last viewer so long, so that a reload finds it as it was
 
@@ -218,11 +219,11 @@ class Room:
 
     def _is_over(self) -> bool:
         left_for_s = asyncio.get_running_loop().time() - self._left_at
-        return not self._attachments and left_for_s > LINGER_S and not self.file.unsaved
+        return not self._attachments and left_for_s > LINGER_S and not (self.file.unsaved or self.file.is_followed)
 
     async def _woken(self) -> None:
         """Wait for an edit, a hint or the clock; after an edit a little longer, unless somebody pressed save."""
-        await _within(DISK_CHECK_S, self._wake)
+        await _within(LATE_CHECK_S if self.file.is_followed else DISK_CHECK_S, self._wake)
         if self.file.unsaved:
             await _within(AUTOSAVE_S, self._hurry)
         self._wake.clear()

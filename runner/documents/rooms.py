@@ -142,6 +142,7 @@ class Rooms:
         try:
             await room.run()
         finally:
+            room.file.close()
             self._forget(room)
 
     def _forget(self, room: Room) -> None:

@@ -1,15 +1,18 @@
 """A file on disk and the document of those who edit it, kept equal.
 
 `save` first takes in what programs wrote, then writes what nobody saved; the write names the digest it replaces, so
-that it never overwrites a change it has not seen.
+that it never overwrites a change it has not seen. What programs write into the file that it replaced is merged as well.
 """
 
 import asyncio
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from runner.documents import disk, textdiff
 from runner.documents.disk import ChangedOnDiskError, NotEditableError, OnDisk, Stamp
 from runner.documents.document import Document
+from runner.documents.replaced import Replaced
 from runner.documents.wire import Splices
 from runner.errors import DevexError
 from runner.workspace import Stat, Workspace
@@ -20,6 +23,9 @@ SHRUNK_POLLS = 6  # 0.5 s: a file that lost half its size or went away is probab
 SAVE_ROUNDS = 5  # merges in a row before a save waits for its next turn: some program writes all the time
 BLOAT_FACTOR = 8  # a history this many times its text (and BLOAT_BYTES) begins anew: it only ever grows by fragments
 BLOAT_BYTES = 1_000_000
+MAX_REPLACED = 4  # files of a name that were replaced and that programs still write to; each is a descriptor and a text
+
+log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
@@ -50,6 +56,7 @@ class SharedFile:
         self._workspace = workspace
         self._listener = listener
         self._stamp: Stamp | None = found.stat.stamp  # None: the file is gone
+        self._replaced: list[Replaced] = []
         self.saving = asyncio.Lock()  # whoever holds it may move or delete the file: nothing is read or written
         self._rebasing = asyncio.Lock()
         self._mark_saved(self.document.version, self.document.everything())
@@ -57,6 +64,16 @@ class SharedFile:
     @property
     def unsaved(self) -> bool:
         return self.document.version != self._saved_version
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a program may still write into a file that a save has replaced: then `save` looks at that, too."""
+        return bool(self._replaced)
+
+    def close(self) -> None:
+        """After the last `save`."""
+        while self._replaced:
+            self._replaced.pop().close()
 
     def renew(self, reason: str, text: bytes | None = None) -> None:
         """Begin a new history with the saved text, or with `text` as unsaved; viewers send what it lacks as REBASE."""
@@ -86,12 +103,14 @@ class SharedFile:
         async with self.saving:
             for _ in range(SAVE_ROUNDS):
                 try:
+                    await self._take_late()
                     if not await self._take_disk():
                         return False
                     if not self.unsaved and not (recreate and self._stamp is None):
                         return True
                     await self._write()
-                    return not self.unsaved
+                    if not any(replaced.changed and not replaced.is_written for replaced in self._replaced):
+                        return not self.unsaved
                 except ChangedOnDiskError:
                     continue  # somebody was quicker: merge first
                 except DevexError as error:
@@ -107,7 +126,7 @@ class SharedFile:
         seen = await self._look()
         if seen is None is self._stamp or (seen is not None and seen.stamp == self._stamp):
             return True
-        if await self._settled(seen) is None:
+        if await self._settled(seen, self.disk.stat.size_bytes, self._look) is None:
             self._stamp = None
             self._tell("deleted", "The file was deleted on disk. Type or save to create it again.")
             return True
@@ -130,18 +149,44 @@ class SharedFile:
             self._listener.saved(tuple(splices))
         return True
 
+    async def _take_late(self) -> None:
+        """Merge what was written into files that a save has replaced."""
+        for replaced in list(self._replaced):
+            is_written = replaced.is_written
+            try:
+                if replaced.changed:
+                    if replaced.stat().size_bytes < len(replaced.text) // 2:  # else what is there is not taken back
+                        await self._settled(replaced.stat(), len(replaced.text), replaced.look)
+                    text, found = await asyncio.to_thread(replaced.read)
+                    change = await self.rebase(replaced.text, text)
+                    if change is None:
+                        return  # the history began anew: at the next look
+                    replaced.merged(text, found)
+                    if change:
+                        self._listener.changed(change)
+                if is_written:
+                    continue
+            except NotEditableError as error:
+                if is_written and error.reason == "binary":
+                    continue  # half a character, maybe
+                log.warning("%s: what a program writes into the file that was replaced is lost: %s", self.path, error)
+            self._replaced.remove(replaced)
+            replaced.close()
+
     async def _look(self) -> Stat | None:
         return await asyncio.to_thread(disk.stat, self._workspace, self.path)
 
-    async def _settled(self, seen: Stat | None) -> Stat | None:
-        """The file once it stands still: it is often seen half written."""
+    async def _settled(
+        self, seen: Stat | None, size_bytes: int, look: Callable[[], Awaitable[Stat | None]]
+    ) -> Stat | None:
+        """The file once it stands still: it is often seen half written. `size_bytes` is what it had before."""
         still = 0
         for _ in range(SETTLE_POLLS):
             await asyncio.sleep(SETTLE_POLL_S)
-            again = await self._look()
+            again = await look()
             still = still + 1 if again == seen else 0
             seen = again
-            shrunk = seen is None or seen.size_bytes < self.disk.stat.size_bytes // 2
+            shrunk = seen is None or seen.size_bytes < size_bytes // 2
             if still >= (SHRUNK_POLLS if shrunk else 1):
                 break
         return seen
@@ -158,7 +203,9 @@ class SharedFile:
             self._listener.saved(())
             return
         expect = was.digest if self._stamp is not None else None
-        found = await asyncio.to_thread(disk.store, self._workspace, self.path, text, was.form, expect)
+        found, replaced = await asyncio.to_thread(disk.store, self._workspace, self.path, text, was.form, expect)
+        if replaced is not None:
+            self._follow(Replaced(replaced, was))
         splices = await asyncio.to_thread(textdiff.diff, was.text, text)
         if document is not self.document:
             return  # begun anew meanwhile: what was just written is merged like anybody else's change
@@ -168,6 +215,12 @@ class SharedFile:
         self._listener.saved(tuple(splices))
         if not self.unsaved and len(base) > BLOAT_FACTOR * len(text) + BLOAT_BYTES:
             self.renew("compacted")
+
+    def _follow(self, replaced: Replaced) -> None:
+        self._replaced.append(replaced)
+        if len(self._replaced) > MAX_REPLACED:
+            log.warning("%s: too many programs write to it: what one of them writes from now on is lost", self.path)
+            self._replaced.pop(0).close()
 
     def _mark_saved(self, version: int, base: bytes) -> None:
         self._saved_version = version

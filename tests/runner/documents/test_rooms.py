@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import stat
 from collections.abc import Callable
 from datetime import datetime
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from tab import DEADLINE_S, Tab, rooms_over
 
 from runner.documents import connection, room, sharedfile
+from runner.documents import rooms as rooms_module
 from runner.documents.connection import Connection
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
@@ -472,6 +474,76 @@ async def test_flush_brings_every_file_to_disk(rooms: Rooms, root: Path) -> None
     assert [(root / name).read_text() for name in "abc"] == ["a!", "b!", "c!"]
 
 
+@pytest.mark.parametrize("mode", ["a", "r+"])
+async def test_what_a_program_writes_into_the_file_that_a_save_replaced_is_not_lost(
+    rooms: Rooms, root: Path, mode: str
+) -> None:
+    """As `program >> log` and `program > log` do, for longer than several saves."""
+    (root / "log").write_text("0\n")
+    tab = await Tab("log").connect(rooms)
+    shared = (await rooms.open("log")).file
+    with (root / "log").open(mode) as file:
+        file.seek(0, os.SEEK_END)
+        for number in range(1, 4):
+            await tab.type(0, f"typed {number}\n")
+            await tab.flush()
+            assert (root / "log").stat().st_ino != os.fstat(file.fileno()).st_ino
+            file.write(f"{number}\n")
+            file.flush()
+            await tab.until(lambda number=number: f"\n{number}\n" in tab.text and tab.is_saved)
+        assert (root / "log").read_text() == tab.text == "typed 3\ntyped 2\ntyped 1\n0\n1\n2\n3\n"
+        file.write("last\n")
+    await tab.until(lambda: "last" in tab.text and tab.is_saved)
+    assert (root / "log").read_text() == tab.text
+    async with asyncio.timeout(DEADLINE_S):
+        while shared.is_followed:
+            await asyncio.sleep(0)
+
+
+async def test_a_file_that_is_written_anew_while_it_is_saved_merges(rooms: Rooms, root: Path) -> None:
+    (root / "a").write_text(TEXT)
+    tab = await Tab("a").connect(rooms)
+    with (root / "a").open("r+") as file:
+        await tab.type(0, "typed\n")
+        await tab.flush()
+        file.truncate(0)
+        file.write(TEXT.replace("line 15:", "line fifteen:"))
+    await tab.until(lambda: "fifteen" in tab.text and tab.is_saved)
+    assert (root / "a").read_text() == tab.text == "typed\n" + TEXT.replace("line 15:", "line fifteen:")
+
+
+async def test_a_flush_waits_a_bounded_time_and_what_is_late_is_saved_all_the_same(
+    rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms_module, "FLUSH_S", 0.01)
+    (root / "a").write_text("text")
+    tab = await Tab("a").connect(rooms)
+    async with asyncio.timeout(DEADLINE_S), (await rooms.open("a")).file.saving:
+        await tab.type(0, "more ")
+        await rooms.flush()
+        with pytest.raises(DevexError, match="being saved"):
+            await rooms.move("a", "b")
+    assert (root / "a").read_text() == "text"
+    await tab.until(lambda: tab.is_saved)
+    assert (root / "a").read_text() == "more text"
+
+
+async def test_a_flush_that_is_given_up_doubles_nothing(rooms: Rooms, root: Path) -> None:
+    (root / "a").write_text("")
+    tab = await Tab("a").connect(rooms)
+    for number in range(20):
+        await tab.type(len(tab.text), f"{number} ")
+        flushing = asyncio.create_task(rooms.flush())
+        ends_at = asyncio.get_running_loop().time() + number * 0.0005
+        while asyncio.get_running_loop().time() < ends_at:
+            await asyncio.sleep(0)
+        flushing.cancel()
+        await asyncio.wait([flushing])
+    await rooms.flush()
+    await tab.until(lambda: tab.is_saved)
+    assert (root / "a").read_text() == tab.text == "".join(f"{number} " for number in range(20))
+
+
 plans = st.lists(
     st.tuples(
         st.sampled_from(["type", "type", "type", "write", "flush", "offline", "kill"]),
@@ -502,10 +574,8 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
                 await tabs[who].type(place, f"{mark}\n")
                 marks.append(mark)
             elif what == "write":
-                # not during a save: what goes through a descriptor opened before the rename is in the old file
-                async with (await rooms.open("f")).file.saving:
-                    with (root / "f").open("a") as file:
-                        file.write(f"{mark}\n")
+                with (root / "f").open("a") as file:
+                    file.write(f"{mark}\n")
                 rooms.disk_hint("f")
                 marks.append(mark)
             elif what == "flush" and tabs[who].is_synced:
