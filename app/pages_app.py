@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from app.access import SignInNeeded
 from app.addresses import Addresses
+from app.assets import Assets
 from app.errors import answer, shown, wants_page
 from app.page_policy import STORAGE_SHIM, PagePolicy
 from app.services import Services
@@ -40,7 +41,7 @@ class NoPage(DevexError):
 
 def middleware_stack() -> ASGIApp:
     """NiceGUI's, with what `ui.run` added to it."""
-    return App.build_middleware_stack(app)
+    return Assets(App.build_middleware_stack(app))
 
 
 async def _no_page(request: Request, error: Exception) -> Response:

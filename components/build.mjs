@@ -2,11 +2,11 @@
 // Usage: node build.mjs OUT
 import { build } from "esbuild";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const out = process.argv[2];
+const out = resolve(process.argv[2]);
 
 const entryPoints = readdirSync(here, { withFileTypes: true })
   .filter((entry) => entry.isDirectory() && existsSync(join(here, entry.name, "bundle.mjs")))
@@ -27,6 +27,19 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
 });
+
+/** Every file that the browser needs before it can run `output`, itself included; imports within functions come later. */
+function needs(output, found = new Set()) {
+  found.add(output);
+  for (const { path, kind } of metafile.outputs[output].imports) {
+    if (kind === "import-statement" && !found.has(path)) needs(path, found);
+  }
+  return [...found].map((path) => relative(out, join(here, path)));
+}
+
+const entries = Object.keys(metafile.outputs).filter((output) => metafile.outputs[output].entryPoint?.endsWith("/bundle.mjs"));
+const needed = Object.fromEntries(entries.map((entry) => [relative(out, join(here, entry)), needs(entry)]));
+writeFileSync(join(out, "needs.json"), JSON.stringify(needed));
 
 /** The folder of the npm package a bundled file comes from, or null for our own code. */
 function packageOf(input) {

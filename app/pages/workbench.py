@@ -17,12 +17,14 @@ from app.pages.status import Status
 from app.pages.views import Views
 from app.services import Services
 from components.controls import failed, told
+from components.preload import preload
 from orchestrator.domain import Goal, Phase, Repl
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
+ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "palette.js")
 FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
 
 
@@ -34,6 +36,7 @@ def register(services: Services) -> None:
         bench = Workbench(services, access.actor, access.the_repl)
         await bench.open(QUICK_S)
         while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
+        while_shown(ui.context.client, bench.count_down(), name=f"lease {access.the_repl.id}")
 
 
 class Workbench:
@@ -48,6 +51,7 @@ class Workbench:
         self._desk: Desk | None = None
         self._warned_s: int | None = None
         self._dark = dress(repl.name)
+        preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
             self._header = Header(repl, do=self.do)
@@ -56,7 +60,6 @@ class Workbench:
                 self._cover = Cover(on_start=lambda: self.do("start"))
             self._status = Status(on_extend=lambda: self.do("extend"))
             self._views = Views(self._root, on_view=self._viewed)
-        ui.timer(LEASE_SHOWN_EVERY_S, self._show_lease)
 
     # Its life
 
@@ -79,6 +82,12 @@ class Workbench:
         async for repl in self._changes:
             with self._root:
                 await self._show(repl, came_up=self._repl.phase is not Phase.RUNNING)
+
+    async def count_down(self) -> None:
+        """Keep showing when it stops. A ui.timer would send the page before it is built: it waits for the browser."""
+        while True:
+            await asyncio.sleep(LEASE_SHOWN_EVERY_S)
+            self._show_lease()
 
     async def _show(self, repl: Repl, *, came_up: bool) -> None:
         self._repl = repl

@@ -30,6 +30,22 @@ def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
     expect(page.get_by_role("tab", name="requirements.txt")).to_have_attribute("aria-selected", "true")
 
 
+def test_a_page_comes_whole_and_with_all_it_imports(page: Page, served: Served) -> None:
+    """What is only told over the page's socket, or only found in another script, costs a round trip each."""
+    sign_up(page, served, "whole")
+    create(page, "Python", "Whole")
+    html = page.request.get(page.url).text()
+    assert "devex_terminal" in html
+    assert "devex_editor" in html
+    preloaded = set(re.findall(r'<link rel="modulepreload" href="([^"]+)"', html))
+    expect(terminal(page)).to_contain_text("$")
+    loaded = page.evaluate("() => performance.getEntriesByType('resource').map(entry => new URL(entry.name).pathname)")
+    scripts = {path for path in loaded if re.search(r"/(esm|components)/\w+/\w+\.js$", path)}  # no languages
+    assert scripts
+    assert scripts <= preloaded
+    assert any("/chunks/" in path for path in preloaded)
+
+
 def test_terminals_are_opened_and_closed_and_found_again(page: Page, served: Served) -> None:
     sign_up(page, served, "tabs")
     create(page, "Python", "Tabs")
