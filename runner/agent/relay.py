@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Connection = _socket.socket
 
 PIPE_BYTES = 256 * 1024  # read ahead of a slow receiver, per direction
+LINGER_S = 1.0  # for an upload that nobody takes any more, after its answer: its sender reads that and leaves
 CONNECT_S = 5.0  # the proxy gives a stream no longer
 _RETRY_S = 0.01
 _LOOPBACKS = ((_socket.AF_INET, "127.0.0.1"), (_socket.AF_INET6, "::1"))
@@ -27,13 +28,18 @@ _HUNG_UP = select.POLLHUP | select.POLLERR
 
 
 class Pipe:
-    """One direction. Its end of file is passed on when everything before it is."""
+    """One direction. Its end of file is passed on when everything before it is.
+
+    A sink that takes no more is `refusing`: what still comes is thrown away, so that whoever sends it gets so far as to
+    read the answer ("too large") that came the other way.
+    """
 
     def __init__(self, source: Connection, sink: Connection) -> None:
         self._source = source
         self._sink = sink
         self._buffer = bytearray()
         self._ended = False
+        self.refusing = False
         self.done = False
 
     @property
@@ -44,13 +50,19 @@ class Pipe:
     def wants_sink(self) -> bool:
         return bool(self._buffer)
 
+    def refuse(self) -> None:
+        """The sink takes no more."""
+        self._buffer.clear()
+        self.refusing = True
+        self.done = self._ended
+
     def abandon(self) -> None:
-        """The sink is gone."""
+        """The sink is gone, and with it everybody who could have read an answer."""
         self._buffer.clear()
         self._ended = self.done = True
 
     def move(self) -> None:
-        """Read once and write once, as far as both go without waiting. OSError: the stream is broken."""
+        """Read once and write once, as far as both go without waiting."""
         data = b""
         if self.wants_source:
             try:
@@ -58,6 +70,17 @@ class Pipe:
                 self._ended = not data
             except BlockingIOError:
                 pass
+            except OSError:  # reset; what came before it is passed on
+                self._ended = True
+        if self.refusing:
+            self.done = self._ended
+            return
+        try:
+            self._send(data)
+        except OSError:
+            self.refuse()
+
+    def _send(self, data: bytes) -> None:
         try:
             if self._buffer:
                 del self._buffer[: self._sink.send(self._buffer)]
@@ -82,43 +105,48 @@ class Relay:
         self._to_right = Pipe(left, right)
         self._to_left = Pipe(right, left)
         self._gone: set[int] = set()  # descriptors that hung up: poll would report nothing else any more
-        self._move(0)
+        self._is_open = True
+        self._lingers = False
+        self._move()
 
     def _on_left(self, events: int) -> None:
         if events & _HUNG_UP and not self._to_right.wants_source:
             self._gone.add(self._left.fileno())
             self._to_left.abandon()
-        self._move(events)
+        self._move()
 
     def _on_right(self, events: int) -> None:
         if events & _HUNG_UP and not self._to_left.wants_source:
             self._gone.add(self._right.fileno())
-            self._to_right.abandon()
-        self._move(events)
+            self._to_right.refuse()
+        self._move()
 
-    def _move(self, events: int) -> None:
-        try:
-            for pipe in (self._to_right, self._to_left):
-                if not pipe.done:
-                    pipe.move()
-        except OSError:
+    def _move(self) -> None:
+        pipes = (self._to_right, self._to_left)
+        for pipe in pipes:
+            if not pipe.done:
+                pipe.move()
+        if all(pipe.done for pipe in pipes):
             self.close()
             return
-        if self._to_right.done and self._to_left.done:
-            self.close()
-            return
+        if not self._lingers and all(pipe.done or pipe.refusing for pipe in pipes):
+            self._lingers = True
+            self._loop.later(LINGER_S, self.close)
         self._watch(self._left, self._to_right, self._to_left, self._on_left)
         self._watch(self._right, self._to_left, self._to_right, self._on_right)
 
     def _watch(self, connection: Connection, outward: Pipe, inward: Pipe, ready: Callable[[int], None]) -> None:
         descriptor = connection.fileno()
-        if descriptor in self._gone:
-            self._loop.forget(descriptor)
-            return
         events = (READ if outward.wants_source else 0) | (WRITE if inward.wants_sink else 0)
-        self._loop.watch(descriptor, events, ready)
+        if events or descriptor not in self._gone:
+            self._loop.watch(descriptor, events, ready)
+        else:
+            self._loop.forget(descriptor)
 
     def close(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
         for connection in (self._left, self._right):
             self._loop.forget(connection.fileno())
             connection.close()

@@ -1,6 +1,7 @@
 """Relayed TCP: ports of the sandbox towards the proxy, and the way out."""
 
 import hashlib
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -152,6 +153,64 @@ def test_an_end_that_goes_away_takes_the_other_with_it(proxy: Proxy, leaver: str
         else:
             assert stream.recv(1) == b""
     assert gone.is_set()
+
+
+def test_an_answer_that_comes_before_the_end_of_the_upload_arrives(proxy: Proxy, agent: Agent) -> None:
+    """As a web server does that refuses a body: it answers, and closes with most of it unread."""
+    full = threading.Event()
+    gone = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        assert full.wait(DEADLINE_S)
+        agent.process.send_signal(signal.SIGSTOP)  # it finds answer and end at once
+        connection.recv(1)
+        connection.sendall(b"413")
+        connection.close()
+        gone.set()
+        agent.process.send_signal(signal.SIGCONT)
+
+    with server(serve) as port, connected(proxy, port) as stream:
+        stream.settimeout(1.0)  # no progress for this long: every buffer is full
+        with pytest.raises(TimeoutError):
+            stream.sendall(bytes(LARGE * 4))
+        full.set()
+        assert gone.wait(DEADLINE_S)
+        stream.settimeout(DEADLINE_S)
+        stream.sendall(bytes(4 * PIPE_BYTES))  # is taken, or the sender would never look for the answer
+        assert read_all(stream) == b"413"
+
+
+def test_the_answer_of_a_server_that_is_gone_arrives_whole(proxy: Proxy) -> None:
+    data = bytes(range(256)) * (4 * PIPE_BYTES // 256)  # more than is read ahead, less than the kernel keeps
+    gone = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        read_all(connection)
+        connection.sendall(data)
+        connection.close()
+        gone.set()
+
+    with server(serve) as port, connected(proxy, port) as stream:
+        stream.shutdown(socket.SHUT_WR)
+        assert gone.wait(DEADLINE_S)
+        proxy.barrier()
+        assert read_all(stream) == data
+
+
+def test_a_server_that_sends_on_is_told_that_nobody_listens(proxy: Proxy) -> None:
+    ended = threading.Event()
+
+    def serve(connection: socket.socket) -> None:
+        try:
+            while True:
+                connection.sendall(bytes(1 << 16))
+        except ConnectionError:
+            ended.set()
+
+    with server(serve) as port, connected(proxy, port) as stream:
+        assert stream.recv(1)
+        stream.close()
+        assert ended.wait(DEADLINE_S)
 
 
 def test_many_streams_at_once_and_one_after_another(proxy: Proxy) -> None:
