@@ -49,12 +49,14 @@ async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp | None:
     changes = orchestrator.backend.watch()
     try:
         async with asyncio.timeout(COMES_UP_S):
-            while (app := orchestrator.runner_app(repl.id)) is None and _comes_up(repl):
+            while _comes_up(repl):
                 await anext(changes)
+                if (app := orchestrator.runner_app(repl.id)) is not None:
+                    return app
                 repl = await orchestrator.get(repl.id)
     except TimeoutError:
-        return None
-    return app
+        pass
+    return orchestrator.runner_app(repl.id)
 
 
 def _comes_up(repl: Repl) -> bool:

@@ -112,25 +112,33 @@ class Incarnation:
     async def _live(self) -> None:
         try:
             async with AsyncExitStack() as stack:
-                proxy = await self._open(stack)
-                if not self._adopted:
-                    await self._launcher.ask("start", spec=wire.spec_to_json(self.spec))
+                await self._make_folders()
+                async with asyncio.TaskGroup() as together:  # an agent that dials too early dials again
+                    if not self._adopted:
+                        together.create_task(self._launcher.ask("start", spec=wire.spec_to_json(self.spec)))
+                    proxy = await self._open(stack)
                 await self._until_ready(proxy)
                 if not self._ended.is_set() and self.state is Sandbox.STARTING:
                     self.proxy = proxy
                     self._show(Sandbox.RUNNING)
                     await self._watch_disk()
-        except (DevexError, OSError) as error:
-            self.reason = self.reason or str(error)
         except asyncio.CancelledError:
             pass  # `leave`
-        except Exception:  # the outer edge: a mistake of ours ends this REPL, not the server
-            log.exception("the sandbox %s %d is given up", self.spec.repl_id, self.spec.epoch)
-            self.reason = self.reason or "An error in DEVEX ended it."
+        except Exception as error:  # the outer edge: a mistake of ours ends this REPL, not the server
+            self.reason = self.reason or self._explained(error)
         finally:
             self.proxy = None
         if self.state not in (Sandbox.STOPPING, Sandbox.FAILED) and self.reason:
             await self._give_up()
+
+    def _explained(self, error: Exception) -> str:
+        """What the user is told; what is no failure of the machine's is logged."""
+        if isinstance(error, ExceptionGroup):
+            return self._explained(error.exceptions[0])
+        if isinstance(error, DevexError | OSError):
+            return str(error)
+        log.error("the sandbox %s %d is given up", self.spec.repl_id, self.spec.epoch, exc_info=error)
+        return "An error in DEVEX ended it."
 
     async def _give_up(self) -> None:
         try:
@@ -143,14 +151,18 @@ class Incarnation:
         if self._launcher.connected:  # otherwise nothing runs: sandboxes die with their launcher
             await self._launcher.ask("stop", repl_id=self.spec.repl_id, epoch=self.spec.epoch)
 
+    async def _make_folders(self) -> None:
+        """What the sandbox has mounted besides its workspace."""
+        sockets = self._layout.sockets(self.spec.repl_id)
+        sockets.mkdir(exist_ok=True, mode=0o755)
+        sockets.chmod(0o755)
+        if not self._adopted and not self._launcher.facts["bounds_memory"]:
+            await asyncio.to_thread(self._workspaces.make_temporary, self.spec.repl_id, self._uid)
+
     async def _open(self, stack: AsyncExitStack) -> RunnerProxy:
         """What the sandbox will dial: its sockets, served."""
         spec = self.spec
         sockets = self._layout.sockets(spec.repl_id)
-        sockets.mkdir(exist_ok=True, mode=0o755)
-        sockets.chmod(0o755)
-        if not self._adopted and not self._launcher.facts["bounds_memory"]:
-            await asyncio.to_thread(self._workspaces.make_temporary, spec.repl_id, self._uid)
         if spec.egress is not Egress.NONE:
             way_out = EgressProxy(
                 sockets / "egress.sock", self._uid, spec.egress, self._rules, self._resolve, name=spec.repl_id

@@ -23,8 +23,10 @@ from typing import IO, NoReturn
 from orchestrator.backends.local import probes, wire
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.machine import Machine, clear, prepare
+from orchestrator.backends.local.processes import cpu_times
 from orchestrator.backends.local.supervisor import Refused, Supervisor
 from orchestrator.backends.local.system import Unusable
+from orchestrator.backends.local.warden import become_launcher
 from orchestrator.backends.local.wire import Message
 
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
@@ -110,6 +112,9 @@ class Launcher:
             case "list":
                 running = self._supervisor.running()
                 return [{"spec": wire.spec_to_json(one.spec), "uid": one.uid, "pid": one.pid} for one in running]
+            case "cpu":
+                firsts = {one.spec.repl_id: one.pid for one in self._supervisor.running()}
+                return await asyncio.to_thread(cpu_times, firsts)
             case "doctor":
                 return probes.run(self._machine)
             case "shutdown":
@@ -137,6 +142,7 @@ def main() -> None:
     given = parser.parse_args()
     if os.fork():  # whoever started us waits for this one only, and the launcher is nobody's child
         os._exit(0)
+    become_launcher()
     layout = Layout(given.data, given.runtime)
     report = os.dup(1)
     try:

@@ -49,6 +49,11 @@ async def server(data: Path, grace_s: float) -> AsyncIterator[asyncio.subprocess
 
 
 def launcher_of(data: Path) -> psutil.Process:
+    return warden_of(data).children()[0]
+
+
+def warden_of(data: Path) -> psutil.Process:
+    """The older one of the two that show the launcher's command line."""
     for process in psutil.process_iter(["cmdline"]):
         line = process.info["cmdline"] or []
         if "orchestrator.backends.local.launcher" in line and str(data.resolve()) in line:
@@ -105,6 +110,16 @@ async def test_nothing_survives_the_launcher(start: StartBox, tmp_path: Path) ->
     assert seen.reason
     await box.backend.ensure(make_spec(epoch=2))
     await until_running(box.backend, "repl1")
+
+
+async def test_nothing_survives_the_warden(start: StartBox, tmp_path: Path) -> None:
+    box = await start()
+    warden = warden_of(tmp_path)
+    below = [child.pid for child in warden.children(recursive=True)]
+    warden.kill()
+    for pid in below:
+        await until_gone(pid)
+    await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
 
 
 @pytest.mark.soak
