@@ -2,7 +2,8 @@
 
 - `POST run` {} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first
 - `POST stop` -> as `GET run`; SIGTERM, after 5 s SIGKILL
-- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s}
+- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s}; of a program that a proxy before us
+  started, `command` is what the workspace says, or null when that was edited since
 - `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
   together, the last 1 MiB of them; exit_code null when the time was over
 """
@@ -54,6 +55,7 @@ class Runs:
         self._flush = flush
         self._on_run = on_run
         self._config: RunConfig | None = None
+        self._edited_ms = 0  # runs that started before this time were of another configuration
         self._lock = asyncio.Lock()
 
     def routes(self) -> list[BaseRoute]:
@@ -74,11 +76,21 @@ class Runs:
         return {
             "running": terminal.exit is None,
             "terminal": terminal.id,
-            "command": self._config.command if self._config else None,
+            "command": self._config.command if self._config and self._edited_ms < number_of(terminal.id) else None,
             "started_at": started.isoformat(),
             "exit_code": terminal.exit.status if terminal.exit else None,
             "duration_s": terminal.duration_s,
         }
+
+    async def recover(self) -> None:
+        """Find out what a program runs that a proxy before us started."""
+        found, edited_ms = await to_thread.run_sync(lambda: (self._config_files(), self._edited_at()))
+        if self._config is not None:
+            return
+        try:
+            self._config, self._edited_ms = discover(found, self._default), edited_ms
+        except DevexError:
+            return  # it could not be started like this, so it was edited
 
     async def start(self) -> dict[str, Any]:
         """Run what the workspace says. DevexError."""
@@ -91,7 +103,7 @@ class Runs:
             if config.port:
                 environment["PORT"] = str(config.port)
             argv = ("/bin/sh", "-c", config.script)
-            self._config = config
+            self._config, self._edited_ms = config, 0
             terminal = await self._terminals.open(
                 "run", argv, number=time.time_ns() // 1_000_000, size=before.size if before else (80, 24),
                 environment=environment,
@@ -129,6 +141,16 @@ class Runs:
             except (DevexError, OSError):
                 continue  # not there, or nothing that could be a configuration
         return found
+
+    def _edited_at(self) -> int:
+        """When a configuration was changed last, in ms; 0 when there is none. A program may have set another time."""
+        edited_ms = 0
+        for name in CONFIG_FILES:
+            try:
+                edited_ms = max(edited_ms, self._workspace.stat(name).mtime_ns // 1_000_000)
+            except DevexError:
+                continue
+        return edited_ms
 
     async def exec(self, command: str, stdin: str | None, timeout_s: float) -> dict[str, Any]:
         """Run `command` in a shell and wait for its end. DevexError."""

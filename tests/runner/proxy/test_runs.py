@@ -89,12 +89,17 @@ async def test_a_run_outlives_a_restart_of_the_proxy(stage: Stage) -> None:
     async with stage.attached(told["terminal"]) as output:
         await output.until("started")
     await stage.restart_proxy()
+    await stage.proxy._runs.recover()
     state = (await stage.http.get("/run")).json()
-    assert (state["running"], state["terminal"], state["started_at"]) == (True, told["terminal"], told["started_at"])
+    assert state == {**told, "running": True, "exit_code": None, "duration_s": state["duration_s"]}
     async with stage.attached(told["terminal"], after=output.offset) as again:
         await again.type("it\n")
         await again.until_kind(EXITED)
         assert b"got it" in again.text
+    configure(stage, "echo something else")
+    await stage.restart_proxy()
+    await stage.proxy._runs.recover()
+    assert (await stage.http.get("/run")).json()["command"] is None
     ended = (await stage.http.get("/run")).json()
     assert ended["exit_code"] == 4
     assert 0 <= ended["duration_s"] < DEADLINE_S
