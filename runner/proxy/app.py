@@ -28,7 +28,7 @@ from runner.proxy.runs import Runs
 from runner.proxy.streams import Streams
 from runner.proxy.terminal_routes import TerminalRoutes
 from runner.proxy.terminals import Terminals
-from runner.workspace import TreeDelta, TreeWatcher, Workspace
+from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
 PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
 ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
@@ -113,7 +113,8 @@ class RunnerProxy:
         async with AsyncExitStack() as stack:
             # Files made here are the sandbox's, where it has a uid of its own: its programs change them too.
             apart = os.geteuid() == 0 and config.agent_uid != 0
-            workspace = Workspace(config.workspace, (config.agent_uid, config.agent_uid) if apart else None)
+            owner = (config.agent_uid, config.agent_uid) if apart else None
+            workspace = Workspace(config.workspace, owner, Usage(config.quota_bytes, config.quota_entries))
             stack.callback(workspace.close)
             self._rooms = await stack.enter_async_context(
                 Rooms(workspace, on_saved=self._on_saved, on_activity=self._activity)
@@ -136,7 +137,6 @@ class RunnerProxy:
 
     def _routes(self, workspace: Workspace) -> http.Routes:
         config = self._config
-        limits = files.FileLimits(quota_bytes=config.quota_bytes, quota_entries=config.quota_entries)
         terminals = TerminalRoutes(
             self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
         )
@@ -147,7 +147,7 @@ class RunnerProxy:
                 *self._runs.routes(),
                 documents.route(self._rooms),
                 *files.routes(
-                    workspace, limits, rooms=self._rooms, watcher=self._watcher, on_write=lambda: self._activity("edit")
+                    workspace, rooms=self._rooms, watcher=self._watcher, on_write=lambda: self._activity("edit")
                 ),
                 Mount("/ports/{port:int}", app=ports),
                 WebSocketRoute("/events", self._events),

@@ -39,7 +39,6 @@ from runner.proxy.uploads import Uploads
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
-from runner.workspace.quota import Quota
 from runner.workspace.search import MAX_FILES, file_paths, rank, search_text
 from runner.workspace.tree import MAX_LISTED
 from runner.workspace.workspace import digest
@@ -55,23 +54,23 @@ HEAVY: Final = 2  # searches, listings of names and size counts at a time; more 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLimits:
-    quota_bytes: int
-    quota_entries: int
     file_bytes: int = 2 << 30  # one upload
     zip_bytes: int = 8 << 30  # one download of a folder, before compression
 
 
+DEFAULT_LIMITS: Final = FileLimits()
+
+
 def routes(
     workspace: Workspace,
-    limits: FileLimits,
+    limits: FileLimits = DEFAULT_LIMITS,
     *,
     rooms: Rooms | None = None,
     watcher: TreeWatcher | None = None,
     on_write: Callable[[], None] = lambda: None,
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write."""
-    quota = Quota(workspace, limits.quota_bytes, limits.quota_entries)
-    files = Files(workspace, limits, quota, watcher)
+    files = Files(workspace, limits, watcher)
     reading: list[tuple[str, str, http.Endpoint]] = [
         ("/tree", "GET", files.tree),
         ("/files/{path:path}", "GET", files.get),
@@ -84,8 +83,8 @@ def routes(
     found: list[BaseRoute] = [Route(p, http.answered(e, writes=False), methods=[m]) for p, m, e in reading]
     if rooms is None:
         return found
-    changes = Changes(workspace, quota, rooms, on_write)
-    uploads = Uploads(workspace, quota, limits.file_bytes, on_write)
+    changes = Changes(workspace, rooms, on_write)
+    uploads = Uploads(workspace, limits.file_bytes, on_write)
     writing: list[tuple[str, str, http.Endpoint]] = [
         ("/files/{path:path}", "PUT", uploads.put),
         ("/files/{path:path}", "PATCH", changes.patch),
@@ -106,11 +105,10 @@ def routes(
 class Files:
     """The endpoints that only read; each blocking call runs in a thread."""
 
-    def __init__(self, workspace: Workspace, limits: FileLimits, quota: Quota, watcher: TreeWatcher | None) -> None:
+    def __init__(self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None) -> None:
         self._workspace = workspace
         self._limits = limits
         self._watcher = watcher
-        self._quota = quota
         self._heavy = CapacityLimiter(HEAVY)
         self._names: tuple[float, list[str]] = (0.0, [])
 
@@ -149,14 +147,12 @@ class Files:
 
     async def zip(self, request: Request) -> Response:
         path = http.query_path(request, "path", "")
-        limits = self._limits
+        zip_bytes, entries = self._limits.zip_bytes, self._workspace.quota.limit.entries
         await to_thread.run_sync(self._workspace.list_dir, path, 1)
-        await to_thread.run_sync(
-            check_size, self._workspace, path, limits.zip_bytes, limits.quota_entries, limiter=self._heavy
-        )
+        await to_thread.run_sync(check_size, self._workspace, path, zip_bytes, entries, limiter=self._heavy)
         name = path.rpartition("/")[2] or "workspace"
         headers = {**http.SAFE_HEADERS, "Content-Disposition": http.disposition(f"{name}.zip")}
-        return http.Stream(zip_pieces(self._workspace, path, limits.zip_bytes), 200, headers)
+        return http.Stream(zip_pieces(self._workspace, path, zip_bytes), 200, headers)
 
     async def find(self, request: Request) -> Response:
         wanted = http.query(request, "q", "")
@@ -179,14 +175,14 @@ class Files:
         return http.Json({"matches": [match._asdict() for match in found.matches], "complete": found.complete})
 
     async def usage(self, _: Request) -> Response:
-        used = await to_thread.run_sync(self._quota.used, limiter=self._heavy)
-        limits = self._limits
+        quota = self._workspace.quota
+        used = await to_thread.run_sync(quota.used, limiter=self._heavy)
         return http.Json(
             {
                 "bytes": used.disk_bytes,
                 "entries": used.entries,
-                "limit_bytes": limits.quota_bytes,
-                "limit_entries": limits.quota_entries,
+                "limit_bytes": quota.limit.disk_bytes,
+                "limit_entries": quota.limit.entries,
             }
         )
 
@@ -194,9 +190,8 @@ class Files:
 class Changes:
     """The endpoints that change what is there already; new content comes through Uploads."""
 
-    def __init__(self, workspace: Workspace, quota: Quota, rooms: Rooms, on_write: Callable[[], None]) -> None:
+    def __init__(self, workspace: Workspace, rooms: Rooms, on_write: Callable[[], None]) -> None:
         self._workspace = workspace
-        self._quota = quota
         self._rooms = rooms
         self._on_write = on_write
 
@@ -213,7 +208,6 @@ class Changes:
         if digest(old) != base:
             raise changed(path)
         new = apply_splices(old, splices)
-        self._quota.claim(len(new) - len(old))
         return digest(new), self._workspace.write_atomic(path, new, expect=base)
 
     async def delete(self, request: Request) -> Response:
@@ -230,7 +224,7 @@ class Changes:
         return http.Json({"path": path}, 201)
 
     def _make_folder(self, path: str) -> None:
-        self._quota.claim(0, 1)
+        self._workspace.quota.claim(0, 1)
         self._workspace.mkdir(path, parents=True)
 
     async def move(self, request: Request) -> Response:

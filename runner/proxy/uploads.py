@@ -14,7 +14,6 @@ from runner.proxy import files_http as http
 from runner.workspace import Draft, Stat, Workspace
 from runner.workspace.drafts import ABSENT, RESUMABLE, exists
 from runner.workspace.paths import join, parse_file
-from runner.workspace.quota import Quota
 
 CLAIM_BYTES: Final = 16 << 20  # of uploads that do not say their size
 TRANSFERS: Final = 8  # at a time; more wait
@@ -24,9 +23,8 @@ _UPLOAD_ID: Final = re.compile(r"[0-9a-z]{8,48}")
 class Uploads:
     """The endpoints; `max_bytes` is of one file."""
 
-    def __init__(self, workspace: Workspace, quota: Quota, max_bytes: int, on_write: Callable[[], None]) -> None:
+    def __init__(self, workspace: Workspace, max_bytes: int, on_write: Callable[[], None]) -> None:
         self._workspace = workspace
-        self._quota = quota
         self._max_bytes = max_bytes
         self._on_write = on_write
         self._transfers = CapacityLimiter(TRANSFERS)
@@ -59,7 +57,7 @@ class Uploads:
         if before and expect == ABSENT:
             raise exists(path)  # now, not after a long upload
         held = before.disk_bytes if before else 0
-        self._quota.claim((size_bytes or 0) - held, 0 if before else 1)
+        self._workspace.quota.claim((size_bytes or 0) - held, 0 if before else 1)
         folder = path.rpartition("/")[0]
         if folder and not before:
             self._workspace.mkdir(folder, parents=True, exist_ok=True)
@@ -73,7 +71,7 @@ class Uploads:
                 if received > self._max_bytes:
                     raise self._too_large()
                 if received > claimed:
-                    await to_thread.run_sync(self._quota.claim, CLAIM_BYTES)
+                    await to_thread.run_sync(self._workspace.quota.claim, CLAIM_BYTES)
                     claimed += CLAIM_BYTES
                 await to_thread.run_sync(draft.write, piece)
 

@@ -5,14 +5,16 @@ Nothing here follows a symbolic link or leaves the workspace. Not here: routes, 
 
 from runner.workspace.drafts import ABSENT, Draft
 from runner.workspace.entries import Entry, Stat
+from runner.workspace.quota import UNLIMITED, Usage
 from runner.workspace.splices import Splice, apply_splices
 from runner.workspace.tree import EXCLUDED, Walk
 from runner.workspace.watch import TreeDelta, TreeWatcher
-from runner.workspace.workspace import Usage, Workspace
+from runner.workspace.workspace import Workspace
 
 __all__ = [
     "ABSENT",
     "EXCLUDED",
+    "UNLIMITED",
     "Draft",
     "Entry",
     "Splice",

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Collection
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Self
 
 from runner.errors import DevexError
 from runner.workspace import access
@@ -14,6 +14,7 @@ from runner.workspace.drafts import ABSENT, CHUNK_BYTES, Draft, digest_of, draft
 from runner.workspace.entries import Entry, Owner, Stat, require_regular
 from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_file
 from runner.workspace.problems import explain, explained
+from runner.workspace.quota import UNLIMITED, Quota, Usage
 from runner.workspace.removal import remove_tree
 from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
 
@@ -22,20 +23,17 @@ RESUMABLE_FOR_S = 86_400  # uploads that can be continued
 DRAFT_FOR_S = 3_600  # others: whoever writes one stops after a minute without a byte
 
 
-class Usage(NamedTuple):
-    disk_bytes: int
-    entries: int
-
-
 class Workspace:
     """Opened once by its root, which only trusted code may rename or replace. `owner` is who new files belong to when
-    this process is root and the sandbox has a uid of its own; without it, whoever owns the root.
+    this process is root and the sandbox has a uid of its own; without it, whoever owns the root. `quota` keeps it
+    within `limit`.
 
     Paths are relative (see `paths`); every method raises DevexError. Digests are SHA-256 in hex.
     """
 
-    def __init__(self, root: Path, owner: Owner | None = None) -> None:
+    def __init__(self, root: Path, owner: Owner | None = None, limit: Usage = UNLIMITED) -> None:
         self.root = root
+        self.quota = Quota(self.usage, limit)
         self._root = os.open(root, access.FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC)
         status = os.fstat(self._root)
         if owner is None and os.geteuid() == 0 and status.st_uid != 0:
@@ -154,7 +152,7 @@ class Workspace:
     # writing
 
     def draft(self, path: str, token: str | None = None) -> Draft:
-        """Start writing a file piece by piece; its folder must exist."""
+        """Start writing a file piece by piece; its folder must exist. Room for it is claimed by the caller."""
         return Draft(self._root, parse_file(path), self.owner, token)
 
     def draft_size(self, path: str, token: str) -> int:
@@ -168,7 +166,9 @@ class Workspace:
             raise
 
     def write_atomic(self, path: str, data: bytes, *, mode: int | None = None, expect: str | None = None) -> Stat:
-        """Replace or create a file at once, durably; see Draft.commit for `mode` and `expect`."""
+        """Replace or create a file at once, durably, within the quota; see Draft.commit for `mode` and `expect`."""
+        before = self.stat(path) if self.exists(path) else None
+        self.quota.claim(len(data) - (before.disk_bytes if before else 0), 0 if before else 1)
         with self.draft(path) as draft:
             draft.write(data)
             return draft.commit(mode=mode, expect=expect)
@@ -250,4 +250,4 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-__all__ = ["ABSENT", "Usage", "Workspace", "digest", "join"]
+__all__ = ["ABSENT", "Workspace", "digest", "join"]

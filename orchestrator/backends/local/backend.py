@@ -24,6 +24,7 @@ from runner.errors import DevexError
 from runner.proxy import files
 from runner.proxy.files_http import Routes
 from runner.proxy.viewer import Viewer
+from runner.workspace import Usage
 
 GRACE_S = 600.0  # an upgrade with a slow migration
 _READER = Viewer("", "", can_write=False)
@@ -124,15 +125,15 @@ class LocalBackend:
     def files_app(self, repl_id: str) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                workspace = await asyncio.to_thread(self._workspaces.open, repl_id)
+                size = Size()
+                limit = Usage(size.disk_bytes, size.disk_entries)
+                workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
             except (DevexError, OSError):
                 gone = DevexError("no_files", "Its files are gone.", "Create a new REPL.", status=404)
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
-                size = Size()
-                limits = files.FileLimits(quota_bytes=size.disk_bytes, quota_entries=size.disk_entries)
-                router = Routes([*files.routes(workspace, limits)])
+                router = Routes(files.routes(workspace))
                 await router({**scope, "devex.viewer": _READER}, receive, send)
 
         return app

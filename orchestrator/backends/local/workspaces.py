@@ -10,7 +10,7 @@ from orchestrator.backends.base import BackendError
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.machine import FIRST_UID, is_sandbox_uid
 from runner.errors import DevexError
-from runner.workspace import Entry, Workspace
+from runner.workspace import UNLIMITED, Entry, Usage, Workspace
 from runner.workspace.paths import join
 from runner.workspace.removal import remove_tree
 
@@ -39,9 +39,9 @@ class Workspaces:
         except OSError:
             raise BackendError("It has no files.", retryable=False) from None
 
-    def open(self, repl_id: str) -> Workspace:
+    def open(self, repl_id: str, limit: Usage = UNLIMITED) -> Workspace:
         uid = self.uid_of(repl_id)
-        return Workspace(self._layout.workspace(repl_id), owner=_owner(uid))
+        return Workspace(self._layout.workspace(repl_id), _owner(uid), limit)
 
     def own(self, repl_id: str) -> int:
         """-> the sandbox's uid. Gives the files to one when they are somebody else's, as after a copy by hand."""

@@ -21,10 +21,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runner.documents.rooms import Rooms
 from runner.proxy.files import FileLimits, routes
 from runner.proxy.viewer import Viewer
-from runner.workspace import TreeDelta, TreeWatcher, Workspace
+from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
 MIB = 1 << 20
-LIMITS = FileLimits(quota_bytes=400 * MIB, quota_entries=2_000, file_bytes=120 * MIB, zip_bytes=200 * MIB)
+LIMITS = FileLimits(file_bytes=120 * MIB, zip_bytes=200 * MIB)
+QUOTA = Usage(400 * MIB, 2_000)
 
 
 class Seen:
@@ -55,7 +56,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     (tmp_path / "ab").mkdir()
     (tmp_path / "ab" / "f").write_text("another REPL's")
     (tmp_path / "a").mkdir()
-    with Workspace(tmp_path / "a") as opened:
+    with Workspace(tmp_path / "a", limit=QUOTA) as opened:
         yield opened
 
 
@@ -353,7 +354,7 @@ async def test_quota(client: httpx.AsyncClient, root: Path) -> None:
         assert (answer.status_code, code(answer)) == (507, "quota")
     usage = (await client.get("usage")).json()
     assert usage["bytes"] >= 350 * MIB
-    assert usage["limit_bytes"] == LIMITS.quota_bytes
+    assert usage["limit_bytes"] == QUOTA.disk_bytes
     assert (await client.put("files/used", content=b"less")).status_code == 200
     assert (await client.put("files/more", content=noise(100 * MIB))).status_code == 201
     assert sorted(os.listdir(root)) == ["more", "used"]

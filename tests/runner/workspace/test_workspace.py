@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import DevexError
-from runner.workspace import ABSENT, Workspace, apply_splices
+from runner.workspace import ABSENT, Usage, Workspace, apply_splices
 from runner.workspace.quota import Quota
 
 
@@ -169,7 +169,7 @@ def test_walk_ends_at_its_bound(workspace: Workspace, root: Path) -> None:
 
 
 def test_quota(workspace: Workspace, root: Path) -> None:
-    quota = Quota(workspace, limit_bytes=1_000_000, limit_entries=3)
+    quota = Quota(workspace.usage, Usage(1_000_000, 3))
     quota.claim(600_000, 1)
     (root / "f").write_bytes(b"x" * 600_000)
     assert refusal(quota.claim, 600_000).code == "quota"
@@ -180,6 +180,15 @@ def test_quota(workspace: Workspace, root: Path) -> None:
     assert quota.used().entries == 3
     assert refusal(quota.claim, 0, 1).status == 507
     quota.claim(-5)
+
+
+def test_what_is_written_keeps_to_the_quota(root: Path) -> None:
+    with Workspace(root, limit=Usage(1_000_000, 1)) as workspace:
+        workspace.write_atomic("f", b"kept")
+        assert refusal(workspace.write_atomic, "g", b"").code == "quota"
+        assert refusal(workspace.write_atomic, "f", b"x" * 1_100_000).code == "quota"
+        assert workspace.read("f", 10) == b"kept"
+        workspace.write_atomic("f", b"less")
 
 
 def test_sweep_leaves_uploads_to_be_continued(workspace: Workspace, root: Path) -> None:
