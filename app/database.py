@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tortoise import Tortoise
-from tortoise.exceptions import BaseORMException
+from tortoise.exceptions import BaseORMException, DBConnectionError, OperationalError
 from tortoise.migrations import api as migrations
 
 from runner.errors import DevexError
@@ -24,6 +24,21 @@ SQLITE_OPTIONS = f"?busy_timeout={BUSY_TIMEOUT_MS}&synchronous=NORMAL"
 class BadDatabase(DevexError):
     def __init__(self, message: str, action: str) -> None:
         super().__init__("database", message, action, status=503)
+
+
+class Unavailable(DevexError):
+    """It fails while the server runs: whoever asked is told, and nothing they wanted was changed."""
+
+    def __init__(self, error: Exception) -> None:
+        if "is full" in str(error):
+            action = "Ask the operator to make room, then try again."
+            super().__init__("disk_full", "The server's disk is full.", action, status=507, retryable=True)
+        else:
+            action = "Try again in a moment; if it stays, tell the operator this number."
+            super().__init__("database", "The database cannot be used just now.", action, status=503, retryable=True)
+
+
+FAILURES = (sqlite3.Error, OperationalError, DBConnectionError)
 
 
 def url_of(database_url: str, data_dir: Path) -> str:

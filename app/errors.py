@@ -6,6 +6,7 @@ import structlog
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from app.database import FAILURES, Unavailable
 from runner.errors import DevexError
 
 log = structlog.get_logger("devex")
@@ -38,9 +39,9 @@ def shown(error: Exception) -> DevexError:
     """What may be told of `error`. A fault of ours is logged here, joined to the answer by its id."""
     if isinstance(error, DevexError):
         return error
-    unexpected = Unexpected()
-    log.error("unexpected", id=unexpected.id, exc_info=error)
-    return unexpected
+    told = Unavailable(error) if isinstance(error, FAILURES) else Unexpected()
+    log.error("unexpected", id=told.id, exc_info=error)
+    return told
 
 
 def wants_page(scope: Scope) -> bool:

@@ -1,0 +1,114 @@
+"""A full disk: the REPL's own share of it, and the whole disk under the server's data."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from runner.documents.wire import Notice
+from tests.e2e.serving import Served, serving
+from tests.faults.browser import Browser, Repl, refusal
+from tests.faults.conftest import DISK_MIB, KEPT, signed_up
+from tests.runner.documents.tab import Tab
+
+pytestmark = pytest.mark.xdist_group("faults")
+
+LARGE = "x" * 2_000_000
+MIB = 1 << 20
+MACHINE_MIB = 48
+
+
+async def until_told(tab: Tab, words: str) -> None:
+    """That what it shows is not on disk, and what to do."""
+
+    def told() -> bool:
+        notices = [one for one in tab.seen if isinstance(one, Notice)]
+        return bool(notices) and notices[-1].code == "unsaved" and words in notices[-1].message
+
+    await tab.until(told)
+    assert not tab.is_saved
+
+
+async def test_a_full_workspace(repl: Repl) -> None:
+    assert (await repl.execute(f"fallocate -l {DISK_MIB - 1}M filler"))["exit_code"] == 0
+    assert (await repl.get("usage")).json()["bytes"] > (DISK_MIB - 1) * MIB  # which measures it anew
+    digest = (await repl.get("files/kept.txt")).headers["etag"].strip('"')
+    patch = {"base": digest, "splices": [[0, 0, LARGE]]}
+    for answer in (
+        await repl.put("files/new", LARGE),
+        await repl.put("files/kept.txt", LARGE),
+        await repl.put(f"uploads/abcdefgh?name=new&size={len(LARGE)}&offset=0", LARGE),
+        await repl.browser.http.patch(repl.at("files/kept.txt"), json=patch),
+    ):
+        assert "The workspace is full" in refusal(answer, 507)
+    async with repl.tab("kept.txt") as tab:
+        await tab.type(0, LARGE)
+        await until_told(tab, "The workspace is full: 159 of 160 MiB are used. Delete files you no longer need.")
+        assert await repl.text("kept.txt") == KEPT
+        async with repl.tab("kept.txt") as other:
+            assert other.text == LARGE + KEPT
+            await until_told(other, "The workspace is full")
+        assert (await repl.delete("files/filler")).status_code == 204
+        await tab.flush()
+        assert await repl.text("kept.txt") == LARGE + KEPT
+        await tab.type(0, "", delete=len(LARGE))
+        await tab.flush()
+
+
+async def test_programs_that_fill_the_workspace_are_paused(repl: Repl) -> None:
+    async with repl.events() as events, repl.shell() as terminal:
+        await terminal.type("fallocate -l 100M 1; fallocate -l 100M 2; while true; do date > tick; sleep 0.1; done\n")
+        told = await events.next("quota")
+        assert (told["message"], told["action"]) == (
+            f"The disk is full: {DISK_MIB} MiB or 200000 files. Programs are paused.",
+            "Delete files you no longer need.",
+        )
+        for name in "12":
+            assert (await repl.delete(f"files/{name}")).status_code == 204
+        assert (await events.next("quota"))["message"] == "Programs go on."
+        await terminal.type("\x03echo go''es on\n")
+        await terminal.until("goes on")
+
+
+@pytest.fixture(scope="module")
+def small_machine() -> Iterator[Served]:
+    """The disk under its data is small; nobody else sees the mount."""
+    mount = f'mkdir "$DEVEX_DATA_DIR"; mount -t tmpfs -o size={MACHINE_MIB}m tmpfs "$DEVEX_DATA_DIR"; exec "$@"'
+    with serving(within=("unshare", "--mount", "sh", "-ec", mount, "sh"), sign_up="open") as server:
+        yield server
+
+
+@pytest.fixture
+async def eve(small_machine: Served) -> AsyncIterator[Browser]:
+    browser = Browser(small_machine.url, signed_up(small_machine, "eve"))
+    async with browser.http:
+        yield browser
+        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_a_full_disk_under_everything(eve: Browser) -> None:
+    repl = await eve.create()
+    assert (await repl.put("files/kept.txt", KEPT)).status_code == 201
+    assert "The disk is full" in refusal(await repl.put("files/large", b"x" * MACHINE_MIB * MIB), 507)
+    assert [entry[0] for entry in (await repl.get("tree")).json()["entries"] if entry[0] == "large"] == []
+    async with repl.shell() as terminal, repl.tab("kept.txt") as tab:
+        await terminal.type("cat /dev/zero > filler; echo sta''tus $?\n")
+        await terminal.until("status 1\r\n")
+        assert b"No space left on device" in terminal.text
+        assert "The disk is full" in refusal(await repl.put("files/kept.txt", LARGE), 507)
+        await tab.type(0, LARGE)
+        await until_told(tab, "The disk is full: “kept.txt” was not written. Delete files, then try again.")
+        assert await repl.text("kept.txt") == KEPT
+        for number in itertools.count():  # the database may have some room left in what it holds
+            renamed = await eve.http.patch(f"/api/repls/{repl.id}", json={"name": f"name {number}"})
+            if renamed.status_code >= 400:
+                break
+        assert "disk is full" in refusal(renamed, 507)
+        assert (await repl.about())["phase"] == "running"
+        assert (await repl.delete("files/filler")).status_code == 204
+        await tab.flush()
+        assert await repl.text("kept.txt") == LARGE + KEPT
+    assert (await eve.http.patch(f"/api/repls/{repl.id}", json={"name": "room again"})).status_code == 200
+    await repl.do("stop")
+    await repl.start()
+    assert await repl.text("kept.txt") == LARGE + KEPT
