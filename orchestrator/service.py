@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from orchestrator.backends.base import Backend, SandboxSpec
 from orchestrator.changes import Changes, Subscription
 from orchestrator.clock import Clock, within
+from orchestrator.computing import Computing
 from orchestrator.domain import Activity, Goal, Lease, Limits, Phase, Repl
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
@@ -68,6 +69,7 @@ class Orchestrator:
             files_of=self._files,
             publish=self._changes.publish,
         )
+        self._computing = Computing(backend, clock, limits.cpu_sample_s, on_activity=self.touch)
         self._loop: asyncio.Task[None] | None = None
         backend.on_activity = self.touch
 
@@ -78,7 +80,7 @@ class Orchestrator:
         except BaseException:
             await self.backend.__aexit__(None, None, None)
             raise
-        self._loop = asyncio.create_task(self._reconciler.run(), name="reconciler")
+        self._loop = asyncio.create_task(self._run(), name="orchestrator")
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -86,6 +88,11 @@ class Orchestrator:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
         await self.backend.__aexit__(None, None, None)
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reconciler.run(), name="reconciler")
+            tasks.create_task(self._computing.run(), name="computing")
 
     # Reading
 

@@ -74,6 +74,12 @@ class Backend(Protocol):
         What is not named does not run.
         """
 
+    async def cpu_times(self) -> dict[str, float]:
+        """Seconds of CPU that each running sandbox has used, by repl id, measured from outside of it.
+
+        One that cannot be measured is left out. Raises BackendError.
+        """
+
     def watch(self) -> AsyncIterator[str]:
         """Ids of Repls whose observation changed since the call, for ever. Changes may be merged or told twice.
 

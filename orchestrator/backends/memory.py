@@ -22,6 +22,11 @@ class Machine:
 
     sandboxes: dict[str, Observation] = field(default_factory=dict)
     workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    cpu_times: dict[str, float] = field(default_factory=dict)
+
+    def compute(self, repl_id: str, cpu_s: float) -> None:
+        """Its programs use that much CPU."""
+        self.cpu_times[repl_id] = self.cpu_times.get(repl_id, 0.0) + cpu_s
 
 
 class MemoryBackend:
@@ -60,6 +65,10 @@ class MemoryBackend:
 
     async def observe(self) -> dict[str, Observation]:
         return dict(self.machine.sandboxes)
+
+    async def cpu_times(self) -> dict[str, float]:
+        running = [one.repl_id for one in self.machine.sandboxes.values() if one.state is Sandbox.RUNNING]
+        return {repl_id: self.machine.cpu_times.get(repl_id, 0.0) for repl_id in running}
 
     def watch(self) -> AsyncIterator[str]:
         return self._watchers.watch()

@@ -1,6 +1,6 @@
 """Pure types and rules: no I/O, no clock, no asyncio. `now` is always an argument."""
 
-from orchestrator.domain.lease import Activity, Lease
+from orchestrator.domain.lease import Activity, CpuSample, Lease
 from orchestrator.domain.limits import Egress, Limits, Size
 from orchestrator.domain.observation import Observation, Sandbox
 from orchestrator.domain.plan import Action, Ensure, Move, Purge, Seed, Stop, Wake, adopted, deadline, failed, plan
@@ -10,6 +10,7 @@ __all__ = [
     "TRANSITIONS",
     "Action",
     "Activity",
+    "CpuSample",
     "Egress",
     "Ensure",
     "Event",

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 WARNINGS_S = (300, 60)  # five minutes: time to finish a thought; one minute: time to press Extend
+CPU_USED_SHARE = 0.05  # of one core: an agent, sleeping shells and a server that watches its files use below 0.02
 SLACK_S = 1  # a page that is told to look at a warning must see it by its own clock too
 
 
@@ -17,6 +18,7 @@ class Activity(StrEnum):
     OUTPUT = "output"
     PREVIEW = "preview"
     RUN = "run"
+    CPU = "cpu"
     EXTENDED = "extended"
 
     @property
@@ -31,6 +33,7 @@ _PHRASES = {
     Activity.OUTPUT: "a program printed output",
     Activity.PREVIEW: "the preview was used",
     Activity.RUN: "a program was run",
+    Activity.CPU: "a program was computing",
     Activity.EXTENDED: "it was extended",
 }
 
@@ -66,3 +69,15 @@ class Lease:
     def why_stopped(self) -> str:
         """One plain sentence for the user."""
         return f"It was idle: nothing happened since {self.activity.phrase} at {self.renewed_at:%H:%M} UTC."
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSample:
+    """CPU time that a sandbox had used by then, in seconds."""
+
+    cpu_s: float
+    at: datetime
+
+    def computed_since(self, before: "CpuSample") -> bool:
+        """Whether its programs did work. A new sandbox counts from zero, and so has not."""
+        return self.cpu_s - before.cpu_s >= CPU_USED_SHARE * (self.at - before.at).total_seconds() > 0

@@ -39,5 +39,6 @@ class Limits:
     retry_first_s: float = 0.5  # back-off doubles from here...
     retry_most_s: float = 60  # ...up to here, with jitter
     resync_s: float = 60  # what an event was lost about is seen at the latest after this
+    cpu_sample_s: float = 30  # whether programs compute: twice in the shortest lease, and not worth more
     size: Size = field(default_factory=Size)
     egress: Egress = Egress.PUBLIC

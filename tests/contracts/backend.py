@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.backends.base import Backend, Egress, Observation, Sandbox, SandboxSpec, Size
 
 DEADLINE_S = 30.0
+COMPUTE_S = 0.3
 
 
 def make_spec(repl_id: str = "repl1", epoch: int = 1, **changes: Any) -> SandboxSpec:
@@ -70,6 +71,13 @@ class BackendContract:
         await backend.ensure(make_spec(repl_id, epoch))
         await until_running(backend, repl_id)
 
+    async def compute(self, backend: Backend, repl_id: str) -> None:
+        """Programs in the sandbox use COMPUTE_S of CPU time."""
+        script = f"import time\nwhile time.process_time() < {COMPUTE_S}: pass"
+        async with self.client(backend.runner_app(repl_id)) as client:
+            answer = await client.post("/exec", json={"command": f"python3 -c '{script}'"}, timeout=DEADLINE_S)
+        assert answer.json()["exit_code"] == 0
+
     @pytest.fixture
     async def seeded(self, backend: Backend) -> Backend:
         await backend.seed("repl1", {"main.py": b"print(1)\n", "a/b/c.txt": b"deep"}, copy_of=None)
@@ -91,6 +99,15 @@ class BackendContract:
         assert (await seeded.observe())["repl1"].state is Sandbox.RUNNING
         await seeded.stop("repl1", 1)
         assert "repl1" not in await seeded.observe()
+
+    async def test_cpu_time_grows_when_programs_compute(self, seeded: Backend) -> None:
+        assert await seeded.cpu_times() == {}
+        await self.started(seeded)
+        before_s = (await seeded.cpu_times())["repl1"]
+        await self.compute(seeded, "repl1")
+        assert (await seeded.cpu_times())["repl1"] - before_s > COMPUTE_S / 2  # counted in coarse ticks
+        await seeded.stop("repl1", 1)
+        assert await seeded.cpu_times() == {}
 
     async def test_after_a_stop_nothing_runs(self, seeded: Backend) -> None:
         await self.started(seeded)

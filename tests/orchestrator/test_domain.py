@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.domain import (
     TRANSITIONS,
     Activity,
+    CpuSample,
     Ensure,
     Event,
     Goal,
@@ -153,6 +154,15 @@ def test_a_lease_warns_twice_then_ends() -> None:
 def test_activity_never_shortens_an_extended_lease() -> None:
     extended = lease().renewed(Activity.EXTENDED, NOW, 4 * 3600)
     assert extended.renewed(Activity.KEYSTROKE, NOW + timedelta(hours=1), 1800).expires_at == extended.expires_at
+
+
+@pytest.mark.parametrize(
+    ("used_s", "passed_s", "computed"),
+    [(1.5, 30, True), (1.4, 30, False), (30, 30, True), (0, 30, False), (-7, 30, False), (1, 0, False)],
+)
+def test_five_percent_of_a_core_is_computing(used_s: float, passed_s: float, computed: bool) -> None:
+    before = CpuSample(10, NOW)
+    assert CpuSample(10 + used_s, NOW + timedelta(seconds=passed_s)).computed_since(before) is computed
 
 
 @pytest.mark.parametrize("phase", Phase)

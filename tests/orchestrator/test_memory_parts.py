@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from orchestrator.backends.base import Backend
 from orchestrator.backends.memory import MemoryBackend
 from orchestrator.records import MemoryRecords
-from tests.contracts.backend import BackendContract
+from tests.contracts.backend import COMPUTE_S, BackendContract
 from tests.contracts.records import RecordsContract
 
 
@@ -24,3 +25,7 @@ class TestMemoryBackend(BackendContract):
 
     def viewer(self) -> object:
         return None
+
+    async def compute(self, backend: Backend, repl_id: str) -> None:
+        assert isinstance(backend, MemoryBackend)
+        backend.machine.compute(repl_id, COMPUTE_S)

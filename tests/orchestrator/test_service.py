@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from orchestrator.backends.memory import Machine
-from orchestrator.domain import Activity, Goal, Phase
+from orchestrator.domain import Activity, Goal, Limits, Phase
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
@@ -13,6 +13,7 @@ from tests.orchestrator.conftest import MakeOrchestrator
 from tests.orchestrator.fakes import ManualClock, settle
 
 DAY_S = 86400
+SAMPLE_S = Limits().cpu_sample_s
 
 
 async def refusal(work: object) -> str:
@@ -112,7 +113,7 @@ async def test_a_fork_has_the_files_of_now_and_its_own_life(orchestrator: Orches
 async def test_deleted_ones_stop_and_wait_in_the_trash(
     serve: MakeOrchestrator, machine: Machine, clock: ManualClock
 ) -> None:
-    async with serve(resync_s=DAY_S) as orchestrator:
+    async with serve(resync_s=DAY_S, cpu_sample_s=DAY_S) as orchestrator:
         repl = await orchestrator.create("ann", "a", "python")
         await orchestrator.open(repl.id)
         await orchestrator.delete(repl.id)
@@ -132,7 +133,7 @@ async def test_deleted_ones_stop_and_wait_in_the_trash(
 async def test_the_trash_is_emptied_after_its_time(
     serve: MakeOrchestrator, machine: Machine, clock: ManualClock
 ) -> None:
-    async with serve(resync_s=DAY_S) as orchestrator:
+    async with serve(resync_s=DAY_S, cpu_sample_s=DAY_S) as orchestrator:
         repl = await orchestrator.create("ann", "a", "python")
         await orchestrator.delete(repl.id)
         await clock.advance(30 * DAY_S + 1)
@@ -208,6 +209,22 @@ async def test_activity_keeps_it_awake_and_is_named(orchestrator: Orchestrator, 
     assert lease.activity is Activity.KEYSTROKE
     await clock.advance(1801)
     assert "somebody typed in a terminal" in ((await orchestrator.get(repl.id)).stop_reason or "")
+
+
+@pytest.mark.parametrize(("used_s", "awake"), [(0.5 * SAMPLE_S, True), (0.01 * SAMPLE_S, False)])
+async def test_programs_that_compute_keep_it_awake(
+    orchestrator: Orchestrator, machine: Machine, clock: ManualClock, used_s: float, awake: bool
+) -> None:
+    repl = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(repl.id)
+    for _ in range(2 * 1800 // int(SAMPLE_S)):
+        machine.compute(repl.id, used_s)
+        await clock.advance(SAMPLE_S)
+    assert ((await orchestrator.get(repl.id)).phase is Phase.RUNNING) is awake
+    await clock.advance(1830)
+    asleep = await orchestrator.get(repl.id)
+    assert asleep.phase is Phase.STOPPED
+    assert ("nothing happened since a program was computing" in (asleep.stop_reason or "")) is awake
 
 
 async def test_warnings_come_at_five_minutes_and_at_one_and_extending_lifts_them(

@@ -94,6 +94,13 @@ class LocalBackend:
     async def observe(self) -> dict[str, Observation]:
         return {repl_id: one.observation for repl_id, one in self._live.items()}
 
+    async def cpu_times(self) -> dict[str, float]:
+        launcher = self._launcher
+        if launcher is None or not launcher.connected:
+            return {}
+        measured: dict[str, float] = await launcher.ask("cpu")
+        return measured
+
     def watch(self) -> AsyncIterator[str]:
         return self._watchers.watch()
 

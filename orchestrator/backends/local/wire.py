@@ -1,7 +1,8 @@
 """What server and launcher say to each other: one JSON object a line, both ends of the same release.
 
 server -> launcher  {"n": number, "verb": ..., ...}
-                    ping | list | doctor | shutdown | start spec | stop repl_id epoch | freeze repl_id epoch frozen
+                    ping | list | cpu | doctor | shutdown
+                    start spec | stop repl_id epoch | freeze repl_id epoch frozen
 launcher -> server  {"n": number, "ok": ...}, the answer
                     {"n": number, "error": {"message", "action", "retryable"}}
                     {"event": "ended", "repl_id", "epoch", "reason"}
@@ -15,7 +16,7 @@ from orchestrator.backends.base import SandboxSpec
 from orchestrator.domain import Egress, Size
 from runner.protocol.messages import VERSION as AGENT_VERSION
 
-VERSION = f"1/{AGENT_VERSION}"  # a launcher of another release, or agents of one, cannot be adopted
+VERSION = f"2/{AGENT_VERSION}"  # a launcher of another release, or agents of one, cannot be adopted
 MAX_LINE_BYTES = 4 << 20  # a list of hundreds of sandboxes with their environments
 
 Message = dict[str, Any]

@@ -1,12 +1,15 @@
 """The contract of every backend, kept by real sandboxes."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orchestrator.backends.local.backend import LocalBackend
+from orchestrator.domain import CpuSample
 from tests.contracts.backend import BackendContract
+from tests.orchestrator.local.conftest import Box
 
 
 class TestLocalBackend(BackendContract):
@@ -14,3 +17,17 @@ class TestLocalBackend(BackendContract):
     async def backend(self, tmp_path: Path) -> AsyncIterator[LocalBackend]:
         async with LocalBackend(tmp_path, keep_on_exit=False) as backend:
             yield backend
+
+
+async def test_a_sandbox_at_rest_does_not_compute(box: Box) -> None:
+    """Its agent, a shell at its prompt and a server that nobody asks, for some seconds."""
+    await box.post("/terminals", cols=80, rows=24)
+    answers = "python3 -c \"import socket; socket.create_connection(('127.0.0.1', 8000))\""
+    await box.run(f"setsid python3 -m http.server >/dev/null 2>&1 & until {answers} 2>/dev/null; do :; done")
+    samples = []
+    for command in ("true", "sleep 5"):
+        await box.run(command)
+        samples.append(CpuSample((await box.backend.cpu_times())["repl1"], datetime.now(UTC)))
+    assert not samples[1].computed_since(samples[0])
+    await box.run("timeout 2 sh -c 'while :; do :; done'")
+    assert CpuSample((await box.backend.cpu_times())["repl1"], datetime.now(UTC)).computed_since(samples[1])
