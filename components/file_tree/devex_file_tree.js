@@ -27,7 +27,7 @@ export default {
         <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
              :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="picked.has(row.path)" :data-current="row.path === current || null" :aria-posinset="row.at" :aria-setsize="row.of"
              :title="row.shown" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
-             @click="click($event, row)" @dblclick="!row.isNew && row.kind !== 'd' && $emit('open', { path: row.path, keep: true })" @contextmenu.prevent.stop="menu($event, row)"
+             @click="click($event, row)" @dblclick="!row.isNew && row.kind !== 'd' && openFile(row.path, true)" @contextmenu.prevent.stop="menu($event, row)"
              @dragstart="dragStart($event, row)" @dragover.stop="dragOver($event, row)" @drop.stop="drop($event, row)">
           <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
           <i v-if="row.kind === 'd'" class="dx-i dx-i-chevron"></i><span v-else class="dx-tree-gap" style="width:14px"></span>
@@ -207,7 +207,19 @@ export default {
       if (event.ctrlKey || event.metaKey) return this.flip(row.path);
       this.select(row.path);
       if (row.kind === "d") this.toggle(row);
-      else this.$emit("open", { path: row.path, keep: false });
+      else this.openFile(row.path, false);
+    },
+    // Bytes that are no UTF-8 reach the server's routes, but neither the editor nor the page's events carry them.
+    openFile(path, keep) {
+      if (path.isWellFormed()) this.$emit("open", { path, keep });
+      else this.$emit("failed", { message: "The editor cannot open a file whose path is not UTF-8 text.", action: "Rename it first." });
+    },
+    removed(path) {
+      if (path.isWellFormed()) this.$emit("removed", { path });
+    },
+    moved(from, to) {
+      if (!to.isWellFormed()) this.removed(from);
+      else if (from.isWellFormed()) this.$emit("moved", { from, to });
     },
     key(event) {
       const rows = this.model.rows();
@@ -215,7 +227,7 @@ export default {
       if (!action) return this.typeAhead(event, rows);
       event.preventDefault();
       if (action.go !== undefined && rows.length) this[action.extends ? "extend" : "select"](rows[action.go].path);
-      if (action.open !== undefined) this.$emit("open", { path: rows[action.open].path, keep: true });
+      if (action.open !== undefined) this.openFile(rows[action.open].path, true);
       if (action.toggle) this.toggle(rows[action.toggle[0]], action.toggle[1]);
       if (action.act === "all") this.pick(this.current, rows.filter((row) => !row.isNew && !row.isNote).map((row) => row.path));
       if (action.act === "one") this.select(this.current);
@@ -269,15 +281,15 @@ export default {
         else if (row.kind === "d") await this.remote.createDir(path);
         else await this.remote.createFile(path);
         await this.load(dir);
-        if (row.isNew && row.kind === "f") this.$emit("open", { path, keep: true });
-        if (!row.isNew) this.$emit("moved", { from: row.path, to: path });
+        if (row.isNew && row.kind === "f") this.openFile(path, true);
+        if (!row.isNew) this.moved(row.path, path);
         this.reveal(path);
       });
     },
     async remove(rows) {
       if (!rows.length) return;
       const what = rows.length > 1 ? "all of them, folders with everything in them" : rows[0].kind === "d" ? "the folder and everything in it" : "the file";
-      const title = rows.length > 1 ? `Delete ${rows.length} files and folders?` : `Delete “${rows[0].name}”?`;
+      const title = rows.length > 1 ? `Delete ${rows.length} files and folders?` : `Delete “${rows[0].shown}”?`;
       const sure = await confirmed({ title, text: `This deletes ${what}. It cannot be undone.`, action: "Delete" });
       this.$refs.view.focus();
       if (!sure) return;
@@ -285,7 +297,7 @@ export default {
       await this.attempt(async () => {
         for (const { path } of rows) {
           await this.remote.remove(path);
-          this.$emit("removed", { path });
+          this.removed(path);
         }
       });
       await Promise.all([...new Set(rows.map(({ path }) => parent(path)))].map((dir) => this.load(dir)));
@@ -299,7 +311,7 @@ export default {
         for (const from of moving) {
           const to = join(dir, basename(from));
           await this.remote.move(from, to);
-          this.$emit("moved", { from, to });
+          this.moved(from, to);
           moved.push(to);
         }
       });

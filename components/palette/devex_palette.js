@@ -125,6 +125,7 @@ export default {
     },
     choose(item) {
       const opensFile = item.path !== undefined;
+      if (opensFile && !item.path.isWellFormed()) return void (this.note = "Its path is not UTF-8 text: rename it first.");
       this.close(!opensFile); // the focus goes back first: the command may move it on
       if (opensFile) this.$emit("open", { path: item.path, line: item.line ?? null });
       else this.run(item.id);

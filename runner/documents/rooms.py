@@ -11,6 +11,7 @@ from runner.documents import disk
 from runner.documents.room import Room
 from runner.errors import DevexError
 from runner.workspace import Workspace
+from runner.workspace.paths import is_text
 
 MAX_ROOMS = 256  # open files of a REPL; each holds its text three times
 FLUSH_S = 8.0  # a file that stands still is written in milliseconds; a program's long write is waited for 4 s
@@ -55,7 +56,7 @@ class Rooms:
         async with self._opening:  # one at a time: two rooms over one file would overwrite each other
             room = next((one for one in self._rooms.values() if one.file.document.guid == guid), self._rooms.get(path))
             if room is None:
-                if len(self._rooms) >= MAX_ROOMS:
+                if len(self._rooms) >= MAX_ROOMS or not is_text(path):
                     raise disk.NotEditableError("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
                 room = self._rooms[path] = Room(self._workspace, path, found, on_saved=self._on_saved)
@@ -109,12 +110,15 @@ class Rooms:
             moved, replaced = self._within(source), self._within(target)
             for room in moved:
                 self._forget(room)
-                room.follow(target + room.file.path[len(source) :])
+                if is_text(target):
+                    room.follow(target + room.file.path[len(source) :])
+                else:
+                    room.file.end("refused")  # no browser could be told the path
             for room in replaced:
                 if room not in moved:
                     self._forget(room)
                     room.file.end("missing")
-            self._rooms |= {room.file.path: room for room in moved}
+            self._rooms |= {room.file.path: room for room in moved if room.file.ended is None}
 
     async def _remove(self, path: str) -> None:
         held = self._within(path)

@@ -57,6 +57,11 @@ def join(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
+def is_text(path: str) -> bool:
+    """Whether it is UTF-8; most paths are, and only those can be opened in editors."""
+    return path.isascii() or not any(0xDC80 <= ord(character) <= 0xDCFF for character in path)
+
+
 def display(name: str) -> str:
     r"""For people: what would not show, or would reorder its surroundings, is escaped (`\n`, `\u202e`)."""
     if name.isascii() and name.isprintable():

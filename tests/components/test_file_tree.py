@@ -122,6 +122,24 @@ def test_dragging_moves(page: Page, served: Served) -> None:
     assert not (served.workspace / "main.py").exists()
 
 
+def test_a_name_that_is_no_text_can_be_renamed_and_deleted_but_not_opened(page: Page, served: Served) -> None:
+    (served.workspace / "src" / "raw\udcff.txt").write_text("1")
+    row(page, "src").click()
+    row(page, "raw\\xff.txt").click()
+    expect(page.locator("#heard")).to_contain_text("failed The editor cannot open a file whose path is not UTF-8 text.")
+    page.keyboard.press("F2")
+    page.get_by_label("New name").fill("good.txt")
+    page.keyboard.press("Enter")
+    row(page, "good.txt").click()
+    expect(page.locator("#heard")).to_have_text("open src/good.txt")
+    (served.workspace / "raw\udcff.txt").write_text("1")
+    row(page, "raw\\xff.txt").click()
+    page.keyboard.press("Delete")
+    page.get_by_role("button", name="Delete").press("Enter")
+    expect(row(page, "raw\\xff.txt")).to_have_count(0)
+    assert not (served.workspace / "raw\udcff.txt").exists()
+
+
 def selected(page: Page) -> list[str]:
     return page.locator(".dx-tree-row[aria-selected=true] .dx-tree-name").all_inner_texts()
 

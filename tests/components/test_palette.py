@@ -15,6 +15,7 @@ def files(served: Served) -> None:
     (served.workspace / "src").mkdir()
     (served.workspace / "src" / "app.py").write_text("one\nprint('a needle')\n")
     (served.workspace / "main.py").write_text("print(1)\n")
+    (served.workspace / "strange\udcff").write_text("")
 
 
 def test_keys_work_wherever_the_cursor_is(page: Page) -> None:
@@ -41,6 +42,14 @@ def test_go_to_file(page: Page) -> None:
     expect(page.get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
     expect(page.locator("#heard")).to_have_text("go src/app.py None")
+
+
+def test_a_file_whose_path_is_no_text_is_found_but_not_opened(page: Page) -> None:
+    page.keyboard.press("Control+P")
+    page.keyboard.type("strange")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Its path is not UTF-8 text: rename it first.")).to_be_visible()
 
 
 def test_find_in_files(page: Page) -> None:

@@ -214,7 +214,8 @@ def test_tabs_follow_a_renamed_file_and_let_go_of_a_deleted_one(visit: Callable[
 
     one.locator("#remove").click()
     for page in (one, two):
-        expect(page.get_by_text("This file does not exist any more.", exact=True).locator("visible=true")).to_be_visible()
+        gone = page.get_by_text("This file does not exist any more.", exact=True)
+        expect(gone.locator("visible=true")).to_be_visible()
     one.locator("#close").click()
     expect(one.get_by_text("No file is open")).to_be_visible()
     assert not (served.root / "src").exists()

@@ -16,6 +16,7 @@ from tab import DEADLINE_S, Tab, rooms_over
 from runner.documents import connection, room, sharedfile
 from runner.documents import rooms as rooms_module
 from runner.documents.connection import Connection
+from runner.documents.disk import NotEditableError
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
 from runner.documents.wire import UPDATE, Close, Open, Opened, Reset, Saved, Sync, WireError, encode
@@ -191,6 +192,19 @@ async def test_a_moved_file_takes_its_room_along(rooms: Rooms, root: Path, moved
     assert (root / path).read_text() == one.text == "offline text012" + "".join(f" {n}" for n in range(3, 100)) + " end"
     assert not (root / "src" / "a.py").exists()
     assert (await rooms.open(path)).viewers == 3 + (path == other.path)
+
+
+async def test_a_file_whose_new_path_is_no_text_is_closed(rooms: Rooms, root: Path) -> None:
+    (root / "a").write_text("text")
+    tab = await Tab("a").connect(rooms)
+    await tab.type(0, "more ")
+    await rooms.move("a", "a\udcff")
+    await tab.until(lambda: tab.opened is not None and tab.opened.reason == "missing")
+    await rooms.flush()
+    assert os.listdir(os.fsencode(root)) == [b"a\xff"]
+    assert (root / "a\udcff").read_text() == "more text"
+    with pytest.raises(NotEditableError, match="refused"):
+        await rooms.open("a\udcff")
 
 
 async def test_a_file_that_cannot_be_moved_stays_open(rooms: Rooms, root: Path) -> None:
