@@ -14,6 +14,7 @@ from runner.errors import DevexError
 
 BODY_MOST_BYTES = 64 * 1024  # names and passwords; files take the gateway's way
 OPENAPI = "/api/openapi.json"
+_MESSAGES = {400: "The request cannot be read.", 404: "There is nothing here.", 405: "This cannot be done here."}
 
 
 def build(services: Services, previews: Previews) -> FastAPI:
@@ -44,8 +45,16 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    message = {404: "There is nothing here.", 405: "This cannot be done here."}.get(error.status_code, error.detail)
+    if isinstance(error.__cause__, DevexError):  # raised while the body was read
+        return json_answer(error.__cause__)
+    message = _MESSAGES.get(error.status_code, error.detail)
     return json_answer(DevexError("http", message, "See /api/openapi.json.", status=error.status_code))
+
+
+class Compressed(DevexError):
+    def __init__(self) -> None:
+        action = "Send the bytes as they are."
+        super().__init__("compressed", "Compressed request bodies are not accepted.", action, status=415)
 
 
 class TooLarge(DevexError):
@@ -55,16 +64,19 @@ class TooLarge(DevexError):
 
 
 class SmallBodies:
-    """ASGI middleware: reads no more of a body than a request of ours can have."""
+    """ASGI middleware: reads no more of a body than a request of ours can have, and only as it is."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         received = 0
+        is_plain = dict(scope["headers"]).get(b"content-encoding", b"identity") == b"identity"
 
         async def bounded() -> Message:
             nonlocal received
+            if not is_plain:
+                raise Compressed
             message = await receive()
             received += len(message.get("body", b""))
             if received > BODY_MOST_BYTES:

@@ -1,5 +1,6 @@
 """Content: a 100 MB file, a binary file, a 1 MB line, messages larger than any of ours."""
 
+import gzip
 import hashlib
 import random
 
@@ -7,7 +8,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from runner.proxy.terminal_routes import BAD_DATA, MAX_MESSAGE_BYTES
-from tests.faults.browser import Repl, refusal
+from tests.faults.browser import Browser, Json, Repl, refusal
 from tests.runner.proxy.stage import INPUT
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -100,3 +101,24 @@ async def test_a_message_larger_than_any_of_ours(repl: Repl, size_bytes: int, co
     async with repl.tab("kept.txt") as tab:
         await tab.type(0, "", delete=len("typed "))
         await tab.flush()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"{", {}, 422),
+        (b"[" * 50_000, {}, 400),
+        (b"\xff\xfe", {}, 422),
+        (b"null", {}, 422),
+        (b'{"name": ' + b'"x' * 50_000 + b'"}', {}, 413),
+        (b"x" * MB, {}, 413),
+        (gzip.compress(b'{"name": "compressed", "template": "bash"}'), {"Content-Encoding": "gzip"}, 415),
+        (b'{"name": "plain", "template": "bash"}', {"Content-Type": "text/plain"}, 422),
+        (b'{"name": "x", "template": "nosuch"}', {}, 422),
+    ],
+    ids=range(9),
+)
+async def test_a_body_that_is_no_request(ada: Browser, repl: Repl, body: bytes, headers: Json, status: int) -> None:
+    given = {"Content-Type": "application/json"} | headers
+    refusal(await ada.http.post("/api/repls", content=body, headers=given), status)
+    refusal(await ada.http.post(repl.at("mkdir"), content=body, headers=given), 400 if status == 422 else status)
