@@ -11,6 +11,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.addresses import network_of
 from app.errors import json_answer
@@ -82,6 +83,7 @@ class Connection(HttpToolsProtocol):
         self._timer: Any = None
         self._refused = False
         super().__init__(*arguments, **named)
+        self.ws_protocol_class = WebSocketsSansIOProtocol  # a third less time for a key than the one NiceGUI asks for
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -7,6 +7,8 @@ const FIRST_DELAY_MS = 200, MAX_DELAY_MS = 10_000;
 const PING_MS = 20_000; // proxies cut what is silent for 60 s
 const SILENT_MS = 45_000; // two pings without an answer: the network is gone though nobody said so
 const NO_SUCH_TERMINAL = 4404;
+const ACK_BYTES = 4096; // rendered and not acknowledged: at once; less, such as a key's echo, within ACK_MS
+const ACK_MS = 50;
 const PASTE_BYTES = 64 * 1024; // a message; a larger paste is several
 const MAX_PENDING_BYTES = 64 * 1024; // keys typed while away: beyond this nobody knows any more what they would do
 
@@ -30,6 +32,7 @@ export class Line {
     clearTimeout(this.timer);
     const socket = new WebSocket(this.address(this.offset));
     this.socket = socket;
+    this.acknowledged = -ACK_BYTES; // of each socket the first is at once
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event) => {
       this.heardAt = performance.now();
@@ -43,6 +46,8 @@ export class Line {
 
   lost(code) {
     clearInterval(this.pinging);
+    clearTimeout(this.acking);
+    this.acking = undefined;
     this.socket = null;
     if (this.closed) return;
     if (code === NO_SUCH_TERMINAL) {
@@ -116,7 +121,16 @@ export class Line {
   }
 
   acknowledge(offset) {
-    this.send(ACK, 8, (view) => view.setBigUint64(1, BigInt(offset)));
+    this.rendered = offset;
+    if (offset - this.acknowledged >= ACK_BYTES) this.sendAck();
+    else this.acking ??= setTimeout(() => this.sendAck(), ACK_MS);
+  }
+
+  sendAck() {
+    clearTimeout(this.acking);
+    this.acking = undefined;
+    this.acknowledged = this.rendered;
+    this.send(ACK, 8, (view) => view.setBigUint64(1, BigInt(this.rendered)));
   }
 
   resize(cols, rows) {
@@ -145,6 +159,7 @@ export class Line {
   close() {
     this.closed = true;
     clearTimeout(this.timer);
+    clearTimeout(this.acking);
     clearInterval(this.pinging);
     removeEventListener("online", this.wake);
     this.socket?.close();

@@ -10,17 +10,19 @@ import os
 import struct
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import uvloop
 import websockets
 from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from tests.bench.bare import BarePty
 
 INPUT, RESIZE, ACK, OUTPUT, READY = 1, 2, 3, 17, 22
 OFFSET = struct.Struct(">Q")
-ACK_EVERY_BYTES = 32 * 1024  # the browser acknowledges once a rendered write has returned, about this often under flood
+ACK_BYTES, ACK_S = 4096, 0.05  # as components/terminal/line.mjs has them
 DEADLINE_S = 60
 
 
@@ -29,7 +31,10 @@ class Terminal:
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.unacknowledged = 0
+        self.rendered = 0
+        self.acknowledged = 0
+        self.acking: asyncio.TimerHandle | None = None
+        self.sending: set[asyncio.Task[None]] = set()
 
     async def type(self, data: bytes) -> None:
         """Send keys."""
@@ -44,11 +49,28 @@ class Terminal:
                 continue
             (offset,) = OFFSET.unpack_from(frame, 1)
             data = frame[9:]
-            self.unacknowledged += len(data)
-            if self.unacknowledged >= ACK_EVERY_BYTES or len(data) < 4096:
-                self.unacknowledged = 0
-                await self.socket.send(bytes([ACK]) + OFFSET.pack(offset + len(data)))
+            self.rendered = offset + len(data)
+            if self.rendered - self.acknowledged >= ACK_BYTES:
+                await self.acknowledge()
+            elif self.acking is None:
+                self.acking = asyncio.get_running_loop().call_later(ACK_S, self.acknowledge_late)
             return data
+
+    async def acknowledge(self) -> None:
+        """What was rendered so far."""
+        if self.acking:
+            self.acking.cancel()
+            self.acking = None
+        self.acknowledged = self.rendered
+        with suppress(ConnectionClosed):  # a late one finds nobody
+            await self.socket.send(bytes([ACK]) + OFFSET.pack(self.rendered))
+
+    def acknowledge_late(self) -> None:
+        """After ACK_S."""
+        self.acking = None
+        task = asyncio.create_task(self.acknowledge())
+        self.sending.add(task)
+        task.add_done_callback(self.sending.discard)
 
     async def until(self, text: bytes) -> int:
         """Read until `text` has come; the number of bytes read."""
