@@ -1,14 +1,19 @@
-"""Guards every test runs under: no asyncio task, open descriptor or child process may outlive the test that made it."""
+"""Guards every test runs under: no asyncio task, open descriptor or child process may outlive the test that made it,
+and a test that cannot run has failed.
+"""
 
 import asyncio
 import gc
 import inspect
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS = (
@@ -59,6 +64,23 @@ def no_leaked_descriptors(request: pytest.FixtureRequest) -> Iterator[None]:
         fd: target for fd, target in leaked.items() if target.startswith(str(Path("/tmp"))) or "/workspace" in target
     }
     assert not files, f"descriptors outlive the module: {files}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _failed_if_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    return _failed_if_skipped((yield))
+
+
+def _failed_if_skipped(report: Report) -> Report:
+    if report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is no way to pass: {report.longrepr}"
+    return report
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
