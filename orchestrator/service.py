@@ -121,7 +121,7 @@ class Orchestrator:
 
     def files_app(self, repl_id: str) -> ASGIApp:
         """Its files for reading, whether it runs or not."""
-        return self.backend.files_app(repl_id)
+        return self.backend.files_app(repl_id, self.limits.size)
 
     # Making
 

@@ -104,8 +104,8 @@ class Backend(Protocol):
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         """The proxy's routes; None unless it is observed RUNNING."""
 
-    def files_app(self, repl_id: str) -> ASGIApp:
-        """The proxy's `tree`, `files/…` and `zip` routes for reading, whether it runs or not."""
+    def files_app(self, repl_id: str, size: Size) -> ASGIApp:
+        """The proxy's `tree`, `files/…` and `zip` routes for reading, whether it runs or not; `usage` names `size`."""
 
     async def doctor(self) -> list[Check]:
         """What this machine can and cannot do."""

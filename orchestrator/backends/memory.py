@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, Observation, Sandbox, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Observation, Sandbox, SandboxSpec, Size
 from orchestrator.backends.watchers import Watchers
 
 
@@ -100,7 +100,7 @@ class MemoryBackend:
             return None
         return self._app(repl_id, methods=["GET", "PUT"])
 
-    def files_app(self, repl_id: str) -> ASGIApp:
+    def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         return self._app(repl_id, methods=["GET"])
 
     async def doctor(self) -> list[Check]:

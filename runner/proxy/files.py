@@ -67,10 +67,13 @@ def routes(
     *,
     rooms: Rooms | None = None,
     watcher: TreeWatcher | None = None,
+    heavy: CapacityLimiter | None = None,
     on_write: Callable[[], None] = lambda: None,
 ) -> list[BaseRoute]:
-    """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write."""
-    files = Files(workspace, limits, watcher)
+    """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write. `heavy` bounds the
+    searches at a time, HEAVY of this workspace if it is not said.
+    """
+    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY))
     reading: list[tuple[str, str, http.Endpoint]] = [
         ("/tree", "GET", files.tree),
         ("/files/{path:path}", "GET", files.get),
@@ -105,11 +108,13 @@ def routes(
 class Files:
     """The endpoints that only read; each blocking call runs in a thread."""
 
-    def __init__(self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None) -> None:
+    def __init__(
+        self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None, heavy: CapacityLimiter
+    ) -> None:
         self._workspace = workspace
         self._limits = limits
         self._watcher = watcher
-        self._heavy = CapacityLimiter(HEAVY)
+        self._heavy = heavy
         self._names: tuple[float, list[str]] = (0.0, [])
 
     async def tree(self, request: Request) -> Response:

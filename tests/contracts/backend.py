@@ -12,6 +12,7 @@ from orchestrator.backends.base import Backend, Egress, Observation, Sandbox, Sa
 
 DEADLINE_S = 30.0
 COMPUTE_S = 0.3
+SIZE = Size()
 
 
 def make_spec(repl_id: str = "repl1", epoch: int = 1, **changes: Any) -> SandboxSpec:
@@ -21,7 +22,7 @@ def make_spec(repl_id: str = "repl1", epoch: int = 1, **changes: Any) -> Sandbox
         "slug": f"slug-{repl_id}",
         "environment": {"PORT": "3000", "HOST": "0.0.0.0"},
         "run_command": None,
-        "size": Size(),
+        "size": SIZE,
         "egress": Egress.NONE,
     }
     return SandboxSpec(**(values | changes))
@@ -147,31 +148,31 @@ class BackendContract:
         assert (await seeded.observe())["repl1"].epoch == 2
 
     async def test_seeded_files_are_read_without_starting(self, seeded: Backend) -> None:
-        assert await self.read(seeded.files_app("repl1"), "a/b/c.txt") == b"deep"
-        assert await self.read(seeded.files_app("repl1"), "missing") is None
+        assert await self.read(seeded.files_app("repl1", SIZE), "a/b/c.txt") == b"deep"
+        assert await self.read(seeded.files_app("repl1", SIZE), "missing") is None
 
     async def test_seeding_again_makes_it_anew(self, seeded: Backend) -> None:
         await seeded.seed("repl1", {"other.py": b"2"}, copy_of=None)
-        assert await self.read(seeded.files_app("repl1"), "other.py") == b"2"
-        assert await self.read(seeded.files_app("repl1"), "main.py") is None
+        assert await self.read(seeded.files_app("repl1", SIZE), "other.py") == b"2"
+        assert await self.read(seeded.files_app("repl1", SIZE), "main.py") is None
 
     async def test_a_copy_goes_its_own_way(self, seeded: Backend) -> None:
         await seeded.seed("repl2", {"main.py": b"over"}, copy_of="repl1")
         await seeded.delete_workspace("repl1")
-        assert await self.read(seeded.files_app("repl2"), "a/b/c.txt") == b"deep"
-        assert await self.read(seeded.files_app("repl2"), "main.py") == b"over"
+        assert await self.read(seeded.files_app("repl2", SIZE), "a/b/c.txt") == b"deep"
+        assert await self.read(seeded.files_app("repl2", SIZE), "main.py") == b"over"
 
     async def test_a_running_one_is_copied_as_it_is_now(self, seeded: Backend) -> None:
         await self.started(seeded)
         async with self.client(seeded.runner_app("repl1")) as client:
             assert (await client.put("/files/main.py", content=b"now")).status_code < 300
         await seeded.seed("repl2", {}, copy_of="repl1")
-        assert await self.read(seeded.files_app("repl2"), "main.py") == b"now"
+        assert await self.read(seeded.files_app("repl2", SIZE), "main.py") == b"now"
 
     async def test_deleting_the_files_twice_is_no_error(self, seeded: Backend) -> None:
         await seeded.delete_workspace("repl1")
         await seeded.delete_workspace("repl1")
-        assert await self.read(seeded.files_app("repl1"), "main.py") is None
+        assert await self.read(seeded.files_app("repl1", SIZE), "main.py") is None
 
     async def test_two_run_side_by_side(self, seeded: Backend) -> None:
         await seeded.seed("repl2", {"main.py": b"2"}, copy_of=None)

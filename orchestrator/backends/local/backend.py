@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Self
 
+from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -54,6 +55,7 @@ class LocalBackend:
         self._live: dict[str, Incarnation] = {}
         self._launcher: Launcher | None = None
         self._connecting = asyncio.Lock()
+        self._heavy = CapacityLimiter(files.HEAVY)  # of all REPLs that are read without their proxy
 
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
@@ -129,10 +131,9 @@ class LocalBackend:
         one = self._live.get(repl_id)
         return one.proxy if one and one.state is Sandbox.RUNNING else None
 
-    def files_app(self, repl_id: str) -> ASGIApp:
+    def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                size = Size()
                 limit = Usage(size.disk_bytes, size.disk_entries)
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
             except (DevexError, OSError):
@@ -140,7 +141,7 @@ class LocalBackend:
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
-                router = Routes(files.routes(workspace))
+                router = Routes(files.routes(workspace, heavy=self._heavy))
                 await router({**scope, "devex.viewer": _READER}, receive, send)
 
         return app

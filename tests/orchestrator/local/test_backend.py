@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.domain import CpuSample
+from orchestrator.domain import CpuSample, Size
 from tests.contracts.backend import BackendContract
 from tests.orchestrator.local.conftest import Box
 
@@ -17,6 +17,16 @@ class TestLocalBackend(BackendContract):
     async def backend(self, tmp_path: Path) -> AsyncIterator[LocalBackend]:
         async with LocalBackend(tmp_path, keep_on_exit=False) as backend:
             yield backend
+
+    async def test_files_of_a_stopped_one_are_limited_as_it_is(self, seeded: LocalBackend) -> None:
+        size = Size(disk_bytes=123 << 20, disk_entries=1)
+        async with self.client(seeded.files_app("repl1", size)) as client:
+            usage = (await client.get("/usage")).json()
+            assert (usage["limit_bytes"], usage["limit_entries"]) == (123 << 20, 1)
+            assert (await client.put("/files/new", content=b"")).status_code == 405
+            assert (await client.get("/zip", params={"path": ""})).status_code == 413
+        async with self.client(seeded.files_app("repl1", Size())) as client:
+            assert (await client.get("/zip", params={"path": ""})).status_code == 200
 
 
 async def test_a_sandbox_at_rest_does_not_compute(box: Box) -> None:
