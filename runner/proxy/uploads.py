@@ -1,5 +1,7 @@
 """Routes that bring new content: files in one request, large ones in pieces. runner.proxy.files describes them."""
 
+import asyncio
+import logging
 import re
 from collections.abc import Callable
 from contextlib import aclosing
@@ -17,7 +19,11 @@ from runner.workspace.paths import join, parse_file
 
 CLAIM_BYTES: Final = 16 << 20  # of uploads that do not say their size
 TRANSFERS: Final = 8  # at a time; more wait
+FIRST_SWEEP_S: Final = 60.0  # after the start, when much else happens and nobody waits for this
+SWEEP_S: Final = 6 * 3600.0  # half uploads may be continued for a day
 _UPLOAD_ID: Final = re.compile(r"[0-9a-z]{8,48}")
+
+log = logging.getLogger(__name__)
 
 
 class Uploads:
@@ -119,6 +125,21 @@ class Uploads:
             draft = await to_thread.run_sync(self._workspace.draft, path, token)
             draft.discard()
         return Response(status_code=204)
+
+
+async def sweeping(workspace: Workspace, stop: asyncio.Event) -> None:
+    """Until `stop`: now and then delete uploads that nobody continues, also those of a server that was killed."""
+    pause_s = FIRST_SWEEP_S
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(pause_s):
+                await stop.wait()
+        except TimeoutError:
+            try:
+                await to_thread.run_sync(workspace.sweep, stop.is_set)
+            except OSError as error:  # out of descriptors, a bad disk
+                log.warning("half uploads are not swept: %s", error)
+            pause_s = SWEEP_S
 
 
 def _declared(request: Request) -> int | None:

@@ -4,7 +4,8 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -232,17 +233,23 @@ class Workspace:
         except OSError as error:
             raise explain(error, source) from error
 
-    def sweep(self) -> int:
-        """Delete the drafts that a killed server left behind; returns how many. Leaves what is being written."""
+    def sweep(self, is_over: Callable[[], bool] = lambda: False) -> int:
+        """Delete the drafts that a killed server left behind; returns how many. Leaves what is being written.
+
+        `is_over` is asked at every folder.
+        """
         swept = 0
         now_ns = time.time_ns()
         for folder, found in Walk(self._root, drafts=True):
+            if is_over():
+                break
             for entry in found:
                 kept_s = RESUMABLE_FOR_S if is_resumable(entry.name) else DRAFT_FOR_S
                 old = now_ns - entry.stat.mtime_ns > kept_s * 1_000_000_000
                 if old and entry.stat.kind == "f" and is_draft(entry.name):
-                    self.remove(join(folder, entry.name))
-                    swept += 1
+                    with suppress(DevexError):  # a program was quicker
+                        self.remove(join(folder, entry.name))
+                        swept += 1
         return swept
 
 
