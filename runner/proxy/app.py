@@ -28,6 +28,7 @@ from runner.proxy.runs import Runs
 from runner.proxy.streams import Streams
 from runner.proxy.terminal_routes import TerminalRoutes
 from runner.proxy.terminals import Terminals
+from runner.proxy.uploads import sweeping
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
 PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
@@ -131,7 +132,9 @@ class RunnerProxy:
             stack.callback(self._events.leave)
             stack.callback(self._terminals.leave)
             started.set_result(None)
-            await self._stop.wait()
+            await self._runs.recover()
+            self._on_terminals_changed()
+            await sweeping(workspace, self._stop)
             if self._ports_timer:
                 self._ports_timer.cancel()
 
