@@ -58,7 +58,6 @@ export default {
     this.lastId = 0;
   },
   async mounted() {
-    addStyle();
     await this.$nextTick(); // NiceGUI knows its path prefix only now
     this.url = `${window.path_prefix ?? ""}${this.base}`;
     this.documents = new Documents(socketUrl(`${this.url}/documents`), { onOnline: (online) => this.setOnline(online) });
@@ -292,7 +291,5 @@ export default {
   },
 };
 
-function addStyle() {
-  if (document.getElementById("dx-editor-style")) return;
-  document.head.append(Object.assign(document.createElement("style"), { id: "dx-editor-style", textContent: css }));
-}
+// Before anything is laid out: a style sheet that comes later has the whole page styled again.
+document.head.append(Object.assign(document.createElement("style"), { textContent: css }));

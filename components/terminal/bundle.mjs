@@ -9,14 +9,7 @@ export { Line } from "./line.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
 
-/** Put the style sheets into the page, once. */
-export function dressPage() {
-  if (document.getElementById("devex-terminal-css")) return;
-  const style = document.createElement("style");
-  style.id = "devex-terminal-css";
-  style.textContent = xtermCss + ownCss;
-  document.head.append(style);
-}
+export const css = xtermCss + ownCss;
 
 const BY_SOFTWARE = /swiftshader|llvmpipe|software/i;
 

@@ -1,10 +1,11 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, dressPage, webgl } from "devex-bundle/terminal.js";
+import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, css, webgl } from "devex-bundle/terminal.js";
 
 const FONT_PX = 13;
 const SCROLLBACK_LINES = 10_000;
 const ENCODER = new TextEncoder();
 const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g; // a paste that carries its own end would type what follows it
+const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the prompt comes first
 const TITLE_MS = 500; // a program may change its title in a loop
 
 const ANSI = {
@@ -57,7 +58,6 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // window.path_prefix is set after the first mount
-    dressPage();
     const style = getComputedStyle(document.body);
     const term = new Terminal({
       fontFamily: style.getPropertyValue("--devex-mono") || "monospace",
@@ -76,7 +76,7 @@ export default {
     term.open(this.$refs.screen);
     boundCounts(term);
     term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
-    this.useWebgl();
+    setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
     term.onTitleChange((title) => this.named(title));
     term.onData((data) => this.line?.type(ENCODER.encode(data)));
     term.onBinary((data) => this.line?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
@@ -206,3 +206,6 @@ export default {
     },
   },
 };
+
+// Before anything is laid out: a style sheet that comes later has the whole page styled again.
+document.head.append(Object.assign(document.createElement("style"), { textContent: css }));

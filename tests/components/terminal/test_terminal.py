@@ -124,6 +124,7 @@ def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> 
     other.goto(f"{served.url}/?terminal={terminal}")
     expect(rows(other)).to_contain_text("kept")
     other.get_by_role("button", name="focus").click()
+    expect(other.locator(".xterm-helper-textarea")).to_be_focused()
     enter(other, "echo fr''om other")
     expect(rows(page)).to_contain_text("from other")
 
