@@ -3,10 +3,12 @@
 import errno
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.backends.local.processes import signal_all
 from orchestrator.domain import Size
 
 OPEN_FILES = 4096  # Vite, watchers and databases open thousands; kernel memory for them stays below 10 MiB
@@ -110,10 +112,11 @@ class Cgroups:
         return group
 
     def sweep(self) -> None:
-        """Remove the groups that a killed launcher left behind; their processes died with it."""
+        """Remove the groups that a killed launcher left behind; whatever should have died with it ends now."""
         for parent in set(self.parents.values()):
             for folder in parent.glob(self.prefix + "*"):
-                _removed(folder)
+                signal_all(_members(folder), signal.SIGKILL)
+                _removed(folder)  # or by the next sweep: the kernel lets go of them a little later
 
 
 def find(prefix: str, *, own: str | None = None, mounts: str | None = None) -> Cgroups | None:
@@ -210,6 +213,13 @@ def _write(folder: Path, writes: _Writes) -> _Writes:
         (folder / name).write_text(value)
         written.append((name, value))
     return written
+
+
+def _members(folder: Path) -> list[int]:
+    try:
+        return [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+    except OSError:
+        return []  # somebody else removed it
 
 
 def _removed(folder: Path) -> bool:

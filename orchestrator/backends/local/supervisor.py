@@ -41,7 +41,7 @@ class _Sandbox:
     spec: SandboxSpec
     jail: Jail
     spawned: Spawned
-    ended: int  # pidfd of bubblewrap, which ends when everything inside has
+    ended: int  # pidfd of bubblewrap, which ends with its first process, or when programs make it
     group: Group | None
     status: "asyncio.Future[bytes]"  # bubblewrap's first line; empty when it ended without one
     first: int = 0  # the first process inside, 0 until it is known
@@ -166,7 +166,17 @@ class Supervisor:
             self._loop.remove_reader(sandbox.spawned.errors)
 
     def _on_ended_process(self, sandbox: _Sandbox) -> None:
+        """Programs can make bubblewrap end and outlive it (docs/security.md): nothing is over before the first is."""
         self._loop.remove_reader(sandbox.ended)
+        sandbox.kill()
+        if sandbox.first_fd >= 0:
+            self._loop.add_reader(sandbox.first_fd, self._on_gone, sandbox)
+        else:
+            self._on_gone(sandbox)
+
+    def _on_gone(self, sandbox: _Sandbox) -> None:
+        if sandbox.first_fd >= 0:
+            self._loop.remove_reader(sandbox.first_fd)
         self._loop.remove_reader(sandbox.spawned.errors)
         self._loop.remove_reader(sandbox.spawned.status)
         self._on_errors(sandbox)

@@ -3,7 +3,9 @@
 import errno
 import json
 import platform
+import signal
 import struct
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +250,19 @@ def test_where_groups_cannot_be_made_there_are_none(tmp_path: Path) -> None:
     assert limits.find("devex-", own="4:memory:/", mounts=mounts) is None
     assert limits.find("devex-", own="", mounts="") is None
     assert list((tmp_path / "memory").iterdir()) == []
+
+
+def test_what_a_killed_launcher_has_left_in_its_groups_is_ended(tmp_path: Path) -> None:
+    hierarchy(tmp_path, 1, "devex-a-probe", "devex-a-r-1", "devex-b-r-1")
+    found = limits.find("devex-a-", own="8:pids:/", mounts=f"x {tmp_path} cgroup rw,pids 0 0")
+    assert found
+    with subprocess.Popen(["sleep", "1000"]) as ours, subprocess.Popen(["sleep", "1000"]) as anothers:
+        (tmp_path / "devex-a-r-1" / "cgroup.procs").write_text(f"{ours.pid}\n")
+        (tmp_path / "devex-b-r-1" / "cgroup.procs").write_text(f"{anothers.pid}\n")
+        found.sweep()
+        assert ours.wait(30) == -signal.SIGKILL
+        assert anothers.poll() is None
+        anothers.kill()
 
 
 # the rest

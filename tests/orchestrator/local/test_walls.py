@@ -43,6 +43,34 @@ async def test_the_filter_refuses_what_it_must(backend: LocalBackend) -> None:
     assert checks["sandbox"].ok, checks["sandbox"]
 
 
+async def test_the_first_process_holds_nothing_that_programs_lack(box: Box) -> None:
+    """bubblewrap's inner half has the programs' uid, so they can trace it and make it do what they like."""
+    inside = await box.python(
+        "import os\n"
+        "def of(pid):\n"
+        "    status = dict(line.split(':', 1) for line in open(f'/proc/{pid}/status'))\n"
+        "    names = ('Uid', 'CapPrm', 'CapEff', 'CapBnd', 'NoNewPrivs', 'Seccomp', 'Seccomp_filters')\n"
+        "    root = os.stat(f'/proc/{pid}/root')\n"
+        "    spaces = [os.readlink(f'/proc/{pid}/ns/{name}') for name in os.listdir('/proc/self/ns')]\n"
+        "    return [status[name] for name in names], (root.st_dev, root.st_ino), spaces\n"
+        "print(of(1) == of('self'))\n"
+        "print(*sorted(os.readlink(f'/proc/1/fd/{fd}').partition(':')[0] for fd in os.listdir('/proc/1/fd')))\n"
+    )
+    assert inside.splitlines() == ["True", "/dev/null /dev/null anon_inode pipe"]  # its errors; how it says its end
+
+
+async def test_programs_that_make_bubblewrap_end_end_with_it(box: Box) -> None:
+    first = await box.first_pid()
+    (box.workspace / "seize.py").write_text(Path(__file__).with_name("seize_first.py").read_text())
+    (box.workspace / ".devex.toml").write_text('run = "python3 seize.py"\n')
+    await box.post("/run")
+    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    assert (box.workspace / "seized").exists()
+    assert seen is not None
+    assert seen.reason == "Its sandbox ended by itself (exit code 7)."
+    await until_gone(first)
+
+
 async def test_no_descriptor_leaks_in(tmp_path: Path, start: StartBox) -> None:
     secret = tmp_path / "secret"
     secret.write_text("canary")
