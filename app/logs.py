@@ -32,7 +32,9 @@ def set_up(settings: Settings) -> None:
     if as_json:
         last += [structlog.processors.format_exc_info, hide_secrets, structlog.processors.JSONRenderer()]
     else:
-        last += [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # Its default shows local variables: passwords among them, and seconds of work for the one event loop.
+        plain = structlog.dev.plain_traceback
+        last += [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     handler = logging.StreamHandler()
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
     root = logging.getLogger()
