@@ -67,7 +67,8 @@ class RunnerProxy:
         self._config = config
         self._activity = _Activity(on_activity)
         self._ports: tuple[Port, ...] = ()
-        self._ports_told: tuple[Port, ...] = ()
+        self._web: dict[int, bool] = {}  # of the ports that were visited, whether HTTP is spoken there
+        self._ports_told: dict[str, Any] = {}
         self._ports_timer: asyncio.TimerHandle | None = None
         self._run_told: dict[str, Any] = {}
         self._streams = Streams()
@@ -143,7 +144,7 @@ class RunnerProxy:
         terminals = TerminalRoutes(
             self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
         )
-        ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"))
+        ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"), on_answer=self._on_answer)
         return http.Routes(
             [
                 *terminals.routes(),
@@ -191,11 +192,19 @@ class RunnerProxy:
             ports = tuple(port for port in message.ports if port.port >= LOWEST_PORT)
             if ports != self._ports:
                 self._ports = ports
+                self._web = {port.port: self._web[port.port] for port in ports if port.port in self._web}
                 self._tell_ports()
         elif isinstance(message, Hello):
             raise ProtocolError("a second Hello")
         else:
             self._terminals.message(message)
+
+    def _on_answer(self, port: int, is_web: bool) -> None:
+        """A port that ever spoke HTTP does so, however it fails afterwards."""
+        known = self._web.get(port)
+        if known is not (known or is_web) and any(one.port == port for one in self._ports):
+            self._web[port] = is_web
+            self._tell_ports()
 
     def _on_lost(self) -> None:
         self._terminals.lost()
@@ -206,13 +215,13 @@ class RunnerProxy:
     def _tell_ports(self) -> None:
         """At most every PORTS_S, the last of them always."""
         if self._ports_timer is None:
-            self._events.publish({"type": "ports", **self._ports_json()})
-            self._ports_told = self._ports
+            self._ports_told = self._ports_json()
+            self._events.publish({"type": "ports", **self._ports_told})
             self._ports_timer = asyncio.get_running_loop().call_later(PORTS_S, self._tell_ports_again)
 
     def _tell_ports_again(self) -> None:
         self._ports_timer = None
-        if self._ports != self._ports_told:
+        if self._ports_json() != self._ports_told:
             self._tell_ports()
 
     def _hello_event(self) -> dict[str, Any]:
@@ -220,7 +229,8 @@ class RunnerProxy:
         return {**about, **self._ports_json(), "terminals": self._terminals.listing()}
 
     def _ports_json(self) -> dict[str, Any]:
-        return {"ports": [{"port": port.port, "loopback": port.loopback} for port in self._ports]}
+        known = self._web
+        return {"ports": [{"port": p.port, "loopback": p.loopback, "web": known.get(p.port)} for p in self._ports]}
 
     def _on_terminals_changed(self) -> None:
         self._events.publish({"type": "terminals", "terminals": self._terminals.listing()})

@@ -2,7 +2,8 @@
 
 - hello {rev, run, ports, agent, terminals}, the first one, and again after a resync
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
-- ports {ports: [{port, loopback}]}; run {as GET run}; terminals {terminals: [as GET terminals]}
+- ports {ports: [{port, loopback, web}]}, `web` null until a visit told
+- run {as GET run}; terminals {terminals: [as GET terminals]}
 - saved {path, digest, at}; agent {connected}; quota {message, action}
 - resync {}: messages were left out, ask again for what is shown
 """

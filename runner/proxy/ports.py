@@ -22,6 +22,7 @@ from runner.proxy.streams import Pair, PortClosedError, Streams
 
 LOWEST_PORT: Final = 1024  # programs without privileges listen on no lower one
 READ_BYTES: Final = 64 * 1024
+VERSION: Final = b"HTTP/"  # what every answer begins with
 SILENCE_S: Final = 3600.0  # a connection without a byte for so long is forgotten
 RETRY_S: Final = 2  # the page that says that nothing answers asks again by itself
 
@@ -33,24 +34,36 @@ height:90vh;text-align:center;gap:4px}}p{{margin:0}}p+p{{opacity:.7}}</style>
 
 
 class BadAnswerError(DevexError):
-    """What came from the port is not HTTP."""
+    """What came from the port is not HTTP, or nothing came."""
 
     def __init__(self, port: int) -> None:
-        message = f"The program on port {port} answered with something that is not a web page."
+        message = f"The program on port {port} does not answer with a web page."
         super().__init__("bad_answer", message, "Look at its output.", status=502)
 
 
 class Ports:
-    """The ASGI application behind `/ports`; path parameter `port`. `on_visit` is called at every request."""
+    """The ASGI application behind `/ports`; path parameter `port`.
 
-    def __init__(self, link: AgentLink, streams: Streams, *, on_visit: Callable[[], None]) -> None:
+    `on_visit` is called at every request, `on_answer(port, is_web)` when a program answered one, with HTTP or not.
+    It is learned from visits: a probe of ours would show up in the program's log, or take the only visit it serves.
+    """
+
+    def __init__(
+        self,
+        link: AgentLink,
+        streams: Streams,
+        *,
+        on_visit: Callable[[], None],
+        on_answer: Callable[[int, bool], None],
+    ) -> None:
         self._link = link
         self._streams = streams
         self._on_visit = on_visit
+        self._on_answer = on_answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         port = scope["path_params"]["port"]
-        answer = _Answer(scope, send)
+        answer = _Answer(scope, send, on_started=lambda: self._on_answer(port, True))
         try:
             if not LOWEST_PORT <= port < 1 << 16:
                 raise DevexError("no_port", "There is no such port.", f"Use one from {LOWEST_PORT} on.", status=404)
@@ -60,10 +73,12 @@ class Ports:
                     await relay_websocket(scope, receive, answer.send, pair, target=_target(scope), port=port)
                 else:
                     await _relay_http(scope, receive, answer.send, pair, port)
+        except (BadAnswerError, h11.RemoteProtocolError, OSError):
+            if not answer.started:
+                self._on_answer(port, False)
+            await answer.refuse(BadAnswerError(port), port)
         except DevexError as error:
             await answer.refuse(error, port)
-        except (h11.RemoteProtocolError, OSError):
-            await answer.refuse(BadAnswerError(port), port)
 
 
 async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, port: int) -> None:
@@ -78,6 +93,10 @@ async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, po
     upload = asyncio.create_task(_upload(receive, connection, writer), name=f"upload to port {port}")
     try:
         await _download(connection, reader, send, port)
+    except PortClosedError:
+        if upload.done():  # the browser left
+            raise
+        raise BadAnswerError(port) from None
     finally:
         upload.cancel()
         await asyncio.wait([upload])
@@ -100,6 +119,7 @@ async def _upload(receive: Receive, connection: h11.Connection, writer: asyncio.
 
 
 async def _download(connection: h11.Connection, reader: asyncio.StreamReader, send: Send, port: int) -> None:
+    begun = False
     while True:
         event = connection.next_event()
         match event:
@@ -114,7 +134,11 @@ async def _download(connection: h11.Connection, reader: asyncio.StreamReader, se
                 raise PortClosedError(port)
             case h11.NEED_DATA:
                 async with asyncio.timeout(SILENCE_S):
-                    connection.receive_data(await reader.read(READ_BYTES))
+                    data = await reader.read(READ_BYTES)
+                if not begun and not VERSION.startswith(data[: len(VERSION)]):
+                    raise BadAnswerError(port)  # h11 would wait for the end of a head that may never come
+                begun = True
+                connection.receive_data(data)
 
 
 def _start(status: int, headers: Headers) -> Message:
@@ -132,17 +156,20 @@ def _target(scope: Scope) -> bytes:
 class _Answer:
     """Knows whether the browser has been answered, so that a failure is told once and in the right way."""
 
-    def __init__(self, scope: Scope, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, *, on_started: Callable[[], None]) -> None:
         self._scope = scope
         self._send = send
-        self._started = False
+        self._on_started = on_started
+        self.started = False
 
     async def send(self, message: Message) -> None:
-        self._started = True
+        if not self.started:
+            self.started = True
+            self._on_started()
         await self._send(message)
 
     async def refuse(self, error: DevexError, port: int) -> None:
-        if self._started:
+        if self.started:
             return  # a body left unfinished is cut off by the server, so that it does not look whole
         accepts = dict(self._scope["headers"]).get(b"accept", b"")
         if b"text/html" in accepts:

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.runner.proxy.program import Program, listening
-from tests.runner.proxy.stage import DEADLINE_S, Stage
+from tests.runner.proxy.stage import DEADLINE_S, Listener, Stage
 
 
 @pytest.fixture
@@ -145,7 +145,6 @@ async def test_other_methods_and_empty_answers(stage: Stage, served: tuple[Progr
     assert (await stage.http.delete(f"/ports/{port}/asked/")).json()["method"] == "DELETE"
     assert (await stage.http.get(f"/ports/{port}/nowhere")).status_code == 404
     assert (await stage.http.get(f"/ports/0{port}/asked/ports/{port}/x")).json()["path"] == f"/asked/ports/{port}/x"
-    assert (await stage.http.get(f"/ports/{port}")).headers["location"].endswith(f"/ports/{port}/")
 
 
 async def test_a_closed_port_is_a_page_with_a_sentence(stage: Stage) -> None:
@@ -269,5 +268,28 @@ async def test_open_ports_are_told(stage: Stage) -> None:
         await events.next("hello")
         async with listening() as (_, port):
             async with asyncio.timeout(DEADLINE_S):
-                while port not in [one["port"] for one in (await events.next("ports"))["ports"]]:
+                while port not in await told_ports(events):
                     pass
+
+
+async def told_ports(events: Listener) -> dict[int, bool | None]:
+    return {one["port"]: one["web"] for one in (await events.next("ports"))["ports"]}
+
+
+async def test_a_visit_tells_whether_a_port_speaks_http(stage: Stage) -> None:
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH\r\n")
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    other = await asyncio.start_server(speak, "127.0.0.1", 0)
+    async with stage.events() as events, listening() as (_, port), silent, other, asyncio.timeout(DEADLINE_S):
+        ports = [port, *(server.sockets[0].getsockname()[1] for server in (silent, other))]
+        while not set(ports) <= set(told := await told_ports(events)):
+            pass
+        assert [told[one] for one in ports] == [None, None, None]
+        for one in ports:
+            await stage.http.get(f"/ports/{one}/asked/")
+        while [told[one] for one in ports] != [True, False, False]:
+            told = await told_ports(events)
