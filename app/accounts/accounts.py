@@ -28,6 +28,7 @@ TRIES_BY_ACCOUNT_AND_ADDRESS = 10  # more than anybody mistypes
 TRIES_BY_ADDRESS = 50  # an office behind one address
 TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down before it can be locked by anybody
 SESSION_ID = re.compile(r"[0-9a-f]{64}")
+USER_ID = re.compile(r"[a-z0-9]{1,32}")
 NAME = re.compile(r"[^\W_][\w.-]{0,39}")
 BROWSER_MOST_CHARACTERS = 200
 
@@ -269,7 +270,7 @@ class Accounts:
 
     async def _changeable(self, user_id: str) -> None:
         """The last administrator stays one, or nobody could ever change anything again."""
-        user = await User.get_or_none(id=user_id)
+        user = await User.get_or_none(id=user_id) if USER_ID.fullmatch(user_id) else None
         if user is None:
             raise DevexError("no_user", "There is no such user.", "Reload the page.", status=404)
         others = User.filter(role=Role.ADMIN, disabled_at=None).exclude(id=user_id)
@@ -308,8 +309,11 @@ def _parse_name(name: str) -> str:
 
 
 def _key(name: str) -> str:
-    """Names that look the same to a person compare equal."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).strip().casefold())[:120]
+    """Names that look the same to a person compare equal; what can be no name is nobody's: databases refuse to look
+    for some texts.
+    """
+    name = unicodedata.normalize("NFKC", name).strip()
+    return unicodedata.normalize("NFKC", name.casefold())[:120] if NAME.fullmatch(name) else ""
 
 
 def _printable(text: str) -> str:

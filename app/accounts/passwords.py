@@ -1,7 +1,9 @@
 """Argon2id, off the event loop and few at a time: hashing is meant to be slow."""
 
 import asyncio
+from collections.abc import Callable
 from functools import cache
+from typing import ParamSpec, TypeVar
 
 from passlib.hash import argon2
 
@@ -12,6 +14,9 @@ PASSWORD_MOST_CHARACTERS = 1024  # a passphrase, not a file
 
 # OWASP's first choice for Argon2id: 19 MiB and two passes, about 20 ms.
 _hasher = argon2.using(type="ID", memory_cost=19_456, rounds=2, parallelism=1)
+P = ParamSpec("P")
+T = TypeVar("T")
+
 AT_ONCE = 2  # leaves processors for everybody who is signed in already
 WAITING_MOST = 100  # some seconds of work
 
@@ -26,17 +31,14 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Raises DevexError for a password that is too short or too long."""
         _check_length(password)
-        return str(await self._slowly(_hasher.hash, password))
+        return await self._slowly(_hash, password)
 
     async def verify(self, password: str, password_hash: str | None) -> bool:
         """With None (no such user) it takes as long and is False."""
-        known = password_hash is not None
         fits = len(password) <= PASSWORD_MOST_CHARACTERS
-        against = password_hash if password_hash is not None else _hash_of_nobody()
-        good = await self._slowly(_hasher.verify, password if fits else "", against)
-        return bool(good) and known and fits
+        return await self._slowly(_matches, password if fits else "", password_hash) and fits
 
-    async def _slowly(self, work: object, *arguments: str) -> object:
+    async def _slowly(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         if self._waiting >= WAITING_MOST:
             raise DevexError(
                 "busy", "Too many people are signing in at once.", "Try again in a moment.", status=503, retryable=True
@@ -44,15 +46,23 @@ class Passwords:
         self._waiting += 1
         try:
             async with self._turn:
-                assert callable(work)
-                return await asyncio.to_thread(work, *arguments)
+                return await asyncio.to_thread(work, *given, **named)
         finally:
             self._waiting -= 1
 
 
+def _hash(password: str) -> str:
+    return str(_hasher.hash(password))
+
+
+def _matches(password: str, password_hash: str | None) -> bool:
+    good = bool(_hasher.verify(password, password_hash or _hash_of_nobody()))
+    return good and password_hash is not None
+
+
 @cache
 def _hash_of_nobody() -> str:
-    return str(_hasher.hash("nobody has this password"))
+    return _hash("nobody has this password")
 
 
 def _check_length(password: str) -> None:

@@ -15,13 +15,14 @@ from orchestrator.templates import availability
 router = APIRouter()
 
 Name = Annotated[str, Field(max_length=400)]  # parse_name says more kindly what is too long
+RequestId = Annotated[str, Field(max_length=64, pattern="^[!-~]*$")]
 
 
 class NewRepl(BaseModel):
     name: Name
     template: Annotated[str, Field(max_length=64)]
     start: bool = True
-    request_id: Annotated[str, Field(max_length=64)] | None = Field(
+    request_id: RequestId | None = Field(
         default=None, description="The same id gives the same REPL: a double click makes one."
     )
 
@@ -29,7 +30,7 @@ class NewRepl(BaseModel):
 class Copy(BaseModel):
     name: Name | None = None
     start: bool = True
-    request_id: Annotated[str, Field(max_length=64)] | None = None
+    request_id: RequestId | None = None
 
 
 class Rename(BaseModel):

@@ -47,13 +47,18 @@ async def new_postgres_database(folder: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def opened_database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[str]:
-    """An empty database of either kind, migrated and open."""
-    url = ""
-    if request.param == "postgres":
-        url = await new_postgres_database(request.getfixturevalue("postgres_folder"))
-    async with database.opened(database.url_of(url, tmp_path)):
-        yield url
+async def database_url(request: pytest.FixtureRequest) -> str:
+    """The setting: of an empty database of either kind."""
+    if request.param == "sqlite":
+        return ""
+    return await new_postgres_database(request.getfixturevalue("postgres_folder"))
+
+
+@pytest.fixture
+async def opened_database(database_url: str, tmp_path: Path) -> AsyncIterator[str]:
+    """Migrated and open."""
+    async with database.opened(database.url_of(database_url, tmp_path)):
+        yield database_url
 
 
 @pytest.fixture
