@@ -14,6 +14,7 @@ from runner.errors import DevexError
 from runner.workspace import ABSENT, Stat, Workspace
 
 MAX_TEXT_BYTES = 5_000_000  # up to here editors, diffs and merges stay quick; larger files are for download
+LATEST_MS = 253_402_300_799_000  # the end of 9999
 BOM = b"\xef\xbb\xbf"
 OWNER_WRITES = 0o200
 
@@ -51,8 +52,13 @@ class OnDisk:
     stat: Stat
 
     @property
+    def at_ms(self) -> int:
+        """When it was written, as near as it can be said: programs set any time."""
+        return min(max(self.stat.mtime_ns // 1_000_000, 0), LATEST_MS)
+
+    @property
     def at(self) -> datetime:
-        return datetime.fromtimestamp(self.stat.mtime_ns / 1e9, UTC)
+        return datetime.fromtimestamp(self.at_ms / 1e3, UTC)
 
     @property
     def read_only(self) -> bool:

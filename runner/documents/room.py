@@ -207,9 +207,8 @@ class Room:
 
     def _send_receipt(self, attachment: Attachment, splices: Splices = (), *, whole: bool = False) -> None:
         found = self.file.disk
-        at_ms = found.stat.mtime_ns // 1_000_000
         attachment.flushing = False
-        attachment.send(Saved(attachment.channel, found.digest, at_ms, int(whole), splices))
+        attachment.send(Saved(attachment.channel, found.digest, found.at_ms, int(whole), splices))
 
     def _renew_one(self, attachment: Attachment, reason: str) -> None:
         self.detach(attachment)

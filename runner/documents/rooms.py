@@ -83,13 +83,16 @@ class Rooms:
         await asyncio.shield(self._own(self._remove(path), f"remove {path}"))
 
     def disk_hint(self, path: str) -> None:
-        """Something happened to that file, or to the folder of that path."""
-        for room in self._within(path):
-            room.wake()
+        """Something happened to that file, or, with "", to any."""
+        if not path:
+            for room in self._rooms.values():
+                room.wake()
+        elif found := self._rooms.get(path):  # no search: it may be one of many thousands
+            found.wake()
 
     def _within(self, path: str) -> list[Room]:
         """The rooms of that file, or of the files in that folder."""
-        return [room for at, room in self._rooms.items() if at == path or at.startswith(f"{path}/") or not path]
+        return [room for at, room in self._rooms.items() if at == path or at.startswith(f"{path}/")]
 
     async def _save(self, rooms: list[Room]) -> None:
         saves = [self._own(room.file.save(), f"save {room.file.path}") for room in rooms]

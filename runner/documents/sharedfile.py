@@ -6,6 +6,7 @@ that it never overwrites a change it has not seen. What programs write into the 
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -23,6 +24,7 @@ SHRUNK_POLLS = 6  # 0.5 s: a file that lost half its size or went away is probab
 SAVE_ROUNDS = 5  # merges in a row before a save waits for its next turn: some program writes all the time
 BLOAT_FACTOR = 8  # a history this many times its text (and BLOAT_BYTES) begins anew: it only ever grows by fragments
 BLOAT_BYTES = 1_000_000
+LATE_DUTY = 10  # what a program goes on writing there is merged this many times as rarely as that takes
 MAX_REPLACED = 4  # files of a name that were replaced and that programs still write to; each is a descriptor and a text
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,7 @@ class SharedFile:
         self._listener = listener
         self._stamp: Stamp | None = found.stat.stamp  # None: the file is gone
         self._replaced: list[Replaced] = []
+        self._late_at = 0.0  # not before this time
         self.saving = asyncio.Lock()  # whoever holds it may move or delete the file: nothing is read or written
         self._rebasing = asyncio.Lock()
         self._mark_saved(self.document.version, self.document.everything())
@@ -151,8 +154,11 @@ class SharedFile:
 
     async def _take_late(self) -> None:
         """Merge what was written into files that a save has replaced."""
+        started = time.monotonic()
         for replaced in list(self._replaced):
             is_written = replaced.is_written
+            if is_written and started < self._late_at:
+                continue
             try:
                 if replaced.changed:
                     if replaced.stat().size_bytes < len(replaced.text) // 2:  # else what is there is not taken back
@@ -172,6 +178,9 @@ class SharedFile:
                 log.warning("%s: what a program writes into the file that was replaced is lost: %s", self.path, error)
             self._replaced.remove(replaced)
             replaced.close()
+        if started >= self._late_at:
+            now = time.monotonic()
+            self._late_at = now + LATE_DUTY * (now - started)
 
     async def _look(self) -> Stat | None:
         return await asyncio.to_thread(disk.stat, self._workspace, self.path)

@@ -203,12 +203,13 @@ class Changes:
     async def patch(self, request: Request) -> Response:
         path = http.file_path(request)
         fields = await http.json_body(request, PATCH_BODY_BYTES)
-        base, splices = http.field(fields, "base", str), _splices(fields)
+        base, splices = http.field(fields, "base", str), http.field(fields, "splices", list)
         name, stat = await to_thread.run_sync(self._patch, path, base, splices)
         self._on_write()
         return http.Json({"digest": name, "size": stat.size_bytes})
 
-    def _patch(self, path: str, base: str, splices: list[Splice]) -> tuple[str, Stat]:
+    def _patch(self, path: str, base: str, items: list[Any]) -> tuple[str, Stat]:
+        splices = _splices(items)
         old = self._workspace.read(path, PATCH_FILE_BYTES)
         if digest(old) != base:
             raise changed(path)
@@ -267,9 +268,9 @@ class _FilePieces:
         os.close(self._descriptor)
 
 
-def _splices(fields: dict[str, Any]) -> list[Splice]:
+def _splices(items: list[Any]) -> list[Splice]:
     splices: list[Splice] = []
-    for item in http.field(fields, "splices", list):
+    for item in items:
         match item:
             case [int(start), int(delete), str(text)] if start >= 0 and delete >= 0:
                 splices.append((start, delete, text.encode(errors="replace")))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any, Final
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CancelScope, CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -46,10 +46,13 @@ class Uploads:
         async with self._transfers:
             before = await to_thread.run_sync(self._prepare, path, _declared(request), expect)
             draft = await to_thread.run_sync(self._workspace.draft, path)
-            with draft:
+            try:
                 await self._receive(request, draft, _declared(request))
                 name = await to_thread.run_sync(draft.digest)
                 stat = await to_thread.run_sync(lambda: draft.commit(expect=expect))
+            finally:
+                with CancelScope(shield=True):  # unlinking much takes its time
+                    await to_thread.run_sync(draft.discard)
         self._on_write()
         status = 200 if before else 201
         return http.Json({"path": path, "digest": name, "size": stat.size_bytes}, status)
@@ -113,7 +116,7 @@ class Uploads:
         if draft.size_bytes < size:
             return http.Json({"offset": draft.size_bytes, "done": False})
         if draft.size_bytes > size:
-            draft.discard()
+            await to_thread.run_sync(draft.discard)
             raise DevexError("size", "More arrived than was announced.", "Upload the file again.")
         name = await to_thread.run_sync(draft.digest)
         await to_thread.run_sync(lambda: draft.commit(expect=expect))
@@ -123,7 +126,7 @@ class Uploads:
         path, token = _target(request), _token(request)
         if await to_thread.run_sync(self._workspace.draft_size, path, token):
             draft = await to_thread.run_sync(self._workspace.draft, path, token)
-            draft.discard()
+            await to_thread.run_sync(draft.discard)
         return Response(status_code=204)
 
 

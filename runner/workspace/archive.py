@@ -49,6 +49,8 @@ def zip_pieces(workspace: Workspace, path: str, limit_bytes: int) -> Generator[b
                             yield sink.take()
                 except _LeftOutError:
                     left_out += 1
+                if sink.size >= PIECE_BYTES:  # folders, links and empty files alone
+                    yield sink.take()
         if left_out or walk.cut:
             archive.comment = f"{left_out} entries that are no regular files were left out".encode()
     yield sink.take()

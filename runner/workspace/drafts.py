@@ -72,9 +72,14 @@ class Draft:
 
     def _create(self) -> int:
         descriptor = os.open(self._draft, _OPEN | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=self._folder)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if self._owner is not None:
-            os.fchown(descriptor, *self._owner)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a program may hold it already: never wait for one
+            if self._owner is not None:
+                os.fchown(descriptor, *self._owner)
+        except BaseException:
+            self._unlink()
+            os.close(descriptor)
+            raise
         return descriptor
 
     def _resume(self) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 from runner.workspace import access, inotify
 from runner.workspace.drafts import is_draft
 from runner.workspace.entries import Entry, Stat
-from runner.workspace.paths import MAX_DEPTH, join, parse
+from runner.workspace.paths import MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, join, parse
 from runner.workspace.tree import scan
 from runner.workspace.workspace import Workspace
 
@@ -116,7 +116,8 @@ class TreeIndex:
         found = [join(folder, e.name) for e in entries if e.stat.kind == "d" and e.name not in self._excluded]
         if not found:
             return []
-        if self._indexed > MAX_INDEXED or folder.count("/") + 2 > MAX_DEPTH:
+        too_long = len(os.fsencode(folder)) + 1 + MAX_NAME_BYTES > MAX_PATH_BYTES
+        if self._indexed > MAX_INDEXED or folder.count("/") + 2 > MAX_DEPTH or too_long:
             self.degraded = True
             return []
         self._folders.update((path, {}) for path in found)

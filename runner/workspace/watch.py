@@ -108,6 +108,10 @@ class TreeWatcher:
             _log.warning("cannot look at the workspace: %s", error)
             self._index.degraded = True
             return Changes()
+        except Exception:  # the outer edge: whatever programs made of the tree, it is looked at again
+            _log.exception("looking at the workspace failed")
+            self._index.degraded = True
+            return Changes()
         finally:
             self._took_s = time.monotonic() - begun
 

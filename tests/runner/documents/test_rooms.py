@@ -272,6 +272,15 @@ async def test_what_cannot_be_edited_is_named(
     assert tab.opened == Opened(name, 0, "", 0, reason)
 
 
+@pytest.mark.parametrize("seconds", [-1e9, 0, 1e10])
+async def test_a_file_of_any_time_is_opened(rooms: Rooms, root: Path, seconds: float) -> None:
+    (root / "a").write_text("text")
+    os.utime(root / "a", (seconds, seconds))
+    tab = await Tab("a").connect(rooms)
+    assert tab.text == "text"
+    assert 0 <= tab.receipts[0].at_ms <= 1e13
+
+
 async def test_a_symbolic_link_is_not_followed(rooms: Rooms, root: Path) -> None:
     (root / "passwd").symlink_to("/etc/passwd")
     tab = await Tab("passwd").connect(rooms)

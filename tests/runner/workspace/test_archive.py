@@ -69,3 +69,12 @@ def test_too_large_is_said_before_anything_is_sent(workspace: Workspace, root: P
     with pytest.raises(DevexError):
         for _ in zip_pieces(workspace, "", 1 << 20):
             pass
+
+
+def test_a_folder_of_empty_files_is_sent_in_pieces(workspace: Workspace, root: Path) -> None:
+    for number in range(5_000):
+        (root / f"{number:0200}").touch()
+    *pieces, end = zip_pieces(workspace, "", 1)
+    assert max(map(len, pieces)) < 2 * PIECE_BYTES
+    with zipfile.ZipFile(io.BytesIO(b"".join([*pieces, end]))) as archive:
+        assert len(archive.namelist()) == 5_000

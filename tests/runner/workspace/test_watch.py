@@ -206,6 +206,25 @@ async def test_odd_names_arrive_whole(root: Path, mirror: Mirror) -> None:
         assert len(rows["-rf"]) == 3
 
 
+async def test_paths_longer_than_any_are_passed_over(root: Path, mirror: Mirror) -> None:
+    def nest() -> None:
+        here = os.open(root, os.O_RDONLY)
+        for _ in range(20):
+            os.mkdir("n" * 255, dir_fd=here)
+            deeper = os.open("n" * 255, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = deeper
+        os.close(here)
+
+    async with watching(mirror):
+        await mirror.until(lambda: mirror.rev == 1)
+        await asyncio.to_thread(nest)
+        (root / "f").write_text("told")
+        await mirror.until(lambda: "f" in mirror.folders[""])
+        (root / "g").write_text("told as well")
+        await mirror.until(lambda: "g" in mirror.folders[""])
+
+
 async def test_ends_in_the_middle_of_work(root: Path, mirror: Mirror) -> None:
     for number in range(300):
         (root / str(number)).mkdir()
