@@ -59,9 +59,10 @@ class Connection:
         try:
             if isinstance(message, Sync):
                 self._sync(message)
-                await self._pay(asyncio.get_running_loop().time() - started)
             else:
                 await self._answer(message)
+            if isinstance(message, Sync | Rebase):
+                await self._pay(asyncio.get_running_loop().time() - started)
         finally:
             self._answering = False
 
