@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 from tortoise import Tortoise
@@ -38,7 +39,12 @@ class Unavailable(DevexError):
             super().__init__("database", "The database cannot be used just now.", action, status=503, retryable=True)
 
 
-FAILURES = (sqlite3.Error, OperationalError, DBConnectionError)
+def has_failed(error: Exception) -> bool:
+    """Whether it came out of the database or its driver (each has exceptions of its own), and is no mistake of ours."""
+    if isinstance(error, BaseORMException):
+        return isinstance(error, OperationalError | DBConnectionError)
+    modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
+    return any(module.startswith("tortoise.") for module in modules)
 
 
 def url_of(database_url: str, data_dir: Path) -> str:
@@ -74,13 +80,23 @@ async def opened(url: str) -> AsyncIterator[None]:
             await asyncio.to_thread(_check_file, _path(url))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await _migrate(url)
-    except (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError) as error:
+    except _failures(url) as error:
         await Tortoise.close_connections()
         raise _explained(url, error) from error
     try:
         yield
     finally:
         await Tortoise.close_connections()
+
+
+def _failures(url: str) -> tuple[type[Exception], ...]:
+    """What it may be that keeps a database from being opened."""
+    known = (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError)
+    if url.startswith("sqlite:"):
+        return known
+    import asyncpg  # with SQLite the server starts without it
+
+    return (*known, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 def _path(url: str) -> str:
@@ -97,6 +113,8 @@ def _check_file(path: str) -> None:
     try:
         connection.execute("PRAGMA journal_mode=WAL").fetchone()
         connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute(f"PRAGMA user_version = {version}")  # a write: a read-only file lets a transaction begin
         found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         connection.execute("ROLLBACK")
         if found != "ok":

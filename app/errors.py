@@ -6,7 +6,7 @@ import structlog
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.database import FAILURES, Unavailable
+from app.database import Unavailable, has_failed
 from runner.errors import DevexError
 
 log = structlog.get_logger("devex")
@@ -39,7 +39,7 @@ def shown(error: Exception) -> DevexError:
     """What may be told of `error`. A fault of ours is logged here, joined to the answer by its id."""
     if isinstance(error, DevexError):
         return error
-    told = Unavailable(error) if isinstance(error, FAILURES) else Unexpected()
+    told = Unavailable(error) if has_failed(error) else Unexpected()
     log.error("unexpected", id=told.id, exc_info=error)
     return told
 

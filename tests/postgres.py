@@ -26,8 +26,8 @@ def _bin() -> Path:
 
 
 @contextmanager
-def running() -> Iterator[Path]:
-    """-> the folder of its socket."""
+def running(password: str = "") -> Iterator[Path]:
+    """-> the folder of its socket. With a password, it is asked for."""
     folder = Path(tempfile.mkdtemp(prefix="devex-postgres-"))
     folder.chmod(0o755)
     user, programs = _user(), _bin()
@@ -37,8 +37,10 @@ def running() -> Iterator[Path]:
     def run(*arguments: str) -> None:
         subprocess.run(arguments, check=True, capture_output=True, user=user, cwd=folder, timeout=60)
 
-    data = folder / "data"
-    run(str(programs / "initdb"), "-D", str(data), "-U", ROLE, "-A", "trust", "-E", "UTF8", "--no-sync", "--no-locale")
+    data, secret = folder / "data", folder / "password"
+    secret.write_text(password)
+    admitted = ("-A", "scram-sha-256", "--pwfile", str(secret)) if password else ("-A", "trust")
+    run(str(programs / "initdb"), "-D", str(data), "-U", ROLE, *admitted, "-E", "UTF8", "--no-sync", "--no-locale")
     options = f"-k {folder} -c listen_addresses='' -c fsync=off -c shared_buffers=16MB -c max_connections=40"
     control = (str(programs / "pg_ctl"), "-D", str(data), "-w")
     run(*control, "-l", str(folder / "log"), "-o", options, "start")
@@ -49,6 +51,6 @@ def running() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def url(folder: Path, database: str) -> str:
+def url(folder: Path, database: str, password: str = "") -> str:
     """As an operator would write it."""
-    return f"postgres://{ROLE}@/{database}?host={folder}"
+    return f"postgres://{ROLE}:{password}@/{database}?host={folder}"
