@@ -59,13 +59,16 @@ class Replaced:
         return False
 
     def read(self) -> tuple[bytes, Stat]:
-        """The text now, and what the file was before it was read. Blocks. Raises NotEditableError, OSError."""
+        """The text now, and what the file was before it was read. Blocks. Raises NotEditableError."""
         found = self.stat()
         raw = bytearray()
-        while piece := os.pread(self._descriptor, CHUNK_BYTES, len(raw)):
-            raw += piece
-            if len(raw) > MAX_TEXT_BYTES:
-                raise NotEditableError("too-large")
+        try:
+            while piece := os.pread(self._descriptor, CHUNK_BYTES, len(raw)):
+                raw += piece
+                if len(raw) > MAX_TEXT_BYTES:
+                    raise NotEditableError("too-large")
+        except OSError as error:  # a bad disk
+            raise NotEditableError("refused") from error
         return disk.decode(bytes(raw))[0], found
 
     def merged(self, text: bytes, found: Stat) -> None:

@@ -59,7 +59,7 @@ class SharedFile:
         self._listener = listener
         self._stamp: Stamp | None = found.stat.stamp  # None: the file is gone
         self._replaced: list[Replaced] = []
-        self._late_at = 0.0  # not before this time
+        self._late_at = 0.0  # when what programs go on writing there is looked at again
         self.saving = asyncio.Lock()  # whoever holds it may move or delete the file: nothing is read or written
         self._rebasing = asyncio.Lock()
         self._mark_saved(self.document.version, self.document.everything())
