@@ -1,14 +1,46 @@
-"""NiceGUI's open pages by the session they were opened with, so that they end with it."""
+"""NiceGUI's open pages: by the session they were opened with, so that they end with it, and how many there may be."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection
 
 from nicegui import Client, app, background_tasks, core
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts.tokens import plausible, token_id
+from app.addresses import network_of
 from app.cookies import session_token
+from app.errors import answer
+from runner.errors import DevexError
 
 NAMESPACE = "/"
+NO_PAGES = ("/_nicegui", "/_devex/")  # their scripts, styles and sockets
+
+# A page is kept for a minute until its script connects, which browsers do at once: this is for what is no browser.
+WAITING_MOST = 500  # 120 KiB each
+WAITING_BY_ADDRESS = 100
+
+
+class TooManyPages(DevexError):
+    def __init__(self) -> None:
+        message = "Too many pages were asked for at once."
+        super().__init__("pages", message, "Try again in a minute.", status=429, retryable=True)
+        self.retry_after_s = 60
+
+
+class RoomForPages:
+    """ASGI middleware: makes no page while too many wait for their browser."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(NO_PAGES):
+            waiting = Counter(_address_of(client) for client in Client.instances.values() if _waits(client))
+            address = network_of(scope["client"][0]) if scope.get("client") else ""
+            if waiting[address] >= WAITING_BY_ADDRESS or waiting.total() >= WAITING_MOST:
+                await answer(scope, TooManyPages())(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def by_session() -> dict[str, list[Client]]:
@@ -33,6 +65,18 @@ def end(session_ids: Collection[str]) -> None:
 async def _cut(sid: str) -> None:
     await core.sio.emit("run_javascript", {"code": "location.reload()"}, to=sid)  # as NiceGUI says it
     await core.sio.disconnect(sid)
+
+
+def _waits(client: Client) -> bool:
+    """It never had a browser; as NiceGUI itself finds what it deletes after a minute."""
+    return not client.has_socket_connection and not client._delete_tasks
+
+
+def _address_of(client: Client) -> str:
+    try:
+        return network_of(client.ip)
+    except RuntimeError:
+        return ""  # a client without a request
 
 
 def _session_of(client: Client) -> str | None:

@@ -11,6 +11,7 @@ from app.access import SignInNeeded
 from app.addresses import Addresses
 from app.assets import Assets
 from app.errors import answer, shown, wants_page
+from app.open_pages import RoomForPages
 from app.page_policy import STORAGE_SHIM, PagePolicy
 from app.services import Services
 from runner.errors import DevexError
@@ -25,6 +26,7 @@ def prepare(services: Services, addresses: Addresses) -> None:
     app.user_middleware.clear()
     app.middleware_stack = None
     app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.preview_authority}")
+    app.add_middleware(RoomForPages)
     app.add_exception_handler(DevexError, _refused)
     app.add_exception_handler(404, _no_page)
     app.add_exception_handler(Exception, _refused)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
+from app import open_pages
 from app.accounts import SignedIn
 from tests.app.site import Site, free_port, site_of
 from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
@@ -110,3 +111,27 @@ async def test_a_preview_on_localhost_plants_nothing(site: Site, context: Browse
     await page.evaluate("it => document.cookie = it", f"devex_session={thief.token}; Path=/; Domain=localhost")
     await page.goto(f"http://localhost:{site.port}/account")
     await expect(page).to_have_url(f"http://localhost:{site.port}/sign-in?then=%2Faccount")
+
+
+async def test_pages_without_a_browser_are_so_many(
+    tmp_path: Path, context: BrowserContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(open_pages, "WAITING_BY_ADDRESS", 2)
+    async with site_of(tmp_path, trusted_proxies=("127.0.0.1",)) as site:
+        page = await context.new_page()
+        await page.set_extra_http_headers({"X-Forwarded-For": "192.0.2.1"})
+        for _ in range(4):  # a browser connects, and what it left behind does not wait
+            async with page.expect_websocket(lambda socket: "socket.io" in socket.url) as opening:
+                await page.goto(f"{site.origin}/sign-in")
+            await (await opening.value).wait_for_event("framereceived")
+            await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        robot = await site.browser(Accept="text/html")
+        statuses = [
+            (await robot.get("/sign-in", headers={"X-Forwarded-For": address})).status_code
+            for address in ("192.0.2.2", "192.0.2.2", "192.0.2.2", "192.0.2.3")
+        ]
+        assert statuses == [200, 200, 429, 200]
+        refused = await robot.get("/sign-in", headers={"X-Forwarded-For": "192.0.2.2", "Accept": "*/*"})
+        assert (refused.json()["error"]["code"], refused.headers["retry-after"]) == ("pages", "60")
+        script = await robot.get("/favicon.ico", headers={"X-Forwarded-For": "192.0.2.3"})
+        assert script.status_code == 200
