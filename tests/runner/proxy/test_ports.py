@@ -115,6 +115,19 @@ async def test_an_answer_before_the_whole_upload_is_passed_on(stage: Stage, serv
     await writer.wait_closed()
 
 
+async def test_a_refusal_arrives_while_much_is_still_sent(stage: Stage, served: tuple[Program, int]) -> None:
+    _, port = served
+    place = stage.url.removeprefix("http://").split(":")
+    for _ in range(10):
+        reader, writer = await asyncio.open_connection(*place)
+        writer.write(b"POST /ports/%d/refuse-early HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n" % port)
+        writer.write(bytes(8_000_000))
+        async with asyncio.timeout(DEADLINE_S):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+        writer.transport.abort()
+
+
+
 async def test_pieces_are_passed_on_as_they_come(stage: Stage, served: tuple[Program, int]) -> None:
     program, port = served
     async with stage.http.stream("GET", f"/ports/{port}/pieces") as answer:
