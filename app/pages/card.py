@@ -60,6 +60,7 @@ class Card:
         with self._more, ui.menu().props("auto-close"):
             menu_item("rename", "Rename", self._acts("rename"))
             menu_item("fork", "Fork", self._acts("fork"))
+            menu_item("folder", "Browse files", lambda: ui.navigate.to(f"/repl/{self._repl.id}?start=0"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{self._repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
             menu_item("trash", "Delete", self._acts("delete"))

@@ -1,51 +1,65 @@
-"""What the workbench shows while its REPL does not run: progress, or one sentence and one button."""
+"""What the workbench shows while its REPL does not run: progress, or one sentence, one button and the files."""
 
 from collections.abc import Callable
 from typing import Any
 
 from nicegui import ui
 
+from app.pages.shelf import Shelf
 from components.controls import button, icon, link, text
 from orchestrator.domain import Goal, Phase, Repl
 from runner.errors import DevexError
 
 
 class Cover:
-    """Lies over the workbench unless the REPL runs."""
+    """Lies over the workbench unless the REPL runs; `on_file` is called when a file is chosen in it."""
 
-    def __init__(self, *, on_start: Callable[[], Any]) -> None:
+    def __init__(self, *, on_start: Callable[[], Any], on_file: Callable[[], None]) -> None:
         self._on_start = on_start
-        self._root = ui.element("div").classes("dx-cover dx-hidden").props("role=status")
+        self._on_file = on_file
+        self._shown: object = None
+        self._root = ui.element("div").classes("dx-cover dx-hidden")
 
     def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
         """Show what `repl` needs shown; `error` is why it could not be opened."""
+        what = (repl.phase, repl.goal, repl.name, repl.in_trash, repl.failure, repl.stop_reason, error)
+        if what == self._shown:
+            return  # a file that is being read stays open
+        self._shown = what
         runs = repl.phase is Phase.RUNNING and error is None
         self._root.classes(add="dx-hidden" if runs else "", remove="" if runs else "dx-hidden")
         self._root.clear()
         if runs:
             return
-        with self._root, ui.element("div").classes("dx-cover-card"):
-            if error is None and (repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl)):
-                ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
-                verb = "Stopping" if repl.phase is Phase.STOPPING else "Starting"
-                text(f"{verb} {repl.name}", "dx-title", tag="h1")
-                return
-            icon("warning" if repl.phase is Phase.FAILED or error else "moon").style("width: 28px; height: 28px")
-            self._stopped(repl, error)
+        with self._root:
+            if repl.in_trash:
+                with _card():
+                    text(f"{repl.name} is in the trash", "dx-title", tag="h1")
+                    link("Go to your REPLs to restore it", "/", "dx-btn")
+            elif error is None and (repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl)):
+                with _card():
+                    ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
+                    verb = "Stopping" if repl.phase is Phase.STOPPING else "Starting"
+                    text(f"{verb} {repl.name}", "dx-title", tag="h1")
+            else:
+                self._stopped(repl, error)
+                Shelf(repl.id, on_file=self._on_file)
 
     def _stopped(self, repl: Repl, error: DevexError | None) -> None:
-        if repl.in_trash:
-            text(f"{repl.name} is in the trash", "dx-title", tag="h1")
-            link("Go to your REPLs to restore it", "/", "dx-btn")
-            return
         has_failed = repl.phase is Phase.FAILED or error is not None
-        text(f"{repl.name} could not run" if has_failed else f"{repl.name} is stopped", "dx-title", tag="h1")
         why = repl.failure or (error.message if error else None) or repl.stop_reason or ""
-        text(f"{why} Your files are safe.".strip(), "dx-muted", tag="p")
-        with ui.element("div").classes("dx-row"):
-            button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
-            link("Download files", f"/repls/{repl.id}/zip", "dx-btn")
-            link("Your REPLs", "/", "dx-btn dx-btn-quiet")
+        with ui.element("div").classes("dx-asleep").props("role=status"):
+            icon("warning" if has_failed else "moon").classes(f"dx-tone-{'danger' if has_failed else 'muted'}")
+            with ui.element("div").classes("dx-grow"):
+                text(f"{repl.name} could not run" if has_failed else f"{repl.name} is stopped", "dx-subtitle", tag="h2")
+                text(f"{why} Your files are safe.".strip(), "dx-muted", tag="p")
+            with ui.element("div").classes("dx-row"):
+                button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
+                link("Download files", f"/repls/{repl.id}/zip", "dx-btn")
+
+
+def _card() -> ui.element:
+    return ui.element("div").classes("dx-cover-card").props("role=status")
 
 
 def _about_to_start(repl: Repl) -> bool:

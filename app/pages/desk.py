@@ -111,30 +111,27 @@ class Desk:
         self.panel.set_run(run)
         self._on_run(run)
 
-    def _set_ports(self, ports: list[int]) -> None:
-        """The first one opens the preview; a page that is loaded later leaves it as the user left it."""
-        if ports and not self.preview.ports:
-            self.side.show()
+    def _set_ports(self, ports: list[dict[str, Any]]) -> None:
+        """The first with a page opens the preview; a page that is loaded later leaves it as the user left it."""
+        had_page = self.preview.has_page
         self.preview.set_ports(ports)
+        if self.preview.has_page and not had_page:
+            self.side.show()
 
     def _told(self, message: dict[str, Any]) -> None:
         match message:
             case {"type": "hello", "run": run, "ports": ports, "terminals": terminals}:
                 self.panel.set_terminals(terminals)
                 self.set_run(run)
-                self.preview.set_ports(_numbers(ports))
+                self.preview.set_ports(ports)
             case {"type": "run"}:
                 self.set_run(message)
             case {"type": "ports", "ports": ports}:
-                self._set_ports(_numbers(ports))
+                self._set_ports(ports)
             case {"type": "terminals", "terminals": terminals}:
                 self.panel.set_terminals(terminals)
             case {"type": "quota", "message": sentence, "action": action}:
                 failed(sentence, action)
-
-
-def _numbers(ports: list[dict[str, Any]]) -> list[int]:
-    return [one["port"] for one in ports]
 
 
 def _pane(name: str, label: str) -> ui.element:

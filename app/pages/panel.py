@@ -83,7 +83,8 @@ class Panel:
                 text("Running")
             else:
                 _show_ending(run)
-            text(command_words(run.get("command") or ""), tag="code")
+            command = run.get("command") or ""
+            text(command_words(command), tag="code")._props["title"] = command
 
 
 def _show_ending(run: dict[str, Any]) -> None:

@@ -79,6 +79,8 @@ def browser_words(user_agent: str) -> str:
 
 
 def command_words(command: str) -> str:
-    """What to show of a run command: nothing of a script of several lines."""
-    lines = command.strip().splitlines()
-    return lines[0] if len(lines) == 1 else ""
+    """What to show of a run command: of a script, the line that becomes the program, or how it begins."""
+    lines = [line.strip() for line in command.strip().splitlines()]
+    if program := next((line for line in reversed(lines) if line.startswith("exec ")), ""):
+        return program.removeprefix("exec ")
+    return f"{lines[0]} …" if len(lines) > 1 else "".join(lines)

@@ -32,9 +32,9 @@ def register(services: Services) -> None:
     """Add /repl/{id}."""
 
     @ui.page("/repl/{repl_id}", response_timeout=PAGE_DEADLINE_S)
-    async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)]) -> None:
+    async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)], start: bool = True) -> None:
         bench = Workbench(services, access.actor, access.the_repl)
-        await bench.open(QUICK_S)
+        await bench.open(QUICK_S if start else None)
         while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
         while_shown(ui.context.client, bench.count_down(), name=f"lease {access.the_repl.id}")
 
@@ -57,14 +57,17 @@ class Workbench:
             self._header = Header(repl, do=self.do)
             with ui.element("main").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
-                self._cover = Cover(on_start=lambda: self.do("start"))
+                self._cover = Cover(on_start=lambda: self.do("start"), on_file=lambda: self._views.show("editor"))
             self._status = Status(on_extend=lambda: self.do("extend"))
             self._views = Views(self._root, on_view=self._viewed)
 
     # Its life
 
-    async def open(self, patience_s: float) -> None:
-        """Start the REPL; return when it runs, or failed, or after `patience_s` at the latest."""
+    async def open(self, patience_s: float | None) -> None:
+        """Start the REPL; return when it runs, or failed, or after `patience_s` at the latest. None starts nothing."""
+        if patience_s is None:
+            await self._show(self._repl, came_up=True)
+            return
         try:
             self._repl = await self._orchestrator.start(self._repl.id)
             async with asyncio.timeout(patience_s):
@@ -73,7 +76,7 @@ class Workbench:
         except TimeoutError:
             pass
         except DevexError as error:
-            self._cover.set_repl(self._repl, error)
+            self._cover_up(self._repl, error)
             return
         await self._show(self._repl, came_up=True)
 
@@ -97,12 +100,18 @@ class Workbench:
             try:
                 await self._take_up()
             except DevexError as error:
-                self._cover.set_repl(repl, error)
+                self._cover_up(repl, error)
                 return
-        self._cover.set_repl(repl)
-        self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
+        self._cover_up(repl)
         self._show_lease()
         self._warn()
+
+    def _cover_up(self, repl: Repl, error: DevexError | None = None) -> None:
+        """What needs a running REPL is out of reach while it does not run."""
+        runs = repl.phase is Phase.RUNNING and error is None
+        self._cover.set_repl(repl, error)
+        self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
+        self._root.props(add="" if runs else "data-asleep", remove="data-asleep" if runs else "")
 
     async def _take_up(self) -> None:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""

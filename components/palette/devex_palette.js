@@ -2,6 +2,7 @@
 import { callJson, replUrl } from "devex-bundle/repl.js";
 import { keysOf, matches, rank } from "devex-bundle/palette.js";
 
+const REFOCUS_MS = 100; // later, not at once: a menu that is still open takes the focus back just as stubbornly
 const WAIT_MS = 120; // after the last key, before the server is asked
 
 const MODES = {
@@ -16,7 +17,7 @@ export default {
       <div class="dx-palette-back" @pointerdown="close"></div>
       <div class="dx-palette" role="dialog" aria-modal="true" :aria-label="about.label">
         <input ref="input" v-model="typed" role="combobox" aria-expanded="true" aria-controls="dx-palette-list" :aria-label="about.label" :placeholder="about.hint" spellcheck="false" autocomplete="off"
-               :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="mode && $refs.input.focus()">
+               :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="refocus">
         <div id="dx-palette-list" role="listbox" :aria-label="about.label" ref="list">
           <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
             <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small>{{ item.path }}:{{ item.line }}</small></template>
@@ -66,6 +67,9 @@ export default {
       clearTimeout(this.timer);
       this.asking?.abort();
       if (focusBack) this.before?.focus?.();
+    },
+    refocus() {
+      setTimeout(() => this.mode && this.$refs.input?.focus(), REFOCUS_MS);
     },
     changed() {
       if (this.mode === "files" && this.typed.startsWith(">")) {

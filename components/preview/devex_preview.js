@@ -4,13 +4,18 @@ import { callJson } from "devex-bundle/repl.js";
 // No top navigation: a previewed page cannot replace the IDE. Its own origin keeps it from the IDE's cookies and storage.
 const SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads";
 
+/** The first port that has answered with a page; else the latest of which nothing is known: showing it will tell. */
+function likeliest(ports) {
+  return (ports.find(({ web }) => web) ?? ports.findLast(({ web }) => web === null) ?? ports[0])?.port ?? 0;
+}
+
 export default {
   template: `
     <div class="dx-preview">
       <div class="dx-preview-bar" role="toolbar" aria-label="Preview">
         <button class="dx-btn dx-btn-quiet dx-btn-icon" title="Reload" aria-label="Reload the preview" :disabled="!port" @click="show"><i class="dx-i dx-i-reload"></i></button>
         <form @submit.prevent="show">
-          <select v-model.number="port" aria-label="Port" @change="show"><option v-if="!ports.length" :value="0">no port</option><option v-for="one in ports" :key="one" :value="one">:{{ one }}</option></select>
+          <select v-model.number="port" aria-label="Port" @change="chosen = true; show()"><option v-if="!ports.length" :value="0">no port</option><option v-for="one in ports" :key="one.port" :value="one.port">:{{ one.port }}</option></select>
           <input v-model="path" aria-label="Address" spellcheck="false" autocomplete="off" :disabled="!port">
         </form>
         <button class="dx-btn dx-btn-quiet dx-btn-icon" title="Open in a new tab" aria-label="Open the preview in a new tab" :disabled="!port" @click="openTab"><i class="dx-i dx-i-external"></i></button>
@@ -23,15 +28,19 @@ export default {
     </div>`,
   props: { replId: String, ports: Array },
   data() {
-    return { port: 0, path: "/", src: "", shown: 0, problem: "", sandbox: SANDBOX };
+    return { port: 0, chosen: false, path: "/", src: "", shown: 0, problem: "", sandbox: SANDBOX };
   },
   watch: {
     ports: {
       immediate: true,
       handler(ports) {
-        if (!ports.includes(this.port)) this.port = ports[0] ?? 0;
-        if (this.port && !this.src) this.show();
-        if (!this.port) this.src = this.problem = "";
+        const before = this.port;
+        const here = ports.find(({ port }) => port === before);
+        if (!here) this.chosen = false;
+        if (!this.chosen && !here?.web) this.port = likeliest(ports);
+        const speaksOtherwise = ports.some(({ port, web }) => port === this.port && web === false);
+        if (!this.port || (speaksOtherwise && !this.chosen)) this.src = this.problem = "";
+        else if (this.port !== before || !this.src) this.show();
       },
     },
   },

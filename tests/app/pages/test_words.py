@@ -34,9 +34,11 @@ def test_browsers_have_names() -> None:
     assert browser_words("") == "Unknown browser"
 
 
-def test_scripts_are_not_shown_as_commands() -> None:
+def test_of_a_script_its_program_is_shown() -> None:
     assert command_words(" python main.py\n") == "python main.py"
-    assert command_words("if true; then\n  echo\nfi") == ""
+    assert command_words("npm install\nexec node index.js\n") == "node index.js"
+    assert command_words("if true; then\n  echo\nfi") == "if true; then …"
+    assert command_words("") == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""The files of a REPL that does not run: to look at, to copy from, to download."""
+
+from collections.abc import Callable
+
+from nicegui import ui
+
+from components.controls import failed
+from components.file_tree import FileTree
+from components.reader import Reader
+from components.split import Split
+
+
+class Shelf:
+    """A tree on the left, the chosen file on the right; `on_file` is called when a file is chosen."""
+
+    def __init__(self, repl_id: str, *, on_file: Callable[[], None]) -> None:
+        self._on_file = on_file
+        with ui.element("div").classes("dx-shelf"):
+            files = Split("files", label="Width of the files", size_px=232)
+            with files.fixed, ui.element("section").classes("dx-pane dx-pane-files").props('aria-label="Files"'):
+                FileTree(repl_id, readonly=True).on_open(self._open).on_failed(failed)
+            with files.rest, ui.element("section").classes("dx-pane dx-pane-editor").props('aria-label="File"'):
+                self._reader = Reader(f"/repls/{repl_id}")
+
+    def _open(self, path: str) -> None:
+        self._reader.open_file(path)
+        self._on_file()

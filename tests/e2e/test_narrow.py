@@ -1,0 +1,49 @@
+"""400 pixels, by touch: everything is in reach, whatever the REPL is called."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.e2e.serving import Served
+from tests.e2e.workbench import create, sign_up
+
+WIDTH = 400
+
+
+@pytest.fixture
+def narrow(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": WIDTH, "height": 800}, has_touch=True)
+    yield context.new_page()
+    context.close()
+
+
+def is_in_reach(control: Locator) -> bool:
+    box = control.bounding_box()
+    return box is not None and box["x"] >= 0 and box["x"] + box["width"] <= WIDTH
+
+
+def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "thumb")
+    narrow.get_by_role("button", name="New REPL").tap()
+    expect(narrow.get_by_label("Name")).to_be_visible()
+    assert is_in_reach(narrow.get_by_role("button", name="Create", exact=True))
+    narrow.keyboard.press("Escape")
+    create(narrow, "Python", "A name so long that no narrow screen has room for it")
+    for control in narrow.locator("header button:visible, footer button:visible, nav [role=tab]").all():
+        assert is_in_reach(control), control
+    assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
+
+
+def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "finger")
+    create(narrow, "Python", "Touched")
+    narrow.get_by_role("tab", name="Files", exact=True).tap()
+    narrow.get_by_role("treeitem", name="requirements.txt").tap()
+    narrow.get_by_role("tab", name="Files", exact=True).tap()
+    narrow.get_by_role("button", name="More for requirements.txt").tap()
+    for item in narrow.get_by_role("menuitem").all():
+        assert is_in_reach(item)
+    narrow.get_by_role("menuitem", name="Delete").tap()
+    narrow.get_by_role("button", name="Delete", exact=True).tap()
+    expect(narrow.get_by_role("treeitem", name="requirements.txt")).to_have_count(0)
