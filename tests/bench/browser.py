@@ -10,7 +10,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests.bench.figures import Measured
 from tests.bench.server import Server
-from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 
 LOADS = 5
 TYPED = "abcdefgh"

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.chromium import browser, opened
+
+__all__ = ["browser"]  # a fixture of the tests below
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,23 +48,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             server.communicate()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """The page, connected; a script error in it fails the test."""
-    context = browser.new_context(viewport={"width": 1000, "height": 700})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(served.url)
-    expect(page.locator("#heard")).to_have_text("online True")
-    yield page
-    context.close()
-    assert not problems
+    with opened(browser, viewport={"width": 1000, "height": 700}) as page:
+        page.goto(served.url)
+        expect(page.locator("#heard")).to_have_text("online True")
+        yield page

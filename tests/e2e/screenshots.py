@@ -1,8 +1,8 @@
 """Pictures of every page for people to look at: `python -m tests.e2e.screenshots` writes them to test-results/."""
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.chromium import chromium
 from tests.e2e.serving import ROOT, Served, serving
 from tests.e2e.workbench import create, run, sign_up, terminal
 
@@ -66,8 +66,7 @@ def workbench(page: Page, look: str) -> None:
 
 def main() -> None:
     RESULTS.mkdir(exist_ok=True)
-    with serving(sign_up="open") as served, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
+    with serving(sign_up="open") as served, chromium() as browser:
         for look in SIZES:
             pages(browser, served, look)
         admin = browser.new_page()
@@ -79,7 +78,6 @@ def main() -> None:
         admin.goto(f"{served.url}/admin")
         expect(admin.get_by_role("heading", name="This machine")).to_be_visible()
         picture(admin, "light", "admin")
-        browser.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from runner.agent import install
+from tests.chromium import opened
 
 ROOT = Path(__file__).parents[3]
 LOCAL = "http://127.0.0.1"
@@ -53,19 +54,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """A shell at its prompt, with the keyboard; a script error fails the test."""
-    context = browser.new_context(viewport={"width": 1000, "height": 700}, reduced_motion="reduce")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("dialog", lambda dialog: problems.append(dialog.message))
-    page.goto(served.url)
-    expect(page.locator("#state")).to_have_text("live")
-    expect(rows(page)).to_contain_text("$")
-    page.get_by_role("button", name="focus").click()
-    yield page
-    context.close()
-    assert not problems
+    asked: list[str] = []
+    with opened(browser, viewport={"width": 1000, "height": 700}, reduced_motion="reduce") as page:
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page.on("dialog", lambda dialog: asked.append(dialog.message))
+        page.goto(served.url)
+        expect(page.locator("#state")).to_have_text("live")
+        expect(rows(page)).to_contain_text("$")
+        page.get_by_role("button", name="focus").click()
+        yield page
+    assert not asked
 
 
 def rows(page: Page) -> Locator:
