@@ -1,5 +1,6 @@
 """The settings: the only reader of the environment. `docs/configuration.md` is generated from these descriptions."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -45,7 +46,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Words = Field(
         default=(),
-        description="Addresses whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed, comma-separated.",
+        description="Addresses of the proxies in front, comma-separated: their `X-Forwarded-For` and "
+        "`X-Forwarded-Proto` are believed. Without it everybody behind a proxy counts as one address.",
     )
     allow_plain_http: bool = Field(
         default=False,
@@ -100,6 +102,14 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            return tuple(str(ip_address(one)) for one in value)
+        except ValueError:
+            raise ValueError("each must be an address such as 10.0.0.2, not a name or a network") from None
 
     @field_validator("public_url")
     @classmethod

@@ -45,6 +45,10 @@ async def doctor(settings: Settings) -> list[Check]:
     data_dir.prepare(settings.data_dir)
     url = database.url_of(settings.database_url.get_secret_value(), settings.data_dir)
     checks = [Check(name="settings", ok=True, detail=f"It will be at {settings.origin}.")]
+    if settings.https and not settings.trusted_proxies:
+        detail = "What ends https in front is not believed who comes: attempts of all people count as one address's."
+        action = "Set DEVEX_TRUSTED_PROXIES to the address it connects from."
+        checks.append(Check(name="proxy", ok=None, detail=detail, action=action))
     try:
         async with database.opened(url):
             kind = "SQLite" if url.startswith("sqlite:") else "PostgreSQL"

@@ -52,6 +52,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("PREVIEW_DOMAIN", "*.example.com"),
         ("PREVIEW_DOMAIN", "https://example.com"),
         ("SIGN_UP", "everyone"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),
         ("EGRESS", "all"),
         ("CPUS", "0"),

@@ -196,3 +196,9 @@ def test_the_database_and_the_secret_are_their_owners_alone(tmp_path: Path) -> N
     with serving(tmp_path, database_url=f"sqlite://{tmp_path}/data/mine.sqlite3"):
         names = ("mine.sqlite3", "mine.sqlite3-wal", "mine.sqlite3-shm", "secret")
         assert {oct((tmp_path / "data" / name).stat().st_mode & 0o777) for name in names} == {"0o600"}
+
+
+def test_the_doctor_asks_for_the_proxy_that_ends_https(tmp_path: Path) -> None:
+    given = {"public_url": "https://devex.example.org"}
+    assert "?     proxy: " in devex(tmp_path, "doctor", **given).stdout
+    assert "proxy: " not in devex(tmp_path, "doctor", trusted_proxies="10.0.0.2", **given).stdout
