@@ -52,6 +52,7 @@ class LocalBackend:
         self._rules = egress or EgressRules()
         self._grace_s = grace_s
         self._watchers = Watchers()
+        self._workspaces = Workspaces(self._layout)
         self._live: dict[str, Incarnation] = {}
         self._launcher: Launcher | None = None
         self._connecting = asyncio.Lock()
@@ -60,7 +61,6 @@ class LocalBackend:
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
         self._layout.make()
-        self._workspaces = await asyncio.to_thread(Workspaces, self._layout)
         self._resolver = Resolver()
         try:
             launcher = await self._connected()
@@ -169,6 +169,7 @@ class LocalBackend:
                 self._launcher = await launcher_client.connect(
                     self._layout, self._grace_s, on_event=self._on_event, on_lost=self._on_lost
                 )
+                self._workspaces.uids = range(*self._launcher.facts["uids"])
                 log.info("the launcher is ready: %s", self._launcher.facts)
             return self._launcher
 

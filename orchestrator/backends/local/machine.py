@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.backends.local import etc, limits, modes, reach, system
+from orchestrator.backends.local import etc, limits, modes, reach, system, uids
 from orchestrator.backends.local.bubblewrap import AGENT, SOCKETS, Jail, Mode
 from orchestrator.backends.local.layout import Layout, checked
 from orchestrator.backends.local.limits import Cgroups
 from orchestrator.domain import Egress, Size
 from runner import agent
 
-FIRST_UID = 200_000  # of sandboxes when the server is root; above what distributions give to people and services
 EGRESS_PORT = 3128  # where programs find the way out
 _EGRESS = f"{EGRESS_PORT}:{SOCKETS}/egress.sock"
 _PROBE = "probe"
@@ -24,6 +23,7 @@ _BUILT = ("etc", "agent", "run", _PROBE)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
     layout: Layout
+    uids: range  # of this installation's sandboxes
     mode: Mode
     bubblewrap: Path
     interpreter: system.Interpreter
@@ -40,6 +40,7 @@ class Machine:
     def facts(self) -> dict[str, object]:
         """For the doctor and the logs."""
         return {
+            "uids": [self.uids.start, self.uids.stop],
             "mode": self.mode,
             "bubblewrap": str(self.bubblewrap),
             "python": self.interpreter.path,
@@ -53,8 +54,8 @@ class Machine:
         """ValueError, OSError: there is no such workspace, or its owner is none for a sandbox."""
         workspace = self.workspaces / checked(repl_id)
         uid = workspace.lstat().st_uid
-        if not is_sandbox_uid(uid):
-            raise ValueError(f"the workspace of {repl_id} belongs to uid {uid}, which no sandbox may have")
+        if uid not in self.uids:
+            raise ValueError(f"the workspace of {repl_id} belongs to uid {uid}, which no sandbox here may have")
         environment = {"LANG": "C.UTF-8", "DEVEX_RLIMITS": limits.rlimits(size)}
         if egress is not Egress.NONE:
             environment["DEVEX_EGRESS"] = _EGRESS
@@ -72,16 +73,12 @@ class Machine:
 
     def probe(self) -> Jail:
         """A throw-away sandbox like the real ones."""
-        return replace(_probe(self.layout, self.root), mode=self.mode)
-
-
-def is_sandbox_uid(uid: int) -> bool:
-    """root gives every sandbox a uid of its own; anybody else has only theirs."""
-    return uid >= FIRST_UID if os.geteuid() == 0 else uid == os.geteuid()
+        return replace(_probe(self.layout, self.root, self.uids.start), mode=self.mode)
 
 
 def prepare(layout: Layout) -> Machine:
     """Run on the launcher's main thread. system.Unusable, OSError: no sandbox can be made here."""
+    claimed = uids.claim(layout)
     private = os.geteuid() != 0 or reach.own_mounts()
     interpreter = system.interpreter(layout)
     etc.build(layout.runtime / "etc")
@@ -94,12 +91,13 @@ def prepare(layout: Layout) -> Machine:
         action = "Keep the data in a folder that other users may pass through, such as /var/lib/devex."
         raise system.Unusable(f"Sandboxes cannot reach {layout.data}{why}.", action) from error
     root = system.root_arguments(interpreter)
-    works, failed = modes.detect(system.bubblewraps(layout), _probe(layout, root))
+    works, failed = modes.detect(system.bubblewraps(layout), _probe(layout, root, claimed.start))
     cgroups = limits.find(layout.group_prefix)
     if cgroups:
         cgroups.sweep()
     return Machine(
         layout=layout,
+        uids=claimed,
         mode=works.mode,
         bubblewrap=works.bubblewrap,
         interpreter=interpreter,
@@ -149,11 +147,10 @@ def _jail(
     )
 
 
-def _probe(layout: Layout, root: tuple[str, ...]) -> Jail:
+def _probe(layout: Layout, root: tuple[str, ...], uid: int) -> Jail:
     """As real as it can be without a REPL: the same folders, the same filter, a uid of a sandbox."""
     folder = layout.runtime / _PROBE
     folder.mkdir(exist_ok=True)
-    uid = os.geteuid() or FIRST_UID
     os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
     return _jail(
         layout,

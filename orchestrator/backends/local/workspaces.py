@@ -3,12 +3,14 @@
 import os
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from orchestrator.backends.base import BackendError
+from orchestrator.backends.local import uids
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.machine import FIRST_UID, is_sandbox_uid
 from runner.errors import DevexError
 from runner.workspace import UNLIMITED, Entry, Usage, Workspace
 from runner.workspace.paths import join
@@ -21,13 +23,13 @@ _SCRIPT = b"#!"
 
 
 class Workspaces:
-    """A workspace's owner is its sandbox's uid, kept for as long as it exists: starting it again changes no owner."""
+    """A workspace's owner is its sandbox's uid, one of `uids`, kept while it exists and these are the same."""
 
     def __init__(self, layout: Layout) -> None:
+        self.uids: range = uids.usual()
         self._layout = layout
         self._lock = threading.Lock()
-        taken = [folder.lstat().st_uid for folder in layout.workspaces.iterdir()]
-        self._last_uid = max([FIRST_UID, *(uid for uid in taken if is_sandbox_uid(uid))])  # FIRST_UID is the probes'
+        self._last_uid = 0
 
     def exists(self, repl_id: str) -> bool:
         return self._layout.workspace(repl_id).is_dir()
@@ -46,7 +48,7 @@ class Workspaces:
     def own(self, repl_id: str) -> int:
         """-> the sandbox's uid. Gives the files to one when they are somebody else's, as after a copy by hand."""
         uid = self.uid_of(repl_id)
-        if is_sandbox_uid(uid):
+        if uid in self.uids:
             return uid
         if os.geteuid() != 0:
             raise BackendError(f"Its files belong to uid {uid}.", retryable=False, action="Ask the operator.")
@@ -101,11 +103,24 @@ class Workspaces:
         return folder
 
     def _new_uid(self) -> int:
+        """The next one that owns nothing. The first is the probes'. BackendError."""
         if os.geteuid() != 0:
             return os.geteuid()
+        taken = set(_owners(self._layout.workspaces))
         with self._lock:
-            self._last_uid += 1
-            return self._last_uid
+            last = self._last_uid if self._last_uid in self.uids else self.uids.start
+            for uid in chain(range(last + 1, self.uids.stop), range(self.uids.start + 1, last + 1)):
+                if uid not in taken:
+                    self._last_uid = uid
+                    return uid
+        raise BackendError("Every uid of sandboxes is in use.", retryable=False, action="Delete REPLs.")
+
+
+def _owners(folder: Path) -> Iterator[int]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # just deleted
+                yield entry.stat(follow_symlinks=False).st_uid
 
 
 def _owner(uid: int) -> tuple[int, int] | None:

@@ -39,6 +39,7 @@ print(json.dumps({
 
 async def main(place: Layout, machine: Machine) -> None:
     workspaces = Workspaces(place)
+    workspaces.uids = machine.uids
     workspaces.seed("repl1", {"script.py": SCRIPT}, None)
     spec = make_spec()
     sockets = place.sockets("repl1")

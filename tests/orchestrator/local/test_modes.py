@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.backends.local import modes
 from orchestrator.backends.local.bubblewrap import Mode
-from orchestrator.backends.local.machine import FIRST_UID
 from orchestrator.backends.local.reach import open_to_all
+from orchestrator.backends.local.uids import FIRST_UID
 
 ROOT = Path(__file__).resolve().parents[3]
 PACKAGES = Path(pytest.__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ def test_the_walls_stand_for_an_ordinary_user_too() -> None:
     tests = [f"{folder}/{name}.py" for name in ("test_walls", "test_launcher")]
     try:
         ran = subprocess.run(
-            [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--basetemp={base}/t", *tests],
+            [python, "-m", "pytest", "-qxm", "not soak", "-p", "no:cacheprovider", f"--basetemp={base}/t", *tests],
             user=ORDINARY_UID, group=ORDINARY_UID, extra_groups=[], cwd=root, env=environment, timeout=600,
             capture_output=True, text=True, check=False,
         )  # fmt: skip

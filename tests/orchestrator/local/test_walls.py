@@ -8,8 +8,8 @@ from pathlib import Path
 
 from orchestrator.backends.base import Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.machine import FIRST_UID
 from orchestrator.backends.local.processes import kernel_uids, programs_of
+from orchestrator.backends.local.uids import FIRST_UID
 from tests.orchestrator.local.conftest import Box, StartBox, until_gone
 
 MIB = 1 << 20
