@@ -7,8 +7,8 @@ import termios
 
 from runner.agent.loop import READ, WRITE
 from runner.agent.posix_signals import RESETTABLE, SIGCONT, SIGHUP, SIGKILL
-from runner.agent.ring import Ring
 from runner.protocol.messages import INITIAL_CREDIT_BYTES, MAX_OUTPUT_BYTES, Exited, Open, Opened, Output, TerminalState
+from runner.protocol.ring import Ring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Terminal:
         if len(self._input) + len(data) > MAX_PENDING_INPUT_BYTES:
             if not self._losing_input:
                 self._losing_input = True
-                self._ring.append(_LOST_INPUT)
+                self._ring.append(self._ring.end, _LOST_INPUT)
                 self.pump()
             return
         self._losing_input = False
@@ -188,7 +188,7 @@ class Terminal:
                     self._close_pty()
                     self._drained = True
                 return
-            self._ring.append(data)
+            self._ring.append(self._ring.end, data)
             allowed -= len(data)
 
     def _flush_input(self) -> None:

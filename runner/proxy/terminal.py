@@ -5,15 +5,14 @@ the ring, skips ahead and is told of the gap; it never holds up the others.
 """
 
 import asyncio
-import json
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
-from runner.proxy.ring import Ring
+from runner.protocol.ring import Ring
+from runner.proxy import terminal_wire as wire
 from runner.proxy.window import MIN_WINDOW_BYTES, Window
 
 Kind = Literal["shell", "run", "exec"]
@@ -23,9 +22,6 @@ SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
 MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
-
-OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
-_OUTPUT, _GAP, _SIZE, _PONG = (struct.Struct(code) for code in (">BQ", ">BQQ", ">BHH", ">BI"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,6 @@ class Exit:
         return {"status": self.status, "signal": self.signal, **({"lost": True} if self.lost else {})}
 
 
-NO_SUCH_TERMINAL: Final = 4404  # close codes of an attachment
-RESTART: Final = 1012
 LOST: Final = Exit(-1, lost=True)
 
 
@@ -100,16 +94,16 @@ class Attachment:
             return terminal.introduction(self.can_write)
         if self._told_size != terminal.size:
             self._told_size = terminal.size
-            return _SIZE.pack(SIZE, *terminal.size)
+            return wire.size(*terminal.size)
         if self._pong is not None:
             n, self._pong = self._pong, None
-            return _PONG.pack(PONG, n)
+            return wire.pong(n)
         if self.sent < terminal.ring.start:
             self._gap = (self.sent, max(terminal.ring.start, terminal.ring.end - SCREEN_BYTES))
             self.sent = self.acknowledged = self._gap[1]
         if self._gap:
             gap, self._gap = self._gap, None
-            return _GAP.pack(GAP, *gap)
+            return wire.gap(*gap)
         return self._output() or self._exit()
 
     def _output(self) -> bytes | None:
@@ -122,7 +116,7 @@ class Attachment:
         now_s = time.monotonic()
         if not self.waiting:
             self.progress_s = now_s
-        frame = _OUTPUT.pack(OUTPUT, self.sent) + data
+        frame = wire.output(self.sent, data)
         self.sent += len(data)
         self.window.sent(self.sent, self.acknowledged, now_s)
         return frame
@@ -132,8 +126,7 @@ class Attachment:
         if told is None or told == self._told_exit or self.sent < self._terminal.ring.end:
             return None
         self._told_exit = told
-        body = {**told.json(), "duration_s": self._terminal.duration_s}
-        return bytes([EXITED]) + json.dumps(body).encode()
+        return wire.exited({**told.json(), "duration_s": self._terminal.duration_s})
 
 
 class Terminal:
@@ -180,7 +173,7 @@ class Terminal:
         """The READY message."""
         cols, rows = self.size
         about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": can_write}
-        return bytes([READY]) + json.dumps({**about, "start": self.ring.start, "end": self.ring.end}).encode()
+        return wire.ready({**about, "start": self.ring.start, "end": self.ring.end})
 
     # What the agent says
 

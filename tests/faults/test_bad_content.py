@@ -7,7 +7,7 @@ import random
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from runner.proxy.terminal_routes import BAD_DATA, MAX_MESSAGE_BYTES
+from runner.proxy.terminal_wire import BAD_DATA, MAX_MESSAGE_BYTES
 from tests.faults.browser import Browser, Json, Repl, refusal
 from tests.runner.proxy.stage import INPUT
 

@@ -16,7 +16,7 @@ from tests.contracts.templates import TemplatesContract
 from tests.orchestrator.local.conftest import Box, contract, start_box
 from tests.registries import configured
 
-OUTPUT, EXITED, ACK = 17, 19, 3  # of runner/proxy/terminal_routes
+OUTPUT, EXITED, ACK = 17, 19, 3  # of runner/proxy/terminal_wire
 
 
 class TestInASandbox(TemplatesContract):

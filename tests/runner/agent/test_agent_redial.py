@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.agent.ring import RING_BYTES
 from runner.protocol import messages as m
+from runner.protocol.ring import RING_BYTES
 from tests.runner.agent.proxy import Agent, Proxy, until_gone
 
 

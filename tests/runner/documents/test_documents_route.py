@@ -30,7 +30,7 @@ async def serving(rooms: Rooms, *, can_write: bool = True) -> AsyncIterator[str]
         await routes({**scope, "devex.viewer": Viewer("one", "One", can_write)}, receive, send)
 
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, ws="wsproto", lifespan="off", log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_level="error"))
     serving = asyncio.create_task(server.serve([listener]))
     try:
         yield f"ws://127.0.0.1:{listener.getsockname()[1]}/documents"

@@ -136,7 +136,7 @@ class Program:
 async def listening() -> AsyncIterator[tuple[Program, int]]:
     """The program and its port."""
     program = Program()
-    config = uvicorn.Config(program.app, port=0, ws="wsproto", log_level="error", lifespan="off")
+    config = uvicorn.Config(program.app, port=0, ws="websockets-sansio", log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(DEADLINE_S):

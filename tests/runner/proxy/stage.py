@@ -1,4 +1,4 @@
-"""What the tests of the proxy play on: RunnerProxy, uvicorn with wsproto as the product runs it, agent, browser."""
+"""What the tests of the proxy play on: RunnerProxy, uvicorn as the product runs it, agent, browser."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         await self.start_proxy()
-        config = uvicorn.Config(self._gateway, port=0, ws="wsproto", log_level="warning", lifespan="off")
+        config = uvicorn.Config(self._gateway, port=0, ws="websockets-sansio", log_level="warning", lifespan="off")
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve())
         async with asyncio.timeout(DEADLINE_S):

@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from runner.proxy.ring import RING_BYTES
+from runner.protocol.ring import RING_BYTES
 from tests.runner.proxy.stage import (
     ACK,
     DEADLINE_S,

@@ -1,8 +1,10 @@
-"""The last bytes a terminal wrote, addressed by the agent's offsets. A cache: the agent holds the same and more."""
+"""The last bytes a terminal wrote, addressed by their offset since it was opened. The agent holds them, and the proxy a
+cache of them.
+"""
 
 import mmap
 
-RING_BYTES = 1 << 20  # as much as the agent keeps
+RING_BYTES = 1 << 20  # some 10,000 lines: what a reconnecting or a new viewer can still be shown
 
 
 class Ring:
@@ -34,6 +36,10 @@ class Ring:
         """-> at most `limit_bytes` from `offset` (start <= offset <= end) on; fewer where the memory wraps."""
         at = offset % self._size_bytes
         return self._memory[at : min(at + min(limit_bytes, self.end - offset), self._size_bytes)]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()
 
     def text(self) -> bytes:
         """All that is held."""

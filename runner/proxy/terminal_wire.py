@@ -1,0 +1,77 @@
+"""The messages of `WS terminals/{id}?after=OFFSET`: binary, u8 kind | body, numbers big-endian.
+
+browser -> proxy  1 INPUT bytes | 2 RESIZE u16 cols u16 rows (0 0: hidden) | 3 ACK u64 rendered up to | 4 SIGNAL u8
+                  | 5 PING u32
+proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to < from: begin anew | 19 EXITED JSON
+                  {status, signal, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
+                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write}, always first
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
+OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
+
+# Close codes.
+BAD_DATA: Final = 1007  # a message cannot be read
+RESTART: Final = 1012  # the proxy stops: attach again
+NO_SUCH_TERMINAL: Final = 4404  # or not any more
+
+MAX_MESSAGE_BYTES: Final = 1 << 20  # a large paste comes in pieces
+
+_OUTPUT, _GAP, _SIZE, _PONG = (struct.Struct(code) for code in (">BQ", ">BQQ", ">BHH", ">BI"))
+_CELLS, _OFFSET, _NUMBER = (struct.Struct(code) for code in (">HH", ">Q", ">I"))
+
+
+class BadMessage(Exception):
+    """The browser sent what is no message."""
+
+
+def output(offset: int, data: bytes) -> bytes:
+    return _OUTPUT.pack(OUTPUT, offset) + data
+
+
+def gap(start: int, end: int) -> bytes:
+    return _GAP.pack(GAP, start, end)
+
+
+def size(cols: int, rows: int) -> bytes:
+    return _SIZE.pack(SIZE, cols, rows)
+
+
+def pong(number: int) -> bytes:
+    return _PONG.pack(PONG, number)
+
+
+def exited(about: Mapping[str, Any]) -> bytes:
+    return bytes([EXITED]) + json.dumps(about).encode()
+
+
+def ready(about: Mapping[str, Any]) -> bytes:
+    return bytes([READY]) + json.dumps(about).encode()
+
+
+def cells(body: bytes) -> tuple[int, int]:
+    """RESIZE -> (cols, rows). Raises BadMessage."""
+    cols, rows = _unpacked(_CELLS, body)
+    return cols, rows
+
+
+def offset(body: bytes) -> int:
+    """ACK. Raises BadMessage."""
+    return _unpacked(_OFFSET, body)[0]
+
+
+def number(body: bytes) -> int:
+    """PING. Raises BadMessage."""
+    return _unpacked(_NUMBER, body)[0]
+
+
+def _unpacked(form: struct.Struct, body: bytes) -> tuple[int, ...]:
+    try:
+        return form.unpack(body)
+    except struct.error:
+        raise BadMessage("a message of another length") from None
