@@ -37,7 +37,8 @@ ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
-    """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it."""
+    """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; `environment`
+    is every program's."""
 
     repl_id: str
     workspace: Path
@@ -49,12 +50,6 @@ class ProxyConfig:
     shell: tuple[str, ...] = ("/bin/bash", "-i")
     quota_bytes: int
     quota_entries: int
-    preview_url: str = ""
-
-    def program_environment(self) -> dict[str, str]:
-        """Of every program."""
-        ours = {"DEVEX_REPL_ID": self.repl_id, "DEVEX_PREVIEW_URL": self.preview_url}
-        return {**self.environment, **{name: value for name, value in ours.items() if value}}
 
 
 class RunnerProxy:
@@ -83,7 +78,7 @@ class RunnerProxy:
         )
         self._terminals = Terminals(
             self._link,
-            config.program_environment(),
+            config.environment,
             config.cwd,
             on_changed=self._on_terminals_changed,
             on_output=lambda: self._activity("output"),

@@ -177,7 +177,6 @@ class Incarnation:
             run_command=spec.run_command,
             quota_bytes=spec.size.disk_bytes,
             quota_entries=spec.size.disk_entries,
-            preview_url=spec.environment.get("DEVEX_PREVIEW_URL", ""),
         )
         return await stack.enter_async_context(
             RunnerProxy(config, on_activity=lambda reason: self._on_activity(spec.repl_id, reason))

@@ -56,13 +56,12 @@ class Stage:
             workspace=self.workspace,
             socket_path=directory / "agent.sock",
             agent_uid=os.getuid(),
-            environment={**ENVIRONMENT, "PS1": "$ "},
+            environment={**ENVIRONMENT, "PS1": "$ ", "GREETING": "hello there"},
             cwd=str(self.workspace),
             run_command="echo default",
             shell=shell,
             quota_bytes=1 << 30,
             quota_entries=10_000,
-            preview_url="http://{port}-r1.localhost",
         )
         self._agent_files = agent
         self._gateway = Gateway()
