@@ -37,8 +37,8 @@ ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
-    """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; every program
-    gets `environment`."""
+    """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; programs
+    get `environment`."""
 
     repl_id: str
     workspace: Path
