@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from app.pages.panel import Panel
-from app.pages.status import Status
+from app.pages.status import CURSOR, SAVED, Status
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree
@@ -81,17 +81,17 @@ class Desk:
                 command="panel",
             )
         with self.below.rest, _pane("editor", "Editor"):
-            self.editor = self._editor(status, do)
+            self.editor = self._editor(do)
         with self.below.fixed:
             self.panel = Panel(self._base, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
 
-    def _editor(self, status: Status, do: Do) -> Editor:
+    def _editor(self, do: Do) -> Editor:
         return Editor(
             self._base,
             first_file=self._first_file,
+            saved_in=SAVED,
+            cursor_in=CURSOR,
             on_active=self.tree.reveal,
-            on_state=status.set_saved,
-            on_cursor=status.set_cursor,
             on_command=do,
         )
 

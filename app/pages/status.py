@@ -10,18 +10,19 @@ from app.pages.words import span
 from components.controls import text
 from orchestrator.domain import Lease
 
+SAVED, CURSOR = "dx-status-saved", "dx-status-cursor"  # ids: the editor writes there
 URGENT_S = 300.0  # the first of the lease's warnings
 
 
 class Status:
-    """Says what it is told."""
+    """Says what it is told, and has room for what the editor says of the file in front."""
 
     def __init__(self, *, on_extend: Callable[[], Any]) -> None:
         with ui.element("footer").classes("dx-status").props('aria-label="Status"'):
             self._online = text("Connecting…", "dx-dot").props("role=status data-tone=warn")
-            self._saved = text("", "dx-saved").props("role=status")
+            ui.element("span").classes("dx-saved").props(f"id={SAVED} role=status")
             ui.element("span").classes("dx-grow")
-            self._cursor = text("", "dx-wide")
+            ui.element("span").classes("dx-wide").props(f"id={CURSOR}")
             self._lease = text("", "dx-lease")
             self._awake = text("", "dx-wide")
             self._extend = ui.element("button").props('type=button title="Keep it awake for four more hours"')
@@ -35,16 +36,6 @@ class Status:
         self._online.set_text("Connected" if online else "Reconnecting…")
         self._online.props(f"data-tone={'ok' if online else 'warn'}")
 
-    def set_saved(self, state: dict[str, Any]) -> None:
-        """The state of the file in front, as the editor tells it."""
-        sentence, tone = saved_words(state)
-        self._saved.set_text(sentence)
-        self._saved.props(f"data-tone={tone}")
-
-    def set_cursor(self, line: int, column: int) -> None:
-        """Where the editor's cursor is, from 1."""
-        self._cursor.set_text(f"Ln {line}, Col {column}")
-
     def set_lease(self, lease: Lease | None, now: datetime | None) -> None:
         """When the REPL stops by itself and what put that off last."""
         self._extend.classes(add="dx-hidden" if lease is None else "", remove="" if lease is None else "dx-hidden")
@@ -56,14 +47,3 @@ class Status:
         self._lease.set_text(f"Stops in {span(left_s)}")
         self._awake.set_text(f"awake because {lease.activity.phrase}")
         self._lease.props(f"data-tone={'warn' if left_s <= URGENT_S else 'none'}")
-
-
-def saved_words(state: dict[str, Any]) -> tuple[str, str]:
-    """A sentence and its tone for {path, dirty, saved_at, readonly, reason}."""
-    if not state.get("path"):
-        return "", "none"
-    if state.get("reason"):
-        return str(state["reason"]), "danger" if not state.get("readonly") else "warn"
-    if state.get("readonly"):
-        return "Read only", "warn"
-    return ("Saving…", "none") if state.get("dirty") else ("Saved", "ok")

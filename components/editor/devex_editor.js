@@ -39,14 +39,27 @@ export default {
         <div v-if="!tabs.length" class="dx-editor-empty"><strong>No file is open</strong><span>Choose one from the files, or press <kbd>Ctrl P</kbd> to find it by name.</span></div>
       </div>
       <div class="dx-sr" role="status">{{ said }}</div>
+      <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]">{{ saved[0] }}</span></Teleport>
+      <Teleport v-if="cursorIn" defer :to="'#' + cursorIn"><span v-if="active && cursor">Ln {{ cursor.line }}, Col {{ cursor.column }}</span></Teleport>
     </div>`,
-  props: { base: String, firstFile: String },
+  props: { base: String, firstFile: String, savedIn: String, cursorIn: String },
   data() {
-    return { tabs: [], active: "", offline: false, refusal: "", said: "" };
+    return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null };
   },
   computed: {
+    front() {
+      return this.tabs.find(({ path }) => path === this.active);
+    },
+    saved() {
+      const tab = this.front;
+      if (!tab || tab.state === "opening") return ["", "none"];
+      const reason = tab.state === "refused" ? this.why(tab)[0] : tab.notice.message;
+      if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
+      if (tab.readOnly) return ["Read only", "warn"];
+      return tab.dirty ? ["Saving…", "none"] : ["Saved", "ok"];
+    },
     banner() {
-      const tab = this.tabs.find(({ path }) => path === this.active);
+      const tab = this.front;
       if (this.refusal) return { text: this.refusal, tone: "danger" };
       if (!tab?.notice.code || tab.state === "refused") return null;
       return { text: tab.notice.message, tone: tab.notice.code === "deleted" ? "warn" : "danger" };
@@ -71,7 +84,6 @@ export default {
     if (!paths.length && this.firstFile) this.addTab(this.firstFile);
     const wanted = this.wanted ?? [paths.includes(active) ? active : this.tabs[0]?.path];
     if (wanted[0]) this.openFile(...wanted);
-    else this.tell();
   },
   unmounted() {
     window.removeEventListener("beforeunload", this.beforeLeaving);
@@ -128,7 +140,7 @@ export default {
     addTab(path, pending) {
       if (this.open.has(path)) return;
       const id = ++this.lastId;
-      this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" }, savedAtMs: 0 });
+      this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" } });
       const file = this.documents.open(path, pending);
       this.open.set(path, { file, editing: null, line: null, id });
       file.onReplica = () => this.showReplica(file.path);
@@ -147,7 +159,6 @@ export default {
         one?.editing?.tellCursor();
       });
       if (path) this.$emit("active", { path });
-      this.tell();
     },
     close(path) {
       const at = this.tabs.findIndex((tab) => tab.path === path);
@@ -215,7 +226,7 @@ export default {
         one.editing = new Editing(host, path, document.body.classList.contains("body--dark"), {
           onSave: () => this.save(),
           onCommand: (name) => this.$emit("command", { name }),
-          onCursor: (line, column) => one.file.path === this.active && this.$emit("cursor", { line, column }),
+          onCursor: (line, column) => one.file.path === this.active && (this.cursor = { line, column }),
           onRefused: (sentence) => (this.refusal = sentence),
         });
       }
@@ -233,11 +244,10 @@ export default {
       const one = this.open.get(path);
       const tab = this.tabs.find((each) => each.path === path);
       if (!one || !tab) return;
-      const { dirty, state, reason, readOnly, notice, savedAtMs, pending } = one.file;
-      Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice, savedAtMs });
+      const { dirty, state, reason, readOnly, notice, pending } = one.file;
+      Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice });
       one.editing?.setReadOnly(readOnly);
       if (this.saving === path && (!dirty || notice.code)) this.showSaved(notice);
-      if (path === this.active) this.tell();
     },
     save() {
       const one = this.open.get(this.active);
@@ -256,18 +266,6 @@ export default {
       if (online) this.offline = false;
       else this.offlineTimer = setTimeout(() => (this.offline = true), OFFLINE_AFTER_MS);
     },
-    tell() {
-      const tab = this.tabs.find(({ path }) => path === this.active);
-      const state = {
-        path: tab?.path ?? "", dirty: tab?.dirty ?? false, readonly: tab?.readOnly ?? false,
-        saved_at: tab?.savedAtMs ? new Date(tab.savedAtMs).toISOString() : null,
-        reason: !tab ? "" : tab.state === "refused" ? this.why(tab)[0] : tab.notice.message,
-      };
-      const line = JSON.stringify(state);
-      if (line !== this.told) this.$emit("state", state);
-      this.told = line;
-    },
-
     // words
     idOf(tab, part) {
       return `dx-editor-${part}-${this.$.uid}-${tab.id}`;

@@ -7,17 +7,15 @@ from nicegui.element import Element
 
 from components import BUNDLE
 
-CURSOR_EVERY_S = 0.15  # a caret that moves is told this often
-
 
 class Editor(Element, component="devex_editor.js", esm=BUNDLE):
     """Edits over the WebSocket `{base}/documents` in the browser; Python opens files and hears what concerns the page.
 
     `base` is the path of the REPL's routes (`/repls/ID`). `first_file` is opened where this browser remembers no tabs.
-    `on_active(path)`: another tab came to the front. `on_state({path, dirty, saved_at, readonly, reason})`: of the file
-    in front; `path` is "" when none is open, `saved_at` an ISO time or None, `reason` a sentence if something is wrong.
-    `on_cursor(line, column)`: from 1. `on_command(name)`: a key of the page was pressed: "run" (Ctrl Enter), "find"
-    (Ctrl P), "commands" (Ctrl Shift P), "terminal" (Ctrl `) or "files" (Ctrl B).
+    `saved_in` and `cursor_in` are the ids of elements of the page that show whether the file in front is saved, and
+    where its caret is: both change while somebody types, and nobody else needs to know.
+    `on_active(path)`: another tab came to the front. `on_command(name)`: a key of the page was pressed: "run"
+    (Ctrl Enter), "find" (Ctrl P), "commands" (Ctrl Shift P), "terminal" (Ctrl `) or "files" (Ctrl B).
     """
 
     def __init__(
@@ -25,19 +23,15 @@ class Editor(Element, component="devex_editor.js", esm=BUNDLE):
         base: str,
         *,
         first_file: str | None = None,
+        saved_in: str = "",
+        cursor_in: str = "",
         on_active: Callable[[str], Any] | None = None,
-        on_state: Callable[[dict[str, Any]], Any] | None = None,
-        on_cursor: Callable[[int, int], Any] | None = None,
         on_command: Callable[[str], Awaitable[None] | None] | None = None,
     ) -> None:
         super().__init__()
-        self._props.update(base=base, firstFile=first_file or "")
+        self._props.update(base=base, firstFile=first_file or "", savedIn=saved_in, cursorIn=cursor_in)
         if on_active:
             self.on("active", lambda e: on_active(e.args["path"]))
-        if on_state:
-            self.on("state", lambda e: on_state(e.args))
-        if on_cursor:
-            self.on("cursor", lambda e: on_cursor(e.args["line"], e.args["column"]), throttle=CURSOR_EVERY_S)
         if on_command:
             self.on("command", lambda e: on_command(e.args["name"]))
 

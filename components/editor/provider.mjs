@@ -16,7 +16,7 @@ const bytesOf = (text) => new TextEncoder().encode(text);
  * that the path is about to: whatever is open there has been replaced. */
 export class SharedFile {
   constructor(path) {
-    Object.assign(this, { path, guid: "", digest: "", held: null, savedAtMs: 0, channel: 0 });
+    Object.assign(this, { path, guid: "", digest: "", held: null, channel: 0 });
     Object.assign(this, { state: "opening", reason: "", readOnly: false, dirty: false, notice: { code: "", message: "" } });
     this.doc = null; // what is shown
     this.next = null; // a replica of a newer history, while it is being filled
@@ -234,7 +234,7 @@ export class Documents {
     }
   }
 
-  onSaved(file, { digest, atMs, whole, splices }) {
+  onSaved(file, { digest, whole, splices }) {
     const fresh = file.next;
     if (fresh) {
       const lost = file.unsaved(); // only now: typing went on in the old replica
@@ -244,7 +244,7 @@ export class Documents {
     if (whole) file.held = apply(new Uint8Array(), splices);
     else if (fresh && (!file.held || digest !== file.digest)) file.held = bytesOf(file.text.toString());
     else file.held = apply(file.held, splices);
-    Object.assign(file, { digest, savedAtMs: atMs, state: "open" });
+    Object.assign(file, { digest, state: "open" });
     if (!file.greeted) for (const one of file.pending) this.send(KIND.REBASE, { channel: file.channel, ...one });
     file.greeted = true;
     file.dirty = !equal(file.held, bytesOf(file.text.toString()));

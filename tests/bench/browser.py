@@ -98,7 +98,7 @@ def workbench_load(server: Server) -> Measured:
 
 
 def _usable_ms(server: Server, selector: str, check: str) -> Measured:
-    """Milliseconds from navigation with an empty cache until `selector` is there and `check` holds; limit: an empty answer."""
+    """Milliseconds until `selector` is there and `check` holds, nothing cached; the limit is an empty answer."""
     repl = server.create(name="usable")["id"]
     times, limits = [], []
     for _ in range(LOADS):

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.pages.status import saved_words
 from app.pages.words import ago, browser_words, command_words, span
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -39,17 +38,3 @@ def test_of_a_script_its_program_is_shown() -> None:
     assert command_words("npm install\nexec node index.js\n") == "node index.js"
     assert command_words("if true; then\n  echo\nfi") == "if true; then …"
     assert command_words("") == ""
-
-
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        ({"path": ""}, ("", "none")),
-        ({"path": "a", "dirty": True}, ("Saving…", "none")),
-        ({"path": "a", "dirty": False}, ("Saved", "ok")),
-        ({"path": "a", "readonly": True}, ("Read only", "warn")),
-        ({"path": "a", "dirty": True, "reason": "The disk is full."}, ("The disk is full.", "danger")),
-    ],
-)
-def test_a_file_is_saved_or_the_reader_knows_why_not(state: dict[str, object], words: tuple[str, str]) -> None:
-    assert saved_words(state) == words

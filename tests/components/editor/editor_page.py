@@ -1,7 +1,6 @@
 """A page with nothing but the editor over a folder. Run as `editor_page.py ROOT PORT`."""
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 
@@ -43,14 +42,15 @@ def serve(root: Path, port: int) -> None:
     def page() -> None:
         theme.use("auto")
         told = ui.label().props("id=told").classes("dx-sr")
-        state = ui.label().props("id=state").classes("dx-sr")
+        ui.element("span").props("id=saved")
+        ui.element("span").props("id=cursor")
         with ui.element("div").style("height: 90vh; display: flex"):
             editor = Editor(
                 BASE,
                 first_file="a.py",
-                on_state=lambda found: state.set_text(json.dumps(found)),
+                saved_in="saved",
+                cursor_in="cursor",
                 on_command=told.set_text,
-                on_cursor=lambda line, column: None,
             )
         ui.button("b", on_click=lambda: editor.open_file("src/b.md", 3)).props("id=open-b")
         ui.button("bin", on_click=lambda: editor.open_file("x.bin")).props("id=open-bin")
