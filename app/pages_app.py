@@ -16,6 +16,9 @@ from app.page_policy import STORAGE_SHIM, PagePolicy
 from app.services import Services
 from runner.errors import DevexError
 
+# Long polling keeps something for every request of a stranger; a WebSocket is one connection, and those are counted.
+TRANSPORTS = ("websocket",)
+
 
 def prepare(services: Services, addresses: Addresses) -> None:
     """Register the pages on NiceGUI's app; a second time in one process replaces the first."""
@@ -33,6 +36,7 @@ def prepare(services: Services, addresses: Addresses) -> None:
     if STORAGE_SHIM not in Client.shared_head_html:
         ui.add_head_html(STORAGE_SHIM, shared=True)
     core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
+    core.sio.eio.transports = list(TRANSPORTS)
     pages.register(services)
 
 

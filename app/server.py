@@ -91,6 +91,7 @@ class Server:
                 reload=False,
                 show_welcome_message=False,
                 reconnect_timeout=RECONNECT_TIMEOUT_S,
+                socket_io_js_transports=list(pages_app.TRANSPORTS),
                 binding_refresh_interval=None,
                 dark=None,
                 tailwind=False,

@@ -48,6 +48,17 @@ async def test_sockets_open_for_our_pages_only(site: Site) -> None:
     assert str(await engine.recv()).startswith("0{")
 
 
+async def test_strangers_leave_no_session_behind(site: Site) -> None:
+    from nicegui import core
+
+    before = len(core.sio.eio.sockets)
+    browser = await site.browser()
+    for _ in range(3):
+        answer = await browser.get("/_nicegui_ws/socket.io/?EIO=4&transport=polling")
+        assert answer.status_code == 400
+    assert len(core.sio.eio.sockets) == before
+
+
 async def test_sockets_open_for_who_may_only(site: Site) -> None:
     owner, other = await site.user("owner"), await site.user("other")
     repl = await site.repl(owner)
