@@ -8,7 +8,6 @@ import time
 from runner.errors import DevexError
 
 REMOVE_BUDGET_S = 60.0  # about a million files; a program that creates faster than we delete ends here
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(parent: int, name: bytes) -> None:
@@ -17,9 +16,8 @@ def remove_tree(parent: int, name: bytes) -> None:
     Folders inside are moved up to the top one before they are emptied: nothing grows with depth.
     """
     ends_at = time.monotonic() + REMOVE_BUDGET_S
-    top = os.open(name, _FOLDER, dir_fd=parent)
+    top = _opened(parent, name)
     try:
-        _unlock(top)
         while folders := _empty(top, ends_at):
             for folder in folders:
                 _hoist(top, folder, ends_at)
@@ -28,11 +26,17 @@ def remove_tree(parent: int, name: bytes) -> None:
     os.rmdir(name, dir_fd=parent)
 
 
-def _unlock(folder: int) -> None:
-    """Read-only folders (package caches) are deleted like others: they belong to the same user."""
-    mode = stat.S_IMODE(os.fstat(folder).st_mode)
-    if mode & 0o700 != 0o700:
-        os.fchmod(folder, mode | 0o700)
+def _opened(parent: int, name: str | bytes) -> int:
+    """Read-only folders (package caches) and locked ones are deleted like others: they belong to the same user."""
+    pinned = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+    try:
+        here = f"/proc/self/fd/{pinned}"  # fchmod(2) takes no descriptor that was opened without reading
+        mode = stat.S_IMODE(os.fstat(pinned).st_mode)
+        if mode & 0o700 != 0o700:
+            os.chmod(here, mode | 0o700)
+        return os.open(here, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    finally:
+        os.close(pinned)
 
 
 def _empty(folder: int, ends_at: float) -> list[str]:
@@ -60,15 +64,14 @@ def _empty(folder: int, ends_at: float) -> list[str]:
 
 def _hoist(top: int, name: str, ends_at: float) -> None:
     try:
-        folder = os.open(name, _FOLDER, dir_fd=top)
+        folder = _opened(top, name)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        _unlock(folder)
         for child in _empty(folder, ends_at):
             try:
-                os.rename(child, secrets.token_hex(8), src_dir_fd=folder, dst_dir_fd=top)
-            except FileNotFoundError:
+                _move(folder, child, top)
+            except (FileNotFoundError, NotADirectoryError):
                 continue
     finally:
         os.close(folder)
@@ -76,3 +79,12 @@ def _hoist(top: int, name: str, ends_at: float) -> None:
         os.rmdir(name, dir_fd=top)
     except OSError:
         pass  # filled again or gone: the next pass decides
+
+
+def _move(folder: int, child: str, top: int) -> None:
+    name = secrets.token_hex(8)
+    try:
+        os.rename(child, name, src_dir_fd=folder, dst_dir_fd=top)
+    except PermissionError:  # a folder that changes its parent is written to
+        os.close(_opened(folder, child))
+        os.rename(child, name, src_dir_fd=folder, dst_dir_fd=top)

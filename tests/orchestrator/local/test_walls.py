@@ -232,6 +232,17 @@ async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:
     assert seen.reason == "It used more than 2 times its disk space."
 
 
+async def test_what_programs_have_locked_is_deleted_all_the_same(box: Box) -> None:
+    for mode in ("500", "000"):
+        await box.run(f"mkdir -p {mode}/a/b/c {mode}/d && touch {mode}/a/file {mode}/a/b/c/file {mode}/d/file")
+        code, output = await box.run(f"find {mode} -depth -type d -exec chmod {mode} {{}} +")
+        assert code == 0, output
+    assert await box.run("chmod 000 .") == (0, "")
+    await box.backend.stop("repl1", 1)
+    await box.backend.delete_workspace("repl1")
+    assert not box.workspace.exists()
+
+
 async def test_nothing_survives_a_stop(box: Box) -> None:
     daemon = "trap '' TERM HUP INT; touch up; while true; do sleep 1; done"
     await box.run(f'setsid nohup bash -c "{daemon}" >/dev/null 2>&1 & until test -e up; do sleep 0.02; done')
