@@ -1,5 +1,6 @@
 """NiceGUI's one application: the pages, their policy, and how they answer errors."""
 
+from typing import Literal
 from urllib.parse import urlencode
 
 from fastapi import Request
@@ -17,7 +18,7 @@ from app.services import Services
 from runner.errors import DevexError
 
 # Long polling keeps something for every request of a stranger; a WebSocket is one connection, and those are counted.
-TRANSPORTS = ("websocket",)
+TRANSPORTS: tuple[Literal["websocket"], ...] = ("websocket",)
 
 
 def prepare(services: Services, addresses: Addresses) -> None:
@@ -37,6 +38,7 @@ def prepare(services: Services, addresses: Addresses) -> None:
         ui.add_head_html(STORAGE_SHIM, shared=True)
     core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
     core.sio.eio.transports = list(TRANSPORTS)
+    app.config.socket_io_js_transports = list(TRANSPORTS)
     pages.register(services)
 
 
