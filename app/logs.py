@@ -42,6 +42,8 @@ def set_up(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for library in ("uvicorn", "nicegui", "tortoise", "aiosqlite", "asyncio", "httpx", "engineio", "socketio"):
         logging.getLogger(library).setLevel(max(logging.WARNING, root.level))
+    for library in ("engineio.server", "socketio.server"):
+        logging.getLogger(library).handlers.clear()  # they made their own when they were imported
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
