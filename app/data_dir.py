@@ -1,5 +1,6 @@
 """The folder of everything that must last: made, checked, and held by one server at a time."""
 
+import errno
 import fcntl
 import os
 import secrets
@@ -19,15 +20,19 @@ class BadDataDir(DevexError):
 
 
 def prepare(data_dir: Path) -> None:
-    """Make it, for its owner alone; raises BadDataDir unless it can be written."""
+    """Make it, for its owner alone; raises BadDataDir unless something can be written there."""
     probe = data_dir / f".probe-{secrets.token_hex(4)}"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe.touch(mode=0o600)
-        probe.unlink()
+        try:
+            probe.write_bytes(b"?")
+        finally:
+            probe.unlink(missing_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        action = "Set DEVEX_DATA_DIR to a folder that the user who runs DEVEX can write."
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        writable = "Set DEVEX_DATA_DIR to a folder that the user who runs DEVEX can write."
+        action = "Make room on its disk, then start again." if is_full else writable
         raise BadDataDir(f"The data folder {data_dir} cannot be used: {reason}.", action) from None
 
 

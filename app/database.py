@@ -146,6 +146,8 @@ def _explained(url: str, error: Exception) -> BadDatabase:
         return BadDatabase(
             f"The database {path} cannot be written.", "Let the user who runs DEVEX write it and its folder."
         )
+    if "is full" in str(error):
+        return BadDatabase(f"The disk of the database {path} is full.", "Make room on it, then start again.")
     if "locked" in str(error):
         return BadDatabase(f"The database {path} is in use.", "Stop the other process that uses it.")
     return BadDatabase(f"The database {path} cannot be used: {error}.", "Restore a backup, or report this.")

@@ -1,16 +1,39 @@
-"""One server for the folder, two people who use it, and for each test a REPL whose files must outlive the test."""
+"""What goes wrong at the edge: each item through HTTP and WebSocket, on a real server with real sandboxes.
 
+Every item ends in a sentence and an action, loses nothing (each test's REPL has a file that must be there afterwards)
+and leaves the server serving. In brackets, modules elsewhere that try it closer to the code.
+
+| item                  | HTTP and command line              | WebSocket                                              |
+|-----------------------|------------------------------------|--------------------------------------------------------|
+| names                 | test_bad_names                     | documents, terminals; (test_names, test_strange_texts) |
+| double submits        | test_at_once (test_service)        | an update sent twice                                   |
+| two tabs              | test_at_once: If-Match             | documents, terminals (test_rooms)                      |
+| two users             | test_at_once (test_routes)         | every socket is refused (test_door)                    |
+| a 100 MB file         | test_bad_content (test_files)      | too large to edit                                      |
+| a binary file         | test_bad_content                   | no text to edit; shown in a terminal                   |
+| a 1 MB line           | test_bad_content                   | edited, typed and shown                                |
+| what is no request    | test_bad_content: 400 413 415 422  | 1007, 1009                                             |
+| SIGTERM is ignored    | test_bad_programs (test_runs)      | the terminal says how it ended                         |
+| fork bombs            | test_bad_programs (test_walls)     | typed into a terminal                                  |
+| a missing interpreter | test_bad_programs (test_templates) | exit status 127                                        |
+| a taken port          | test_bad_programs (test_start)     | exit status 1; the preview's socket is refused         |
+| a killed sandbox      | test_bad_programs (test_launcher)  | all that is open closes, what was typed is saved       |
+| a full disk           | test_disk_full (test_workspace)    | what is typed is kept, told, and saved later           |
+| a corrupt database    | test_bad_database (test_start)     | terminals go on, handshakes are refused                |
+| a read-only database  | test_bad_database (test_start)     | no server, no socket                                   |
+| a locked database     | test_bad_database: passwords, gone | no server, no socket                                   |
+"""
+
+import shutil
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
 import pytest
 
+from orchestrator.templates import SANDBOX_PATH
 from tests.e2e.serving import Served, serving
 from tests.faults.browser import Browser, Repl
-
-PASSWORD = "correct horse battery"
-DISK_MIB = 160  # a file of 100 MB fits, and is soon too much
-KEPT = "what was there before\n"
+from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
+from tests.faults.server import mounted, signed_up
 
 
 @pytest.fixture(scope="session")
@@ -19,16 +42,13 @@ def served() -> Iterator[Served]:
         yield server
 
 
-def signed_up(served: Served, name: str) -> str:
-    """-> the cookie of the new session."""
-    answer = httpx.post(
-        f"{served.url}/api/users",
-        json={"name": name, "password": PASSWORD},
-        headers={"Origin": served.url},
-        trust_env=False,
-    )
-    assert answer.status_code == 201, answer.text
-    return f"devex_session={answer.cookies['devex_session']}"
+@pytest.fixture(scope="session")
+def poor() -> Iterator[Served]:
+    """A server on a machine with a small disk and without Node.js."""
+    disk = f'mkdir "$DEVEX_DATA_DIR"; mount -t tmpfs -o size={POOR_DISK_MIB}m tmpfs "$DEVEX_DATA_DIR"'
+    node = f"mount --bind /dev/null {shutil.which('node', path=SANDBOX_PATH)}"
+    with serving(within=mounted(f"{disk}; {node}"), sign_up="open") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +71,20 @@ async def bob(served: Served, cookies: dict[str, str]) -> AsyncIterator[Browser]
     browser = Browser(served.url, cookies["bob"])
     async with browser.http:
         yield browser
+
+
+@pytest.fixture(scope="session")
+def eves_cookie(poor: Served) -> str:
+    return signed_up(poor, "eve")
+
+
+@pytest.fixture
+async def eve(poor: Served, eves_cookie: str) -> AsyncIterator[Browser]:
+    """She uses the poor machine."""
+    browser = Browser(poor.url, eves_cookie)
+    async with browser.http:
+        yield browser
+        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
 
 
 @pytest.fixture

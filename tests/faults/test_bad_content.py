@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from runner.proxy.terminal_wire import BAD_DATA, MAX_MESSAGE_BYTES
 from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, refusal
-from tests.faults.conftest import KEPT
+from tests.faults.content import KEPT
 from tests.runner.proxy.stage import INPUT
 
 pytestmark = pytest.mark.xdist_group("faults")

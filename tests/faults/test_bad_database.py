@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -14,27 +12,14 @@ import httpx
 import pytest
 
 from tests import postgres
-from tests.e2e.serving import ROOT, Served, serving
+from tests.e2e.serving import Served, serving
 from tests.faults.browser import Browser, refusal
-from tests.faults.conftest import PASSWORD, signed_up
+from tests.faults.server import PASSWORD, devex, mounted, set_up, signed_up
 
 pytestmark = pytest.mark.xdist_group("faults")
 
 DATABASE_PASSWORD = "a database password"
 FILE = "devex.sqlite3"
-
-
-def devex(folder: Path, command: str, *, within: Sequence[str] = (), **settings: str) -> tuple[int, str, str]:
-    """A command that ends by itself -> its exit code, and what it says on either output."""
-    given = {"DATA_DIR": str(folder / "data")} | {name.upper(): value for name, value in settings.items()}
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [*within, sys.executable, "-m", "app.cli", command],
-        env=environment | {f"DEVEX_{name}": value for name, value in given.items()},
-        cwd=folder, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
-    assert "Traceback" not in ended.stderr
-    return ended.returncode, ended.stdout, ended.stderr
 
 
 @pytest.fixture
@@ -55,9 +40,9 @@ def invitations(database: Path) -> int:
 
 def test_a_read_only_database(tmp_path: Path, database: Path) -> None:
     """Its folder can be written: root, too, is kept out by a mount that nobody else sees."""
-    mount = f'mount --bind {database} {database}; mount -o remount,ro,bind {database}; exec "$@"'
+    mount = f"mount --bind {database} {database}; mount -o remount,ro,bind {database}"
     before = database.read_bytes()
-    code, _, said = devex(tmp_path, "serve", within=("unshare", "--mount", "sh", "-ec", mount, "sh"))
+    code, _, said = devex(tmp_path, "serve", within=mounted(mount))
     assert code == 1
     assert said == f"The database {database} cannot be written. Let the user who runs DEVEX write it and its folder.\n"
     assert database.read_bytes() == before
@@ -131,14 +116,7 @@ def on_postgresql(postgres_folder: Path) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def administrator(on_postgresql: Served) -> str:
     """-> the cookie."""
-    answer = httpx.post(
-        f"{on_postgresql.url}/api/setup",
-        json={"name": "root", "password": PASSWORD, "token": on_postgresql.setup_url.partition("token=")[2]},
-        headers={"Origin": on_postgresql.url},
-        trust_env=False,
-    )
-    assert answer.status_code == 201, answer.text
-    return f"devex_session={answer.cookies['devex_session']}"
+    return set_up(on_postgresql, "root")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, refusal
+from tests.faults.browser import DEADLINE_S, SENTENCE, Browser, Json, Repl, refusal
 from tests.runner.proxy.stage import EXITED
 from tests.runner.proxy.stage import Tab as Terminal
 
@@ -93,6 +93,18 @@ async def test_a_missing_interpreter(repl: Repl) -> None:
     assert (said["exit_code"], "./script: not found" in said["output"]) == (127, True)
 
 
+async def test_a_template_whose_tool_is_missing(eve: Browser) -> None:
+    templates = {one["name"]: one["missing"] for one in (await eve.http.get("/api/templates")).json()}
+    assert templates["python"] is None
+    assert templates["node"].startswith("node is not installed on this server. ")
+    repl = await eve.create(template="node")
+    started = await repl.post("run")
+    async with repl.attached(started.json()["terminal"]) as terminal:
+        status, _ = await until_ended(terminal)
+        assert status in (126, 127)
+        assert b"node: " in terminal.text
+
+
 async def test_no_command_and_a_mistake_in_the_configuration(repl: Repl) -> None:
     await repl.put("files/.devex.toml", "run = 'not closed\n")
     assert ".devex.toml cannot be read" in refusal(await repl.post("run"), 400)
@@ -149,7 +161,7 @@ def first_process(repl: Repl) -> psutil.Process:
     raise AssertionError("nothing runs in it")
 
 
-@pytest.mark.parametrize("killer", ["user", "host"])
+@pytest.mark.parametrize("killer", ["user", "host", "launcher"])
 async def test_a_killed_sandbox(repl: Repl, killer: str) -> None:
     async with repl.shell() as terminal, repl.tab("kept.txt") as tab, repl.events() as events:
         await terminal.type("echo re''ady\n")
@@ -157,13 +169,15 @@ async def test_a_killed_sandbox(repl: Repl, killer: str) -> None:
         await tab.type(0, "not yet saved ")
         if killer == "user":
             await terminal.type("kill -9 -1\n")
-        else:
-            first_process(repl).kill()
+        else:  # above the first process is bubblewrap's outer half, and above that the launcher
+            first = first_process(repl)
+            (first if killer == "host" else first.parents()[1]).kill()
         await terminal.until_closed()
         await events.socket.wait_closed()
         assert events.socket.close_reason
     about = await until_phase(repl, "failed")
-    assert "ended by itself" in about["failure"]
+    assert SENTENCE.fullmatch(about["failure"])
+    assert ("launcher ended" if killer == "launcher" else "ended by itself") in about["failure"]
     assert (await repl.text("kept.txt")).startswith("not yet saved ")
     refusal(await repl.put("files/kept.txt", "no"), 409)
     refusal(await repl.browser.refused_socket(repl.at("documents")), 409)

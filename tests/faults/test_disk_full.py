@@ -1,21 +1,20 @@
 """A full disk: the REPL's own share of it, and the whole disk under the server's data."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from runner.documents.wire import Notice
-from tests.e2e.serving import Served, serving
 from tests.faults.browser import Browser, Repl, refusal
-from tests.faults.conftest import DISK_MIB, KEPT, signed_up
+from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
+from tests.faults.server import devex, mounted
 from tests.runner.documents.tab import Tab
 
 pytestmark = pytest.mark.xdist_group("faults")
 
 LARGE = "x" * 2_000_000
 MIB = 1 << 20
-MACHINE_MIB = 48
 
 
 async def until_told(tab: Tab, words: str) -> None:
@@ -70,26 +69,10 @@ async def test_programs_that_fill_the_workspace_are_paused(repl: Repl) -> None:
     assert (await repl.execute("echo fine"))["output"] == "fine\n"
 
 
-@pytest.fixture(scope="module")
-def small_machine() -> Iterator[Served]:
-    """The disk under its data is small; nobody else sees the mount."""
-    mount = f'mkdir "$DEVEX_DATA_DIR"; mount -t tmpfs -o size={MACHINE_MIB}m tmpfs "$DEVEX_DATA_DIR"; exec "$@"'
-    with serving(within=("unshare", "--mount", "sh", "-ec", mount, "sh"), sign_up="open") as server:
-        yield server
-
-
-@pytest.fixture
-async def eve(small_machine: Served) -> AsyncIterator[Browser]:
-    browser = Browser(small_machine.url, signed_up(small_machine, "eve"))
-    async with browser.http:
-        yield browser
-        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
-
-
 async def test_a_full_disk_under_everything(eve: Browser) -> None:
     repl = await eve.create()
     assert (await repl.put("files/kept.txt", KEPT)).status_code == 201
-    assert "The disk is full" in refusal(await repl.put("files/large", b"x" * MACHINE_MIB * MIB), 507)
+    assert "The disk is full" in refusal(await repl.put("files/large", b"x" * POOR_DISK_MIB * MIB), 507)
     assert [entry[0] for entry in (await repl.get("tree")).json()["entries"] if entry[0] == "large"] == []
     async with repl.shell() as terminal, repl.tab("kept.txt") as tab:
         await terminal.type("cat /dev/zero > filler; echo sta''tus $?\n")
@@ -112,3 +95,13 @@ async def test_a_full_disk_under_everything(eve: Browser) -> None:
     await repl.do("stop")
     await repl.start()
     assert await repl.text("kept.txt") == LARGE + KEPT
+
+
+@pytest.mark.parametrize(("size_kib", "reason"), [(64, "no space left on device"), (128, "devex.sqlite3 is full")])
+def test_a_disk_that_is_full_at_the_start(tmp_path: Path, size_kib: int, reason: str) -> None:
+    """Not even the first file fits, or not the whole database."""
+    fill = "head -c 64k /dev/zero > data/filler || true"
+    mount = f"mkdir data; mount -t tmpfs -o size={size_kib}k tmpfs data; {fill}"
+    code, _, said = devex(tmp_path, "serve", within=mounted(mount))
+    assert (code, reason in said, said.count("\n")) == (1, True, 1), said
+    assert "Make room on" in said
