@@ -205,7 +205,7 @@ class Incarnation:
             while True:
                 fullness, cpu_s = await asyncio.to_thread(_fullness, places, self.spec)
                 if fullness > KILL_AT:
-                    self.end(f"It used more than {KILL_AT} times its disk space.")
+                    self.end(f"It used more than {KILL_AT} times its disk space of {_room(self.spec)}.")
                 if not self._ended.is_set():
                     frozen = await self._freeze(fullness > 1, was=frozen)
                 try:
@@ -220,12 +220,15 @@ class Incarnation:
         spec = self.spec
         if frozen or was:
             await self._launcher.ask("freeze", repl_id=spec.repl_id, epoch=spec.epoch, frozen=frozen)
-        size = f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries} files"
-        message = f"The disk is full: {size}. Programs are paused." if frozen else "Programs go on."
+        message = f"The disk is full: {_room(spec)}. Programs are paused." if frozen else "Programs go on."
         action = "Delete files you no longer need." if frozen else ""
         if self.proxy and frozen != was:
             self.proxy.publish({"type": "quota", "message": message, "action": action})
         return frozen
+
+
+def _room(spec: SandboxSpec) -> str:
+    return f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries} files"
 
 
 def _fullness(places: list[Workspace], spec: SandboxSpec) -> tuple[float, float]:

@@ -3,12 +3,14 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from orchestrator.backends.base import Egress, Observation, Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
@@ -37,6 +39,22 @@ class Box:
     async def get(self, path: str) -> Any:
         async with contract.client(self.backend.runner_app(self.repl_id)) as client:
             return (await client.get(path)).json()
+
+    @asynccontextmanager
+    async def websocket(self, path: str) -> AsyncIterator[asyncio.Queue[Message]]:
+        """What a browser gets there, as ASGI messages."""
+        app = self.backend.runner_app(self.repl_id)
+        assert app
+        heard: asyncio.Queue[Message] = asyncio.Queue()
+        said: asyncio.Queue[Message] = asyncio.Queue()
+        said.put_nowait({"type": "websocket.connect"})
+        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": []}
+        attached = asyncio.create_task(app({**scope, "devex.viewer": contract.viewer()}, said.get, heard.put))
+        try:
+            yield heard
+        finally:
+            said.put_nowait({"type": "websocket.disconnect"})
+            await attached
 
     async def run(self, command: str) -> tuple[int, str]:
         """-> (exit code, output) of a shell command inside."""

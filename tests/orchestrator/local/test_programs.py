@@ -1,22 +1,19 @@
 """Every template's program, run as a user runs it: in a sandbox, with the tools of `.ci/system-packages`."""
 
-import asyncio
-import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from starlette.types import Message
 
 from orchestrator.backends.base import Egress
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.templates import Template
 from tests.contracts.templates import TemplatesContract
-from tests.orchestrator.local.conftest import Box, contract, start_box
+from tests.orchestrator.local.conftest import contract, start_box
 from tests.registries import configured
 
-OUTPUT, EXITED, ACK = 17, 19, 3  # of runner/proxy/terminal_wire
+OUTPUT, EXITED = 17, 19  # of runner/proxy/terminal_routes
 
 
 class TestInASandbox(TemplatesContract):
@@ -44,37 +41,13 @@ class TestInASandbox(TemplatesContract):
     async def output(self, template: Template) -> AsyncIterator[bytes]:
         run = await self.box.post("/run")
         try:
-            async for piece in printed(self.box, run["terminal"]):
-                yield piece
+            async with self.box.websocket(f"/terminals/{run['terminal']}") as heard:
+                while (frame := (await heard.get()).get("bytes") or b"\0")[0] != EXITED:
+                    if frame[0] == OUTPUT:
+                        yield frame[9:]  # behind its offset
         finally:
             await self.box.post("/stop")
 
     async def answers(self, port: int) -> bool:
         async with contract.client(self.box.backend.runner_app(self.box.repl_id)) as client:
             return (await client.get(f"/ports/{port}/")).status_code < 400
-
-
-async def printed(box: Box, terminal: str) -> AsyncIterator[bytes]:
-    """What a terminal shows, as a browser gets it, until its program ends."""
-    app = box.backend.runner_app(box.repl_id)
-    assert app
-    heard: asyncio.Queue[Message] = asyncio.Queue()
-    sent: asyncio.Queue[Message] = asyncio.Queue()
-    sent.put_nowait({"type": "websocket.connect"})
-    path = f"/terminals/{terminal}"
-    scope = {"type": "websocket", "path": path, "query_string": b"", "headers": [], "devex.viewer": contract.viewer()}
-    attached = asyncio.create_task(app(scope, sent.get, heard.put))
-    try:
-        while (message := await heard.get())["type"] != "websocket.close":
-            frame = message.get("bytes") or b"\0"
-            if frame[0] == EXITED:
-                return
-            if frame[0] == OUTPUT:
-                (offset,) = struct.unpack_from(">Q", frame, 1)
-                sent.put_nowait(
-                    {"type": "websocket.receive", "bytes": struct.pack(">BQ", ACK, offset + len(frame) - 9)}
-                )
-                yield frame[9:]
-    finally:
-        sent.put_nowait({"type": "websocket.disconnect"})
-        await attached

@@ -2,15 +2,19 @@
 
 import asyncio
 import errno
+import json
 import os
+import signal
 import socket
 from pathlib import Path
+
+from starlette.types import Message
 
 from orchestrator.backends.base import Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.processes import kernel_uids, programs_of
 from orchestrator.backends.local.uids import FIRST_UID
-from tests.orchestrator.local.conftest import Box, StartBox, until_gone
+from tests.orchestrator.local.conftest import Box, StartBox, contract, until_gone
 
 MIB = 1 << 20
 SYSCTLS = ("core_pattern", "core_pipe_limit", "hostname", "panic", "pid_max")
@@ -229,7 +233,74 @@ async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:
     await box.run("for n in 1 2 3; do head -c 4M /dev/urandom > $n; done")
     seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
     assert seen is not None
-    assert seen.reason == "It used more than 2 times its disk space."
+    assert seen.reason == "It used more than 2 times its disk space of 4 MiB or 200000 files."
+
+
+FLOOD = """
+import itertools, os, sys, time
+folder, fast = sys.argv[1], int(sys.argv[2])
+os.makedirs(folder, exist_ok=True)
+for n in itertools.count():
+    os.close(os.open(f"{folder}/{n}", os.O_CREAT))
+    if n > fast: time.sleep(0.1)
+"""
+
+
+async def test_a_flood_of_empty_files_is_paused_and_the_repl_says_so(start: StartBox) -> None:
+    """They fill no block: their number is bounded as well."""
+    box = await start(size=Size(disk_entries=1000))
+    (box.workspace / "flood.py").write_text(FLOOD)
+    (box.workspace / ".devex.toml").write_text('run = "python3 flood.py many 1500"\n')
+    first = await box.first_pid()
+    async with box.websocket("/events") as heard, asyncio.timeout(60):
+        await box.post("/run")
+        assert await quota_told(heard) == (
+            "The disk is full: 2048 MiB or 1000 files. Programs are paused.",
+            "Delete files you no longer need.",
+        )
+        while not _stopped(first):
+            await asyncio.sleep(0.1)
+        assert len(os.listdir(box.workspace / "many")) < 2000
+        async with contract.client(box.backend.runner_app("repl1")) as client:
+            assert (await client.delete("/files/many", timeout=60)).status_code == 204
+        assert await quota_told(heard) == ("Programs go on.", "")
+
+
+async def test_more_empty_files_than_a_pause_can_stop_end_the_sandbox(start: StartBox) -> None:
+    box = await start(size=Size(disk_entries=1000))
+    (box.workspace / "flood.py").write_text(FLOOD)
+    (box.workspace / ".devex.toml").write_text('run = "python3 flood.py many 20000"\n')
+    await box.post("/run")
+    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    assert seen is not None
+    assert seen.reason == "It used more than 2 times its disk space of 2048 MiB or 1000 files."
+
+
+async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBackend) -> None:
+    """Each costs the kernel a kilobyte that no size of a tmpfs counts: a control group does, or /tmp is on a disk."""
+    box = await start(size=Size(memory_bytes=96 * MIB, disk_entries=1000))
+    other = await start("repl2")
+    (box.workspace / "flood.py").write_text(FLOOD)
+    in_memory = {check.name: check for check in await backend.doctor()}["memory limit"].ok
+    fast = 400_000 if in_memory else 20_000
+    (box.workspace / ".devex.toml").write_text(f'run = "python3 flood.py /tmp/many {fast}"\n')
+    await box.post("/run")
+    if in_memory:
+        async with asyncio.timeout(60):
+            while (run := await box.get("/run"))["running"]:
+                await asyncio.sleep(0.1)
+        assert run["exit_code"] == 128 + signal.SIGKILL
+    else:
+        seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+        assert seen is not None
+    assert await other.run("echo fine") == (0, "fine\n")
+
+
+async def quota_told(heard: asyncio.Queue[Message]) -> tuple[str, str]:
+    while True:
+        event = json.loads((await heard.get()).get("text") or "{}")
+        if event.get("type") == "quota":
+            return event["message"], event["action"]
 
 
 async def test_what_programs_have_locked_is_deleted_all_the_same(box: Box) -> None:
