@@ -39,6 +39,7 @@ def prepare(services: Services, addresses: Addresses) -> None:
     core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
     core.sio.eio.transports = list(TRANSPORTS)
     app.config.socket_io_js_transports = list(TRANSPORTS)
+    app.config.quasar_config["loadingBar"] = {"skipHijack": True}  # each element shows what it waits for
     pages.register(services)
 
 

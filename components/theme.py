@@ -62,5 +62,5 @@ def serve(guards: Sequence[Any] = ()) -> None:
 def use(theme: Theme) -> ui.dark_mode:
     """Dress the page that is being built."""
     ui.add_head_html(f'<link rel="stylesheet" href="{ADDRESS}">')
-    ui.colors(primary="#4a63e7")
+    ui.colors(primary="#4a63e7", negative="#c32a34")
     return ui.dark_mode({"auto": None, "light": False, "dark": True}[theme])

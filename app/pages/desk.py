@@ -21,6 +21,8 @@ COMMANDS = (
     Command("save", "Save the file", "Mod+S"),
     Command("run", "Run the program", "Mod+Enter"),
     Command("stop", "Stop the program"),
+    Command("editor", "Go to the editor"),
+    Command("tree", "Go to the files"),
     Command("terminal", "Go to the terminal", "Mod+`"),
     Command("new-terminal", "New terminal"),
     Command("files", "Show or hide the files", "Mod+B"),
@@ -52,7 +54,7 @@ class Desk:
         self._first_file = first_file
         self._on_run = on_run
         self._on_file = on_file
-        ReplEvents(repl_id, on_told=self._told, on_online=status.set_online)
+        ReplEvents(repl_id, on_told=self._told)
         self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):

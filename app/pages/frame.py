@@ -59,7 +59,7 @@ def page(title: str, actor: Actor, *, narrow: bool = False) -> Iterator[ui.dark_
             if actor.is_admin:
                 menu_item("users", "Administration", lambda: ui.navigate.to("/admin"))
             menu_item("sign-out", "Sign out", sign_out)
-    with ui.element("main").classes("dx-page dx-page-narrow" if narrow else "dx-page"):
+    with ui.element("div").classes("dx-page dx-page-narrow" if narrow else "dx-page"):
         yield dark_mode
 
 
@@ -76,9 +76,16 @@ def menu_item(icon_name: str, label: str, on_press: Any) -> None:
     item.classes("dx-menu-button").on("click", on_press)
 
 
+def named_dialog(title: str) -> ui.dialog:
+    """A dialog that screen readers announce by its title."""
+    dialog = ui.dialog()
+    dialog._props["aria-label"] = title
+    return dialog
+
+
 async def ask_text(title: str, *, label: str, value: str, submit: str) -> str | None:
     """Ask for one line; None when the user thinks better of it."""
-    with ui.dialog() as dialog, ui.card().classes("dx-dialog-body"):
+    with named_dialog(title) as dialog, ui.card().classes("dx-dialog-body"):
         text(title, "dx-dialog-title", tag="h2")
         field = ui.input(label, value=value).props("outlined dense autofocus maxlength=80")
         field.on("keydown.enter", lambda: dialog.submit(field.value))
@@ -90,7 +97,7 @@ async def ask_text(title: str, *, label: str, value: str, submit: str) -> str | 
 
 async def ask_sure(title: str, *, explanation: str, action: str) -> bool:
     """Ask before something is lost."""
-    with ui.dialog() as dialog, ui.card().classes("dx-dialog-body"):
+    with named_dialog(title) as dialog, ui.card().classes("dx-dialog-body"):
         text(title, "dx-dialog-title", tag="h2")
         text(explanation, "dx-muted", tag="p")
         with ui.element("div").classes("dx-dialog-actions"):

@@ -5,6 +5,7 @@ from uuid import uuid4
 from nicegui import ui
 
 from app.access import Action, Actor, recheck
+from app.pages.frame import named_dialog
 from app.pages.words import badge_of, colour_of
 from app.services import Services
 from components.controls import button, failed, text
@@ -23,7 +24,7 @@ class NewRepl:
         self._chosen = ""
         self._request_id = ""
         templates = list(self._orchestrator.templates.values())
-        with ui.dialog() as self._dialog, ui.card().classes("dx-dialog-body dx-dialog-wide"):
+        with named_dialog("New REPL") as self._dialog, ui.card().classes("dx-dialog-body dx-dialog-wide"):
             text("New REPL", "dx-dialog-title", tag="h2")
             with ui.element("div").classes("dx-templates").props('role=radiogroup aria-label="Template"'):
                 for template in templates:

@@ -56,7 +56,7 @@ def register(services: Services) -> None:
         title: str, fields: Sequence[Field], *, url: str, submit: str, then: str = "/", hint: str = "", **extra: str
     ) -> None:
         dress(title)
-        with ui.element("main").classes("dx-sign"), ui.element("div").classes("dx-sign-card"):
+        with ui.element("div").classes("dx-sign"), ui.element("div").classes("dx-sign-card"):
             with ui.element("div").classes("dx-row"):
                 with ui.element("span").classes("dx-logo"):
                     icon("command")

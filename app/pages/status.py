@@ -19,7 +19,9 @@ class Status:
 
     def __init__(self, *, on_extend: Callable[[], Any]) -> None:
         with ui.element("footer").classes("dx-status").props('aria-label="Status"'):
-            self._online = text("Connecting…", "dx-dot").props("role=status data-tone=warn")
+            with ui.element("span").classes("dx-connection").props("role=status"):
+                text("Connected", "dx-dot").props("data-tone=ok")
+                text("Connecting…", "dx-dot").props("data-tone=warn")
             ui.element("span").classes("dx-saved").props(f"id={SAVED} role=status")
             ui.element("span").classes("dx-grow")
             ui.element("span").classes("dx-wide").props(f"id={CURSOR}")
@@ -30,11 +32,6 @@ class Status:
                 text("Extend")
             self._extend.on("click", on_extend)
         self.set_lease(None, None)
-
-    def set_online(self, online: bool) -> None:
-        """Whether the browser hears the REPL."""
-        self._online.set_text("Connected" if online else "Reconnecting…")
-        self._online.props(f"data-tone={'ok' if online else 'warn'}")
 
     def set_lease(self, lease: Lease | None, now: datetime | None) -> None:
         """When the REPL stops by itself and what put that off last."""

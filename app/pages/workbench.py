@@ -55,7 +55,7 @@ class Workbench:
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
             self._header = Header(repl, do=self.do)
-            with ui.element("main").classes("dx-wb-main"):
+            with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(on_start=lambda: self.do("start"), on_file=lambda: self._views.show("editor"))
             self._status = Status(on_extend=lambda: self.do("extend"))
@@ -182,6 +182,8 @@ class Workbench:
                 "save": lambda: desk.editor.run_action("save"),
                 "run": lambda: self._attempt(self._run(desk)),
                 "stop": lambda: self._attempt(self._ask("POST", "stop", {})),
+                "editor": lambda: self._go_to_editor(desk),
+                "tree": lambda: self._go_to_files(desk),
                 "terminal": lambda: self._go_to_terminal(desk),
                 "new-terminal": lambda: self._attempt(self._new_terminal(desk)),
                 "files": desk.files.toggle,
@@ -232,6 +234,15 @@ class Workbench:
         await self._ask("POST", "terminals", FIRST_SIZE)
         desk.panel.set_terminals((await self._ask("GET", "terminals"))["terminals"])
         desk.panel.show_terminal(focus=True)
+
+    def _go_to_editor(self, desk: Desk) -> None:
+        self._views.show("editor")
+        desk.editor.focus()
+
+    def _go_to_files(self, desk: Desk) -> None:
+        desk.files.show()
+        self._views.show("files")
+        desk.tree.focus()
 
     def _go_to_terminal(self, desk: Desk) -> None:
         desk.below.show()

@@ -14,8 +14,9 @@ const WHY = {
 export default {
   template: `
     <div class="dx-editor">
-      <div v-if="tabs.length" ref="bar" class="dx-editor-tabs" role="tablist" aria-label="Open files" @keydown="tabKey" @wheel.passive="wheel">
-        <div v-for="tab in tabs" :key="tab.id" class="dx-editor-tab" role="presentation" :data-active="tab.path === active || null" :data-dirty="tab.dirty || null" :title="tab.path"
+      <div v-if="tabs.length" ref="bar" class="dx-editor-tabs" @keydown="tabKey" @wheel.passive="wheel">
+        <span role="tablist" aria-label="Open files" :aria-owns="tabs.map((tab) => idOf(tab, 'tab')).join(' ')"></span>
+        <div v-for="tab in tabs" :key="tab.id" class="dx-editor-tab" :data-active="tab.path === active || null" :data-dirty="tab.dirty || null" :title="tab.path"
              @mousedown.middle.prevent @auxclick="$event.button === 1 && close(tab.path)">
           <button type="button" role="tab" :id="idOf(tab, 'tab')" :aria-selected="tab.path === active" :aria-controls="idOf(tab, 'view')" :tabindex="tab.path === active ? 0 : -1" :data-path="tab.path" @click="activate(tab.path, true)">
             <span class="dx-editor-name">{{ tab.name }}</span><span v-if="where(tab)" class="dx-editor-where">{{ where(tab) }}</span>

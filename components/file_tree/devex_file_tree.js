@@ -188,6 +188,10 @@ export default {
       const rows = this.model.rows();
       return topmost([...this.picked]).map((path) => rows[this.model.indexOf(path)]).filter(Boolean);
     },
+    focusTree() {
+      this.$refs.view.focus();
+      if (!this.row()) this.select(this.model.rows()[0]?.path ?? null);
+    },
     show(index) {
       const view = this.$refs.view;
       if (index < 0 || !view) return;

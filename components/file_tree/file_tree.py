@@ -34,6 +34,10 @@ class FileTree(Element, component="devex_file_tree.js", esm=BUNDLE):
         """Something could not be done."""
         return self.on("failed", lambda e: callback(e.args["message"], e.args["action"]))
 
+    def focus(self) -> None:
+        """Give the tree the keyboard."""
+        self.run_method("focusTree")
+
     def reveal(self, path: str) -> None:
         """Open the folders above a path and select it."""
         self.run_method("reveal", path)

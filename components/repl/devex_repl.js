@@ -1,4 +1,5 @@
-// Follows the events of the page's REPL: hands them to the elements in the page and to Python. Shows nothing.
+// Follows the events of the page's REPL: hands them to the elements in the page and to Python. Shows nothing,
+// but marks the page's body with data-online while it hears.
 import { follow, replUrl, socketUrl } from "devex-bundle/repl.js";
 
 // Tree deltas stay in the browser (the file tree hears them); Python hears the rest.
@@ -11,10 +12,23 @@ export default {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
     this.stop = follow(socketUrl(`${replUrl(this.replId)}/events`), {
       onMessage: (message) => FOR_PYTHON.has(message.type) && this.$emit("told", message),
-      onOnline: (online) => this.$emit("online", online),
+      onOnline: (isOpen) => {
+        this.isOpen = isOpen;
+        this.mark();
+      },
     });
+    window.addEventListener("online", this.mark);
+    window.addEventListener("offline", this.mark);
   },
   unmounted() {
+    window.removeEventListener("online", this.mark);
+    window.removeEventListener("offline", this.mark);
     this.stop?.();
+  },
+  methods: {
+    /** Says so here: without a connection Python's word would not arrive. */
+    mark() {
+      document.body.toggleAttribute("data-online", Boolean(this.isOpen) && navigator.onLine);
+    },
   },
 };

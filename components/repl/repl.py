@@ -11,13 +11,11 @@ from components import BUNDLE
 class ReplEvents(Element, component="devex_repl.js", esm=BUNDLE):
     """Follows `/repls/{id}/events` in the browser, where the file tree hears it too, and reconnects for ever.
 
-    `on_told` gets the messages hello, ports, run, terminals, agent and quota; `on_online` whether the socket is open.
+    `on_told` gets the messages hello, ports, run, terminals, agent and quota. While the socket is open the page's body
+    has the attribute `data-online`.
     """
 
-    def __init__(
-        self, repl_id: str, *, on_told: Callable[[dict[str, Any]], None], on_online: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, repl_id: str, *, on_told: Callable[[dict[str, Any]], None]) -> None:
         super().__init__()
         self._props["replId"] = repl_id
         self.on("told", lambda e: on_told(e.args))
-        self.on("online", lambda e: on_online(bool(e.args)))

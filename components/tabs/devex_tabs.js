@@ -6,8 +6,9 @@ export default {
   template: `
     <div class="dx-tabbed">
       <div class="dx-tabs">
-        <div class="dx-tablist" role="tablist" :aria-label="label" @keydown="key">
-          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front" role="presentation">
+        <div class="dx-tablist" @keydown="key">
+          <span role="tablist" :aria-label="label" :aria-owns="tabs.map(id).join(' ')"></span>
+          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front">
             <button role="tab" type="button" :id="id(tab)" :aria-selected="tab.key === front" :aria-controls="id(tab) + '-panel'" :tabindex="tab.key === front ? 0 : -1"
                     @click="choose(tab.key, true)" @auxclick.middle="tab.closable && $emit('close', tab.key)">
               <i :class="'dx-i dx-i-' + tab.icon"></i><span class="dx-tab-title">{{ tab.title }}</span></button>

@@ -53,5 +53,5 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     """The page, connected; a script error in it fails the test."""
     with opened(browser, viewport={"width": 1000, "height": 700}) as page:
         page.goto(served.url)
-        expect(page.locator("#heard")).to_have_text("online True")
+        expect(page.locator("body[data-online]")).to_be_attached()
         yield page

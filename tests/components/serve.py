@@ -45,7 +45,7 @@ def elements() -> None:
     def hear(*what: object) -> None:
         heard.set_text(" ".join(map(str, what)))
 
-    ReplEvents("r1", on_told=lambda _: None, on_online=lambda online: hear("online", online))
+    ReplEvents("r1", on_told=lambda _: None)
     commands = (Command("greet", "Say hello", "Mod+Shift+Y"), Command("leave", "Say goodbye"))
     Palette("r1", commands, on_command=lambda one: hear("command", one), on_open=lambda *at: hear("go", *at))
     with ui.element("main").style("height: 600px; width: 900px"):

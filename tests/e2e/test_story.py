@@ -49,6 +49,7 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
 
     page.reload()
     expect(editor(page)).to_contain_text("It is served")
+    expect(page.get_by_role("treeitem", name="note.txt")).to_be_visible()
     expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.keyboard.press("Control+`")
@@ -58,9 +59,12 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Story is stopped")).to_be_visible(timeout=STOP_DEADLINE_MS)
     expect(page.get_by_text("It was idle")).to_be_visible()
+    expect(page.locator(".dx-shelf").get_by_role("treeitem", name="note.txt")).to_be_visible()
 
     page.get_by_role("link", name="Your REPLs").last.click()
     page.get_by_role("link", name="Story").click()
     expect(editor(page)).to_contain_text("It is served")
     page.get_by_role("treeitem", name="note.txt").click()
     expect(editor(page)).to_contain_text("kept")
+    run(page)
+    expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)

@@ -1,0 +1,121 @@
+"""axe-core over every page, in both themes: nothing serious stands between a page and those who cannot see or point."""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.serving import ROOT, Served
+from tests.e2e.workbench import PASSWORD, create, run, sign_up, terminal
+
+AXE = ROOT / "components" / "node_modules" / "axe-core" / "axe.min.js"
+GRAVE = ("serious", "critical")
+# The preview is the user's own page; xterm.js draws its text twice, once for eyes, once for screen readers.
+OUTSIDE = ["iframe[title=Preview]", ".xterm"]
+
+Scheme = Literal["light", "dark"]
+
+
+@pytest.fixture(params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> Scheme:
+    scheme: Scheme = request.param
+    return scheme
+
+
+@pytest.fixture
+def themed(browser: Browser, scheme: Scheme) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
+    )
+    yield context.new_page()
+    context.close()
+
+
+def problems(page: Page) -> list[str]:
+    page.evaluate(AXE.read_text())
+    found: dict[str, Any] = page.evaluate("exclude => axe.run({exclude}, {iframes: false})", OUTSIDE)
+    return [
+        f"{one['id']} ({one['impact']}): {node['html'][:160]} {node['failureSummary'][:300]}"
+        for one in found["violations"]
+        if one["impact"] in GRAVE
+        for node in one["nodes"]
+    ]
+
+
+def test_pages_around_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
+    themed.goto(f"{served.url}/sign-in")
+    expect(themed.get_by_label("User name")).to_be_focused()
+    themed.keyboard.press("Enter")
+    expect(themed.get_by_role("alert")).to_be_visible()
+    assert problems(themed) == []
+    sign_up(themed, served, f"axe-{scheme}")
+    assert problems(themed) == []
+    themed.get_by_role("button", name="New REPL").click()
+    expect(themed.get_by_label("Name")).to_be_visible()
+    assert problems(themed) == []
+    create_here(themed)
+    themed.goto(served.url)
+    expect(themed.get_by_role("article")).to_be_visible()
+    themed.get_by_role("button", name="More for Seen").click()
+    expect(themed.get_by_role("menuitem", name="Delete")).to_be_visible()
+    assert problems(themed) == []
+    themed.get_by_role("menuitem", name="Delete").click()
+    expect(themed.get_by_role("dialog")).to_be_visible()
+    assert problems(themed) == []
+    themed.goto(f"{served.url}/account")
+    expect(themed.get_by_role("heading", name="Password")).to_be_visible()
+    assert problems(themed) == []
+    themed.goto(f"{served.url}/nowhere")
+    assert problems(themed) == []
+
+
+def create_here(page: Page) -> None:
+    page.get_by_label("Name").fill("Seen")
+    page.get_by_role("button", name="Create", exact=True).click()
+    expect(page.locator(".cm-content:visible")).to_be_visible(timeout=20_000)
+
+
+def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
+    sign_up(themed, served, f"axe-wb-{scheme}")
+    create(themed, "Python", "Seen")
+    expect(terminal(themed)).to_contain_text("$")
+    expect(run(themed)).to_contain_text("Exit code 0")
+    assert problems(themed) == []
+    themed.keyboard.press("Control+Shift+P")
+    expect(themed.get_by_role("option").first).to_be_visible()
+    assert problems(themed) == []
+    themed.keyboard.press("Escape")
+    themed.get_by_role("treeitem").first.click(button="right")
+    assert problems(themed) == []
+    themed.keyboard.press("Escape")
+    themed.get_by_role("button", name="More", exact=True).click()
+    themed.get_by_role("menuitem", name="Stop this REPL").click()
+    expect(themed.get_by_role("heading", name="is stopped")).to_be_visible()
+    themed.locator(".dx-shelf").get_by_role("treeitem").first.click()
+    expect(themed.locator(".dx-shelf .cm-content")).to_be_visible()
+    assert problems(themed) == []
+
+
+def test_the_administration(themed: Page, administrator: str, served: Served) -> None:
+    themed.goto(f"{served.url}/sign-in")
+    themed.get_by_label("User name").fill(administrator)
+    themed.get_by_label("Password").fill(PASSWORD)
+    themed.keyboard.press("Enter")
+    expect(themed.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    themed.goto(f"{served.url}/admin")
+    expect(themed.get_by_text("Looking…")).to_be_hidden(timeout=30_000)
+    assert problems(themed) == []
+
+
+@pytest.fixture(scope="module")
+def administrator(browser: Browser, served: Served) -> Iterator[str]:
+    """The first account, made with the link that the server printed."""
+    page = browser.new_page()
+    page.goto(served.setup_url)
+    page.get_by_label("User name").fill("root")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    yield "root"
+    page.close()
