@@ -73,6 +73,9 @@ Action = Move | Seed | Ensure | Stop | Purge | Wake
 def plan(
     repl: Repl, observation: Observation | None, lease: Lease | None, now: datetime, limits: Limits
 ) -> tuple[Action, ...]:
+    """-> what to do now, in order; () waits for an event. Without an `observation` the backend knows no sandbox of it,
+    without a `lease` it does not fall idle.
+    """
     match repl.phase:
         case Phase.STARTING:
             return _starting(repl, observation, now, limits)
