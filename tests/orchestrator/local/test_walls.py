@@ -266,16 +266,6 @@ async def test_a_flood_of_empty_files_is_paused_and_the_repl_says_so(start: Star
         assert await quota_told(heard) == ("Programs go on.", "")
 
 
-async def test_more_empty_files_than_a_pause_can_stop_end_the_sandbox(start: StartBox) -> None:
-    box = await start(size=Size(disk_entries=1000))
-    (box.workspace / "flood.py").write_text(FLOOD)
-    (box.workspace / ".devex.toml").write_text('run = "python3 flood.py many 20000"\n')
-    await box.post("/run")
-    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
-    assert seen is not None
-    assert seen.reason == "It used more than 2 times its disk space of 2048 MiB or 1000 files."
-
-
 async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBackend) -> None:
     """Each costs the kernel a kilobyte that no size of a tmpfs counts: a control group does, or /tmp is on a disk."""
     box = await start(size=Size(memory_bytes=96 * MIB, disk_entries=1000))
@@ -290,9 +280,11 @@ async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBac
             while (run := await box.get("/run"))["running"]:
                 await asyncio.sleep(0.1)
         assert run["exit_code"] == 128 + signal.SIGKILL
-    else:
-        seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
-        assert seen is not None
+    else:  # paused, or ended when they came too fast for that
+        first = await box.first_pid()
+        async with asyncio.timeout(60):
+            while (await backend.observe())["repl1"].state is Sandbox.RUNNING and not _stopped(first):
+                await asyncio.sleep(0.1)
     assert await other.run("echo fine") == (0, "fine\n")
 
 
