@@ -19,8 +19,8 @@ class _Process(NamedTuple):
 
 def kernel_uids(pid: int) -> set[int]:
     """Real, effective, saved and file system uid, as the host sees them. OSError: there is no such process."""
-    for line in (_PROC / str(pid) / "status").read_text().splitlines():
-        if line.startswith("Uid:"):
+    for line in (_PROC / str(pid) / "status").read_bytes().splitlines():
+        if line.startswith(b"Uid:"):
             return {int(word) for word in line.split()[1:]}
     raise OSError(f"/proc/{pid}/status names no uid")
 
@@ -91,10 +91,10 @@ def _table() -> dict[int, _Process]:
     for name in os.listdir(_PROC):
         if name.isdigit():
             try:
-                stat = (_PROC / name / "stat").read_text()
+                stat = (_PROC / name / "stat").read_bytes()
             except OSError:
                 continue  # it has ended
-            words = stat.rpartition(")")[2].split()  # the name before it is the program's own to choose
+            words = stat.rpartition(b")")[2].split()  # the name before it is the program's to choose, and any bytes
             cpu = sum(map(int, words[11:15]))  # in user mode and in the kernel, its own and its children's
             table[int(name)] = _Process(parent=int(words[1]), started=int(words[19]), cpu=cpu)
     return table

@@ -104,10 +104,12 @@ class Supervisor:
             return
         if not sandbox.stopping:
             sandbox.stopping = True
-            programs = programs_of(sandbox.first) if sandbox.first else []
-            signal_all(programs, signal.SIGHUP, signal.SIGTERM, signal.SIGCONT)
-            await self._until_ended(programs)
-            sandbox.kill()
+            try:
+                programs = programs_of(sandbox.first) if sandbox.first else []
+                signal_all(programs, signal.SIGHUP, signal.SIGTERM, signal.SIGCONT)
+                await self._until_ended(programs)
+            finally:  # whatever went wrong with asking nicely
+                sandbox.kill()
         await sandbox.gone.wait()
 
     async def stop_all(self) -> None:

@@ -306,6 +306,19 @@ async def test_what_programs_have_locked_is_deleted_all_the_same(box: Box) -> No
     assert not box.workspace.exists()
 
 
+async def test_a_name_that_is_no_text_keeps_nobody_running(start: StartBox) -> None:
+    """A program's name is any bytes, and the host reads it of every process."""
+    box, other = await start(), await start("repl2")
+    name = "import ctypes; ctypes.CDLL(None).prctl(15, bytes([255, 41, 10, 32]), 0, 0, 0)"
+    program = f'{name}; open("named", "w").close(); import time; time.sleep(1000)'
+    await box.run(f"setsid python3 -c '{program}' >/dev/null 2>&1 & until test -e named; do sleep 0.02; done")
+    assert await box.backend.cpu_times()
+    for one in (other, box):
+        first = await one.first_pid()
+        await one.backend.stop(one.repl_id, 1)
+        await until_gone(first)
+
+
 async def test_nothing_survives_a_stop(box: Box) -> None:
     daemon = "trap '' TERM HUP INT; touch up; while true; do sleep 1; done"
     await box.run(f'setsid nohup bash -c "{daemon}" >/dev/null 2>&1 & until test -e up; do sleep 0.02; done')
