@@ -130,8 +130,8 @@ class Workspace:
         """
         used = entries = 0
         linked: set[int] = set()
-        # as deep as a path can be written, so that nothing hides below
-        walk = Walk(self._root, depth=MAX_PATH_BYTES, drafts=True)
+        # as deep as a path can be written, and behind closed doors, so that nothing hides there
+        walk = Walk(self._root, depth=MAX_PATH_BYTES, drafts=True, unlock=True)
         for _, found in walk:
             entries += len(found)
             for entry in found:

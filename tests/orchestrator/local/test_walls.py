@@ -217,6 +217,17 @@ async def test_programs_that_fill_the_disk_are_paused_until_there_is_room(start:
             await asyncio.sleep(0.1)
 
 
+async def test_what_is_in_locked_folders_counts(start: StartBox) -> None:
+    box = await start(size=Size(disk_bytes=16 * MIB))
+    fill = "mkdir -p a/b && for n in 1 2; do head -c 10M /dev/urandom > a/b/$n; done; chmod 000 a/b; chmod 000 a"
+    (box.workspace / ".devex.toml").write_text(f'run = "{fill}; while true; do sleep 0.1; date > tick; done"\n')
+    await box.post("/run")
+    first = await box.first_pid()
+    async with asyncio.timeout(60):
+        while not _stopped(first) or (box.workspace / "a").stat().st_mode & 0o777:
+            await asyncio.sleep(0.1)
+
+
 def _stopped(first: int) -> bool:
     programs = programs_of(first)
     states = []
