@@ -203,7 +203,11 @@ class Incarnation:
             if not self._launcher.facts["bounds_memory"]:
                 places.append(stack.enter_context(Workspace(self._layout.temporary / self.spec.repl_id)))
             while True:
-                fullness, cpu_s = await asyncio.to_thread(_fullness, places, self.spec)
+                try:
+                    fullness, cpu_s = await asyncio.to_thread(_fullness, places, self.spec)
+                except OSError:  # as when the server has too many files open: not a reason to end programs
+                    log.exception("the disk of %s could not be measured", self.spec.repl_id)
+                    fullness, cpu_s = (1.5 if frozen else 0.0), 0.0
                 if fullness > KILL_AT:
                     self.end(f"It used more than {KILL_AT} times its disk space of {_room(self.spec)}.")
                 if not self._ended.is_set():

@@ -1,11 +1,15 @@
 """The contract of every backend, kept by real sandboxes."""
 
+import asyncio
+import os
+import resource
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.base import Sandbox
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.domain import CpuSample, Size
 from tests.contracts.backend import BackendContract
@@ -41,3 +45,19 @@ async def test_a_sandbox_at_rest_does_not_compute(box: Box) -> None:
     assert not samples[1].computed_since(samples[0])
     await box.run("timeout 2 sh -c 'while :; do :; done'")
     assert CpuSample((await box.backend.cpu_times())["repl1"], datetime.now(UTC)).computed_since(samples[1])
+
+
+async def test_a_server_out_of_descriptors_ends_no_sandbox(box: Box, caplog: pytest.LogCaptureFixture) -> None:
+    """The disk cannot be measured meanwhile."""
+    _, most = before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, most))
+    try:
+        async with asyncio.timeout(60):
+            while "could not be measured" not in caplog.text:
+                await asyncio.sleep(0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert (await box.backend.observe())["repl1"].state is Sandbox.RUNNING
+    assert await box.run("echo fine") == (0, "fine\n")
