@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.words import command_words, span
+from app.pages.words import command_words, ending_words, span
 from components.controls import icon, text
 from components.tabs import Tab, Tabs
 from components.terminal import Terminal
@@ -91,6 +91,5 @@ def _show_ending(run: dict[str, Any]) -> None:
     code, duration_s = run["exit_code"], run.get("duration_s")
     tone = "ok" if code == 0 else "danger"
     icon("check" if code == 0 else "warning").props(f"data-tone={tone}")
-    ending = "Ended with its sandbox" if code is None else f"Exit code {code}"
     duration = f" after {span(duration_s)}" if duration_s is not None else ""
-    text(f"{ending}{duration}").props(f"data-tone={tone}")
+    text(f"{ending_words(code)}{duration}").props(f"data-tone={tone}")

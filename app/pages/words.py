@@ -20,6 +20,12 @@ _BADGES = {
     "blank": ("∅", "#7b8494"),
 }
 
+_ENDINGS = {
+    126: "a file cannot be executed: set its permissions",
+    127: "a command was not found: install it, or correct the run command",
+    137: "killed, perhaps because it used too much memory: let it use less",
+}
+
 # In the order in which they must be looked for: later signs are in earlier ones' names as well.
 _BROWSERS = (
     ("Edg/", "Edge"),
@@ -69,6 +75,13 @@ def span(seconds: float) -> str:
     if not hours:
         return f"{minutes} min"
     return f"{hours} h {rest} min" if rest else f"{hours} h"
+
+
+def ending_words(code: int | None) -> str:
+    """How a program ended, from its exit code as a shell says it; None: its sandbox ended first."""
+    if code is None:
+        return "Ended with its sandbox"
+    return f"Exit code {code}, {_ENDINGS[code]}" if code in _ENDINGS else f"Exit code {code}"
 
 
 def browser_words(user_agent: str) -> str:

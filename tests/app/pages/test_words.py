@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.pages.words import ago, browser_words, command_words, span
+from app.pages.words import ago, browser_words, command_words, ending_words, span
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -38,3 +38,9 @@ def test_of_a_script_its_program_is_shown() -> None:
     assert command_words("npm install\nexec node index.js\n") == "node index.js"
     assert command_words("if true; then\n  echo\nfi") == "if true; then …"
     assert command_words("") == ""
+
+
+def test_a_missing_interpreter_is_one_sentence_and_one_thing_to_do() -> None:
+    assert ending_words(0) == "Exit code 0"
+    assert ending_words(None) == "Ended with its sandbox"
+    assert ending_words(127) == "Exit code 127, a command was not found: install it, or correct the run command"
