@@ -27,11 +27,12 @@ and leaves the server serving. In brackets, modules elsewhere that try it closer
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
+import httpx
 import pytest
 
 from orchestrator.templates import SANDBOX_PATH
 from tests.e2e.serving import Served, serving
-from tests.faults.browser import Browser, Repl
+from tests.faults.browser import DEADLINE_S, Browser, Json, Repl
 from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
 from tests.faults.server import mounted, signed_up
 
@@ -85,6 +86,25 @@ async def eve(poor: Served, eves_cookie: str) -> AsyncIterator[Browser]:
     async with browser.http:
         yield browser
         assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
+
+
+@pytest.fixture(scope="session")
+def shared(served: Served, cookies: dict[str, str]) -> Json:
+    """A REPL for tests that are refused, or clean up: making one for each would take most of the time."""
+    headers = {"Origin": served.url, "Cookie": cookies["ada"]}
+    with httpx.Client(base_url=served.url, headers=headers, timeout=DEADLINE_S, trust_env=False) as browser:
+        made = browser.post("/api/repls", json={"name": "REPL", "template": "bash"}).json()
+        browser.post(f"/api/repls/{made['id']}/start?wait=true")
+        assert browser.put(f"/repls/{made['id']}/files/kept.txt", content=KEPT).status_code == 201
+    return dict(made)
+
+
+@pytest.fixture
+async def shared_repl(ada: Browser, shared: Json) -> AsyncIterator[Repl]:
+    repl = Repl(ada, shared)
+    await repl.start()  # a test before may have ended every sandbox
+    yield repl
+    assert await repl.text("kept.txt") == KEPT
 
 
 @pytest.fixture

@@ -126,7 +126,9 @@ async def test_a_message_larger_than_any_of_ours(repl: Repl, size_bytes: int, co
     ],
     ids=range(9),
 )
-async def test_a_body_that_is_no_request(ada: Browser, repl: Repl, body: bytes, headers: Json, status: int) -> None:
+async def test_a_body_that_is_no_request(
+    ada: Browser, shared_repl: Repl, body: bytes, headers: Json, status: int
+) -> None:
     given = {"Content-Type": "application/json"} | headers
     refusal(await ada.http.post("/api/repls", content=body, headers=given), status)
-    refusal(await ada.http.post(repl.at("mkdir"), content=body, headers=given), 400 if status == 422 else status)
+    refusal(await ada.http.post(shared_repl.at("mkdir"), content=body, headers=given), 400 if status == 422 else status)

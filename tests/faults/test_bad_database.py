@@ -103,7 +103,7 @@ def test_a_wrong_password_for_postgresql(tmp_path: Path, postgres_folder: Path) 
 
 def test_no_such_database_in_postgresql(tmp_path: Path, postgres_folder: Path) -> None:
     url = postgres.url(postgres_folder, "nosuch", DATABASE_PASSWORD)
-    code, _, said = devex(tmp_path, "serve", database_url=url)
+    code, _, said = devex(tmp_path, "migrate", database_url=url)
     assert (code, "database nosuch. Check DEVEX_DATABASE_URL" in said) == (1, True)
 
 

@@ -26,14 +26,14 @@ async def test_a_repl_may_be_called_so(ada: Browser, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["", " \t", "a\nb", "x" * 300, "x" * 3000, "a\u202eb", "a\0b", "\ud800"])
-async def test_a_repl_may_not_be_called_so(ada: Browser, repl: Repl, name: str) -> None:
+async def test_a_repl_may_not_be_called_so(ada: Browser, shared_repl: Repl, name: str) -> None:
     given = json.dumps({"name": name, "template": "bash"})  # a lone surrogate can be written so, and only so
     kind = {"Content-Type": "application/json"}
     count = len((await ada.http.get("/api/repls")).json())
     refusal(await ada.http.post("/api/repls", content=given, headers=kind), 422)
-    refusal(await ada.http.patch(f"/api/repls/{repl.id}", content=given, headers=kind), 422)
-    refusal(await ada.http.post(f"/api/repls/{repl.id}/fork", content=given, headers=kind), 422)
-    assert (await repl.about())["name"] == "REPL"
+    refusal(await ada.http.patch(f"/api/repls/{shared_repl.id}", content=given, headers=kind), 422)
+    refusal(await ada.http.post(f"/api/repls/{shared_repl.id}/fork", content=given, headers=kind), 422)
+    assert (await shared_repl.about())["name"] == "REPL"
     assert len((await ada.http.get("/api/repls")).json()) == count
 
 
@@ -47,51 +47,51 @@ async def test_a_user_may_not_be_called_so(ada: Browser, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GOOD)
-async def test_a_file_may_be_called_so(repl: Repl, name: str) -> None:
-    assert (await repl.put(f"files/{quote(name)}", "text")).status_code == 201
-    listing = (await repl.get("tree")).json()["entries"]
+async def test_a_file_may_be_called_so(shared_repl: Repl, name: str) -> None:
+    assert (await shared_repl.put(f"files/{quote(name)}", "text")).status_code == 201
+    listing = (await shared_repl.get("tree")).json()["entries"]
     assert name in [entry[0] for entry in listing]
-    async with repl.tab(name) as tab:
+    async with shared_repl.tab(name) as tab:
         await tab.type(0, "more ")
         await tab.flush()
-    assert await repl.text(quote(name)) == "more text"
-    assert (await repl.delete(f"files/{quote(name)}")).status_code == 204
+    assert await shared_repl.text(quote(name)) == "more text"
+    assert (await shared_repl.delete(f"files/{quote(name)}")).status_code == 204
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_file_may_not_be_called_so(repl: Repl, name: str) -> None:
+async def test_a_file_may_not_be_called_so(shared_repl: Repl, name: str) -> None:
     path = f"files?path={quote(name, safe='')}"
     for answer in (
-        await repl.put(path, "text"),
-        await repl.get(path),
-        await repl.delete(path),
-        await repl.post("mkdir", {"path": name}),
-        await repl.post("move", {"from": "kept.txt", "to": name}),
-        await repl.browser.http.put(
-            repl.at("uploads/abcdefgh?size=1&offset=0&name=" + quote(name, safe="")), content="x"
+        await shared_repl.put(path, "text"),
+        await shared_repl.get(path),
+        await shared_repl.delete(path),
+        await shared_repl.post("mkdir", {"path": name}),
+        await shared_repl.post("move", {"from": "kept.txt", "to": name}),
+        await shared_repl.browser.http.put(
+            shared_repl.at("uploads/abcdefgh?size=1&offset=0&name=" + quote(name, safe="")), content="x"
         ),
     ):
         refusal(answer, 400)
-    async with repl.browser.socket(repl.at("documents")) as socket:
+    async with shared_repl.browser.socket(shared_repl.at("documents")) as socket:
         await socket.send(encode(Open(name, "", "")))
         assert decode(await socket.recv()) == Opened(name, 0, "", 0, "refused")
 
 
-async def test_a_line_end_in_a_files_name(repl: Repl) -> None:
-    refusal(await repl.put("files/a%0Ab", "text"), 404)  # routers cannot match it; as a parameter it works
-    assert (await repl.put("files?path=a%0Ab", "text")).status_code == 201
-    async with repl.tab("a\nb") as tab:
+async def test_a_line_end_in_a_files_name(shared_repl: Repl) -> None:
+    refusal(await shared_repl.put("files/a%0Ab", "text"), 404)  # routers cannot match it; as a parameter it works
+    assert (await shared_repl.put("files?path=a%0Ab", "text")).status_code == 201
+    async with shared_repl.tab("a\nb") as tab:
         await tab.type(0, "more ")
         await tab.flush()
-    assert (await repl.get("files?path=a%0Ab")).text == "more text"
+    assert (await shared_repl.get("files?path=a%0Ab")).text == "more text"
 
 
 @pytest.mark.parametrize("name", ["%2e%2e", "..%2f..", "a%0Ab", quote(MARKUP), "x" * 300, quote("☃"), "a%00b"])
-async def test_no_terminal_and_no_repl_is_called_so(repl: Repl, name: str) -> None:
-    refusal(await repl.delete(f"terminals/{name}"), 404)
-    refusal(await repl.get(f"tree/{name}/"), 404)
-    refusal(await repl.browser.http.get(f"/repls/{name}/tree"), 404)
-    refusal(await repl.browser.refused_socket(f"/repls/{name}/documents"), 404)
+async def test_no_terminal_and_no_repl_is_called_so(shared_repl: Repl, name: str) -> None:
+    refusal(await shared_repl.delete(f"terminals/{name}"), 404)
+    refusal(await shared_repl.get(f"tree/{name}/"), 404)
+    refusal(await shared_repl.browser.http.get(f"/repls/{name}/tree"), 404)
+    refusal(await shared_repl.browser.refused_socket(f"/repls/{name}/documents"), 404)
     if "%2f" not in name:
-        async with repl.attached(name) as terminal:
+        async with shared_repl.attached(name) as terminal:
             assert await terminal.until_closed() == NO_SUCH_TERMINAL

@@ -97,11 +97,14 @@ async def test_a_full_disk_under_everything(eve: Browser) -> None:
     assert await repl.text("kept.txt") == LARGE + KEPT
 
 
-@pytest.mark.parametrize(("size_kib", "reason"), [(64, "no space left on device"), (128, "devex.sqlite3 is full")])
-def test_a_disk_that_is_full_at_the_start(tmp_path: Path, size_kib: int, reason: str) -> None:
+@pytest.mark.parametrize(
+    ("command", "size_kib", "reason"),
+    [("serve", 64, "no space left on device"), ("migrate", 128, "devex.sqlite3 is full")],
+)
+def test_a_disk_that_is_full_at_the_start(tmp_path: Path, command: str, size_kib: int, reason: str) -> None:
     """Not even the first file fits, or not the whole database."""
     fill = "head -c 64k /dev/zero > data/filler || true"
     mount = f"mkdir data; mount -t tmpfs -o size={size_kib}k tmpfs data; {fill}"
-    code, _, said = devex(tmp_path, "serve", within=mounted(mount))
+    code, _, said = devex(tmp_path, command, within=mounted(mount))
     assert (code, reason in said, said.count("\n")) == (1, True, 1), said
     assert "Make room on" in said
