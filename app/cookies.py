@@ -6,7 +6,7 @@ the prefix `__Host-` makes browsers refuse that; over http a second cookie of th
 
 from starlette.requests import HTTPConnection
 
-# The runner keeps from programs, and programs from browsers, whatever begins with "devex" (runner/proxy/headers.py).
+# runner/proxy/ports/headers.py keeps whatever begins with "devex" from programs, and what they set from browsers.
 SESSION = "devex_session"
 PREVIEW = "devex_preview"
 UI = "devex_ui"  # NiceGUI's own: themes and the like

@@ -1,5 +1,5 @@
 // The line to one terminal: attaches, attaches again from the byte it has, and acknowledges what was rendered.
-// The wire is described in runner/proxy/terminal_routes.py.
+// The wire is described in runner/proxy/terminals/wire.py.
 
 const INPUT = 1, RESIZE = 2, ACK = 3, PING = 5;
 const OUTPUT = 17, GAP = 18, EXITED = 19, SIZE = 20, PONG = 21, READY = 22;

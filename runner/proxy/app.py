@@ -19,16 +19,16 @@ from runner.documents.rooms import Rooms
 from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import FromAgent, Hello, Port
 from runner.protocol.messages import Ports as ListeningPorts
-from runner.proxy import documents, files
-from runner.proxy import files_http as http
+from runner.proxy import documents, http
 from runner.proxy.events import Events
+from runner.proxy.files.routes import file_routes
+from runner.proxy.files.uploads import sweeping
 from runner.proxy.link import AgentLink
-from runner.proxy.ports import LOWEST_PORT, Ports
+from runner.proxy.ports.ports import LOWEST_PORT, Ports
+from runner.proxy.ports.streams import Streams
 from runner.proxy.runs import Runs
-from runner.proxy.streams import Streams
-from runner.proxy.terminal_routes import TerminalRoutes
-from runner.proxy.terminals import Terminals
-from runner.proxy.uploads import sweeping
+from runner.proxy.terminals.routes import TerminalRoutes
+from runner.proxy.terminals.terminals import Terminals
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
 PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
@@ -145,7 +145,7 @@ class RunnerProxy:
                 *terminals.routes(),
                 *self._runs.routes(),
                 documents.route(self._rooms),
-                *files.routes(
+                *file_routes(
                     workspace, rooms=self._rooms, watcher=self._watcher, on_write=lambda: self._activity("edit")
                 ),
                 Mount("/ports/{port:int}", app=ports),

@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from runner.errors import DevexError
-from runner.proxy import files_http as http
+from runner.proxy import http
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
-from runner.proxy.terminal import Terminal
-from runner.proxy.terminals import Terminals, number_of
+from runner.proxy.terminals.terminal import Terminal
+from runner.proxy.terminals.terminals import Terminals, number_of
 from runner.workspace import Workspace
 
 TERM_S: Final = 5.0  # for a program to end by itself

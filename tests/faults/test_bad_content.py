@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from runner.proxy.terminal_wire import BAD_DATA, MAX_MESSAGE_BYTES
+from runner.proxy.terminals.wire import BAD_DATA, MAX_MESSAGE_BYTES
 from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, refusal
 from tests.faults.content import KEPT
 from tests.runner.proxy.stage import INPUT

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import pytest
 
 from runner.documents.wire import Open, Opened, decode, encode
-from runner.proxy.terminal_wire import NO_SUCH_TERMINAL
+from runner.proxy.terminals.wire import NO_SUCH_TERMINAL
 from tests.faults.browser import Browser, Repl, refusal
 
 pytestmark = pytest.mark.xdist_group("faults")

@@ -22,8 +22,8 @@ from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.backends.watchers import Watchers
 from orchestrator.domain import Size
 from runner.errors import DevexError
-from runner.proxy import files
-from runner.proxy.files_http import Routes
+from runner.proxy.files.routes import HEAVY, file_routes
+from runner.proxy.http import Routes
 from runner.proxy.viewer import Viewer
 from runner.workspace import Usage
 
@@ -56,7 +56,7 @@ class LocalBackend:
         self._live: dict[str, Incarnation] = {}
         self._launcher: Launcher | None = None
         self._connecting = asyncio.Lock()
-        self._heavy = CapacityLimiter(files.HEAVY)  # of all REPLs that are read without their proxy
+        self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
 
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
@@ -141,7 +141,7 @@ class LocalBackend:
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
-                router = Routes(files.routes(workspace, heavy=self._heavy))
+                router = Routes(file_routes(workspace, heavy=self._heavy))
                 await router({**scope, "devex.viewer": _READER}, receive, send)
 
         return app

@@ -13,7 +13,7 @@ from tests.contracts.templates import TemplatesContract
 from tests.orchestrator.local.conftest import contract, start_box
 from tests.registries import configured
 
-OUTPUT, EXITED = 17, 19  # of runner/proxy/terminal_routes
+OUTPUT, EXITED = 17, 19  # of runner/proxy/terminals/wire
 
 
 class TestInASandbox(TemplatesContract):

@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
-from runner.proxy.files import FileLimits, routes
+from runner.proxy.files.routes import FileLimits, file_routes
 from runner.proxy.viewer import Viewer
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
@@ -73,7 +73,7 @@ async def rooms(workspace: Workspace) -> AsyncIterator[Rooms]:
 
 @pytest.fixture
 def app(workspace: Workspace, rooms: Rooms) -> Seen:
-    return Seen(Starlette(routes=[Mount("/repls/x", routes=routes(workspace, LIMITS, rooms=rooms))]))
+    return Seen(Starlette(routes=[Mount("/repls/x", routes=file_routes(workspace, LIMITS, rooms=rooms))]))
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ async def test_a_listing_and_the_deltas_after_it_give_the_tree(
 ) -> None:
     deltas: asyncio.Queue[TreeDelta] = asyncio.Queue()
     async with TreeWatcher(workspace, on_delta=deltas.put_nowait, on_changed=lambda _: None) as watcher:
-        app.app = Starlette(routes=routes(workspace, LIMITS, rooms=rooms, watcher=watcher))
+        app.app = Starlette(routes=file_routes(workspace, LIMITS, rooms=rooms, watcher=watcher))
         async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/") as client:
             assert (await asyncio.wait_for(deltas.get(), 30)).resync
             listing = (await client.get("tree")).json()
@@ -276,7 +276,7 @@ async def test_viewers_may_look_but_not_touch(app: Seen, client: httpx.AsyncClie
 
 async def test_a_stopped_repl_has_no_writing_routes(workspace: Workspace, root: Path) -> None:
     (root / "f").write_text("kept")
-    app = Seen(Starlette(routes=routes(workspace, LIMITS)))
+    app = Seen(Starlette(routes=file_routes(workspace, LIMITS)))
     async with served(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/") as client:
         assert (await client.get("files/f")).content == b"kept"
         assert (await client.put("files/f", content=b"x")).status_code == 405
@@ -498,7 +498,7 @@ async def test_full_disk(app: Seen, rooms: Rooms, client: httpx.AsyncClient, tmp
     assert await mount.wait() == 0
     try:
         with Workspace(disk) as small:
-            app.app = Starlette(routes=[Mount("/repls/x", routes=routes(small, LIMITS, rooms=rooms))])
+            app.app = Starlette(routes=[Mount("/repls/x", routes=file_routes(small, LIMITS, rooms=rooms))])
             assert (await client.put("files/f", content=b"kept")).status_code == 201
             answer = await client.put("files/f", content=b"x" * 5 * MIB)
             assert (answer.status_code, code(answer)) == (507, "disk_full")

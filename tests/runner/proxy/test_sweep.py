@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from runner.proxy import uploads
+from runner.proxy.files import uploads
 from tests.runner.proxy.stage import DEADLINE_S, Stage
 
 

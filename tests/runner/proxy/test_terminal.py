@@ -1,8 +1,8 @@
 """The pure parts of a terminal."""
 
-from runner.proxy.terminal import Exit, Terminal
-from runner.proxy.terminal_wire import GAP, OUTPUT, READY
-from runner.proxy.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
+from runner.proxy.terminals.terminal import Exit, Terminal
+from runner.proxy.terminals.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
+from runner.proxy.terminals.wire import GAP, OUTPUT, READY
 
 
 def settled(rate_per_s: float, round_trip_s: float) -> int:

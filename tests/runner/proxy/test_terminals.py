@@ -320,7 +320,7 @@ async def test_unknown_and_closed_terminals_say_so(stage: Stage) -> None:
 async def test_a_viewer_that_never_acknowledges_stops_setting_the_pace(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.proxy.terminal.STALL_S", 0.2)
+    monkeypatch.setattr("runner.proxy.terminals.terminal.STALL_S", 0.2)
     terminal = await stage.open_terminal()
     async with stage.attached(terminal) as frozen:
         frozen.acknowledges = False

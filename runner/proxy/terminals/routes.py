@@ -3,7 +3,7 @@
 - `GET terminals` -> {terminals: [{id, title, kind: "shell"|"run"|"exec", cols, rows, start, end, exit}]}, exit null or
   {status, signal, lost?}
 - `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204
-- `WS terminals/{id}?after=OFFSET`: runner/proxy/terminal_wire.py
+- `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.proxy import files_http as http
-from runner.proxy import terminal_wire as wire
+from runner.proxy import http
 from runner.proxy.link import AgentLink
-from runner.proxy.terminal import Attachment, Terminal
-from runner.proxy.terminals import DEFAULT_SIZE, Terminals
+from runner.proxy.terminals import wire
+from runner.proxy.terminals.terminal import Attachment, Terminal
+from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
 from runner.proxy.viewer import viewer_of
 
 BODY_BYTES: Final = 4096

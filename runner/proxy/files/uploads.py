@@ -1,4 +1,4 @@
-"""Routes that bring new content: files in one request, large ones in pieces. runner.proxy.files describes them."""
+"""Routes that bring new content: files in one request, large ones in pieces. `routes` describes them."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.errors import DevexError
-from runner.proxy import files_http as http
+from runner.proxy import http
 from runner.workspace import Draft, Stat, Workspace
 from runner.workspace.drafts import ABSENT, RESUMABLE, exists
 from runner.workspace.paths import join, parse_file

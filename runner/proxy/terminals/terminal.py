@@ -12,8 +12,8 @@ from typing import Any, Final, Literal
 
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
 from runner.protocol.ring import Ring
-from runner.proxy import terminal_wire as wire
-from runner.proxy.window import MIN_WINDOW_BYTES, Window
+from runner.proxy.terminals import wire
+from runner.proxy.terminals.window import MIN_WINDOW_BYTES, Window
 
 Kind = Literal["shell", "run", "exec"]
 

@@ -34,8 +34,8 @@ from starlette.routing import BaseRoute, Route
 
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
-from runner.proxy import files_http as http
-from runner.proxy.uploads import Uploads
+from runner.proxy import http
+from runner.proxy.files.uploads import Uploads
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
@@ -61,7 +61,7 @@ class FileLimits:
 DEFAULT_LIMITS: Final = FileLimits()
 
 
-def routes(
+def file_routes(
     workspace: Workspace,
     limits: FileLimits = DEFAULT_LIMITS,
     *,

@@ -1,4 +1,4 @@
-"""`/ports/{port}/{path}`: the pages of programs in the sandbox, HTTP here and WebSockets in ports_websocket.
+"""`/ports/{port}/{path}`: the pages of programs in the sandbox, HTTP here and WebSockets in `websocket`.
 
 Bytes flow as fast as the slower side takes them, both ways at once; nothing is collected. One connection a request.
 """
@@ -14,11 +14,11 @@ import h11
 from starlette.types import Message, Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.proxy import files_http as http
-from runner.proxy.headers import HEAD_BYTES, Headers, to_browser, to_program
+from runner.proxy import http
 from runner.proxy.link import AgentLink
-from runner.proxy.ports_websocket import relay_websocket
-from runner.proxy.streams import Pair, PortClosedError, Streams
+from runner.proxy.ports.headers import HEAD_BYTES, Headers, to_browser, to_program
+from runner.proxy.ports.streams import Pair, PortClosedError, Streams
+from runner.proxy.ports.websocket import relay_websocket
 
 LOWEST_PORT: Final = 1024  # programs without privileges listen on no lower one
 READ_BYTES: Final = 64 * 1024

@@ -19,8 +19,8 @@ from wsproto.events import (
 from wsproto.events import Message as Outgoing
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from runner.proxy.headers import to_browser, to_program
-from runner.proxy.streams import Pair, PortClosedError
+from runner.proxy.ports.headers import to_browser, to_program
+from runner.proxy.ports.streams import Pair, PortClosedError
 
 MAX_MESSAGE_BYTES: Final = 16 << 20  # one message of a program is held whole; a longer one ends the connection
 READ_BYTES: Final = 64 * 1024

@@ -29,8 +29,8 @@ from runner.protocol.messages import (
     TerminalState,
 )
 from runner.proxy.link import AgentLink
-from runner.proxy.terminal import LOST, Exit, Kind, Terminal
-from runner.proxy.terminal_wire import NO_SUCH_TERMINAL, RESTART
+from runner.proxy.terminals.terminal import LOST, Exit, Kind, Terminal
+from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
 
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent

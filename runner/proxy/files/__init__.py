@@ -1,0 +1,1 @@
+"""The routes to the files of a workspace."""

@@ -1,0 +1,1 @@
+"""Terminals: their output and its viewers, and the routes to them."""
