@@ -114,7 +114,7 @@ async def _link(chosen: Settings, kind: str) -> str:
 
 
 def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None:
-    from app import database
+    from app.storage import database
 
     async def run(chosen: Settings) -> str:
         url = database.url_of(chosen.database_url.get_secret_value(), chosen.data_dir)

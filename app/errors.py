@@ -6,7 +6,7 @@ import structlog
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
-from app.database import Unavailable, has_failed
+from app.storage.database import Unavailable, has_failed
 from runner.errors import DevexError
 
 log = structlog.get_logger("devex")

@@ -14,7 +14,7 @@ from nicegui import app, ui
 from nicegui.server import Server as Uvicorn
 from starlette.types import ASGIApp
 
-from app import api, cookies, data_dir, database, open_pages, pages_app
+from app import api, cookies, data_dir, open_pages, pages_app
 from app.access import assert_routes_guarded
 from app.accounts import Accounts
 from app.addresses import Addresses
@@ -25,9 +25,10 @@ from app.gateway.live import Live
 from app.gateway.passes import Passes
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
-from app.records import TortoiseRecords
 from app.services import Services
 from app.settings import Settings
+from app.storage import database
+from app.storage.records import TortoiseRecords
 from orchestrator import templates
 from orchestrator.backends.base import Backend
 from orchestrator.clock import SystemClock

@@ -2,9 +2,10 @@
 
 import socket
 
-from app import data_dir, database
+from app import data_dir
 from app.server import Server
 from app.settings import Settings
+from app.storage import database
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules

@@ -14,7 +14,7 @@ from app.access import NOBODY, Actor, Role, SignInNeeded
 from app.accounts.attempts import Attempts
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import new_token, plausible, token_id
-from app.models import Link, Session, User
+from app.storage.models import Link, Session, User
 from orchestrator.clock import Clock
 from orchestrator.names import new_id
 from runner.errors import DevexError

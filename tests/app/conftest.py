@@ -6,9 +6,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app import database
+from app.storage import database
 from tests import postgres
-from tests.app.site import Site, site_of
+from tests.app.running_site import Site, site_of
 
 numbers = itertools.count(1)
 TEMPLATE = "migrated"

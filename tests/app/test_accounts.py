@@ -11,7 +11,7 @@ from app.accounts import Accounts, SignedIn, Visitor
 from app.accounts.accounts import SESSIONS_MOST, TRIES_BY_ACCOUNT_AND_ADDRESS, TRIES_BY_ADDRESS, WINDOW_S
 from app.accounts.attempts import KEYS_MOST, Attempts, TooManyAttempts
 from app.accounts.passwords import PASSWORD_MOST_CHARACTERS, Passwords
-from app.models import Link, Session, User
+from app.storage.models import Link, Session, User
 from runner.errors import DevexError
 from tests.orchestrator.fakes import ManualClock
 

@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from app import open_pages
 from app.accounts import SignedIn
-from tests.app.site import Site, free_port, site_of
+from tests.app.running_site import Site, free_port, site_of
 from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.gateway import connections
-from tests.app.site import PASSWORD, Site, site_of
+from tests.app.running_site import PASSWORD, Site, site_of
 
 
 @pytest.fixture(autouse=True)

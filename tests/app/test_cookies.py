@@ -6,7 +6,7 @@ import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.app.site import PASSWORD, Site, site_of
+from tests.app.running_site import PASSWORD, Site, site_of
 from tests.app.test_previews import entered, host_of, visit
 
 HTTPS = "https://devex.test"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.app.site import PASSWORD, Site, site_of
+from tests.app.running_site import PASSWORD, Site, site_of
 
 EVIL_ORIGINS = [
     None,
@@ -185,7 +185,7 @@ async def test_signing_out_closes_what_is_open(site: Site) -> None:
 async def test_the_sweep_closes_what_another_process_revoked(site: Site) -> None:
     from nicegui import Client
 
-    from app.models import Session
+    from app.storage.models import Session
 
     owner = await site.user()
     repl = await site.repl(owner)

@@ -2,7 +2,7 @@ import asyncio
 from collections import Counter
 
 from app.accounts.accounts import TRIES_BY_ACCOUNT_AND_ADDRESS
-from tests.app.site import PASSWORD, Site
+from tests.app.running_site import PASSWORD, Site
 
 
 async def test_guesses_sent_at_once_count_like_guesses_one_after_the_other(site: Site) -> None:

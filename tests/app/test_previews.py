@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.accounts import SignedIn
 from orchestrator.domain import Repl
-from tests.app.site import PASSWORD, Echoing, Site, site_of
+from tests.app.running_site import PASSWORD, Echoing, Site, site_of
 
 
 def host_of(site: Site, repl: Repl, port: int) -> str:

@@ -1,6 +1,6 @@
 import pytest
 
-from app.records import TortoiseRecords
+from app.storage.records import TortoiseRecords
 from tests.contracts.records import RecordsContract
 
 

@@ -13,7 +13,7 @@ from nicegui import app
 from app.access import RULES, Access, Action, Role, Who, allowed, assert_routes_guarded, declared, every_route
 from app.server import NOT_GUARDED
 from orchestrator.domain import Repl
-from tests.app.site import Site
+from tests.app.running_site import Site
 
 NOT_FOUND, REFUSALS = "not_found", {"sign_in", "forbidden", "not_found"}
 

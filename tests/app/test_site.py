@@ -1,4 +1,4 @@
-from tests.app.site import Site
+from tests.app.running_site import Site
 
 
 async def test_it_answers(site: Site) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.site import free_port
+from tests.app.running_site import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from tests.app.site import Site
+from tests.app.running_site import Site
 
 
 @pytest.mark.parametrize("repl_id", ["x" * 5000, "x%00", "%0A", "X", "%F0%9F%98%80", "x.y"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.access import Role
-from tests.app.site import PASSWORD, Site, site_of
+from tests.app.running_site import PASSWORD, Site, site_of
 
 STRANGE = {"nul": "a\0b", "half a character": "\ud800", "long": "\U0001f600" * 60, "longer when compared": "ﷺ" * 60}
 

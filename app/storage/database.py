@@ -59,7 +59,7 @@ def url_of(database_url: str, data_dir: Path) -> str:
 
 def config_of(url: str) -> dict[str, Any]:
     kind = url.partition(":")[0]  # the ORM keeps queries by the connection's name, and dialects differ
-    models = {"models": ["app.models"], "migrations": "app.migrations", "default_connection": kind}
+    models = {"models": ["app.storage.models"], "migrations": "app.storage.migrations", "default_connection": kind}
     return {
         "connections": {kind: url},
         "apps": {"models": models},

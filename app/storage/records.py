@@ -6,7 +6,7 @@ from typing import Any
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
-from app.models import ReplRow
+from app.storage.models import ReplRow
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.records import DuplicateRecord, RecordConflict
 

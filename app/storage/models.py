@@ -1,6 +1,6 @@
 """What is kept in the database. Secrets are kept as hashes; all times are UTC.
 
-After a change: `tortoise -c app.database.TORTOISE_ORM makemigrations`; columns added later need `db_default`.
+After a change: `tortoise -c app.storage.database.TORTOISE_ORM makemigrations`; columns added later need `db_default`.
 """
 
 from tortoise import fields

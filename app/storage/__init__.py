@@ -1,0 +1,1 @@
+"""The database: what is kept in it, how it is opened and brought up to date, and the Repls in it."""
