@@ -7,8 +7,8 @@ const FIRST_DELAY_MS = 200, MAX_DELAY_MS = 10_000;
 const PING_MS = 20_000; // proxies cut what is silent for 60 s
 const SILENT_MS = 45_000; // two pings without an answer: the network is gone though nobody said so
 const NO_SUCH_TERMINAL = 4404;
-const ACK_BYTES = 4096; // rendered and not acknowledged: at once; less, such as a key's echo, within ACK_MS
-const ACK_MS = 50;
+const ACK_BYTES = 32 * 1024; // rendered and not acknowledged: at once; less within ACK_MS
+const ACK_MS = 8; // little beside the 30 ms of output that the proxy lets wait in a link
 const PASTE_BYTES = 64 * 1024; // a message; a larger paste is several
 const MAX_PENDING_BYTES = 64 * 1024; // keys typed while away: beyond this nobody knows any more what they would do
 
