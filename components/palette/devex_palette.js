@@ -4,6 +4,8 @@ import { keysOf, matches, rank } from "devex-bundle/palette.js";
 
 const REFOCUS_MS = 100; // later, not at once: a menu that is still open takes the focus back just as stubbornly
 const WAIT_MS = 120; // after the last key, before the server is asked
+// Of a terminal: vim, tmux and nano have a use of their own for Ctrl and a letter.
+const FULL_SCREEN = '[data-screen="alternate"]';
 
 const MODES = {
   files: { label: "Go to file", hint: "Type a part of a file's name; > lists commands" },
@@ -46,7 +48,8 @@ export default {
   methods: {
     shortcut(event) {
       const command = this.commands.find((one) => one.keys && matches(event, one.keys));
-      if (!command) return;
+      const letter = event.ctrlKey && !event.shiftKey && /^[a-z]$/.test(event.key);
+      if (!command || (letter && event.target.closest?.(FULL_SCREEN))) return;
       event.preventDefault();
       event.stopPropagation();
       this.run(command.id);

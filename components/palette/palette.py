@@ -13,7 +13,8 @@ Mode = Literal["files", "commands", "search"]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Something the user can do. `keys` like "Mod+Shift+P" (Mod: Ctrl, Cmd on a Mac) work everywhere in the page."""
+    """Something the user can do. `keys` like "Mod+Shift+P" (Mod: Ctrl, Cmd on a Mac) work everywhere in the page,
+    but for Ctrl and a letter in a full-screen program."""
 
     id: str
     title: str

@@ -77,6 +77,7 @@ export default {
     boundCounts(term);
     term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
+    term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
     term.onTitleChange((title) => this.named(title));
     term.onData((data) => this.line?.type(ENCODER.encode(data)));
     term.onBinary((data) => this.line?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));

@@ -127,7 +127,6 @@ async def test_a_refusal_arrives_while_much_is_still_sent(stage: Stage, served: 
         writer.transport.abort()
 
 
-
 async def test_pieces_are_passed_on_as_they_come(stage: Stage, served: tuple[Program, int]) -> None:
     program, port = served
     async with stage.http.stream("GET", f"/ports/{port}/pieces") as answer:
