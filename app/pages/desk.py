@@ -6,7 +6,7 @@ from typing import Any
 from nicegui import ui
 
 from app.pages.panel import Panel
-from app.pages.status import CURSOR, SAVED, Status
+from app.pages.status import CURSOR, SAVED
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree
@@ -44,7 +44,6 @@ class Desk:
         repl_id: str,
         *,
         first_file: str | None,
-        status: Status,
         do: Do,
         on_close_terminal: Callable[[str], Any],
         on_run: Callable[[dict[str, Any]], None],

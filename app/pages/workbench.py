@@ -130,7 +130,6 @@ class Workbench:
         return Desk(
             self._repl.id,
             first_file=template.open_file if template else None,
-            status=self._status,
             do=self.do,
             on_close_terminal=self._close_terminal,
             on_run=lambda run: self._header.set_running(running=bool(run.get("running"))),
