@@ -5,7 +5,7 @@
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
 - saved {path, digest, at}; agent {connected}; quota {message, action}
-- resync {}: messages were left out, ask again for what is shown
+- resync {rev?}: messages were left out, ask again for what is shown
 """
 
 import asyncio
