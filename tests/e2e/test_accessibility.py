@@ -52,7 +52,7 @@ def test_pages_around_the_workbench(themed: Page, served: Served, scheme: Scheme
     sign_up(themed, served, f"axe-{scheme}")
     assert problems(themed) == []
     themed.get_by_role("button", name="New REPL").click()
-    expect(themed.get_by_label("Name")).to_be_visible()
+    expect(themed.get_by_label("Name", exact=True)).to_be_visible()
     assert problems(themed) == []
     create_here(themed)
     themed.goto(served.url)
@@ -71,7 +71,7 @@ def test_pages_around_the_workbench(themed: Page, served: Served, scheme: Scheme
 
 
 def create_here(page: Page) -> None:
-    page.get_by_label("Name").fill("Seen")
+    page.get_by_label("Name", exact=True).fill("Seen")
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page.locator(".cm-content:visible")).to_be_visible(timeout=20_000)
 

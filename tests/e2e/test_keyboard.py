@@ -40,7 +40,7 @@ def test_a_repl_is_made_without_a_mouse(page: Page, served: Served) -> None:
     expect(page.get_by_role("dialog", name="New REPL")).to_be_hidden()
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
-    page.get_by_label("Name").focus()
+    page.get_by_label("Name", exact=True).focus()
     page.keyboard.press("Enter")
     expect(editor(page)).to_be_visible()
 

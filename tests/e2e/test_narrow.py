@@ -26,7 +26,7 @@ def is_in_reach(control: Locator) -> bool:
 def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "thumb")
     narrow.get_by_role("button", name="New REPL").tap()
-    expect(narrow.get_by_label("Name")).to_be_visible()
+    expect(narrow.get_by_label("Name", exact=True)).to_be_visible()
     assert is_in_reach(narrow.get_by_role("button", name="Create", exact=True))
     narrow.keyboard.press("Escape")
     create(narrow, "Python", "A name so long that no narrow screen has room for it")

@@ -22,7 +22,7 @@ def create(page: Page, template: str, name: str) -> None:
     """From one's REPLs to the workbench of a new one."""
     page.get_by_role("button", name="New REPL").click()
     page.get_by_role("radio", name=template, exact=False).first.click()
-    page.get_by_label("Name").fill(name)
+    page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page).to_have_url(re.compile(r"/repl/\w+"))
     expect(editor(page)).to_be_visible()

@@ -80,6 +80,8 @@ class Supervisor:
             raise Refused("Another run of it is still there.", retryable=True)
         sandbox = self._spawn(spec)
         try:
+            if sandbox.group:  # the kernel waits 10 ms before a first move (RCU): bubblewrap prepares meanwhile
+                sandbox.group.add(sandbox.spawned.process.pid)
             async with asyncio.timeout(FIRST_LINE_S):
                 line = await asyncio.shield(sandbox.status)
             if not line:
@@ -113,7 +115,7 @@ class Supervisor:
         await sandbox.gone.wait()
 
     async def stop_all(self) -> None:
-        """And forget nothing behind: the groups are gone too."""
+        """Also waits until their groups are removed."""
         await asyncio.gather(*(self.stop(repl_id, box.spec.epoch) for repl_id, box in self._sandboxes.items()))
         await asyncio.gather(*self._removals)
 

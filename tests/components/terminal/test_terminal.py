@@ -145,8 +145,8 @@ def test_a_title_is_text(page: Page) -> None:
 
 
 def test_a_paste_types_no_more_than_it_shows(page: Page, served: Served) -> None:
-    enter(page, r"printf '\033[?2004h'; cat > pasted")
-    expect(rows(page)).to_contain_text("cat > pasted")
+    enter(page, r"printf '\033[?2004hrea''dy'; cat > pasted")
+    expect(rows(page)).to_contain_text("ready")
     paste(page, "one\x1b[20\x1b[201~1~\ntwo\x9b201~")
     page.keyboard.press("Enter")
     page.keyboard.press("Control+d")
