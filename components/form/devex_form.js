@@ -40,7 +40,11 @@ export default {
       this.busy = true;
       try {
         const response = await call(`${window.path_prefix ?? ""}${this.url}`, { method: this.method, json: { ...this.extra, ...values } });
-        if (this.then) return location.assign(`${window.path_prefix ?? ""}${this.then}`);
+        if (this.then) {
+          const next = `${window.path_prefix ?? ""}${this.then}`;
+          history.replaceState(null, "", next); // a page whose session has just ended reloads itself: that one then
+          return location.assign(next);
+        }
         this.$emit("done", await response.json().catch(() => null));
         this.done = Boolean(this.said);
         this.$el.reset();
