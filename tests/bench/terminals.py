@@ -76,6 +76,7 @@ def create_to_prompt(server: Server) -> Measured:
             repl = server.create(name=f"start {number}")
             at = other.do("prompt", url=new_terminal(server, repl["id"]))["at"]
             times.append((at - started) * 1000)
+            server.stop_repl(repl["id"])  # its end is no part of the next one's start
             server.delete(repl["id"])
     return Measured(median(times), median(limits))
 
