@@ -1,6 +1,7 @@
 """The `devex` command. What goes wrong is said in one sentence; a bad setting ends with 2, anything else with 1."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ BAD_SETTING, FAILED = 2, 1
 @cli.command()
 def serve() -> None:
     """Serve until Ctrl-C, which also stops the REPLs; after SIGTERM they run on and the next server finds them."""
+    gc.disable()  # nothing that is imported is garbage; the server enables it once it serves
     from app import logs, start
 
     with explained():

@@ -172,6 +172,7 @@ class Server:
         uvicorn = getattr(Uvicorn, "instance", None)
         while uvicorn is not None and not uvicorn.started:  # noqa: ASYNC110  # it sets no event
             await asyncio.sleep(STARTED_POLL_S)
+        gc.enable()  # see app/cli.py
         gc.freeze()  # 100,000 objects of modules: each full collection would look at them again, for 50 ms and more
         origin = self.settings.origin
         print(f"DEVEX is at {origin}", flush=True)
