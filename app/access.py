@@ -145,8 +145,8 @@ async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
     return await services.accounts.current(session_token(connection, https=services.settings.https))
 
 
-async def access(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
-    """`authorize` for a Repl known by its id."""
+async def grant(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
+    """Authorise `actor` for the Repl of this id, or for what is about no Repl; raises what `authorize` raises."""
     if repl_id is None:
         authorize(actor, action)
         return Access(actor)
@@ -161,7 +161,7 @@ async def access(services: "Services", actor: Actor, action: Action, repl_id: st
 
 async def recheck(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
     """Authorise again for a page that has been open: is the session still good, and does the right still stand?"""
-    return await access(services, await services.accounts.still(actor), action, repl_id)
+    return await grant(services, await services.accounts.still(actor), action, repl_id)
 
 
 class Allowed:
@@ -173,7 +173,7 @@ class Allowed:
     async def __call__(self, connection: HTTPConnection) -> Access:
         services: Services = connection.app.state.services
         actor = await actor_of(services, connection)
-        return await access(services, actor, self.action, connection.path_params.get("repl_id"))
+        return await grant(services, actor, self.action, connection.path_params.get("repl_id"))
 
 
 def allowed(action: Action) -> Any:
@@ -181,8 +181,8 @@ def allowed(action: Action) -> Any:
     return Depends(Allowed(action))
 
 
-def declared(route: APIRoute) -> Action | None:
-    """What a route says it does."""
+def declared_action(route: APIRoute) -> Action | None:
+    """What a route says it does; None when it says nothing."""
     calls = (dependency.call for dependency in route.dependant.dependencies)
     return next((call.action for call in calls if isinstance(call, Allowed)), None)
 
@@ -205,7 +205,7 @@ def assert_routes_guarded(routes: Iterable[BaseRoute], *, public: tuple[str, ...
         path = str(getattr(route, "path", route))
         if any(path.startswith(prefix) for prefix in public):
             continue
-        if isinstance(route, Mount) or not isinstance(route, APIRoute) or declared(route) is None:
+        if isinstance(route, Mount) or not isinstance(route, APIRoute) or declared_action(route) is None:
             raise RuntimeError(f"The route {path} declares no Action: see app/access.py.")
 
 

@@ -31,12 +31,12 @@ class Assets:
             await send(kept.start)
             await send({"type": "http.response.body", "body": bytes(kept.body)})
         else:
-            await self._app(scope, receive, self._keeping(key, send))
+            await self._app(scope, receive, self._send_and_keep(key, send))
 
-    def _keeping(self, key: tuple[str, bytes], send: Send) -> Send:
+    def _send_and_keep(self, key: tuple[str, bytes], send: Send) -> Send:
         answer: _Answer | None = None
 
-        async def keeping(message: Message) -> None:
+        async def send_and_keep(message: Message) -> None:
             nonlocal answer
             await send(message)
             if message["type"] == "http.response.start":
@@ -46,7 +46,7 @@ class Assets:
                 if not message.get("more_body", False):
                     self._keep(key, answer)
 
-        return keeping
+        return send_and_keep
 
     def _keep(self, key: tuple[str, bytes], answer: _Answer) -> None:
         if key not in self._kept and self._kept_bytes + len(answer.body) <= MOST_BYTES:

@@ -29,7 +29,7 @@ def serve() -> None:
     gc.disable()  # nothing that is imported is garbage; the server enables it once it serves
     from app import logs, start
 
-    with explained():
+    with exit_on_error():
         chosen = settings.read()
         logs.set_up(chosen)
         start.serve(chosen)
@@ -40,7 +40,7 @@ def doctor() -> None:
     """Check what this machine can and cannot do; ends with 1 when something is wrong."""
     from app import start
 
-    with explained():
+    with exit_on_error():
         checks = asyncio.run(start.doctor(settings.read()))
     for check in checks:
         mark = {True: "ok", False: "WRONG", None: "?"}[check.ok]
@@ -91,7 +91,8 @@ def main() -> None:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def exit_on_error() -> Iterator[None]:
+    """End the command with a sentence for a DevexError: it is no bug, so there is no traceback."""
     try:
         yield
     except BadSetting as error:
@@ -123,7 +124,7 @@ def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None
         async with database.opened(url):
             return await work(chosen)
 
-    with explained():
+    with exit_on_error():
         chosen = settings.read()
         data_dir.prepare(chosen.data_dir)
         print(asyncio.run(run(chosen)))

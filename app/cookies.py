@@ -12,24 +12,24 @@ PREVIEW = "devex_preview"
 UI = "devex_ui"  # NiceGUI's own: themes and the like
 
 
-def named(name: str, *, https: bool) -> str:
-    """As it is sent."""
+def full_name(name: str, *, https: bool) -> str:
+    """The name as it is sent."""
     return f"__Host-{name}" if https else name
 
 
-def sent(connection: HTTPConnection, name: str) -> list[str]:
+def values_of(connection: HTTPConnection, name: str) -> list[str]:
     """Every value that came under this name, each once."""
     pairs = (pair.partition("=") for line in connection.headers.getlist("cookie") for pair in line.split(";"))
     return list(dict.fromkeys(value.strip() for key, _, value in pairs if key.strip() == name))
 
 
 def session_token(connection: HTTPConnection, *, https: bool) -> str | None:
-    """None also when there are two: one of them was planted, and nobody is to be signed in as somebody else."""
-    values = sent(connection, named(SESSION, https=https))
+    """The token of the session; None also when there are two: one was planted, and would sign in somebody else."""
+    values = values_of(connection, full_name(SESSION, https=https))
     return values[0] if len(values) == 1 else None
 
 
-def written(name: str, value: str, *, secure: bool, max_age_s: int, partitioned: bool = False) -> str:
-    """A host-only cookie that scripts cannot read; SameSite=Lax unless it is for a frame (`partitioned`)."""
+def set_cookie(name: str, value: str, *, secure: bool, max_age_s: int, partitioned: bool = False) -> str:
+    """A Set-Cookie header: host-only, unreadable to scripts, SameSite=Lax unless it is for a frame (`partitioned`)."""
     site = "SameSite=None; Partitioned" if partitioned else "SameSite=Lax"
     return f"{name}={value}; Path=/; Max-Age={max_age_s}; HttpOnly; {site}{'; Secure' if secure else ''}"

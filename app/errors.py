@@ -35,8 +35,8 @@ class Unexpected(DevexError):
         super().__init__("internal", "Something went wrong on the server.", action, status=500, retryable=True)
 
 
-def shown(error: Exception) -> DevexError:
-    """What may be told of `error`. A fault of ours is logged here, joined to the answer by its id."""
+def public_error(error: Exception) -> DevexError:
+    """`error` as whoever asked may read it. A fault of ours is logged here, joined to the answer by its id."""
     if isinstance(error, DevexError):
         return error
     told = Unavailable(error) if has_failed(error) else Unexpected()
@@ -105,7 +105,7 @@ class Answering:
     async def fail(self, error: Exception) -> None:
         if self.status >= 500:
             return  # whoever answered so has logged it
-        told = shown(error)
+        told = public_error(error)
         if not self.status:
             await refuse(self._scope, self._receive, self.send, answer(self._scope, told))
         elif self.status == 101:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from nicegui import Client, app, background_tasks, core
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.accounts.tokens import plausible, token_id
+from app.accounts.tokens import is_plausible, token_id
 from app.addresses import network_of
 from app.cookies import session_token
 from app.errors import answer
@@ -84,4 +84,4 @@ def _session_of(client: Client) -> str | None:
         token = session_token(client.request, https=app.state.services.settings.https)
     except RuntimeError:
         return None  # a client without a request has no user either
-    return token_id(str(token)) if plausible(token) else None
+    return token_id(str(token)) if is_plausible(token) else None

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 from app.access import SignInNeeded
 from app.addresses import Addresses
 from app.assets import Assets
-from app.errors import answer, shown, wants_page
+from app.errors import answer, public_error, wants_page
 from app.open_pages import RoomForPages
 from app.page_policy import STORAGE_SHIM, PagePolicy
 from app.services import Services
@@ -61,4 +61,4 @@ async def _refused(request: Request, error: Exception) -> Response:
     if isinstance(error, SignInNeeded) and wants_page(request.scope):
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?{urlencode({'then': target})}", 303, headers={"Cache-Control": "no-store"})
-    return answer(request.scope, shown(error))
+    return answer(request.scope, public_error(error))

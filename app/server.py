@@ -19,7 +19,7 @@ from app.access import assert_routes_guarded
 from app.accounts import Accounts
 from app.addresses import Addresses
 from app.api.application import OPENAPI
-from app.gateway.connections import accepting
+from app.gateway.connections import connection_factory
 from app.gateway.door import Door
 from app.gateway.live import Live
 from app.gateway.passes import Passes
@@ -98,10 +98,10 @@ class Server:
                 tailwind=False,
                 storage_secret=self._secret,
                 session_middleware_kwargs={
-                    "session_cookie": cookies.named(cookies.UI, https=settings.https),
+                    "session_cookie": cookies.full_name(cookies.UI, https=settings.https),
                     "https_only": settings.https,
                 },
-                http=accepting(settings),
+                http=connection_factory(settings),
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
@@ -140,10 +140,10 @@ class Server:
                 self.failure = error
                 raise
             if self._on_interrupt is not None:
-                stack.enter_context(_noted(self._on_interrupt))
-            await stack.enter_async_context(_running(self._sweep(), "sweep"))
+                stack.enter_context(_on_sigint(self._on_interrupt))
+            await stack.enter_async_context(_background(self._sweep(), "sweep"))
             state = await stack.enter_async_context(_NICEGUI_LIFESPAN(application))
-            await stack.enter_async_context(_running(self._greet(), "greet"))
+            await stack.enter_async_context(_background(self._greet(), "greet"))
             yield state
 
     # Sessions that ended
@@ -182,7 +182,7 @@ class Server:
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     try:
@@ -198,16 +198,16 @@ def _log_failure(task: asyncio.Task[None]) -> None:
 
 
 @contextmanager
-def _noted(note: Callable[[], None]) -> Iterator[None]:
+def _on_sigint(note: Callable[[], None]) -> Iterator[None]:
     """Call `note` when SIGINT comes, and then whoever handled it before."""
     previous = signal.getsignal(signal.SIGINT)
 
-    def noted(number: int, frame: FrameType | None) -> None:
+    def interrupted(number: int, frame: FrameType | None) -> None:
         note()
         if callable(previous):
             previous(number, frame)
 
-    signal.signal(signal.SIGINT, noted)
+    signal.signal(signal.SIGINT, interrupted)
     try:
         yield
     finally:

@@ -13,7 +13,7 @@ from tortoise.transactions import in_transaction
 from app.access import NOBODY, Actor, Role, SignInNeeded
 from app.accounts.attempts import Attempts
 from app.accounts.passwords import Passwords
-from app.accounts.tokens import new_token, plausible, token_id
+from app.accounts.tokens import is_plausible, new_token, token_id
 from app.storage.models import Link, Session, User
 from orchestrator.clock import Clock
 from orchestrator.names import new_id
@@ -147,7 +147,7 @@ class Accounts:
 
     async def current(self, token: str | None) -> Actor:
         """Who the cookie's token stands for; NOBODY when it is not, or no longer, good."""
-        if not plausible(token):
+        if not is_plausible(token):
             return NOBODY
         return await self._actor(token_id(str(token)))
 
@@ -182,14 +182,14 @@ class Accounts:
 
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """A disabled user is signed out everywhere and cannot sign in."""
-        await self._changeable(user_id)
+        await self._check_changeable(user_id)
         await User.filter(id=user_id).update(disabled_at=self._clock.now() if disabled else None)
         if disabled:
             await self._end(Session.filter(user_id=user_id))
 
     async def set_role(self, user_id: str, role: Role) -> None:
         """Ends the user's sessions: rights change with the next one."""
-        await self._changeable(user_id)
+        await self._check_changeable(user_id)
         await User.filter(id=user_id).update(role=role)
         await self._end(Session.filter(user_id=user_id))
 
@@ -219,7 +219,7 @@ class Accounts:
         now = self._clock.now()
         try:
             async with in_transaction():
-                if link is not None and not await self._usable(*link).update(used_at=now):
+                if link is not None and not await self._usable_link(*link).update(used_at=now):
                     raise _bad_link()
                 user = await User.create(
                     id=new_id(), name=name, key=_key(name), password_hash=password_hash, role=role, created_at=now
@@ -229,11 +229,11 @@ class Accounts:
             raise DevexError("name_taken", message, "Choose another one.", status=409) from None
         return await self._new_session(user, visitor.browser)
 
-    def _usable(self, kind: str, token: str):  # type: ignore[no-untyped-def]  # the ORM's query type is private
+    def _usable_link(self, kind: str, token: str):  # type: ignore[no-untyped-def]  # the ORM's query type is private
         return Link.filter(id=token_id(token), kind=kind, used_at=None, expires_at__gt=self._clock.now())
 
     async def _check_link(self, kind: str, token: str) -> None:
-        if not plausible(token) or not await self._usable(kind, token).exists():
+        if not is_plausible(token) or not await self._usable_link(kind, token).exists():
             raise _bad_link()
 
     async def _new_link(self, kind: str, lasts: timedelta) -> str:
@@ -268,7 +268,7 @@ class Accounts:
             raise SignInNeeded
         return user
 
-    async def _changeable(self, user_id: str) -> None:
+    async def _check_changeable(self, user_id: str) -> None:
         """The last administrator stays one, or nobody could ever change anything again."""
         user = await User.get_or_none(id=user_id) if USER_ID.fullmatch(user_id) else None
         if user is None:

@@ -16,5 +16,5 @@ def token_id(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def plausible(token: str | None) -> bool:
+def is_plausible(token: str | None) -> bool:
     return bool(token) and len(str(token)) <= TOKEN_MOST_CHARACTERS

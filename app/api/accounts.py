@@ -70,11 +70,11 @@ async def health(request: Request) -> dict[str, str]:
 
 
 @router.get("/api/session")
-async def me(may: Annotated[Access, allowed(Action.VISIT)]) -> Me:
+async def me(access: Annotated[Access, allowed(Action.VISIT)]) -> Me:
     """Who is signed in here: 401 for nobody, which an open page asks when its socket is refused."""
-    if not may.actor.signed_in:
+    if not access.actor.signed_in:
         raise SignInNeeded
-    return Me(id=may.actor.user_id, name=may.actor.name, role=may.actor.role)
+    return Me(id=access.actor.user_id, name=access.actor.name, role=access.actor.role)
 
 
 @router.post("/api/session", dependencies=[allowed(Action.VISIT)])
@@ -85,10 +85,10 @@ async def sign_in(request: Request, response: Response, given: Credentials) -> M
 
 
 @router.delete("/api/session", status_code=204)
-async def sign_out(request: Request, response: Response, may: Annotated[Access, allowed(Action.VISIT)]) -> None:
+async def sign_out(request: Request, response: Response, access: Annotated[Access, allowed(Action.VISIT)]) -> None:
     """Also closes what this browser has open elsewhere."""
-    if may.actor.signed_in:
-        await services_of(request).accounts.sign_out(may.actor)
+    if access.actor.signed_in:
+        await services_of(request).accounts.sign_out(access.actor)
     _set_cookie(request, response, "", 0)
 
 
@@ -109,31 +109,31 @@ async def set_up(request: Request, response: Response, given: FirstUser) -> Me:
 
 @router.post("/api/account/password")
 async def change_password(
-    request: Request, response: Response, given: PasswordChange, may: Annotated[Access, allowed(Action.ACCOUNT)]
+    request: Request, response: Response, given: PasswordChange, access: Annotated[Access, allowed(Action.ACCOUNT)]
 ) -> Me:
     """Every browser is signed out, and this one in again."""
     accounts = services_of(request).accounts
-    again = await accounts.change_password(may.actor, given.old, given.new, visitor=visitor_of(request))
+    again = await accounts.change_password(access.actor, given.old, given.new, visitor=visitor_of(request))
     return _welcome(request, response, again)
 
 
 @router.get("/api/account/sessions")
-async def sessions(request: Request, may: Annotated[Access, allowed(Action.ACCOUNT)]) -> list[SessionShape]:
+async def sessions(request: Request, access: Annotated[Access, allowed(Action.ACCOUNT)]) -> list[SessionShape]:
     return [
         SessionShape(
             id=one.id,
             browser=one.browser,
             created_at=one.created_at,
             seen_at=one.seen_at,
-            current=one.id == may.actor.session_id,
+            current=one.id == access.actor.session_id,
         )
-        for one in await services_of(request).accounts.sessions(may.actor)
+        for one in await services_of(request).accounts.sessions(access.actor)
     ]
 
 
 @router.delete("/api/account/sessions/{session_id}", status_code=204)
-async def end_session(request: Request, session_id: str, may: Annotated[Access, allowed(Action.ACCOUNT)]) -> None:
-    await services_of(request).accounts.end_session(may.actor, session_id)
+async def end_session(request: Request, session_id: str, access: Annotated[Access, allowed(Action.ACCOUNT)]) -> None:
+    await services_of(request).accounts.end_session(access.actor, session_id)
 
 
 def _welcome(request: Request, response: Response, signed_in: SignedIn) -> Me:
@@ -144,6 +144,6 @@ def _welcome(request: Request, response: Response, signed_in: SignedIn) -> Me:
 
 def _set_cookie(request: Request, response: Response, token: str, lasts_s: int) -> None:
     https = services_of(request).settings.https
-    name = cookies.named(cookies.SESSION, https=https)
-    response.headers["Set-Cookie"] = cookies.written(name, token, secure=https, max_age_s=lasts_s)
+    name = cookies.full_name(cookies.SESSION, https=https)
+    response.headers["Set-Cookie"] = cookies.set_cookie(name, token, secure=https, max_age_s=lasts_s)
     response.headers["Cache-Control"] = "no-store"

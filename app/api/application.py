@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import accounts, repls, users
-from app.errors import json_answer, shown
+from app.errors import json_answer, public_error
 from app.gateway.previews import Previews
 from app.services import Services
 from runner.errors import DevexError
@@ -32,7 +32,7 @@ def build(services: Services, previews: Previews) -> FastAPI:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return json_answer(shown(error))
+    return json_answer(public_error(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -111,87 +111,89 @@ async def templates(request: Request) -> list[TemplateShape]:
 
 @router.get("/api/repls")
 async def repls(
-    request: Request, may: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
+    request: Request, access: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
 ) -> list[ReplShape]:
     """One's own, last opened first."""
     orchestrator = orchestrator_of(request)
-    return [shape(orchestrator, repl) for repl in await orchestrator.list(may.actor.user_id, trash=trash)]
+    return [shape(orchestrator, repl) for repl in await orchestrator.list(access.actor.user_id, trash=trash)]
 
 
 @router.post("/api/repls", status_code=201)
-async def create(request: Request, wanted: NewRepl, may: Annotated[Access, allowed(Action.CREATE)]) -> ReplShape:
+async def create(request: Request, wanted: NewRepl, access: Annotated[Access, allowed(Action.CREATE)]) -> ReplShape:
     orchestrator = orchestrator_of(request)
     repl = await orchestrator.create(
-        may.actor.user_id, wanted.name, wanted.template, start=wanted.start, request_id=wanted.request_id
+        access.actor.user_id, wanted.name, wanted.template, start=wanted.start, request_id=wanted.request_id
     )
     return shape(orchestrator, repl)
 
 
 @router.get("/api/repls/{repl_id}")
-async def one(request: Request, may: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
-    return shape(orchestrator_of(request), may.the_repl)
+async def one(request: Request, access: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
+    return shape(orchestrator_of(request), access.the_repl)
 
 
 @router.patch("/api/repls/{repl_id}")
-async def rename(request: Request, change: Rename, may: Annotated[Access, allowed(Action.RENAME)]) -> ReplShape:
+async def rename(request: Request, change: Rename, access: Annotated[Access, allowed(Action.RENAME)]) -> ReplShape:
     orchestrator = orchestrator_of(request)
-    return shape(orchestrator, await orchestrator.rename(may.the_repl.id, change.name))
+    return shape(orchestrator, await orchestrator.rename(access.the_repl.id, change.name))
 
 
 @router.delete("/api/repls/{repl_id}")
 async def delete(
-    request: Request, may: Annotated[Access, allowed(Action.DELETE)], purge: bool = Query(default=False)
+    request: Request, access: Annotated[Access, allowed(Action.DELETE)], purge: bool = Query(default=False)
 ) -> ReplShape:
     """Into the trash; with `purge`, what is in the trash is removed for good."""
     orchestrator = orchestrator_of(request)
     if purge:
-        await orchestrator.purge(may.the_repl.id)
-        return shape(orchestrator, may.the_repl)
-    return shape(orchestrator, await orchestrator.delete(may.the_repl.id))
+        await orchestrator.purge(access.the_repl.id)
+        return shape(orchestrator, access.the_repl)
+    return shape(orchestrator, await orchestrator.delete(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/undelete")
-async def undelete(request: Request, may: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
+async def undelete(request: Request, access: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
     orchestrator = orchestrator_of(request)
-    return shape(orchestrator, await orchestrator.undelete(may.the_repl.id))
+    return shape(orchestrator, await orchestrator.undelete(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/start")
 async def start(
-    request: Request, may: Annotated[Access, allowed(Action.START)], wait: bool = Query(default=False)
+    request: Request, access: Annotated[Access, allowed(Action.START)], wait: bool = Query(default=False)
 ) -> ReplShape:
     """With `wait` it answers once the REPL runs, or says why it does not."""
     orchestrator = orchestrator_of(request)
     begin = orchestrator.open if wait else orchestrator.start
-    return shape(orchestrator, await begin(may.the_repl.id))
+    return shape(orchestrator, await begin(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/stop")
-async def stop(request: Request, may: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
+async def stop(request: Request, access: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
     orchestrator = orchestrator_of(request)
-    return shape(orchestrator, await orchestrator.stop(may.the_repl.id))
+    return shape(orchestrator, await orchestrator.stop(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/extend")
-async def extend(request: Request, may: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
+async def extend(request: Request, access: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
     """Keep it awake for an afternoon, whatever happens."""
     orchestrator = orchestrator_of(request)
-    orchestrator.extend(may.the_repl.id)
-    return shape(orchestrator, may.the_repl)
+    orchestrator.extend(access.the_repl.id)
+    return shape(orchestrator, access.the_repl)
 
 
 @router.post("/api/repls/{repl_id}/fork", status_code=201)
-async def fork(request: Request, wanted: Copy, may: Annotated[Access, allowed(Action.FORK)]) -> ReplShape:
+async def fork(request: Request, wanted: Copy, access: Annotated[Access, allowed(Action.FORK)]) -> ReplShape:
     """A new REPL with a copy of the files."""
     orchestrator = orchestrator_of(request)
     copy = await orchestrator.fork(
-        may.the_repl.id, may.actor.user_id, name=wanted.name, start=wanted.start, request_id=wanted.request_id
+        access.the_repl.id, access.actor.user_id, name=wanted.name, start=wanted.start, request_id=wanted.request_id
     )
     return shape(orchestrator, copy)
 
 
 @router.post("/api/repls/{repl_id}/preview")
-async def preview(request: Request, wanted: PreviewWanted, may: Annotated[Access, allowed(Action.PREVIEW)]) -> Address:
+async def preview(
+    request: Request, wanted: PreviewWanted, access: Annotated[Access, allowed(Action.PREVIEW)]
+) -> Address:
     """An address that shows the port in this browser: good once, for a minute."""
     previews = request.app.state.previews
-    return Address(url=previews.enter_url(may.the_repl, may.actor, wanted.port, wanted.also, wanted.path))
+    return Address(url=previews.enter_url(access.the_repl, access.actor, wanted.port, wanted.also, wanted.path))

@@ -54,7 +54,7 @@ class NoMoreConnections(DevexError):
         super().__init__("connections", message, "Try again in a minute.", status=503, retryable=True)
 
 
-def accepting(settings: Settings) -> Callable[..., "Connection"]:
+def connection_factory(settings: Settings) -> Callable[..., "Connection"]:
     """What uvicorn calls for each connection. Also lets this process open the files that many connections need."""
     files, files_most = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = 2 * CONNECTIONS_MOST  # half of them are for REPLs and the database

@@ -30,6 +30,8 @@ class UnknownHost(DevexError):
 
 
 class ForeignOrigin(DevexError):
+    """The origin is not the application's."""
+
     def __init__(self) -> None:
         action = "Use the pages of DEVEX; programs send the header Origin."
         super().__init__("origin", "This request does not come from a page of DEVEX.", action, status=403)
@@ -73,7 +75,7 @@ class Door:
         started_s, path = time.monotonic(), scope["path"]  # mounts below change it in place
         host = header(scope, b"host").lower()
         preview = self._addresses.preview(host)
-        answering = Answering(scope, receive, send if preview else self._hardened(send))
+        answering = Answering(scope, receive, send if preview else self._with_fixed_headers(send))
         try:
             if preview is not None:
                 await self._previews.serve(preview, scope, receive, answering.send)
@@ -103,8 +105,8 @@ class Door:
             return self._api
         return self._pages
 
-    def _hardened(self, send: Send) -> Send:
-        async def hardened(message: Message) -> None:
+    def _with_fixed_headers(self, send: Send) -> Send:
+        async def with_fixed_headers(message: Message) -> None:
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 given = message.get("headers", [])
                 names = {name.lower() for name, _ in given}
@@ -112,7 +114,7 @@ class Door:
                 message = {**message, "headers": [*given, *missing]}
             await send(message)
 
-        return hardened
+        return with_fixed_headers
 
     def _log(self, scope: Scope, path: str, status: int, started_s: float) -> None:
         """Never the query: it may hold a token or NiceGUI's client id."""

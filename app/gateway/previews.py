@@ -8,12 +8,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app import cookies
-from app.access import Access, Action, Actor, SignInNeeded, access, local_path
+from app.access import Access, Action, Actor, SignInNeeded, grant, local_path
 from app.addresses import PORT_LEAST, PORT_MOST, Addresses, PreviewHost, header
-from app.errors import Answering, json_answer, page_answer, refuse, shown, wants_page
+from app.errors import Answering, json_answer, page_answer, public_error, refuse, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
-from app.gateway.runners import NotRunning, inner, running_app, viewer_of
+from app.gateway.runners import NotRunning, runner_scope, running_app, viewer_of
 from app.services import Services
 from orchestrator.domain import Repl
 from runner.errors import DevexError
@@ -32,7 +32,9 @@ class NoPass(DevexError):
         super().__init__("no_pass", "This preview is shown to who is signed in.", action, status=401)
 
 
-class ForeignOrigin(DevexError):
+class NotASibling(DevexError):
+    """The origin is no port of the same REPL."""
+
     def __init__(self) -> None:
         action = "Open the preview itself and try there."
         super().__init__("origin", "Another site may not send this.", action, status=403)
@@ -46,7 +48,7 @@ class Previews:
         self._addresses = addresses
         self._passes = passes
         self._live = live
-        self._cookie = cookies.named(cookies.PREVIEW, https=addresses.scheme == "https")
+        self._cookie = cookies.full_name(cookies.PREVIEW, https=addresses.scheme == "https")
 
     def enter_url(self, repl: Repl, actor: Actor, port: int, also: Iterable[int] = (), path: str = "/") -> str:
         """Where a browser of this session gets in, once, within a minute. `also` are ports whose hosts get their cookie
@@ -72,7 +74,7 @@ class Previews:
             else:
                 await self._show(host, scope, receive, answering.send)
         except Exception as error:
-            told = shown(error)
+            told = public_error(error)
             if answering.status:
                 await answering.fail(told)
             else:
@@ -80,23 +82,23 @@ class Previews:
 
     async def _show(self, host: PreviewHost, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_origin(host, scope)
-        may = await self._may(host, scope)
-        app = await running_app(self._services.orchestrator, may.the_repl)
+        access = await self._access(host, scope)
+        app = await running_app(self._services.orchestrator, access.the_repl)
         if app is None:
             raise NotRunning
         prefix = f"/ports/{host.port}"
-        async with self._live.hold(may.actor.session_id):
-            await app(inner(scope, prefix + scope["path"], viewer_of(may), prefix.encode()), receive, send)
+        async with self._live.hold(access.actor.session_id):
+            await app(runner_scope(scope, prefix + scope["path"], viewer_of(access), prefix.encode()), receive, send)
 
-    async def _may(self, host: PreviewHost, scope: Scope) -> Access:
-        passes = (self._passes.unseal(value) for value in cookies.sent(HTTPConnection(scope), self._cookie))
+    async def _access(self, host: PreviewHost, scope: Scope) -> Access:
+        passes = (self._passes.unseal(value) for value in cookies.values_of(HTTPConnection(scope), self._cookie))
         granted = next((one for one in passes if one is not None and (one.port, one.slug) == host), None)
         if granted is None:
             raise NoPass
         actor = await self._services.accounts.still(Actor(session_id=granted.session_id))
         repl = await self._services.orchestrator.get_by_slug(host.slug)
         try:
-            return await access(self._services, actor, Action.PREVIEW, repl.id if repl else "")
+            return await grant(self._services, actor, Action.PREVIEW, repl.id if repl else "")
         except SignInNeeded:
             raise NoPass from None
 
@@ -113,7 +115,7 @@ class Previews:
         sealed = self._passes.seal(Pass(host.slug, host.port, ticket.session_id))
         secure = self._addresses.preview_cookies_are_secure
         lasts_s = int(PASS_LASTS.total_seconds())
-        cookie = cookies.written(self._cookie, sealed, secure=secure, max_age_s=lasts_s, partitioned=secure)
+        cookie = cookies.set_cookie(self._cookie, sealed, secure=secure, max_age_s=lasts_s, partitioned=secure)
         headers = {"Set-Cookie": cookie, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
         return RedirectResponse(target, 303, headers=headers)
 
@@ -130,7 +132,7 @@ class Previews:
         origin = header(scope, b"origin")
         asked = scope["type"] == "websocket" or (scope["method"] in UNSAFE and origin)
         if asked and not self._is_sibling(host, origin):
-            raise ForeignOrigin
+            raise NotASibling
 
     def _with_cors(self, host: PreviewHost, scope: Scope, send: Send) -> Send:
         """Let the other ports of the REPL read the answer."""

@@ -6,7 +6,7 @@ import re
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access import Access, Action, NotFound, access, actor_of, authorize
+from app.access import Access, Action, NotFound, actor_of, authorize, grant
 from app.gateway.live import Live
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
@@ -33,12 +33,12 @@ def action_of(scope: Scope) -> Action:
     return Action.OPEN if scope["type"] == "websocket" or scope["method"] in READING else Action.WRITE
 
 
-def viewer_of(may: Access) -> Viewer:
+def viewer_of(access: Access) -> Viewer:
     try:
-        authorize(may.actor, Action.WRITE, may.repl)
+        authorize(access.actor, Action.WRITE, access.repl)
     except DevexError:
-        return Viewer(may.actor.user_id, may.actor.name, can_write=False)
-    return Viewer(may.actor.user_id, may.actor.name, can_write=True)
+        return Viewer(access.actor.user_id, access.actor.name, can_write=False)
+    return Viewer(access.actor.user_id, access.actor.name, can_write=True)
 
 
 async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp | None:
@@ -74,14 +74,14 @@ class Runners:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = _PATH.fullmatch(scope["path"])
         actor = await actor_of(self._services, HTTPConnection(scope))
-        may = await access(self._services, actor, action_of(scope), found[1] if found else "")
+        access = await grant(self._services, actor, action_of(scope), found[1] if found else "")
         assert found is not None  # there is no REPL without a name
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NotFound
-        app = await self._app(scope, may.the_repl, first)
+        app = await self._app(scope, access.the_repl, first)
         async with self._live.hold(actor.session_id):
-            await app(inner(scope, f"/{found[2]}", viewer_of(may)), receive, send)
+            await app(runner_scope(scope, f"/{found[2]}", viewer_of(access)), receive, send)
 
     async def _app(self, scope: Scope, repl: Repl, first: str) -> ASGIApp:
         orchestrator = self._services.orchestrator
@@ -94,7 +94,7 @@ class Runners:
         return running
 
 
-def inner(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:
+def runner_scope(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:
     """The scope as the runner's routes expect it: nothing of where it is mounted, and who looks."""
     raw: bytes = scope.get("raw_path") or b""
     stripped = raw if raw_prefix else b"/" + raw.split(b"/", 3)[-1]

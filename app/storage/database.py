@@ -80,17 +80,17 @@ async def opened(url: str) -> AsyncIterator[None]:
             await asyncio.to_thread(_check_file, _path(url))
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await _migrate(url)
-    except _failures(url) as error:
+    except _opening_errors(url) as error:
         await Tortoise.close_connections()
-        raise _explained(url, error) from error
+        raise _bad_database(url, error) from error
     try:
         yield
     finally:
         await Tortoise.close_connections()
 
 
-def _failures(url: str) -> tuple[type[Exception], ...]:
-    """What it may be that keeps a database from being opened."""
+def _opening_errors(url: str) -> tuple[type[Exception], ...]:
+    """The exceptions with which a database may refuse to be opened."""
     known = (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError)
     if url.startswith("sqlite:"):
         return known
@@ -130,7 +130,7 @@ async def _migrate(url: str) -> None:
     await Tortoise.init(config=config, _enable_global_fallback=True)  # requests run in contexts of their own
 
 
-def _explained(url: str, error: Exception) -> BadDatabase:
+def _bad_database(url: str, error: Exception) -> BadDatabase:
     if not url.startswith("sqlite:"):
         reason = str(error).strip() or type(error).__name__
         return BadDatabase(

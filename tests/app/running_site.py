@@ -22,7 +22,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 
 from app.accounts import SignedIn
-from app.gateway.connections import accepting
+from app.gateway.connections import connection_factory
 from app.server import Server
 from app.settings import Settings
 from orchestrator.backends.memory import MemoryBackend
@@ -163,7 +163,7 @@ async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settin
         app,
         host="127.0.0.1",
         port=given["port"],
-        http=accepting(server.settings),  # type: ignore[arg-type]
+        http=connection_factory(server.settings),  # type: ignore[arg-type]
         ws="websockets-sansio",
         lifespan="on",
         log_config=None,

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from nicegui import app
 
-from app.access import RULES, Access, Action, Role, Who, allowed, assert_routes_guarded, declared, every_route
+from app.access import RULES, Access, Action, Role, Who, allowed, assert_routes_guarded, declared_action, every_route
 from app.server import NOT_GUARDED
 from orchestrator.domain import Repl
 from tests.app.running_site import Site
@@ -28,7 +28,7 @@ class Asked:
 def declared_routes(site: Site) -> Iterator[Asked]:
     for route in every_route([*site.server.api.routes, *app.routes]):
         if isinstance(route, APIRoute) and not route.path.startswith(NOT_GUARDED):
-            action = declared(route)
+            action = declared_action(route)
             assert action is not None
             for method in route.methods - {"HEAD"}:
                 yield Asked(method, route.path, action)
@@ -117,7 +117,7 @@ def test_a_route_without_an_action_stops_the_start() -> None:
     router = APIRouter()
 
     @router.get("/declared")
-    async def fine(may: Annotated[Access, allowed(Action.LIST)]) -> None: ...
+    async def fine(access: Annotated[Access, allowed(Action.LIST)]) -> None: ...
 
     application.include_router(router)
     assert_routes_guarded(application.routes)
