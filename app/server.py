@@ -14,7 +14,7 @@ from nicegui import app, ui
 from nicegui.server import Server as Uvicorn
 from starlette.types import ASGIApp
 
-from app import api, cookies, data_dir, open_pages, pages_app
+from app import api, cookies, data_dir
 from app.access import assert_routes_guarded
 from app.accounts import Accounts
 from app.addresses import Addresses
@@ -25,6 +25,8 @@ from app.gateway.live import Live
 from app.gateway.passes import Passes
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
+from app.pages import application as pages
+from app.pages import open_pages
 from app.services import Services
 from app.settings import Settings
 from app.storage import database
@@ -74,7 +76,7 @@ class Server:
         self.accounts.on_ended = self._end
         self._previews = Previews(self.services, self._addresses, Passes(clock, self._secret), self.live)
         self.api = api.build(self.services, self._previews)
-        pages_app.prepare(self.services, self._addresses)
+        pages.prepare(self.services, self._addresses)
         assert_routes_guarded([*self.api.routes, *app.routes], public=NOT_GUARDED)
         app.router.lifespan_context = self._lifespan
         app.build_middleware_stack = self._door  # type: ignore[method-assign]  # before all that `ui.run` adds
@@ -114,7 +116,7 @@ class Server:
     def _door(self) -> ASGIApp:
         return Door(
             addresses=self._addresses,
-            pages=pages_app.middleware_stack(),
+            pages=pages.middleware_stack(),
             api=self.api,
             runners=Runners(self.services, self.live),
             previews=self._previews,

@@ -17,7 +17,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 API = ("/api", "/healthz")
 HSTS_S = 31_536_000
 
-# For what says nothing itself; pages say more (app/page_policy.py).
+# For what says nothing itself; pages say more (app/pages/policy.py).
 POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
-from app import open_pages
 from app.accounts import SignedIn
+from app.pages import open_pages
 from tests.app.running_site import Site, free_port, site_of
 from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app import assets
-from app.assets import Assets
+from app.pages import assets
+from app.pages.assets import Assets
 
 SCRIPT = "let x = 1;\n" * 500
 

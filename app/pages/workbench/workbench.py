@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed, recheck
-from app.pages.cover import Cover
-from app.pages.desk import Desk
 from app.pages.frame import PAGE_DEADLINE_S, dress, keep_theme, while_shown
-from app.pages.header import Header
-from app.pages.runner_client import RunnerClient
-from app.pages.status import Status
-from app.pages.views import Views
+from app.pages.workbench.cover import Cover
+from app.pages.workbench.desk import Desk
+from app.pages.workbench.header import Header
+from app.pages.workbench.runner_client import RunnerClient
+from app.pages.workbench.status import Status
+from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, told
 from components.preload import preload

@@ -5,8 +5,8 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.panel import Panel
-from app.pages.status import CURSOR, SAVED
+from app.pages.workbench.panel import Panel
+from app.pages.workbench.status import CURSOR, SAVED
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree

@@ -8,13 +8,16 @@ from nicegui import App, Client, app, core, ui
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from app.access import SignInNeeded
+from app.access import Action, SignInNeeded, allowed
 from app.addresses import Addresses
-from app.assets import Assets
 from app.errors import answer, public_error, wants_page
-from app.open_pages import RoomForPages
-from app.page_policy import STORAGE_SHIM, PagePolicy
+from app.pages import account, admin, dashboard, sign_in
+from app.pages.assets import Assets
+from app.pages.open_pages import RoomForPages
+from app.pages.policy import STORAGE_SHIM, PagePolicy
+from app.pages.workbench import workbench
 from app.services import Services
+from components import theme
 from runner.errors import DevexError
 
 # Long polling keeps something for every request of a stranger; a WebSocket is one connection, and those are counted.
@@ -23,8 +26,6 @@ TRANSPORTS: tuple[Literal["websocket"], ...] = ("websocket",)
 
 def prepare(services: Services, addresses: Addresses) -> None:
     """Register the pages on NiceGUI's app; a second time in one process replaces the first."""
-    from app import pages  # they import NiceGUI's elements and need this module's app
-
     app.state.services = services
     app.storage.path = services.settings.data_dir.resolve() / "pages"  # themes and the like, per browser
     app.user_middleware.clear()
@@ -40,7 +41,9 @@ def prepare(services: Services, addresses: Addresses) -> None:
     core.sio.eio.transports = list(TRANSPORTS)
     app.config.socket_io_js_transports = list(TRANSPORTS)
     app.config.quasar_config["loadingBar"] = {"skipHijack": True}  # each element shows what it waits for
-    pages.register(services)
+    theme.serve([allowed(Action.VISIT)])
+    for page in (sign_in, dashboard, workbench, account, admin):
+        page.register(services)
 
 
 class NoPage(DevexError):

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.shelf import Shelf
+from app.pages.workbench.shelf import Shelf
 from components.controls import button, icon, link, text
 from orchestrator.domain import Goal, Phase, Repl
 from runner.errors import DevexError
