@@ -189,7 +189,7 @@ class Reconciler:
         except BackendError as error:
             if error.retryable or isinstance(effect, Stop | Purge):
                 return await self._retry(repl, effect, error.message)
-            await self._move(repl, failed(repl, error.message))
+            await self._move(repl, failed(repl, f"{error.message} {error.action}"))
             return True
         except RecordConflict:
             raise

@@ -82,7 +82,7 @@ class Repl:
     epoch: int = 0
     seeded: bool = False  # its first files are laid out
     copy_of: str | None = None  # the Repl whose files it starts with
-    failure: str | None = None  # one plain sentence; set while FAILED, or while a stop is being retried
+    failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
     stop_reason: str | None = None  # one plain sentence: why it last stopped
     deleted_at: datetime | None = None
     purge_at: datetime | None = None

@@ -17,6 +17,7 @@ and leaves the server serving. In brackets, modules elsewhere that try it closer
 | fork bombs            | test_bad_programs (test_walls)     | typed into a terminal                                  |
 | a missing interpreter | test_bad_programs (test_templates) | exit status 127                                        |
 | a taken port          | test_bad_programs (test_start)     | exit status 1; the preview's socket is refused         |
+| no sandbox possible   | test_no_sandbox (test_parts)       | refused like the socket of what is stopped             |
 | a killed sandbox      | test_bad_programs (test_launcher)  | all that is open closes, what was typed is saved       |
 | a full disk           | test_disk_full (test_workspace)    | what is typed is kept, told, and saved later           |
 | a corrupt database    | test_bad_database (test_start)     | terminals go on, handshakes are refused                |

@@ -81,7 +81,7 @@ class RefusesStarts(MemoryBackend):
     """`ensure` raises an error that trying again does not cure."""
 
     async def ensure(self, spec: SandboxSpec) -> None:
-        raise BackendError("Sandboxes cannot run on this machine.", retryable=False)
+        raise BackendError("Sandboxes cannot run on this machine.", retryable=False, action="Install bubblewrap.")
 
 
 class HangsOnStop(MemoryBackend):

@@ -72,11 +72,11 @@ async def test_a_full_machine_is_asked_again(serve: MakeOrchestrator, clock: Man
         assert (started.phase, started.failure) == (Phase.RUNNING, None)
 
 
-async def test_what_cannot_be_cured_fails_at_once(serve: MakeOrchestrator) -> None:
+async def test_what_cannot_be_cured_fails_at_once_and_says_what_helps(serve: MakeOrchestrator) -> None:
     async with serve(fakes.RefusesStarts) as orchestrator:
         repl = await orchestrator.create("ann", "a", "python")
         await settle()
-        assert (await orchestrator.get(repl.id)).failure == "Sandboxes cannot run on this machine."
+        assert (await orchestrator.get(repl.id)).failure == "Sandboxes cannot run on this machine. Install bubblewrap."
 
 
 async def test_a_sandbox_that_ends_by_itself_fails_and_recovers(orchestrator: Orchestrator) -> None:

@@ -48,7 +48,7 @@ def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attem
                 return attempt, failed
             failed.append(attempt)
     raise Unusable(
-        f"No sandbox can be made on this machine: {failed[-1].failure}",
+        f"No sandbox can be made on this machine: {failed[-1].failure}.",
         advice(" ".join(str(a.failure) for a in failed)),
     )
 
