@@ -1,5 +1,6 @@
 """Sandboxes on this machine: bubblewrap started by a launcher process that outlives the server.
 
-Two processes use this package. The server: `backend` and what it imports. The launcher: `launcher`, the parent of every
-sandbox, without secrets in its memory or environment. What runs inside a sandbox is `runner.agent`.
+Three processes run what is here. `launcher/` is the launcher. Everything else is the server's, `backend` and what it
+imports; of it the launcher sees only what both must agree on: `layout`, `inside`, `uids` and `wire`. What runs inside a
+sandbox is `runner.agent`.
 """

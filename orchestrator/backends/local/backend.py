@@ -15,7 +15,7 @@ from orchestrator.backends.local import doctor, launcher_client, wire
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.incarnation import Incarnation
-from orchestrator.backends.local.launcher_client import Launcher
+from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import layout
 from orchestrator.backends.local.wire import Message
 from orchestrator.backends.local.workspaces import Workspaces
@@ -54,7 +54,7 @@ class LocalBackend:
         self._watchers = Watchers()
         self._workspaces = Workspaces(self._layout)
         self._live: dict[str, Incarnation] = {}
-        self._launcher: Launcher | None = None
+        self._launcher: LauncherClient | None = None
         self._connecting = asyncio.Lock()
         self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
 
@@ -163,7 +163,7 @@ class LocalBackend:
             raise BackendError("Another run of it is still there.", retryable=True)
         return True
 
-    async def _connected(self) -> Launcher:
+    async def _connected(self) -> LauncherClient:
         async with self._connecting:
             if self._launcher is None or not self._launcher.connected:
                 self._launcher = await launcher_client.connect(
@@ -173,7 +173,7 @@ class LocalBackend:
                 log.info("the launcher is ready: %s", self._launcher.facts)
             return self._launcher
 
-    def _incarnation(self, launcher: Launcher, spec: SandboxSpec, uid: int, *, adopted: bool) -> Incarnation:
+    def _incarnation(self, launcher: LauncherClient, spec: SandboxSpec, uid: int, *, adopted: bool) -> Incarnation:
         return Incarnation(
             spec,
             uid,
@@ -187,7 +187,7 @@ class LocalBackend:
             adopted=adopted,
         )
 
-    def _adopt(self, launcher: Launcher, found: Message) -> None:
+    def _adopt(self, launcher: LauncherClient, found: Message) -> None:
         spec = wire.spec_from_json(found["spec"])
         self._live[spec.repl_id] = self._incarnation(launcher, spec, found["uid"], adopted=True)
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 
 from orchestrator.backends.base import SandboxSpec
-from orchestrator.backends.local.bubblewrap import TMP, WORKSPACE
-from orchestrator.backends.local.machine import EGRESS_PORT
+from orchestrator.backends.local.inside import EGRESS_PORT, TMP, WORKSPACE
 from orchestrator.domain import Egress
 
 _BASE: Mapping[str, str] = {

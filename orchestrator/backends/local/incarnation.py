@@ -11,7 +11,7 @@ from orchestrator.backends.local import wire
 from orchestrator.backends.local.egress import EgressProxy, Resolve
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.environment import program_environment
-from orchestrator.backends.local.launcher_client import Launcher
+from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.domain import Egress
@@ -41,7 +41,7 @@ class Incarnation:
         *,
         layout: Layout,
         workspaces: Workspaces,
-        launcher: Launcher,
+        launcher: LauncherClient,
         rules: EgressRules,
         resolve: Resolve,
         changed: Callable[[str], None],

@@ -18,8 +18,8 @@ ANSWER_S = 30.0  # a stop gives programs 5 s
 _ROOT = Path(__file__).resolve().parents[3]
 
 
-class Launcher:
-    """Connected. `on_event` gets what it tells by itself; `on_lost` is called when it is gone."""
+class LauncherClient:
+    """A connection to it. `on_event` gets what it tells by itself; `on_lost` is called when it is gone."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Launcher:
 
 async def connect(
     layout: Layout, grace_s: float, *, on_event: Callable[[Message], None], on_lost: Callable[[], None]
-) -> Launcher:
+) -> LauncherClient:
     """The running launcher of these data, or a new one. BackendError: there can be none."""
     launcher = await _dial(layout, on_event, on_lost)
     if launcher and launcher.facts["version"] != wire.VERSION:  # of another release: what runs cannot be adopted
@@ -106,14 +106,16 @@ async def connect(
     return launcher
 
 
-async def _dial(layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]) -> Launcher | None:
+async def _dial(
+    layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]
+) -> LauncherClient | None:
     """None: nobody listens."""
     try:
         path = str(layout.launcher_socket)
         reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE_BYTES)
     except OSError:
         return None
-    launcher = Launcher(reader, writer, on_event, on_lost)
+    launcher = LauncherClient(reader, writer, on_event, on_lost)
     try:
         launcher.facts = await launcher.ask("ping")
     except BackendError:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import httpx
 
-from orchestrator.backends.local.bubblewrap import Mode
 from orchestrator.backends.local.environment import program_environment
+from orchestrator.backends.local.launcher.bubblewrap import Mode
+from orchestrator.backends.local.launcher.host import Host, clear, prepare
+from orchestrator.backends.local.launcher.supervisor import Supervisor
 from orchestrator.backends.local.layout import Layout, layout
-from orchestrator.backends.local.machine import Machine, clear, prepare
-from orchestrator.backends.local.supervisor import Supervisor
 from orchestrator.backends.local.workspaces import Workspaces
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from tests.contracts.backend import BackendContract, make_spec
@@ -37,9 +37,9 @@ print(json.dumps({
 """
 
 
-async def main(place: Layout, machine: Machine) -> None:
+async def main(place: Layout, host: Host) -> None:
     workspaces = Workspaces(place)
-    workspaces.uids = machine.uids
+    workspaces.uids = host.uids
     workspaces.seed("repl1", {"script.py": SCRIPT}, None)
     spec = make_spec()
     sockets = place.sockets("repl1")
@@ -49,7 +49,7 @@ async def main(place: Layout, machine: Machine) -> None:
         agent_uid=workspaces.uid_of("repl1"), environment=program_environment(spec), quota_bytes=1 << 30,
         quota_entries=1000,
     )  # fmt: skip
-    supervisor = Supervisor(machine, lambda repl_id, epoch, reason: None)
+    supervisor = Supervisor(host, lambda repl_id, epoch, reason: None)
     async with RunnerProxy(config, on_activity=lambda reason: None) as proxy, asyncio.timeout(60):
         await supervisor.start(spec)
         await proxy.ready()
@@ -63,8 +63,8 @@ async def main(place: Layout, machine: Machine) -> None:
 if __name__ == "__main__":
     place = layout(Path(sys.argv[1]))
     place.make()
-    machine = replace(prepare(place), mode=Mode.ROOT_SETUID)
+    host = replace(prepare(place), mode=Mode.ROOT_SETUID)
     try:
-        asyncio.run(main(place, machine))
+        asyncio.run(main(place, host))
     finally:
         clear(place)

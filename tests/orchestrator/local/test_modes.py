@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.local import modes
-from orchestrator.backends.local.bubblewrap import Mode
-from orchestrator.backends.local.reach import open_to_all
+from orchestrator.backends.local.launcher import modes
+from orchestrator.backends.local.launcher.bubblewrap import Mode
+from orchestrator.backends.local.launcher.reach import open_to_all
 from orchestrator.backends.local.uids import FIRST_UID
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.backends.base import Egress, SandboxSpec, Size
-from orchestrator.backends.local import doctor, etc, limits, modes, seccomp, system, wire
-from orchestrator.backends.local.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
+from orchestrator.backends.local import doctor, wire
 from orchestrator.backends.local.environment import program_environment
+from orchestrator.backends.local.launcher import etc, limits, modes, seccomp, system
+from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
+from orchestrator.backends.local.launcher.spawn import WrongUid, first_pid
 from orchestrator.backends.local.layout import checked, layout
-from orchestrator.backends.local.spawn import WrongUid, first_pid
 from runner.agent.limits import parse
 from tests.contracts.backend import make_spec
 

@@ -10,8 +10,8 @@ import pytest
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.local import uids
 from orchestrator.backends.local.backend import LocalBackend
+from orchestrator.backends.local.launcher.processes import kernel_uids
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.processes import kernel_uids
 from orchestrator.backends.local.workspaces import Workspaces
 from tests.orchestrator.local.conftest import start_box
 

@@ -12,7 +12,7 @@ from starlette.types import Message
 
 from orchestrator.backends.base import Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.processes import kernel_uids, programs_of
+from orchestrator.backends.local.launcher.processes import kernel_uids, programs_of
 from orchestrator.backends.local.uids import FIRST_UID
 from tests.orchestrator.local.conftest import Box, StartBox, contract, until_gone
 

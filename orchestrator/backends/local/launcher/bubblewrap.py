@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from orchestrator.backends.local.inside import AGENT, SOCKETS, TMP, WORKSPACE
+
 INSIDE_UID = 1000  # what programs see in a user namespace
-AGENT = "/opt/runner/agent.py"
-SOCKETS = "/run/devex"
-WORKSPACE = "/workspace"
-TMP, VAR_TMP, SHM = "/tmp", "/var/tmp", "/dev/shm"  # noqa: S108 (the sandbox's own)
+VAR_TMP, SHM = "/var/tmp", "/dev/shm"  # noqa: S108 (the sandbox's own)
 TMP_BYTES = 512 * 1024 * 1024  # of /tmp in memory, at most; a memory cgroup counts what is in it
 SHM_BYTES = 256 * 1024 * 1024  # /dev/shm: Python's multiprocessing and databases
 RUN_BYTES = 1024 * 1024  # /run is read-only before user code runs: room for its directories

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.backends.local import reach
+from orchestrator.backends.local.launcher import reach
 from orchestrator.backends.local.layout import Layout
 
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from orchestrator.backends.local.bubblewrap import Jail, Mode
-from orchestrator.backends.local.spawn import Spawned, WrongUid, drained, first_pid, spawn
-from orchestrator.backends.local.system import Unusable
+from orchestrator.backends.local.launcher.bubblewrap import Jail, Mode
+from orchestrator.backends.local.launcher.spawn import Spawned, WrongUid, drained, first_pid, spawn
+from orchestrator.backends.local.launcher.system import Unusable
 
 _TRY_S = 10.0  # a start takes 0.01 s; a machine that needs this long is not usable
 _SAID_BYTES = 16 * 1024  # less than a pipe holds, so that nobody waits for us to read

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from orchestrator.backends.local import etc, limits, modes, reach, system, uids
-from orchestrator.backends.local.bubblewrap import AGENT, SOCKETS, Jail, Mode
+from orchestrator.backends.local import uids
+from orchestrator.backends.local.inside import AGENT, EGRESS_PORT, SOCKETS
+from orchestrator.backends.local.launcher import etc, limits, modes, reach, system
+from orchestrator.backends.local.launcher.bubblewrap import Jail, Mode
+from orchestrator.backends.local.launcher.limits import Cgroups
 from orchestrator.backends.local.layout import Layout, checked
-from orchestrator.backends.local.limits import Cgroups
 from orchestrator.domain import Egress, Size
 from runner import agent
 
-EGRESS_PORT = 3128  # where programs find the way out
 _EGRESS = f"{EGRESS_PORT}:{SOCKETS}/egress.sock"
 _PROBE = "probe"
 _REACHED = ("workspaces", "tmp", "packages", "python")  # in the runtime folder; may be mounts of people's files
@@ -21,7 +22,7 @@ _BUILT = ("etc", "agent", "run", _PROBE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
+class Host:
     layout: Layout
     uids: range  # of this installation's sandboxes
     mode: Mode
@@ -76,7 +77,7 @@ class Machine:
         return replace(_probe(self.layout, self.root, self.uids.start), mode=self.mode)
 
 
-def prepare(layout: Layout) -> Machine:
+def prepare(layout: Layout) -> Host:
     """Run on the launcher's main thread. system.Unusable, OSError: no sandbox can be made here."""
     claimed = uids.claim(layout)
     private = os.geteuid() != 0 or reach.own_mounts()
@@ -95,7 +96,7 @@ def prepare(layout: Layout) -> Machine:
     cgroups = limits.find(layout.group_prefix)
     if cgroups:
         cgroups.sweep()
-    return Machine(
+    return Host(
         layout=layout,
         uids=claimed,
         mode=works.mode,

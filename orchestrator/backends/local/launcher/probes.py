@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from orchestrator.backends.local import modes, seccomp
-from orchestrator.backends.local.machine import Machine
+from orchestrator.backends.local.launcher import modes, seccomp
+from orchestrator.backends.local.launcher.host import Host
 
 _NEWUSER, _SIGCHLD = 0x10000000, 17
 _TIOCSTI, _HIGH_BIT = 0x5412, 1 << 32
@@ -42,15 +42,15 @@ def attempts(machine: str | None = None) -> dict[str, tuple[tuple[int, ...], str
     return table
 
 
-def run(machine: Machine) -> dict[str, str]:
+def run(host: Host) -> dict[str, str]:
     """-> what was not refused as it must be: {what: how it ended}. Empty is good.
 
     Blocks for about 0.1 s, on the launcher's main thread like every start."""
     table = attempts()
-    script = Path(__file__).with_name("inside.py").read_text()
+    script = Path(__file__).with_name("probe_script.py").read_text()
     asked = json.dumps({name: words for name, (words, _) in table.items()})
-    command = (machine.interpreter.path, "-I", "-S", "-c", script, asked)
-    outcome = modes.run(machine.bubblewrap, replace(machine.probe(), command=command))
+    command = (host.interpreter.path, "-I", "-S", "-c", script, asked)
+    outcome = modes.run(host.bubblewrap, replace(host.probe(), command=command))
     try:
         found: dict[str, str] = json.loads(outcome.said)
     except ValueError:

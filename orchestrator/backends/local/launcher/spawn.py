@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.backends.local import etc, seccomp
-from orchestrator.backends.local.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
-from orchestrator.backends.local.processes import kernel_uids
+from orchestrator.backends.local.launcher import etc, seccomp
+from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
+from orchestrator.backends.local.launcher.processes import kernel_uids
 
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 _UMASK = 0o077

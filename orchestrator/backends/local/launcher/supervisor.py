@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from orchestrator.backends.base import SandboxSpec
-from orchestrator.backends.local.bubblewrap import Jail
-from orchestrator.backends.local.limits import Group
-from orchestrator.backends.local.machine import Machine
-from orchestrator.backends.local.processes import freeze_all, programs_of, signal_all
-from orchestrator.backends.local.spawn import Spawned, WrongUid, drained, first_pid, spawn
+from orchestrator.backends.local.launcher.bubblewrap import Jail
+from orchestrator.backends.local.launcher.host import Host
+from orchestrator.backends.local.launcher.limits import Group
+from orchestrator.backends.local.launcher.processes import freeze_all, programs_of, signal_all
+from orchestrator.backends.local.launcher.spawn import Spawned, WrongUid, drained, first_pid, spawn
 
 FIRST_LINE_S = 15.0  # bubblewrap's first word takes 0.01 s; a machine under load some tenths
 PROGRAMS_END_S = 5.0  # what programs get to end by themselves
@@ -64,8 +64,8 @@ class _Sandbox:
 class Supervisor:
     """`on_ended(repl_id, epoch, reason)`: a sandbox is gone and nobody had asked for that."""
 
-    def __init__(self, machine: Machine, on_ended: Callable[[str, int, str], None]) -> None:
-        self._machine = machine
+    def __init__(self, host: Host, on_ended: Callable[[str, int, str], None]) -> None:
+        self._host = host
         self._on_ended = on_ended
         self._loop = asyncio.get_running_loop()
         self._sandboxes: dict[str, _Sandbox] = {}
@@ -138,10 +138,10 @@ class Supervisor:
     def _spawn(self, spec: SandboxSpec) -> _Sandbox:
         group = None
         try:
-            jail = self._machine.jail(spec.repl_id, spec.size, spec.egress)
-            if cgroups := self._machine.cgroups:
+            jail = self._host.jail(spec.repl_id, spec.size, spec.egress)
+            if cgroups := self._host.cgroups:
                 group = cgroups.create(f"{spec.repl_id}-{spec.epoch}", spec.size)
-            spawned = spawn(self._machine.bubblewrap, jail)
+            spawned = spawn(self._host.bubblewrap, jail)
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             if group:
                 group.remove()

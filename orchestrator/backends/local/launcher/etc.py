@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from orchestrator.backends.local.bubblewrap import INSIDE_UID
+from orchestrator.backends.local.launcher.bubblewrap import INSIDE_UID
 
 _COPIED = (
     "alternatives",

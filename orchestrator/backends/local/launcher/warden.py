@@ -9,7 +9,7 @@ import ctypes
 import os
 import signal
 
-from orchestrator.backends.local.processes import children_of, signal_all
+from orchestrator.backends.local.launcher.processes import children_of, signal_all
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None, use_errno=True)

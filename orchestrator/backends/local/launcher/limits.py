@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.backends.local.processes import signal_all
+from orchestrator.backends.local.launcher.processes import signal_all
 from orchestrator.domain import Size
 
 OPEN_FILES = 4096  # Vite, watchers and databases open thousands; kernel memory for them stays below 10 MiB
