@@ -1,6 +1,6 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
 import { Documents, Editing, css, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
-import { encodePath, socketUrl } from "devex-bundle/repl.js";
+import { encodePath } from "devex-bundle/repl.js";
 
 const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
 const SHOWN_SAVED_MS = 1500;
@@ -74,7 +74,7 @@ export default {
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
     this.url = `${window.path_prefix ?? ""}${this.base}`;
-    this.documents = new Documents(socketUrl(`${this.url}/documents`), { onOnline: (online) => this.setOnline(online) });
+    this.documents = new Documents(`${this.url}/documents`, { onOnline: (online) => this.setOnline(online) });
     this.watcher = new MutationObserver(() => this.setTheme(document.body.classList.contains("body--dark")));
     this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     window.addEventListener("beforeunload", this.beforeLeaving);

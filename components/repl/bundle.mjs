@@ -1,2 +1,6 @@
+// How elements reach their REPL, and what those of a page tell each other about it.
 export { Failed, call, callJson, encodePath, replUrl } from "./http.mjs";
-export { EVENT, follow, socketUrl } from "./events.mjs";
+export { Connection } from "./connection.mjs";
+
+/** The window's event by which every element of the page hears a message of the REPL's `events`. */
+export const EVENT = "devex:repl";

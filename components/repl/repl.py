@@ -11,7 +11,7 @@ from components import BUNDLE
 class ReplEvents(Element, component="devex_repl.js", esm=BUNDLE):
     """Follows `/repls/{id}/events` in the browser, where the file tree hears it too, and reconnects for ever.
 
-    `on_told` gets the messages hello, ports, run, terminals, agent and quota. While the socket is open the page's body
+    `on_told` gets the messages hello, ports, run, terminals and quota. While the socket is open the page's body
     has the attribute `data-online`.
     """
 

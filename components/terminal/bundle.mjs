@@ -1,11 +1,11 @@
-// What the terminal element is made of: xterm.js with its add-ons, and the line to the REPL.
+// What the terminal element is made of: xterm.js with its add-ons, and its attachment to the REPL.
 export { Terminal } from "@xterm/xterm";
 export { FitAddon } from "@xterm/addon-fit";
 export { SearchAddon } from "@xterm/addon-search";
 export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";
 export { boundCounts } from "./bounds.mjs";
-export { Line } from "./line.mjs";
+export { Attachment } from "./attachment.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
 

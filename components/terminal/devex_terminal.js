@@ -1,5 +1,5 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { FitAddon, Line, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, css, webgl } from "devex-bundle/terminal.js";
+import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, css, webgl } from "devex-bundle/terminal.js";
 
 const FONT_PX = 13;
 const SCROLLBACK_LINES = 10_000;
@@ -79,15 +79,15 @@ export default {
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
     term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
     term.onTitleChange((title) => this.named(title));
-    term.onData((data) => this.line?.type(ENCODER.encode(data)));
-    term.onBinary((data) => this.line?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
+    term.onData((data) => this.attachment?.type(ENCODER.encode(data)));
+    term.onBinary((data) => this.attachment?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
     term.attachCustomKeyEventHandler((event) => this.key(event));
     this.$refs.screen.addEventListener("paste", (event) => this.paste(event), true);
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.$refs.screen);
     this.themes = new MutationObserver(() => (term.options.theme = theme()));
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    this.line = new Line((after) => this.address(after), {
+    this.attachment = new Attachment((after) => `${window.path_prefix ?? ""}${this.base}/terminals/${this.terminalId}?after=${after}`, {
       output: (bytes, rendered) => term.write(bytes, rendered),
       gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
       exited: (about) => this.exited(about),
@@ -104,16 +104,10 @@ export default {
     clearTimeout(this.naming);
     this.observer?.disconnect();
     this.themes?.disconnect();
-    this.line?.close();
+    this.attachment?.close();
     this.term?.dispose();
   },
   methods: {
-    address(after) {
-      const url = new URL(`${window.path_prefix ?? ""}${this.base}/terminals/${this.terminalId}`, location.href);
-      url.protocol = url.protocol.replace("http", "ws");
-      url.searchParams.set("after", after);
-      return url;
-    },
     async useWebgl() {
       const addon = await webgl();
       if (!addon || !this.term?.element?.isConnected) return;
@@ -179,12 +173,12 @@ export default {
       this.$emit("state", state);
     },
     fit() {
-      if (!this.line || !this.$refs.screen?.offsetWidth || !this.$refs.screen.offsetHeight) {
-        this.line?.resize(0, 0); // hidden: somebody else's size counts
+      if (!this.attachment || !this.$refs.screen?.offsetWidth || !this.$refs.screen.offsetHeight) {
+        this.attachment?.resize(0, 0); // hidden: somebody else's size counts
         return;
       }
       const size = this.fitting.proposeDimensions();
-      if (size?.cols > 1 && size.rows > 0) this.line.resize(size.cols, size.rows);
+      if (size?.cols > 1 && size.rows > 0) this.attachment.resize(size.cols, size.rows);
     },
     focus() {
       this.term?.focus();

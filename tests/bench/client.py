@@ -22,7 +22,7 @@ from tests.bench.bare import BarePty
 
 INPUT, RESIZE, ACK, OUTPUT, READY = 1, 2, 3, 17, 22
 OFFSET = struct.Struct(">Q")
-ACK_BYTES, ACK_S = 32 * 1024, 0.008  # as components/terminal/line.mjs has them
+ACK_BYTES, ACK_S = 32 * 1024, 0.008  # as components/terminal/attachment.mjs has them
 DEADLINE_S = 60
 
 

@@ -62,6 +62,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
         expect(page.locator("#state")).to_have_text("live")
         expect(rows(page)).to_contain_text("$")
         page.get_by_role("button", name="focus").click()
+        expect(page.locator(".xterm-helper-textarea")).to_be_focused()
         yield page
     assert not asked
 

@@ -1,13 +1,10 @@
 // Open files over one WebSocket: replicas, what is saved, and coming back after a cut or a restart of the server.
 import * as Y from "yjs";
+import { Connection } from "../repl/connection.mjs";
 import { apply, difference, equal } from "./splices.mjs";
 import { KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from "./wire.mjs";
 
-const FIRST_WAIT_MS = 200;
-const LONGEST_WAIT_MS = 10_000;
-const BEAT_MS = 10_000; // a ping this often, so that a dead link is noticed
-const DEAD_MS = 15_000; // nothing heard for so long after a ping: the link is dead
-const RESYNC_BEATS = 3; // the state is compared again this often, which heals what got lost
+const RESYNC_PINGS = 3; // the state is compared again this often, which heals what got lost
 const DISCARDING = new Set(["too-large", "read-only"]); // the server refused the change itself: it must not come back
 
 const bytesOf = (text) => new TextEncoder().encode(text);
@@ -42,29 +39,26 @@ export class SharedFile {
 }
 
 export class Documents {
-  /** `onOnline(online)` hears whether the link is up. */
-  constructor(url, { onOnline }) {
-    this.url = url;
-    this.onOnline = onOnline;
+  /** `path` is that of the WebSocket; `onOnline(online)` hears whether the link is up. */
+  constructor(path, { onOnline }) {
     this.files = new Map();
-    this.waitMs = FIRST_WAIT_MS;
-    this.online = false;
-    this.ended = false;
-    this.beats = 0;
-    this.retryNow = () => this.socket.readyState === WebSocket.CLOSED && this.connect();
-    this.beat = setInterval(() => this.onBeat(), BEAT_MS);
-    window.addEventListener("online", this.retryNow);
-    document.addEventListener("visibilitychange", this.retryNow);
-    this.connect();
+    this.pings = 0;
+    this.connection = new Connection(() => path, {
+      opened: () => {
+        for (const file of this.files.values()) this.sendOpen(file);
+        onOnline(true);
+      },
+      lost: () => {
+        for (const file of this.files.values()) this.detach(file);
+        onOnline(false);
+      },
+      message: (data) => this.onMessage(decode(new Uint8Array(data))),
+      ping: () => this.ping(),
+    });
   }
 
   close() {
-    this.ended = true;
-    clearTimeout(this.timer);
-    clearInterval(this.beat);
-    window.removeEventListener("online", this.retryNow);
-    document.removeEventListener("visibilitychange", this.retryNow);
-    this.socket.close();
+    this.connection.close();
     for (const file of this.files.values()) file.doc?.destroy();
   }
 
@@ -99,7 +93,7 @@ export class Documents {
     const found = [];
     for (const file of this.files.values()) {
       const changes = [...file.pending];
-      const isSent = file.synced && this.socket.bufferedAmount === 0;
+      const isSent = file.synced && this.connection.bufferedBytes === 0;
       const typed = isSent || !file.dirty ? [] : file.unsaved();
       if (typed.length) changes.push({ base: file.held, splices: typed });
       if (changes.length) found.push({ path: file.path, changes });
@@ -112,70 +106,10 @@ export class Documents {
     return file.synced && this.send(KIND.FLUSH, { channel: file.channel });
   }
 
-  // the link
-
-  connect() {
-    clearTimeout(this.timer);
-    if (this.ended) return;
-    const socket = new WebSocket(this.url);
-    this.socket = socket;
-    socket.binaryType = "arraybuffer";
-    socket.onopen = () => {
-      this.heardAt = this.pingAt = performance.now();
-      for (const file of this.files.values()) this.sendOpen(file);
-      this.setOnline(true);
-    };
-    socket.onmessage = ({ data }) => {
-      this.heardAt = performance.now();
-      this.waitMs = FIRST_WAIT_MS;
-      this.onMessage(decode(new Uint8Array(data)));
-    };
-    socket.onclose = () => this.socket === socket && this.onClosed();
-  }
-
-  onClosed() {
-    for (const file of this.files.values()) {
-      file.channel = 0;
-      file.next?.doc.destroy();
-      file.next = null;
-    }
-    this.setOnline(false);
-    if (this.ended) return;
-    this.timer = setTimeout(() => this.connect(), this.waitMs * (0.5 + Math.random()));
-    this.waitMs = Math.min(this.waitMs * 2, LONGEST_WAIT_MS);
-  }
-
-  onBeat() {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
-    const now = performance.now();
-    if (this.heardAt < this.pingAt) {
-      if (now - this.pingAt > DEAD_MS) this.cut();
-      return;
-    }
-    this.pingAt = now;
-    this.beats++;
-    this.send(KIND.PING, { number: this.beats });
-    if (this.beats % RESYNC_BEATS === 0) {
-      for (const file of this.files.values()) if (file.synced) this.sendState(file.channel, file.doc);
-    }
-  }
-
-  /** Closing a dead link takes long: do not wait for it. */
-  cut() {
-    this.socket.onclose = this.socket.onmessage = null;
-    this.socket.close();
-    this.onClosed();
-  }
-
-  setOnline(online) {
-    this.online = online;
-    this.onOnline(online);
-  }
+  // what the server is told
 
   send(kind, message) {
-    if (this.socket?.readyState !== WebSocket.OPEN) return false;
-    this.socket.send(encode(kind, message));
-    return true;
+    return this.connection.send(encode(kind, message));
   }
 
   sendOpen({ path, guid, digest, held }) {
@@ -186,7 +120,14 @@ export class Documents {
     this.send(KIND.SYNC, { channel, step: STEP_1, payload: Y.encodeStateVector(doc) });
   }
 
-  // messages
+  ping() {
+    this.pings++;
+    this.send(KIND.PING, { number: this.pings });
+    if (this.pings % RESYNC_PINGS !== 0) return;
+    for (const file of this.files.values()) if (file.synced) this.sendState(file.channel, file.doc);
+  }
+
+  // what the server tells
 
   onMessage(message) {
     if (message.kind === KIND.OPENED) {
@@ -249,6 +190,13 @@ export class Documents {
     file.greeted = true;
     file.dirty = !equal(file.held, bytesOf(file.text.toString()));
     file.onState();
+  }
+
+  /** Without a channel there are no edits to send; a replica that is not complete is of no use any more. */
+  detach(file) {
+    file.channel = 0;
+    file.next?.doc.destroy();
+    file.next = null;
   }
 
   onReset(file, reason) {
