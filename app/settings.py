@@ -1,10 +1,13 @@
 """The settings: the only reader of the environment. `docs/configuration.md` is generated from these descriptions."""
 
+import os
+import re
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -14,6 +17,18 @@ from runner.errors import DevexError
 PREFIX = "DEVEX_"
 MIB = 1024 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+FILE = ".env"
+YEAR_S = 365 * 86400  # longer times are mistakes, and soon more than dates can hold
+MIB_MOST = 1 << 30  # a PiB; the kernel's limits end at 8 EiB
+CPUS_LEAST = 0.01  # the kernel's least share: 1 ms of 100
+PIDS_MOST = 1 << 22  # the kernel's most
+MISSPELT = 0.8  # of difflib's likeness: SIGNUP is SIGN_UP, SERVICE_HOST is no setting of ours
+
+_HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)"
+_PORT = r":[1-9][0-9]{0,4}"
+_HOST_PORT = re.compile(_HOST + _PORT)
+_HOST_MAYBE_PORT = re.compile(f"{_HOST}({_PORT})?")
+_PATTERN = re.compile(rf"(\*\.)?{_HOST}({_PORT})?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
@@ -28,7 +43,7 @@ class BadSetting(DevexError):
 class Settings(BaseSettings):
     """Read from the environment (`DEVEX_…`), then from the file `.env`."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=".env", env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_file=FILE, env_ignore_empty=True, extra="ignore")
 
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8080, ge=1, le=65535, description="Port to listen on.")
@@ -68,14 +83,18 @@ class Settings(BaseSettings):
     session_days: int = Field(
         default=14, ge=1, le=365, description="A browser not seen for this many days must sign in again."
     )
-    idle_stop_s: int = Field(default=1800, ge=60, description="Seconds without activity after which a REPL is stopped.")
-    trash_days: int = Field(default=30, ge=1, description="Days after which a deleted REPL is removed for good.")
+    idle_stop_s: int = Field(
+        default=1800, ge=60, le=YEAR_S, description="Seconds without activity after which a REPL is stopped."
+    )
+    trash_days: int = Field(
+        default=30, ge=1, le=3650, description="Days after which a deleted REPL is removed for good."
+    )
     max_repls: int = Field(default=50, ge=1, description="REPLs one user may have, those in the trash included.")
     max_running: int = Field(default=10, ge=1, description="REPLs of one user that may run at once.")
-    memory_mib: int = Field(default=1024, ge=64, description="Memory of one REPL, in MiB.")
-    cpus: float = Field(default=1.0, gt=0, description="Processors one REPL may use.")
-    pids: int = Field(default=256, ge=16, description="Processes and threads one REPL may have.")
-    disk_mib: int = Field(default=2048, ge=16, description="Files of one REPL, in MiB.")
+    memory_mib: int = Field(default=1024, ge=64, le=MIB_MOST, description="Memory of one REPL, in MiB.")
+    cpus: float = Field(default=1.0, ge=CPUS_LEAST, description="Processors one REPL may use.")
+    pids: int = Field(default=256, ge=16, le=PIDS_MOST, description="Processes and threads one REPL may have.")
+    disk_mib: int = Field(default=2048, ge=16, le=MIB_MOST, description="Files of one REPL, in MiB.")
     egress: Egress = Field(
         default=Egress.PUBLIC, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
     )
@@ -88,7 +107,10 @@ class Settings(BaseSettings):
         description="`host:port` that programs may reach wherever it is, such as a package index of your network.",
     )
     launcher_grace_s: int = Field(
-        default=300, ge=0, description="Seconds for which REPLs run on without a server before they are stopped."
+        default=300,
+        ge=0,
+        le=YEAR_S,
+        description="Seconds for which REPLs run on without a server before they are stopped.",
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -103,6 +125,21 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
 
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_fits(value, _HOST_MAYBE_PORT, "devex.example.com or devex.example.com:8080")
+
+    @field_validator("egress_allow")
+    @classmethod
+    def _are_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_fits(value, _PATTERN, "pypi.org, *.pypi.org or pypi.org:443")
+
+    @field_validator("egress_except")
+    @classmethod
+    def _are_pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _each_fits(value, _HOST_PORT, "pypi.example.com:443")
+
     @field_validator("trusted_proxies")
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,10 +151,17 @@ class Settings(BaseSettings):
     @field_validator("public_url")
     @classmethod
     def _is_origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/")):
+        origin = value.rstrip("/").lower()
+        if origin and not re.fullmatch(f"https?://{_HOST}({_PORT})?", origin):
             raise ValueError("it must look like https://devex.example.com, without a path")
-        return value.rstrip("/").lower()
+        return origin
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_database(cls, value: SecretStr) -> SecretStr:
+        if not re.match("(postgres|postgresql|sqlite)://.|$", value.get_secret_value()):
+            raise ValueError("it must look like postgres://user:password@host/name or sqlite:///path")
+        return value
 
     @field_validator("preview_domain")
     @classmethod
@@ -169,7 +213,10 @@ class Settings(BaseSettings):
 def read() -> Settings:
     """The settings of this process; raises BadSetting with one sentence."""
     try:
+        _refuse_misspelt([*os.environ, *dotenv_values(FILE)])
         return Settings()
+    except (UnicodeDecodeError, OSError):
+        raise BadSetting(f"The file {FILE} cannot be read: it must be UTF-8 text.") from None
     except ValidationError as error:
         first = error.errors()[0]
         reason = str(first["msg"]).removeprefix("Value error, ")
@@ -177,3 +224,19 @@ def read() -> Settings:
             raise BadSetting(f"{reason}.") from None
         name = f"{PREFIX}{str(first['loc'][0]).upper()}"
         raise BadSetting(f"{name} cannot be used: {reason[:1].lower()}{reason[1:]}.") from None
+
+
+def _refuse_misspelt(names: list[str]) -> None:
+    """A setting that is ignored in silence may leave open what was meant to be closed."""
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in names:
+        if name.upper().startswith(PREFIX) and name.upper() not in settings:
+            if meant := get_close_matches(name.upper(), settings, n=1, cutoff=MISSPELT):
+                raise BadSetting(f"{name} is no setting: {meant[0]} is one.")
+
+
+def _each_fits(words: tuple[str, ...], form: re.Pattern[str], example: str) -> tuple[str, ...]:
+    lowered = tuple(word.lower() for word in words)
+    if not all(form.fullmatch(word) for word in lowered):
+        raise ValueError(f"each must look like {example}")
+    return lowered

@@ -52,11 +52,24 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("PREVIEW_DOMAIN", "*.example.com"),
         ("PREVIEW_DOMAIN", "https://example.com"),
         ("SIGN_UP", "everyone"),
+        ("PUBLIC_URL", "http://devex.example.com:http"),
+        ("PUBLIC_URL", "https://user@devex.example.com"),
+        ("DATABASE_URL", "mysql://host/name"),
+        ("DATABASE_URL", "devex.sqlite3"),
+        ("ALLOWED_HOSTS", "devex.example.com, http://devex.example.com"),
+        ("EGRESS_ALLOW", "https://pypi.org/simple"),
+        ("EGRESS_ALLOW", "pypi.*"),
+        ("EGRESS_EXCEPT", "pypi.example.com"),
+        ("EGRESS_EXCEPT", "10.0.0.0/8:443"),
         ("TRUSTED_PROXIES", "10.0.0.0/8"),
         ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),
         ("EGRESS", "all"),
         ("CPUS", "0"),
+        ("CPUS", "0.001"),
+        ("CPUS", "nan"),
+        ("MEMORY_MIB", "1" + "0" * 30),
+        ("TRASH_DAYS", "1" + "0" * 30),
         ("IDLE_STOP_S", "soon"),
     ],
 )
@@ -66,6 +79,39 @@ def test_a_bad_setting_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch,
         read()
     assert f"DEVEX_{name} cannot be used: " in refusal.value.message
     assert "\n" not in refusal.value.message
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+@pytest.mark.parametrize(("name", "meant"), [("SIGNUP", "SIGN_UP"), ("EGRES", "EGRESS"), ("DB_URL", "DATABASE_URL")])
+def test_a_misspelt_setting_is_not_ignored(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, name: str, meant: str
+) -> None:
+    if where == "file":
+        (tmp_path / ".env").write_text(f"DEVEX_{name}=closed\n")
+    else:
+        monkeypatch.setenv(f"DEVEX_{name}", "closed")
+    with pytest.raises(BadSetting, match=f"DEVEX_{name} is no setting: DEVEX_{meant} is one."):
+        read()
+
+
+def test_what_others_call_after_us_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVEX_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("DEVEX_REPL_ID", "abc")
+    assert read().port == 8080
+
+
+def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"DEVEX_PORT=\xff\n")
+    with pytest.raises(BadSetting, match=r"The file \.env cannot be read: it must be UTF-8 text\."):
+        read()
+
+
+def test_hosts_are_written_as_they_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVEX_EGRESS_EXCEPT", "PyPI.example.com:443 [::1]:80")
+    monkeypatch.setenv("DEVEX_ALLOWED_HOSTS", "Devex:8080,10.0.0.2")
+    chosen = read()
+    assert chosen.egress_except == ("pypi.example.com:443", "[::1]:80")
+    assert chosen.allowed_hosts == ("devex:8080", "10.0.0.2")
 
 
 def test_a_public_address_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:

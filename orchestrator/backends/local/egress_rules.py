@@ -45,7 +45,7 @@ class EgressRules:
         """`host` as `host_name` gives it."""
         if egress is Egress.NONE:
             return Verdict.REFUSED
-        if f"{host}:{port}" in self.exceptions:
+        if (f"[{host}]:{port}" if ":" in host else f"{host}:{port}") in self.exceptions:
             return Verdict.ANYWHERE
         if egress is Egress.ALLOWLIST and not any(_matches(pattern, host, port) for pattern in self.allow):
             return Verdict.REFUSED

@@ -58,10 +58,14 @@ def test_an_address_in_a_wrapping_is_judged_like_itself(address: ipaddress.IPv4A
         ("index.test.evil.test", 443, Verdict.REFUSED),
         ("index.internal", 8080, Verdict.ANYWHERE),
         ("index.internal", 8081, Verdict.REFUSED),
+        ("::1", 8080, Verdict.ANYWHERE),
+        ("::1", 8081, Verdict.REFUSED),
     ],
 )
 def test_an_allow_list(host: str, port: int, verdict: Verdict) -> None:
-    rules = EgressRules(allow=("index.test", "*.example.org:443"), exceptions=frozenset({"index.internal:8080"}))
+    rules = EgressRules(
+        allow=("index.test", "*.example.org:443"), exceptions=frozenset({"index.internal:8080", "[::1]:8080"})
+    )
     assert rules.verdict(Egress.ALLOWLIST, host, port) is verdict
     assert rules.verdict(Egress.NONE, host, port) is Verdict.REFUSED
 
