@@ -229,10 +229,11 @@ def read() -> Settings:
 def _refuse_misspelt(names: list[str]) -> None:
     """A setting that is ignored in silence may leave open what was meant to be closed."""
     settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in names:
-        if name.upper().startswith(PREFIX) and name.upper() not in settings:
-            if meant := get_close_matches(name.upper(), settings, n=1, cutoff=MISSPELT):
-                raise BadSetting(f"{name} is no setting: {meant[0]} is one.")
+    ours = {name for name in names if name.upper().startswith(PREFIX)}
+    for name in sorted(ours):
+        meant = get_close_matches(name.upper(), settings, n=1, cutoff=MISSPELT)
+        if meant and name.upper() not in settings:
+            raise BadSetting(f"{name} is no setting: {meant[0]} is one.")
 
 
 def _each_fits(words: tuple[str, ...], form: re.Pattern[str], example: str) -> tuple[str, ...]:
