@@ -22,7 +22,6 @@ from orchestrator.domain import (
     Phase,
     Purge,
     Repl,
-    Sandbox,
     Seed,
     Stop,
     Wake,
@@ -154,7 +153,7 @@ class Reconciler:
         """A sandbox without a Repl serves nobody."""
         self._backoffs.pop(repl_id, None)
         self._warned.pop(repl_id, None)
-        if seen is not None and seen.state is not Sandbox.GONE:
+        if seen is not None:
             log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
             await within(
                 self._clock, self._after(self._limits.stop_deadline_s), self._backend.stop(repl_id, seen.epoch)

@@ -175,9 +175,11 @@ class Orchestrator:
                 "slow_start", message, "Wait a moment and try again.", status=504, retryable=True
             ) from None
 
-    async def stop(self, repl_id: str, reason: str = STOPPED_BY_USER) -> Repl:
+    async def stop(self, repl_id: str) -> Repl:
+        """Returns at once."""
+
         def change(repl: Repl) -> dict[str, Any]:
-            return {"goal": Goal.STOP, "stop_reason": reason} if repl.goal is Goal.RUN else {}
+            return {"goal": Goal.STOP, "stop_reason": STOPPED_BY_USER} if repl.goal is Goal.RUN else {}
 
         return await self._change(repl_id, change)
 
@@ -232,9 +234,9 @@ class Orchestrator:
         """What keeps it awake and until when; None while it does not run."""
         return self._leases.get(repl_id)
 
-    def extend(self, repl_id: str, duration_s: float = EXTEND_S) -> Lease | None:
-        """Keep it awake that long whatever happens; None when it does not run."""
-        return self._leases.extend(repl_id, min(duration_s, EXTEND_S))
+    def extend(self, repl_id: str) -> Lease | None:
+        """Keep it awake for EXTEND_S whatever happens; None when it does not run."""
+        return self._leases.extend(repl_id, EXTEND_S)
 
     # Parts
 
@@ -343,7 +345,6 @@ class Orchestrator:
         return SandboxSpec(
             repl_id=repl.id,
             epoch=repl.epoch,
-            slug=repl.slug,
             environment={**environment, **self._environment(repl)},
             run_command=template.run_command if template is not None else None,
             size=self.limits.size,

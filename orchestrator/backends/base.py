@@ -6,10 +6,8 @@ from typing import Protocol, Self
 
 from starlette.types import ASGIApp
 
-from orchestrator.domain import Egress, Observation, Sandbox, Size
+from orchestrator.domain import Egress, Observation, Size
 from runner.errors import DevexError
-
-__all__ = ["Backend", "BackendError", "Check", "Egress", "Observation", "OnActivity", "Sandbox", "SandboxSpec", "Size"]
 
 OnActivity = Callable[[str, str], None]
 """`(repl_id, reason)`; reasons are the values of `orchestrator.domain.Activity`. Called often: must not block."""
@@ -30,7 +28,6 @@ class SandboxSpec:
 
     repl_id: str
     epoch: int
-    slug: str
     environment: Mapping[str, str]
     run_command: str | None
     size: Size
@@ -53,7 +50,6 @@ class Backend(Protocol):
     At most one incarnation of a Repl runs at a time. `on_activity` is set by the orchestrator before `__aenter__`.
     """
 
-    name: str
     on_activity: OnActivity
 
     async def __aenter__(self) -> Self:

@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, Observation, Sandbox, SandboxSpec, Size
+from orchestrator.backends.base import BackendError, Check, SandboxSpec
 from orchestrator.backends.watchers import Watchers
+from orchestrator.domain import Observation, SandboxPhase, Size
 
 
 @dataclass
@@ -31,8 +32,6 @@ class Machine:
 
 class MemoryBackend:
     """Starts finish as soon as the loop is free. Subclasses that misbehave override `_start` or `_end`."""
-
-    name = "memory"
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()
@@ -58,7 +57,7 @@ class MemoryBackend:
             return
         if spec.repl_id not in self.machine.workspaces:
             raise BackendError("It has no files.", retryable=False)
-        self._show(spec.repl_id, spec.epoch, Sandbox.STARTING)
+        self._show(spec.repl_id, spec.epoch, SandboxPhase.STARTING)
         task = asyncio.create_task(self._start(spec), name=f"start {spec.repl_id}")
         self._starts[spec.repl_id] = task
         task.add_done_callback(lambda _: self._starts.pop(spec.repl_id, None))
@@ -67,7 +66,7 @@ class MemoryBackend:
         return dict(self.machine.sandboxes)
 
     async def cpu_times(self) -> dict[str, float]:
-        running = [one.repl_id for one in self.machine.sandboxes.values() if one.state is Sandbox.RUNNING]
+        running = [one.repl_id for one in self.machine.sandboxes.values() if one.phase is SandboxPhase.RUNNING]
         return {repl_id: self.machine.cpu_times.get(repl_id, 0.0) for repl_id in running}
 
     def watch(self) -> AsyncIterator[str]:
@@ -78,7 +77,7 @@ class MemoryBackend:
         if current is None or current.epoch != epoch:
             return
         if current.alive:
-            self._show(repl_id, epoch, Sandbox.STOPPING)
+            self._show(repl_id, epoch, SandboxPhase.STOPPING)
             if task := self._starts.get(repl_id):
                 task.cancel()
             await self._end(repl_id, epoch)
@@ -96,7 +95,7 @@ class MemoryBackend:
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         current = self.machine.sandboxes.get(repl_id)
-        if current is None or current.state is not Sandbox.RUNNING:
+        if current is None or current.phase is not SandboxPhase.RUNNING:
             return None
         return self._app(repl_id, methods=["GET", "PUT"])
 
@@ -108,16 +107,16 @@ class MemoryBackend:
 
     def lose(self, repl_id: str, reason: str) -> None:
         """The sandbox ends by itself."""
-        self._show(repl_id, self.machine.sandboxes[repl_id].epoch, Sandbox.FAILED, reason)
+        self._show(repl_id, self.machine.sandboxes[repl_id].epoch, SandboxPhase.FAILED, reason)
 
     async def _start(self, spec: SandboxSpec) -> None:
-        self._show(spec.repl_id, spec.epoch, Sandbox.RUNNING)
+        self._show(spec.repl_id, spec.epoch, SandboxPhase.RUNNING)
 
     async def _end(self, repl_id: str, epoch: int) -> None:
         """End the programs; returns when they are gone."""
 
-    def _show(self, repl_id: str, epoch: int, state: Sandbox, reason: str | None = None) -> None:
-        self.machine.sandboxes[repl_id] = Observation(repl_id=repl_id, epoch=epoch, state=state, reason=reason)
+    def _show(self, repl_id: str, epoch: int, phase: SandboxPhase, reason: str | None = None) -> None:
+        self.machine.sandboxes[repl_id] = Observation(repl_id=repl_id, epoch=epoch, phase=phase, reason=reason)
         self._tell(repl_id)
 
     def _tell(self, repl_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from orchestrator.domain.lease import Activity, CpuSample, Lease
 from orchestrator.domain.limits import Egress, Limits, Size
-from orchestrator.domain.observation import Observation, Sandbox
+from orchestrator.domain.observation import Observation, SandboxPhase
 from orchestrator.domain.plan import Action, Ensure, Move, Purge, Seed, Stop, Wake, adopted, deadline, failed, plan
 from orchestrator.domain.repl import TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
 
@@ -23,7 +23,7 @@ __all__ = [
     "Phase",
     "Purge",
     "Repl",
-    "Sandbox",
+    "SandboxPhase",
     "Seed",
     "Size",
     "Stop",

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Sandbox(StrEnum):
+class SandboxPhase(StrEnum):
+    """What is seen of a sandbox; one that is gone is not seen at all."""
+
     STARTING = "starting"
     RUNNING = "running"  # the proxy answers and the agent has said hello
     STOPPING = "stopping"
-    GONE = "gone"
     FAILED = "failed"  # nothing of it runs any more, and nobody wanted that
 
 
@@ -18,9 +19,9 @@ class Observation:
 
     repl_id: str
     epoch: int
-    state: Sandbox
+    phase: SandboxPhase
     reason: str | None = None
 
     @property
     def alive(self) -> bool:
-        return self.state in (Sandbox.STARTING, Sandbox.RUNNING, Sandbox.STOPPING)
+        return self.phase in (SandboxPhase.STARTING, SandboxPhase.RUNNING, SandboxPhase.STOPPING)

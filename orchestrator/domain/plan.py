@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.limits import Limits
-from orchestrator.domain.observation import Observation, Sandbox
+from orchestrator.domain.observation import Observation, SandboxPhase
 from orchestrator.domain.repl import Event, Goal, Phase, Repl, advance
 
 STOPPED_BY_BACKEND = "The machine it ran on asked it to stop."
@@ -129,12 +129,12 @@ def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limit
         return (failed(repl, f"{what} within {limits.start_deadline_s:.0f} seconds."),)
     if seen is not None and outdated:
         return (Wake(end), Stop(seen.epoch))
-    if seen is None or seen.epoch != repl.epoch or seen.state is Sandbox.GONE:
+    if seen is None or seen.epoch != repl.epoch:
         return (Wake(end), Ensure())
-    match seen.state:
-        case Sandbox.RUNNING:
+    match seen.phase:
+        case SandboxPhase.RUNNING:
             return (Move(event=Event.UP),)
-        case Sandbox.FAILED:
+        case SandboxPhase.FAILED:
             return (failed(repl, seen.reason or ENDED),)
     return (Wake(end),)
 
@@ -145,7 +145,7 @@ def _running(repl: Repl, seen: Observation | None, lease: Lease | None, now: dat
     if seen is None or not seen.alive or seen.epoch != repl.epoch:
         reason = seen.reason if seen is not None and seen.epoch == repl.epoch else None
         return (failed(repl, reason or ENDED),)
-    if seen.state is Sandbox.STOPPING:
+    if seen.phase is SandboxPhase.STOPPING:
         # The goal stays RUN: once it is down it starts again, elsewhere if need be.
         return (Move(event=Event.STOP, stop_reason=seen.reason or STOPPED_BY_BACKEND),)
     if lease is None:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.backends.base import Backend, Egress, Observation, Sandbox, SandboxSpec, Size
+from orchestrator.backends.base import Backend, SandboxSpec
+from orchestrator.domain import Egress, Observation, SandboxPhase, Size
 
 DEADLINE_S = 30.0
 COMPUTE_S = 0.3
@@ -19,7 +20,6 @@ def make_spec(repl_id: str = "repl1", epoch: int = 1, **changes: Any) -> Sandbox
     values: dict[str, Any] = {
         "repl_id": repl_id,
         "epoch": epoch,
-        "slug": f"slug-{repl_id}",
         "environment": {"PORT": "3000", "HOST": "0.0.0.0"},
         "run_command": None,
         "size": SIZE,
@@ -40,9 +40,9 @@ async def wait_until(
 
 
 async def until_running(backend: Backend, repl_id: str) -> None:
-    seen = await wait_until(backend, repl_id, lambda seen: seen is not None and seen.state is not Sandbox.STARTING)
+    seen = await wait_until(backend, repl_id, lambda seen: seen is not None and seen.phase is not SandboxPhase.STARTING)
     assert seen is not None
-    assert seen.state is Sandbox.RUNNING, seen
+    assert seen.phase is SandboxPhase.RUNNING, seen
 
 
 class BackendContract:
@@ -97,7 +97,7 @@ class BackendContract:
         await seeded.ensure(make_spec())
         await until_running(seeded, "repl1")
         await seeded.ensure(make_spec())
-        assert (await seeded.observe())["repl1"].state is Sandbox.RUNNING
+        assert (await seeded.observe())["repl1"].phase is SandboxPhase.RUNNING
         await seeded.stop("repl1", 1)
         assert "repl1" not in await seeded.observe()
 
@@ -128,7 +128,7 @@ class BackendContract:
     async def test_a_stop_of_another_epoch_leaves_it_alone(self, seeded: Backend) -> None:
         await self.started(seeded, epoch=2)
         await seeded.stop("repl1", 1)
-        assert (await seeded.observe())["repl1"].state is Sandbox.RUNNING
+        assert (await seeded.observe())["repl1"].phase is SandboxPhase.RUNNING
         assert (await seeded.observe())["repl1"].epoch == 2
 
     async def test_a_stop_is_told_to_watchers(self, seeded: Backend) -> None:

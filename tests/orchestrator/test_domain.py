@@ -23,7 +23,7 @@ from orchestrator.domain import (
     Phase,
     Purge,
     Repl,
-    Sandbox,
+    SandboxPhase,
     Seed,
     Stop,
     Wake,
@@ -38,8 +38,8 @@ LIMITS = Limits()
 STEPS_MOST = 30
 
 
-def seen(epoch: int, state: Sandbox, reason: str | None = None) -> Observation:
-    return Observation(repl_id="repl1", epoch=epoch, state=state, reason=reason)
+def seen(epoch: int, phase: SandboxPhase, reason: str | None = None) -> Observation:
+    return Observation(repl_id="repl1", epoch=epoch, phase=phase, reason=reason)
 
 
 def repl(**changes: object) -> Repl:
@@ -80,33 +80,33 @@ def test_a_start_raises_the_epoch_and_forgets_why_it_stopped() -> None:
         ({"phase": Phase.STARTING, "goal": Goal.STOP}, None, (Move(event=Event.STOP),)),
         ({"phase": Phase.STARTING, "goal": Goal.DELETE}, None, (Move(event=Event.STOP),)),
         ({"phase": Phase.STARTING, "goal": Goal.RUN}, None, (Wake(NOW + timedelta(seconds=30)), Ensure())),
-        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, Sandbox.STARTING), (Wake(NOW + timedelta(seconds=30)),)),
-        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, Sandbox.RUNNING), (Move(event=Event.UP),)),
+        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, SandboxPhase.STARTING), (Wake(NOW + timedelta(seconds=30)),)),
+        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, SandboxPhase.RUNNING), (Move(event=Event.UP),)),
         (
             {"phase": Phase.STARTING, "goal": Goal.RUN},
-            (2, Sandbox.RUNNING),
+            (2, SandboxPhase.RUNNING),
             (Wake(NOW + timedelta(seconds=30)), Stop(2)),
         ),
         (
             {"phase": Phase.STARTING, "goal": Goal.RUN},
-            (2, Sandbox.FAILED),
+            (2, SandboxPhase.FAILED),
             (Wake(NOW + timedelta(seconds=30)), Ensure()),
         ),
-        ({"phase": Phase.RUNNING, "goal": Goal.RUN}, (3, Sandbox.RUNNING), ()),
-        ({"phase": Phase.RUNNING, "goal": Goal.STOP}, (3, Sandbox.RUNNING), (Move(event=Event.STOP),)),
-        ({"phase": Phase.STOPPING}, (3, Sandbox.RUNNING), (Wake(NOW + timedelta(seconds=60)), Stop(3))),
+        ({"phase": Phase.RUNNING, "goal": Goal.RUN}, (3, SandboxPhase.RUNNING), ()),
+        ({"phase": Phase.RUNNING, "goal": Goal.STOP}, (3, SandboxPhase.RUNNING), (Move(event=Event.STOP),)),
+        ({"phase": Phase.STOPPING}, (3, SandboxPhase.RUNNING), (Wake(NOW + timedelta(seconds=60)), Stop(3))),
         ({"phase": Phase.STOPPING}, None, (Move(event=Event.DOWN),)),
         ({"phase": Phase.FAILED, "goal": Goal.RUN}, None, (Move(event=Event.RECOVER),)),
-        ({"phase": Phase.FAILED}, (3, Sandbox.RUNNING), (Stop(3),)),
+        ({"phase": Phase.FAILED}, (3, SandboxPhase.RUNNING), (Stop(3),)),
         ({"phase": Phase.FAILED, "seeded": False}, None, ()),
         ({"goal": Goal.DELETE, "purge_at": NOW + timedelta(days=1)}, None, (Wake(NOW + timedelta(days=1)),)),
         ({"goal": Goal.DELETE, "purge_at": NOW}, None, (Purge(),)),
-        ({"goal": Goal.DELETE, "purge_at": NOW}, (3, Sandbox.RUNNING), (Stop(3),)),
+        ({"goal": Goal.DELETE, "purge_at": NOW}, (3, SandboxPhase.RUNNING), (Stop(3),)),
         ({"phase": Phase.FAILED, "goal": Goal.DELETE, "purge_at": NOW}, None, (Purge(),)),
     ],
 )
 def test_what_is_planned(
-    fields: dict[str, object], observation: tuple[int, Sandbox] | None, expected: tuple[object, ...]
+    fields: dict[str, object], observation: tuple[int, SandboxPhase] | None, expected: tuple[object, ...]
 ) -> None:
     observed = seen(*observation) if observation else None
     assert plan(repl(epoch=3, **fields), observed, None, NOW, LIMITS) == expected
@@ -114,13 +114,13 @@ def test_what_is_planned(
 
 def test_a_sandbox_that_ended_by_itself_fails_with_its_reason() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
-    (move,) = plan(running, seen(3, Sandbox.FAILED, "It ran out of memory."), None, NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.FAILED, "It ran out of memory."), None, NOW, LIMITS)
     assert move == Move(event=Event.FAIL, goal=Goal.STOP, failure="It ran out of memory.")
 
 
 def test_a_failure_never_forgets_a_delete() -> None:
     deleted = repl(phase=Phase.STOPPING, goal=Goal.DELETE, epoch=3, phase_at=NOW - timedelta(hours=1))
-    (move,) = plan(deleted, seen(3, Sandbox.STOPPING), None, NOW, LIMITS)
+    (move,) = plan(deleted, seen(3, SandboxPhase.STOPPING), None, NOW, LIMITS)
     assert isinstance(move, Move)
     assert move.event is Event.FAIL
     assert move.goal is None
@@ -128,7 +128,7 @@ def test_a_failure_never_forgets_a_delete() -> None:
 
 def test_a_machine_that_drains_stops_it_and_it_starts_again() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
-    (move,) = plan(running, seen(3, Sandbox.STOPPING), lease(), NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.STOPPING), lease(), NOW, LIMITS)
     assert isinstance(move, Move)
     assert (move.event, move.goal) == (Event.STOP, None)
 
@@ -136,7 +136,7 @@ def test_a_machine_that_drains_stops_it_and_it_starts_again() -> None:
 def test_an_idle_one_stops_and_says_since_when() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
     idle = lease(NOW - timedelta(seconds=1800))
-    (move,) = plan(running, seen(3, Sandbox.RUNNING), idle, NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.RUNNING), idle, NOW, LIMITS)
     assert isinstance(move, Move)
     assert (move.event, move.goal) == (Event.STOP, Goal.STOP)
     assert move.stop_reason == "It was idle: nothing happened since a file was edited at 23:30 UTC."
@@ -167,11 +167,11 @@ def test_five_percent_of_a_core_is_computing(used_s: float, passed_s: float, com
 
 @pytest.mark.parametrize("phase", Phase)
 @pytest.mark.parametrize("goal", Goal)
-@pytest.mark.parametrize("state", [None, *Sandbox])
-def test_adopting_is_always_legal(phase: Phase, goal: Goal, state: Sandbox | None) -> None:
+@pytest.mark.parametrize("observed", [None, *SandboxPhase])
+def test_adopting_is_always_legal(phase: Phase, goal: Goal, observed: SandboxPhase | None) -> None:
     before = repl(phase=phase, goal=goal, epoch=3)
-    changes = adopted(before, seen(3, state) if state else None, NOW)
-    alive = state in (Sandbox.STARTING, Sandbox.RUNNING, Sandbox.STOPPING)
+    changes = adopted(before, seen(3, observed) if observed else None, NOW)
+    alive = observed in (SandboxPhase.STARTING, SandboxPhase.RUNNING, SandboxPhase.STOPPING)
     if phase is Phase.RUNNING and not alive:
         assert changes["phase"] is Phase.STOPPED
         assert changes["stop_reason"]
@@ -204,7 +204,7 @@ class World:
                 case Ensure():
                     assert self.observation is None or not self.observation.alive, "two incarnations at once"
                     assert self.repl.seeded
-                    self.observation = seen(self.repl.epoch, Sandbox.STARTING)
+                    self.observation = seen(self.repl.epoch, SandboxPhase.STARTING)
                     assert self.repl.epoch >= self.started_epoch, "an epoch went backwards"
                     self.started_epoch = self.repl.epoch
                 case Stop(epoch):
@@ -225,9 +225,9 @@ class World:
 
     def behave(self) -> None:
         """The sandbox goes the way it should."""
-        if self.observation is not None and self.observation.state is Sandbox.STARTING:
-            self.observation = replace(self.observation, state=Sandbox.RUNNING)
-        if self.observation is not None and self.observation.state is Sandbox.STOPPING:
+        if self.observation is not None and self.observation.phase is SandboxPhase.STARTING:
+            self.observation = replace(self.observation, phase=SandboxPhase.RUNNING)
+        if self.observation is not None and self.observation.phase is SandboxPhase.STOPPING:
             self.observation = None
 
 
@@ -235,10 +235,10 @@ def _want(goal: Goal) -> Callable[[World], None]:
     return lambda world: world.want(goal)
 
 
-def _observe(state: Sandbox | None, epoch_off: int) -> Callable[[World], None]:
+def _observe(phase: SandboxPhase | None, epoch_off: int) -> Callable[[World], None]:
     def happen(world: World) -> None:
         epoch = max(0, world.repl.epoch - epoch_off)
-        world.observation = seen(epoch, state, "by chance") if state else None
+        world.observation = seen(epoch, phase, "by chance") if phase else None
 
     return happen
 
@@ -267,7 +267,7 @@ def _restart_server(world: World) -> None:
 
 HAPPENINGS = st.one_of(
     st.builds(_want, st.sampled_from(Goal)),
-    st.builds(_observe, st.sampled_from([None, *Sandbox]), st.integers(0, 2)),
+    st.builds(_observe, st.sampled_from([None, *SandboxPhase]), st.integers(0, 2)),
     st.builds(_wait, st.sampled_from([1.0, 31.0, 61.0, 1801.0, 31 * 86400.0])),
     st.builds(_lease, st.sampled_from([None, 60.0, 1800.0])),
     st.just(World.behave),
@@ -292,7 +292,7 @@ def test_any_history_ends_as_wanted_once_the_backend_behaves(
     for _ in range(STEPS_MOST):
         world.now += timedelta(seconds=1)
         world.behave()
-        if not world.step() and (world.observation is None or world.observation.state is not Sandbox.STARTING):
+        if not world.step() and (world.observation is None or world.observation.phase is not SandboxPhase.STARTING):
             break
     else:
         pytest.fail(f"never comes to rest: {world}")
@@ -323,4 +323,6 @@ def test_asking_again_recovers_from_anything(history: list[Callable[[World], Non
             world.behave()
             world.step()
     assert world.repl.phase is Phase.RUNNING, world
-    assert world.observation == seen(world.repl.epoch, Sandbox.RUNNING, world.observation and world.observation.reason)
+    assert world.observation == seen(
+        world.repl.epoch, SandboxPhase.RUNNING, world.observation and world.observation.reason
+    )

@@ -6,9 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from orchestrator.backends.base import Observation, Sandbox
 from orchestrator.backends.memory import Machine, MemoryBackend
-from orchestrator.domain import Goal, Phase
+from orchestrator.domain import Goal, Observation, Phase, SandboxPhase
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
@@ -116,7 +115,7 @@ async def test_a_stop_that_cannot_save_keeps_the_sandbox_and_says_so(
         await clock.advance(5)
         stopping = await orchestrator.get(repl_id)
         assert (stopping.phase, stopping.failure) == (Phase.STOPPING, "The disk is full.")
-        assert machine.sandboxes[repl_id].state is Sandbox.RUNNING
+        assert machine.sandboxes[repl_id].phase is SandboxPhase.RUNNING
         backend = orchestrator.backend
         assert isinstance(backend, fakes.CannotSaveOnStop)
         backend.failing = False
@@ -196,8 +195,8 @@ async def test_orphans_and_outdated_epochs_are_removed(
 ) -> None:
     async with serve() as orchestrator:
         repl_id = await running(orchestrator)
-    machine.sandboxes["orphan"] = Observation(repl_id="orphan", epoch=9, state=Sandbox.RUNNING)
-    machine.sandboxes["crashed"] = Observation(repl_id="crashed", epoch=9, state=Sandbox.FAILED)
+    machine.sandboxes["orphan"] = Observation(repl_id="orphan", epoch=9, phase=SandboxPhase.RUNNING)
+    machine.sandboxes["crashed"] = Observation(repl_id="crashed", epoch=9, phase=SandboxPhase.FAILED)
     repl = await records.get(repl_id)
     assert repl is not None
     await records.update(repl, epoch=5, phase=Phase.STOPPED, goal=Goal.STOP)

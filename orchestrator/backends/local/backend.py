@@ -10,7 +10,7 @@ from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.backends.base import BackendError, Check, Observation, OnActivity, Sandbox, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
 from orchestrator.backends.local import doctor, launcher_client, wire
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
@@ -20,14 +20,13 @@ from orchestrator.backends.local.layout import layout
 from orchestrator.backends.local.wire import Message
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.backends.watchers import Watchers
-from orchestrator.domain import Size
+from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
 from runner.proxy.viewer import Viewer
 from runner.workspace import Usage
 
-GRACE_S = 600.0  # an upgrade with a slow migration
 _READER = Viewer("", "", can_write=False)
 
 log = logging.getLogger(__name__)
@@ -36,14 +35,12 @@ log = logging.getLogger(__name__)
 class LocalBackend:
     """`keep_on_exit`: sandboxes run on when the server ends, for `grace_s`, until the next one adopts them."""
 
-    name = "local"
-
     def __init__(
         self,
         data_dir: Path,
         *,
+        grace_s: float,
         egress: EgressRules | None = None,
-        grace_s: float = GRACE_S,
         keep_on_exit: bool = True,
     ) -> None:
         self.keep_on_exit = keep_on_exit
@@ -129,7 +126,7 @@ class LocalBackend:
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         one = self._live.get(repl_id)
-        return one.proxy if one and one.state is Sandbox.RUNNING else None
+        return one.proxy if one and one.phase is SandboxPhase.RUNNING else None
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,7 +156,7 @@ class LocalBackend:
         one = self._live.get(spec.repl_id)
         if one is None or not one.alive:
             return False
-        if one.spec.epoch != spec.epoch or one.state is Sandbox.STOPPING:
+        if one.spec.epoch != spec.epoch or one.phase is SandboxPhase.STOPPING:
             raise BackendError("Another run of it is still there.", retryable=True)
         return True
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 
-from orchestrator.backends.base import BackendError, Observation, Sandbox, SandboxSpec
+from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.backends.local import wire
 from orchestrator.backends.local.egress import EgressProxy, Resolve
 from orchestrator.backends.local.egress_rules import EgressRules
@@ -14,7 +14,7 @@ from orchestrator.backends.local.environment import program_environment
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.workspaces import Workspaces
-from orchestrator.domain import Egress
+from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.workspace import Workspace
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Incarnation:
-    """`state` and `reason` are what is observed, `changed(repl_id)` is called with every change of them.
+    """`phase` and `reason` are what is observed, `changed(repl_id)` is called with every change of them.
 
     `proxy` exists while it is RUNNING.
     """
@@ -49,7 +49,7 @@ class Incarnation:
         adopted: bool,
     ) -> None:
         self.spec = spec
-        self.state = Sandbox.STARTING
+        self.phase = SandboxPhase.STARTING
         self.reason: str | None = None
         self.proxy: RunnerProxy | None = None
         self._uid = uid
@@ -66,11 +66,11 @@ class Incarnation:
 
     @property
     def observation(self) -> Observation:
-        return Observation(repl_id=self.spec.repl_id, epoch=self.spec.epoch, state=self.state, reason=self.reason)
+        return Observation(repl_id=self.spec.repl_id, epoch=self.spec.epoch, phase=self.phase, reason=self.reason)
 
     @property
     def alive(self) -> bool:
-        return self.state is not Sandbox.FAILED
+        return self.phase is not SandboxPhase.FAILED
 
     def end(self, reason: str) -> None:
         """It has ended by itself."""
@@ -79,8 +79,8 @@ class Incarnation:
 
     async def stop(self) -> None:
         """Flush, end the programs, leave. BackendError: it still runs."""
-        starting = self.state is Sandbox.STARTING
-        self._show(Sandbox.STOPPING)
+        starting = self.phase is SandboxPhase.STARTING
+        self._show(SandboxPhase.STOPPING)
         if starting:
             await self.leave()
         elif self.proxy:
@@ -101,12 +101,12 @@ class Incarnation:
     async def leave(self) -> None:
         """The sandbox runs on; its proxy does not."""
         self._ended.set()
-        if self.state is not Sandbox.RUNNING:
+        if self.phase is not SandboxPhase.RUNNING:
             self._life.cancel()
         await asyncio.wait([self._life])
 
-    def _show(self, state: Sandbox) -> None:
-        self.state = state
+    def _show(self, phase: SandboxPhase) -> None:
+        self.phase = phase
         self._changed(self.spec.repl_id)
 
     async def _live(self) -> None:
@@ -118,9 +118,9 @@ class Incarnation:
                         together.create_task(self._launcher.ask("start", spec=wire.spec_to_json(self.spec)))
                     proxy = await self._open(stack)
                 await self._until_ready(proxy)
-                if not self._ended.is_set() and self.state is Sandbox.STARTING:
+                if not self._ended.is_set() and self.phase is SandboxPhase.STARTING:
                     self.proxy = proxy
-                    self._show(Sandbox.RUNNING)
+                    self._show(SandboxPhase.RUNNING)
                     await self._watch_disk()
         except asyncio.CancelledError:
             pass  # `leave`
@@ -128,7 +128,7 @@ class Incarnation:
             self.reason = self.reason or self._explained(error)
         finally:
             self.proxy = None
-        if self.state not in (Sandbox.STOPPING, Sandbox.FAILED) and self.reason:
+        if self.phase not in (SandboxPhase.STOPPING, SandboxPhase.FAILED) and self.reason:
             await self._give_up()
 
     def _explained(self, error: Exception) -> str:
@@ -145,7 +145,7 @@ class Incarnation:
             await self._stop_sandbox()
         except BackendError:
             log.warning("%s may still run", self.spec.repl_id)
-        self._show(Sandbox.FAILED)
+        self._show(SandboxPhase.FAILED)
 
     async def _stop_sandbox(self) -> None:
         if self._launcher.connected:  # otherwise nothing runs: sandboxes die with their launcher

@@ -12,12 +12,13 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from orchestrator.backends.base import Egress, Observation, Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.domain import Observation, SandboxPhase
 from tests.contracts.backend import BackendContract, make_spec, wait_until
 
 EXEC_S = 60
+GRACE_S = 60  # a server that is killed leaves its launcher no longer
 HELLO: Mapping[str, bytes] = {"hello.txt": b"hello"}
 contract = BackendContract()
 
@@ -91,9 +92,9 @@ async def start_box(
     await backend.seed(repl_id, files, copy_of=None)
     await backend.ensure(make_spec(repl_id, **changes))
     box = Box(backend, repl_id, data / "workspaces" / repl_id)
-    seen = await box.until(lambda seen: seen is not None and seen.state is not Sandbox.STARTING)
+    seen = await box.until(lambda seen: seen is not None and seen.phase is not SandboxPhase.STARTING)
     assert seen is not None
-    assert seen.state is Sandbox.RUNNING, seen
+    assert seen.phase is SandboxPhase.RUNNING, seen
     return box
 
 
@@ -105,7 +106,7 @@ def rules() -> EgressRules:
 
 @pytest.fixture
 async def backend(tmp_path: Path, rules: EgressRules) -> AsyncIterator[LocalBackend]:
-    async with LocalBackend(tmp_path, egress=rules, keep_on_exit=False) as backend:
+    async with LocalBackend(tmp_path, grace_s=GRACE_S, egress=rules, keep_on_exit=False) as backend:
         yield backend
 
 
@@ -137,6 +138,3 @@ async def until_gone(pid: int, deadline_s: float = 10.0) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-__all__ = ["Box", "Egress", "Size", "StartBox", "start_box", "until_gone"]

@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.base import Sandbox
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.domain import CpuSample, Size
+from orchestrator.domain import CpuSample, SandboxPhase, Size
 from tests.contracts.backend import BackendContract
-from tests.orchestrator.local.conftest import Box
+from tests.orchestrator.local.conftest import GRACE_S, Box
 
 
 class TestLocalBackend(BackendContract):
     @pytest.fixture
     async def backend(self, tmp_path: Path) -> AsyncIterator[LocalBackend]:
-        async with LocalBackend(tmp_path, keep_on_exit=False) as backend:
+        async with LocalBackend(tmp_path, grace_s=GRACE_S, keep_on_exit=False) as backend:
             yield backend
 
     async def test_files_of_a_stopped_one_are_limited_as_it_is(self, seeded: LocalBackend) -> None:
@@ -56,5 +55,5 @@ async def test_a_server_out_of_descriptors_ends_no_sandbox(box: Box, caplog: pyt
                 await asyncio.sleep(0.1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
-    assert (await box.backend.observe())["repl1"].state is Sandbox.RUNNING
+    assert (await box.backend.observe())["repl1"].phase is SandboxPhase.RUNNING
     assert await box.run("echo fine") == (0, "fine\n")

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.backends.base import Egress
 from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.domain import Egress
 from tests.orchestrator.local.conftest import StartBox
 
 BIG_BYTES = 32 << 20

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.base import Egress
 from orchestrator.backends.local.egress import EgressProxy
 from orchestrator.backends.local.egress_rules import HOSTS_PER_WINDOW, EgressRules
+from orchestrator.domain import Egress
 from tests.orchestrator.local.conftest import StartBox
 
 FORBIDDEN = (

@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestrator.backends.base import BackendError, Sandbox
+from orchestrator.backends.base import BackendError
 from orchestrator.backends.local import launcher_client
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.layout import layout
+from orchestrator.domain import SandboxPhase
 from tests.contracts.backend import make_spec, until_running, wait_until
-from tests.orchestrator.local.conftest import Box, StartBox, until_gone
+from tests.orchestrator.local.conftest import GRACE_S, Box, StartBox, until_gone
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVER = ROOT / "tests" / "orchestrator" / "local" / "serve.py"
@@ -65,7 +66,7 @@ async def test_programs_survive_the_servers_death_and_are_adopted(tmp_path: Path
     async with server(tmp_path, grace_s=60) as process:
         process.send_signal(signal.SIGKILL)
         await process.wait()
-        async with LocalBackend(tmp_path, keep_on_exit=False) as backend:
+        async with LocalBackend(tmp_path, grace_s=GRACE_S, keep_on_exit=False) as backend:
             await until_running(backend, "repl1")
             box = Box(backend, "repl1", tmp_path / "workspaces" / "repl1")
             assert (await backend.observe())["repl1"].epoch == 1
@@ -105,7 +106,7 @@ async def test_nothing_survives_the_launcher(start: StartBox, tmp_path: Path) ->
     launcher.kill()
     for pid in inside:
         await until_gone(pid)
-    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    seen = await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     assert seen is not None
     assert seen.reason
     await box.backend.ensure(make_spec(epoch=2))
@@ -119,7 +120,7 @@ async def test_nothing_survives_the_warden(start: StartBox, tmp_path: Path) -> N
     warden.kill()
     for pid in below:
         await until_gone(pid)
-    await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
 
 
 @pytest.mark.soak
@@ -133,14 +134,14 @@ async def test_nothing_survives_a_launcher_killed_at_any_moment(backend: LocalBa
         launcher.kill()
         for pid in (launcher.pid, *inside):
             await until_gone(pid)
-        await wait_until(backend, "repl1", lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+        await wait_until(backend, "repl1", lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     await backend.ensure(make_spec(epoch=KILLS + 1))
     await until_running(backend, "repl1")
 
 
 async def test_a_sandbox_that_ends_by_itself_has_failed(box: Box) -> None:
     os.kill(await box.first_pid(), signal.SIGKILL)
-    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    seen = await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     assert seen is not None
     assert seen.reason == "Its sandbox ended by itself (exit code 137)."
     assert box.backend.runner_app("repl1") is None

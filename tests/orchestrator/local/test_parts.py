@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.base import Egress, SandboxSpec, Size
+from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local import doctor, wire
 from orchestrator.backends.local.environment import program_environment
 from orchestrator.backends.local.launcher import etc, limits, modes, seccomp, system
 from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
 from orchestrator.backends.local.launcher.spawn import WrongUid, first_pid
 from orchestrator.backends.local.layout import checked, layout
+from orchestrator.domain import Egress, Size
 from runner.agent.limits import parse
 from tests.contracts.backend import make_spec
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.base import Egress
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.domain import Egress
 from orchestrator.templates import Template
 from tests.contracts.templates import TemplatesContract
 from tests.orchestrator.local.conftest import contract, start_box

@@ -13,7 +13,7 @@ from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.launcher.processes import kernel_uids
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.workspaces import Workspaces
-from tests.orchestrator.local.conftest import start_box
+from tests.orchestrator.local.conftest import GRACE_S, start_box
 
 ROOT = os.geteuid() == 0
 CLAIM = "import sys; from pathlib import Path; from orchestrator.backends.local import layout, uids"
@@ -69,8 +69,8 @@ async def test_two_servers_side_by_side_have_different_uids(tmp_path: Path) -> N
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     async with (
-        LocalBackend(tmp_path / "a", keep_on_exit=False) as one,
-        LocalBackend(tmp_path / "b", keep_on_exit=False) as other,
+        LocalBackend(tmp_path / "a", grace_s=GRACE_S, keep_on_exit=False) as one,
+        LocalBackend(tmp_path / "b", grace_s=GRACE_S, keep_on_exit=False) as other,
     ):
         for backend, data in ((one, tmp_path / "a"), (other, tmp_path / "b")):
             box = await start_box(backend, data)

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from starlette.types import Message
 
-from orchestrator.backends.base import Sandbox, Size
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.launcher.processes import kernel_uids, programs_of
 from orchestrator.backends.local.uids import FIRST_UID
+from orchestrator.domain import SandboxPhase, Size
 from tests.orchestrator.local.conftest import Box, StartBox, contract, until_gone
 
 MIB = 1 << 20
@@ -68,7 +68,7 @@ async def test_programs_that_make_bubblewrap_end_end_with_it(box: Box) -> None:
     (box.workspace / "seize.py").write_text(Path(__file__).with_name("seize_first.py").read_text())
     (box.workspace / ".devex.toml").write_text('run = "python3 seize.py"\n')
     await box.post("/run")
-    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    seen = await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     assert (box.workspace / "seized").exists()
     assert seen is not None
     assert seen.reason == "Its sandbox ended by itself (exit code 7)."
@@ -242,7 +242,7 @@ def _stopped(first: int) -> bool:
 async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:
     box = await start(size=Size(disk_bytes=4 * MIB))
     await box.run("for n in 1 2 3; do head -c 4M /dev/urandom > $n; done")
-    seen = await box.until(lambda seen: seen is not None and seen.state is Sandbox.FAILED)
+    seen = await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     assert seen is not None
     assert seen.reason == "It used more than 2 times its disk space of 4 MiB or 200000 files."
 
@@ -294,7 +294,7 @@ async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBac
     else:  # paused, or ended when they came too fast for that
         first = await box.first_pid()
         async with asyncio.timeout(60):
-            while (await backend.observe())["repl1"].state is Sandbox.RUNNING and not _stopped(first):
+            while (await backend.observe())["repl1"].phase is SandboxPhase.RUNNING and not _stopped(first):
                 await asyncio.sleep(0.1)
     assert await other.run("echo fine") == (0, "fine\n")
 
