@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
@@ -150,7 +150,7 @@ class RunnerProxy:
                 ),
                 Mount("/ports/{port:int}", app=ports),
                 WebSocketRoute("/events", self._events),
-                Route("/health", self._health, methods=["GET"]),
+                http.Endpoint("GET", "/health", self._health, writes=False),
             ]
         )
 

@@ -18,7 +18,7 @@ from typing import Any, Final
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from runner.errors import DevexError
 from runner.proxy import http
@@ -60,10 +60,10 @@ class Runs:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/run", http.answered(self._get, writes=False), methods=["GET"]),
-            Route("/run", http.answered(self._post_run, writes=True), methods=["POST"]),
-            Route("/stop", http.answered(self._post_stop, writes=True), methods=["POST"]),
-            Route("/exec", http.answered(self._post_exec, writes=True), methods=["POST"]),
+            http.Endpoint("GET", "/run", self._get, writes=False),
+            http.Endpoint("POST", "/run", self._post_run, writes=True),
+            http.Endpoint("POST", "/stop", self._post_stop, writes=True),
+            http.Endpoint("POST", "/exec", self._post_exec, writes=True),
         ]
 
     def state(self) -> dict[str, Any]:

@@ -30,11 +30,12 @@ from typing import Any, Final
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
 from runner.proxy import http
+from runner.proxy.files import address, transfer
 from runner.proxy.files.uploads import Uploads
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import check_size, zip_pieces
@@ -74,35 +75,35 @@ def file_routes(
     searches at a time, HEAVY of this workspace if it is not said.
     """
     files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY))
-    reading: list[tuple[str, str, http.Endpoint]] = [
-        ("/tree", "GET", files.tree),
-        ("/files/{path:path}", "GET", files.get),
-        ("/files", "GET", files.get),
-        ("/zip", "GET", files.zip),
-        ("/find", "GET", files.find),
-        ("/search", "GET", files.search),
-        ("/usage", "GET", files.usage),
+    reading: list[tuple[str, str, http.Answer]] = [
+        ("GET", "/tree", files.tree),
+        ("GET", "/files/{path:path}", files.get),
+        ("GET", "/files", files.get),
+        ("GET", "/zip", files.zip),
+        ("GET", "/find", files.find),
+        ("GET", "/search", files.search),
+        ("GET", "/usage", files.usage),
     ]
-    found: list[BaseRoute] = [Route(p, http.answered(e, writes=False), methods=[m]) for p, m, e in reading]
+    found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
     if rooms is None:
         return found
     changes = Changes(workspace, rooms, on_write)
     uploads = Uploads(workspace, limits.file_bytes, on_write)
-    writing: list[tuple[str, str, http.Endpoint]] = [
-        ("/files/{path:path}", "PUT", uploads.put),
-        ("/files/{path:path}", "PATCH", changes.patch),
-        ("/files/{path:path}", "DELETE", changes.delete),
-        ("/files", "PUT", uploads.put),
-        ("/files", "PATCH", changes.patch),
-        ("/files", "DELETE", changes.delete),
-        ("/mkdir", "POST", changes.mkdir),
-        ("/move", "POST", changes.move),
-        ("/upload", "POST", uploads.upload),
-        ("/uploads/{id}", "GET", uploads.offset),
-        ("/uploads/{id}", "PUT", uploads.piece),
-        ("/uploads/{id}", "DELETE", uploads.discard),
+    writing: list[tuple[str, str, http.Answer]] = [
+        ("PUT", "/files/{path:path}", uploads.put),
+        ("PATCH", "/files/{path:path}", changes.patch),
+        ("DELETE", "/files/{path:path}", changes.delete),
+        ("PUT", "/files", uploads.put),
+        ("PATCH", "/files", changes.patch),
+        ("DELETE", "/files", changes.delete),
+        ("POST", "/mkdir", changes.mkdir),
+        ("POST", "/move", changes.move),
+        ("POST", "/upload", uploads.upload),
+        ("GET", "/uploads/{id}", uploads.offset),
+        ("PUT", "/uploads/{id}", uploads.piece),
+        ("DELETE", "/uploads/{id}", uploads.discard),
     ]
-    return found + [Route(p, http.answered(e, writes=True), methods=[m]) for p, m, e in writing]
+    return found + [http.Endpoint(*asked, writes=True) for asked in writing]
 
 
 class Files:
@@ -118,27 +119,27 @@ class Files:
         self._names: tuple[float, list[str]] = (0.0, [])
 
     async def tree(self, request: Request) -> Response:
-        path = http.query_path(request, "path", "")
+        path = address.query_path(request, "path", "")
         rev = self._watcher.rev if self._watcher else 0  # before listing: a change in between is told again, not lost
         entries = await to_thread.run_sync(self._workspace.list_dir, path)
         rows = await to_thread.run_sync(lambda: [entry.row() for entry in entries])
         return http.Json({"path": path, "rev": rev, "entries": rows, "complete": len(rows) < MAX_LISTED})
 
     async def get(self, request: Request) -> Response:
-        path = http.file_path(request)
+        path = address.file_path(request)
         descriptor = await to_thread.run_sync(self._workspace.open_read, path)
         try:
             stat = Stat.of(os.fstat(descriptor))
             tag = await to_thread.run_sync(_tag, descriptor, stat, limiter=self._heavy)
             headers = {
-                **http.SAFE_HEADERS,
+                **transfer.SAFE_HEADERS,
                 "ETag": f'"{tag}"',
                 "Accept-Ranges": "bytes",
-                "Content-Disposition": http.disposition(path.rpartition("/")[2]),
+                "Content-Disposition": transfer.disposition(path.rpartition("/")[2]),
             }
             if tag in [each.strip(' "W/') for each in request.headers.get("if-none-match", "").split(",")]:
                 return Response(status_code=304, headers=headers)
-            part = http.byte_range(request.headers.get("range", ""), stat.size_bytes)
+            part = transfer.byte_range(request.headers.get("range", ""), stat.size_bytes)
             sent = part or range(stat.size_bytes)
             if part:
                 headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{stat.size_bytes}"
@@ -146,21 +147,21 @@ class Files:
             status = 206 if part else 200
             if request.method == "HEAD":
                 return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-            return http.Stream(_FilePieces(os.dup(descriptor), sent), status, headers)
+            return transfer.Stream(_FilePieces(os.dup(descriptor), sent), status, headers)
         finally:
             os.close(descriptor)
 
     async def zip(self, request: Request) -> Response:
-        path = http.query_path(request, "path", "")
+        path = address.query_path(request, "path", "")
         zip_bytes, entries = self._limits.zip_bytes, self._workspace.quota.limit.entries
         await to_thread.run_sync(self._workspace.list_dir, path, 1)
         await to_thread.run_sync(check_size, self._workspace, path, zip_bytes, entries, limiter=self._heavy)
         name = path.rpartition("/")[2] or "workspace"
-        headers = {**http.SAFE_HEADERS, "Content-Disposition": http.disposition(f"{name}.zip")}
-        return http.Stream(zip_pieces(self._workspace, path, zip_bytes), 200, headers)
+        headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(f"{name}.zip")}
+        return transfer.Stream(zip_pieces(self._workspace, path, zip_bytes), 200, headers)
 
     async def find(self, request: Request) -> Response:
-        wanted = http.query(request, "q", "")
+        wanted = address.query(request, "q", "")
         paths = await to_thread.run_sync(self._find, wanted, limiter=self._heavy)
         return http.Json({"paths": paths, "complete": len(self._names[1]) < MAX_FILES})
 
@@ -172,8 +173,8 @@ class Files:
         return rank(names, wanted, FOUND)
 
     async def search(self, request: Request) -> Response:
-        wanted, path = http.query(request, "q"), http.query_path(request, "path", "")
-        case, word = http.query(request, "case", "") == "1", http.query(request, "word", "") == "1"
+        wanted, path = address.query(request, "q"), address.query_path(request, "path", "")
+        case, word = address.query(request, "case", "") == "1", address.query(request, "word", "") == "1"
         found = await to_thread.run_sync(
             lambda: search_text(self._workspace, wanted, path, case=case, word=word), limiter=self._heavy
         )
@@ -201,7 +202,7 @@ class Changes:
         self._on_write = on_write
 
     async def patch(self, request: Request) -> Response:
-        path = http.file_path(request)
+        path = address.file_path(request)
         fields = await http.json_body(request, PATCH_BODY_BYTES)
         base, splices = http.field(fields, "base", str), http.field(fields, "splices", list)
         name, stat = await to_thread.run_sync(self._patch, path, base, splices)
@@ -217,14 +218,14 @@ class Changes:
         return digest(new), self._workspace.write_atomic(path, new, expect=base)
 
     async def delete(self, request: Request) -> Response:
-        path = http.file_path(request)
+        path = address.file_path(request)
         await self._rooms.remove(path)
         self._on_write()
         return Response(status_code=204)
 
     async def mkdir(self, request: Request) -> Response:
         fields = await http.json_body(request, SMALL_BODY_BYTES)
-        path = http.checked(http.field(fields, "path", str))
+        path = address.checked(http.field(fields, "path", str))
         await to_thread.run_sync(self._make_folder, path)
         self._on_write()
         return http.Json({"path": path}, 201)
@@ -235,7 +236,7 @@ class Changes:
 
     async def move(self, request: Request) -> Response:
         fields = await http.json_body(request, SMALL_BODY_BYTES)
-        source, target = (http.checked(http.field(fields, name, str)) for name in ("from", "to"))
+        source, target = (address.checked(http.field(fields, name, str)) for name in ("from", "to"))
         overwrite = http.field(fields, "overwrite", bool, default=False)
         await self._rooms.move(source, target, overwrite=overwrite)
         self._on_write()

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from runner.errors import DevexError
 from runner.proxy import http
+from runner.proxy.files import address, transfer
 from runner.workspace import Draft, Stat, Workspace
 from runner.workspace.drafts import ABSENT, RESUMABLE, exists
 from runner.workspace.paths import join, parse_file
@@ -36,13 +37,13 @@ class Uploads:
         self._transfers = CapacityLimiter(TRANSFERS)
 
     async def put(self, request: Request) -> Response:
-        return await self._store(request, http.file_path(request))
+        return await self._store(request, address.file_path(request))
 
     async def upload(self, request: Request) -> Response:
         return await self._store(request, _target(request))
 
     async def _store(self, request: Request, path: str) -> Response:
-        expect = http.expectation(request)
+        expect = transfer.expectation(request)
         async with self._transfers:
             before = await to_thread.run_sync(self._prepare, path, _declared(request), expect)
             draft = await to_thread.run_sync(self._workspace.draft, path)
@@ -74,7 +75,7 @@ class Uploads:
 
     async def _receive(self, request: Request, draft: Draft, claimed_bytes: int | None) -> None:
         claimed, received = claimed_bytes or 0, draft.size_bytes
-        async with aclosing(http.collected(request)) as pieces:
+        async with aclosing(transfer.collected(request)) as pieces:
             async for piece in pieces:
                 received += len(piece)
                 if received > self._max_bytes:
@@ -96,8 +97,8 @@ class Uploads:
 
     async def piece(self, request: Request) -> Response:
         path, token = _target(request), _token(request)
-        size, offset = http.number(request, "size"), http.number(request, "offset")
-        expect = http.expectation(request)
+        size, offset = address.number(request, "size"), address.number(request, "offset")
+        expect = transfer.expectation(request)
         async with self._transfers:
             await to_thread.run_sync(self._prepare, path, max(size - offset, 0), expect)
             draft = await to_thread.run_sync(self._workspace.draft, path, token)
@@ -151,7 +152,7 @@ def _declared(request: Request) -> int | None:
 
 
 def _target(request: Request) -> str:
-    return http.checked(join(http.query_path(request, "path", ""), http.query(request, "name")))
+    return address.checked(join(address.query_path(request, "path", ""), address.query(request, "name")))
 
 
 def _token(request: Request) -> str:

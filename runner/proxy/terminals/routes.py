@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -45,9 +45,9 @@ class TerminalRoutes:
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/terminals", http.answered(self._list, writes=False), methods=["GET"]),
-            Route("/terminals", http.answered(self._open, writes=True), methods=["POST"]),
-            Route("/terminals/{id}", http.answered(self._close, writes=True), methods=["DELETE"]),
+            http.Endpoint("GET", "/terminals", self._list, writes=False),
+            http.Endpoint("POST", "/terminals", self._open, writes=True),
+            http.Endpoint("DELETE", "/terminals/{id}", self._close, writes=True),
             WebSocketRoute("/terminals/{id}", _Endpoint(self._attach)),
         ]
 
