@@ -9,15 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.agent import agent_files, limits
 from runner.agent.ports import from_diag, from_tables, merge, parse_table
 from runner.protocol import messages as m
 from tests.runner.agent.proxy import DEADLINE_S, ENVIRONMENT, PYTHON, Agent, Proxy
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # cores may be shared
 
 HEAVY = {"asyncio", "collections", "dataclasses", "enum", "json", "re", "signal", "socket", "subprocess", "typing"}
 
@@ -80,7 +78,6 @@ def test_without_descriptors_it_refuses_and_lives(installed: Path, listening: Pr
 LIMIT = st.one_of(st.integers(-1, 2**62), st.tuples(st.integers(-1, 2**62), st.integers(-1, 2**62)).map(list))
 
 
-@patient
 @given(st.dictionaries(st.sampled_from(["nproc", "nofile", "core", "stack", "fsize", "as"]), LIMIT))
 def test_limits_are_read_as_json_reads_them(wanted: dict[str, int | list[int]]) -> None:
     expected = {

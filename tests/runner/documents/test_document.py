@@ -54,7 +54,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), steps)
 def test_replicas_and_disk_converge(start: str, steps: list) -> None:
     room = Document(start.encode())
@@ -98,7 +98,7 @@ def test_a_change_is_told_once() -> None:
     assert other.version == 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=40))
 def test_garbage_is_refused_and_harms_nothing(update: bytes) -> None:
     room = Document(b"text")

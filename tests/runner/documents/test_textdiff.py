@@ -20,7 +20,7 @@ def edited(text: str, changes: list[tuple[int, int, list[str]]]) -> str:
     return text
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(texts, edits, texts)
 @example("a\nb", [(3, 0, ["\n"])], "")
 def test_a_diff_leads_from_old_to_new_and_cuts_no_character(old: str, changes: list, other: str) -> None:
@@ -33,7 +33,7 @@ def test_a_diff_leads_from_old_to_new_and_cuts_no_character(old: str, changes: l
             insert.decode()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts, edits, edits)
 def test_merging_keeps_ours_and_takes_theirs(base: str, ours: list, theirs: list) -> None:
     b, o, t = base.encode(), edited(base, ours).encode(), edited(base, theirs).encode()
@@ -43,7 +43,7 @@ def test_merging_keeps_ours_and_takes_theirs(base: str, ours: list, theirs: list
     assert textdiff.merge(b, o, o) == []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(["one\n", "two\n", "three\n", "\n"]), max_size=20), st.data())
 def test_changes_to_different_lines_are_both_kept_and_never_twice(lines: list[str], data: st.DataObject) -> None:
     base = [f"{number} {line}" for number, line in enumerate([*lines, "end\n", "end\n"])]
@@ -58,7 +58,7 @@ def test_changes_to_different_lines_are_both_kept_and_never_twice(lines: list[st
     assert textdiff.merge(b, merged, t) == []  # a REBASE that is sent again
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(texts, st.integers(0, 60), st.text("xyz ", max_size=12), st.text("uvw", max_size=8))
 def test_what_was_typed_on_after_a_shared_change_is_added_once(base: str, at: int, shared: str, more: str) -> None:
     at = min(at, len(base))

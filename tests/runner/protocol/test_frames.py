@@ -1,18 +1,15 @@
 """Framing: any splitting gives the same frames, and nothing is buffered that is too long."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import HEADER, HEADER_BYTES, MAX_FRAME_BYTES, Decoder, encode_frame, parse_header
 
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # cores may be shared
-
 FRAMES = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=300)), max_size=20)
 
 
-@patient
 @given(frames=FRAMES, data=st.data())
 def test_any_splitting_gives_the_same_frames(frames: list[tuple[int, bytes]], data: st.DataObject) -> None:
     wire = b"".join(encode_frame(kind, body) for kind, body in frames)
@@ -29,7 +26,6 @@ def test_byte_by_byte() -> None:
     assert [frame for byte in wire for frame in decoder.feed(bytes([byte]))] == [(7, b"abc"), (8, b"")]
 
 
-@patient
 @given(length=st.integers(0, 2**32 - 1), kind=st.integers(0, 255))
 def test_only_an_allowed_length_passes(length: int, kind: int) -> None:
     header = HEADER.pack(length, kind)
@@ -63,7 +59,6 @@ def test_a_limit_of_ones_own_holds_both_ways() -> None:
     assert Decoder(max_frame_bytes=5).feed(encode_frame(1, b"1234")) == [(1, b"1234")]
 
 
-@patient
 @given(garbage=st.binary(max_size=200))
 def test_garbage_is_frames_or_a_protocol_error(garbage: bytes) -> None:
     try:

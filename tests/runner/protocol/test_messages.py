@@ -1,14 +1,12 @@
 """Every message survives the wire; everything else is a ProtocolError and nothing but that."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.protocol import messages as m
 from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import Decoder
-
-patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # cores may be shared
 
 U8, U16, U32, U64 = (st.integers(0, 2**bits - 1) for bits in (8, 16, 32, 64))
 I32 = st.integers(-(2**31), 2**31 - 1)
@@ -47,7 +45,6 @@ def unframed(message: m.Message) -> tuple[int, bytes]:
     return frame
 
 
-@patient
 @given(FROM_PROXY)
 def test_what_the_proxy_says_survives_the_wire(message: m.FromProxy) -> None:
     assert m.decode_from_proxy(*unframed(message)) == message
@@ -55,7 +52,6 @@ def test_what_the_proxy_says_survives_the_wire(message: m.FromProxy) -> None:
         m.decode_from_agent(*unframed(message))
 
 
-@patient
 @given(FROM_AGENT)
 def test_what_the_agent_says_survives_the_wire(message: m.FromAgent) -> None:
     assert m.decode_from_agent(*unframed(message)) == message
@@ -63,7 +59,6 @@ def test_what_the_agent_says_survives_the_wire(message: m.FromAgent) -> None:
         m.decode_from_proxy(*unframed(message))
 
 
-@patient
 @given(kind=st.integers(0, 255), body=st.binary(max_size=120))
 def test_garbage_is_a_protocol_error_or_a_message_that_means_the_same(kind: int, body: bytes) -> None:
     try:
@@ -73,7 +68,6 @@ def test_garbage_is_a_protocol_error_or_a_message_that_means_the_same(kind: int,
     assert m.decode(*unframed(message)) == message
 
 
-@patient
 @given(message=st.one_of(FROM_PROXY, FROM_AGENT), data=st.data())
 def test_damage_is_a_protocol_error_or_another_message(message: m.Message, data: st.DataObject) -> None:
     kind, body = unframed(message)
@@ -87,7 +81,6 @@ def test_damage_is_a_protocol_error_or_another_message(message: m.Message, data:
         pass
 
 
-@patient
 @given(message=st.one_of(FROM_PROXY, FROM_AGENT), data=st.data())
 def test_a_message_cut_short_or_with_something_behind_it_is_refused(message: m.Message, data: st.DataObject) -> None:
     kind, body = unframed(message)
