@@ -8,7 +8,6 @@ import hashlib
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from runner.errors import DevexError
 from runner.workspace import ABSENT, Stat, Workspace
@@ -55,10 +54,6 @@ class OnDisk:
     def at_ms(self) -> int:
         """When it was written, as near as it can be said: programs set any time."""
         return min(max(self.stat.mtime_ns // 1_000_000, 0), LATEST_MS)
-
-    @property
-    def at(self) -> datetime:
-        return datetime.fromtimestamp(self.at_ms / 1e3, UTC)
 
     @property
     def read_only(self) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from runner.documents import disk
 from runner.documents.disk import MAX_TEXT_BYTES, OnDisk
@@ -53,11 +52,8 @@ class Attachment:
 class Room:
     """`run` is the room's task and returns when the room is over; everything else is called on the same loop."""
 
-    def __init__(
-        self, workspace: Workspace, path: str, found: OnDisk, *, on_saved: Callable[[str, str, datetime], None]
-    ) -> None:
+    def __init__(self, workspace: Workspace, path: str, found: OnDisk) -> None:
         self.file = SharedFile(workspace, path, found, self)
-        self._on_saved = on_saved
         self._attachments: set[Attachment] = set()
         self._wake = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -171,7 +167,6 @@ class Room:
         for attachment in self._attachments:
             if attachment.synced:
                 self._send_receipt(attachment, splices)
-        self._on_saved(self.file.path, self.file.disk.digest, self.file.disk.at)
 
     def renewed(self, reason: str) -> None:
         for attachment in list(self._attachments):

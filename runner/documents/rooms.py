@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
 from typing import Any, Self, TypeVar
 
 from runner.documents import disk
@@ -27,16 +26,9 @@ class Rooms:
     Files and folders are moved and deleted through it, so that what is open goes along and no save brings it back.
     """
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        *,
-        on_saved: Callable[[str, str, datetime], None],
-        on_activity: Callable[[str], None],
-    ) -> None:
+    def __init__(self, workspace: Workspace, *, on_activity: Callable[[str], None]) -> None:
         self.on_activity = on_activity  # called with "edit" at every edit of a person
         self._workspace = workspace
-        self._on_saved = on_saved
         self._rooms: dict[str, Room] = {}  # by the path of the file
         self._opening = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()  # no TaskGroup: whoever enters and leaves may be two tasks
@@ -59,7 +51,7 @@ class Rooms:
                 if len(self._rooms) >= MAX_ROOMS or not is_text(path):
                     raise disk.NotEditableError("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
-                room = self._rooms[path] = Room(self._workspace, path, found, on_saved=self._on_saved)
+                room = self._rooms[path] = Room(self._workspace, path, found)
                 self._own(self._keep(room), f"room {path}")
             if room.file.ended is not None:
                 raise disk.NotEditableError(room.file.ended)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -113,9 +112,7 @@ class RunnerProxy:
             owner = (config.agent_uid, config.agent_uid) if apart else None
             workspace = Workspace(config.workspace, owner, Usage(config.quota_bytes, config.quota_entries))
             stack.callback(workspace.close)
-            self._rooms = await stack.enter_async_context(
-                Rooms(workspace, on_saved=self._on_saved, on_activity=self._activity)
-            )
+            self._rooms = await stack.enter_async_context(Rooms(workspace, on_activity=self._activity))
             self._watcher = await stack.enter_async_context(
                 TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._rooms.disk_hint)
             )
@@ -180,7 +177,9 @@ class RunnerProxy:
 
     def _on_hello(self, hello: Hello) -> None:
         self._terminals.hello(hello)
-        self._events.publish({"type": "agent", "connected": True})
+
+    def _on_lost(self) -> None:
+        self._terminals.lost()
 
     def _on_message(self, message: FromAgent) -> None:
         if isinstance(message, ListeningPorts):
@@ -201,10 +200,6 @@ class RunnerProxy:
             self._web[port] = is_web
             self._tell_ports()
 
-    def _on_lost(self) -> None:
-        self._terminals.lost()
-        self._events.publish({"type": "agent", "connected": False})
-
     # What is told to browsers
 
     def _tell_ports(self) -> None:
@@ -220,7 +215,7 @@ class RunnerProxy:
             self._tell_ports()
 
     def _hello_event(self) -> dict[str, Any]:
-        about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state(), "agent": self.agent_connected}
+        about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state()}
         return {**about, **self._ports_json(), "terminals": self._terminals.listing()}
 
     def _ports_json(self) -> dict[str, Any]:
@@ -239,9 +234,6 @@ class RunnerProxy:
             self._events.publish({"type": "resync", "rev": delta.rev})
         else:
             self._events.publish({"type": "tree", "rev": delta.rev, "ops": delta.ops})
-
-    def _on_saved(self, path: str, digest: str, at: datetime) -> None:
-        self._events.publish({"type": "saved", "path": path, "digest": digest, "at": at.isoformat()})
 
 
 class _Activity:

@@ -1,10 +1,10 @@
 """`WS events`: what happens in a REPL, as JSON text messages `{"type": ...}` to everybody who has it open.
 
-- hello {rev, run, ports, agent, terminals}, the first one, and again after a resync
+- hello {rev, run, ports, terminals}, the first one, and again after a resync
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
-- saved {path, digest, at}; agent {connected}; quota {message, action}
+- quota {message, action}
 - resync {rev?}: messages were left out, ask again for what is shown
 """
 

@@ -81,15 +81,14 @@ def _run_score(path: str, letters: str, start: int) -> float | None:
     return score
 
 
-def search_text(workspace: Workspace, query: str, path: str = "", *, case: bool = False, word: bool = False) -> Matches:
-    """Lines with the query as it is written (no pattern: a pattern of the user's could run for ever)."""
+def search_text(workspace: Workspace, query: str) -> Matches:
+    """Lines with the query, in upper or lower case (no pattern: a pattern of the user's could run for ever)."""
     if not query or len(query) > MAX_QUERY or "\n" in query:
         raise DevexError("bad_query", f"Search for 1 to {MAX_QUERY} characters of one line.", "Change the search.")
-    escaped = re.escape(query)
-    pattern = re.compile(rf"(?<!\w){escaped}(?!\w)" if word else escaped, 0 if case else re.IGNORECASE)
+    pattern = re.compile(re.escape(query), re.IGNORECASE)
     ends_at = time.monotonic() + SEARCH_BUDGET_S
     found: list[Match] = []
-    walk = workspace.walk(path, skip=EXCLUDED, entries=MAX_FILES)
+    walk = workspace.walk(skip=EXCLUDED, entries=MAX_FILES)
     complete = True
     for folder, entries in walk:
         for entry in sorted(entries):

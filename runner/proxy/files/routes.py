@@ -10,13 +10,12 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 - `PATCH files/{path}` {base, splices: [[start byte, bytes to delete, "text"]]} -> {digest, size}; 412 when base differs
 - `DELETE files/{path}`, folders with all that is in them; `POST mkdir` {path}; `POST move` {from, to, overwrite?}. What
   is open in editors goes along.
-- `POST upload?path=dir&name=relative/path` is PUT for forms that know a folder and a name
 - `uploads/{id}?path=&name=` continues after a cut, a reload or a restart. The id (8 to 48 of 0-9a-z) is the browser's,
   best made of name, size and time. `GET` -> {offset}; `PUT ...&size=N&offset=K` with the bytes from K on, in one or
   several requests -> {offset, done} and, when done, {path, digest}; 409 `offset` when K is not where it is;
   `DELETE` gives up. Half uploads are swept after a day.
 - `GET zip?path=dir` a ZIP made while it is sent; links are stored as links
-- `GET find?q=` -> {paths, complete}, best first; `GET search?q=&path=&case=1&word=1` -> {matches, complete}, each match
+- `GET find?q=` -> {paths, complete}, best first; `GET search?q=` -> {matches, complete}, each match
   {path, line, column, length, text, at}
 - `GET usage` -> {bytes, entries, limit_bytes, limit_entries}
 """
@@ -98,7 +97,6 @@ def file_routes(
         ("DELETE", "/files", changes.delete),
         ("POST", "/mkdir", changes.mkdir),
         ("POST", "/move", changes.move),
-        ("POST", "/upload", uploads.upload),
         ("GET", "/uploads/{id}", uploads.offset),
         ("PUT", "/uploads/{id}", uploads.piece),
         ("DELETE", "/uploads/{id}", uploads.discard),
@@ -173,11 +171,8 @@ class Files:
         return rank(names, wanted, FOUND)
 
     async def search(self, request: Request) -> Response:
-        wanted, path = address.query(request, "q"), address.query_path(request, "path", "")
-        case, word = address.query(request, "case", "") == "1", address.query(request, "word", "") == "1"
-        found = await to_thread.run_sync(
-            lambda: search_text(self._workspace, wanted, path, case=case, word=word), limiter=self._heavy
-        )
+        wanted = address.query(request, "q")
+        found = await to_thread.run_sync(search_text, self._workspace, wanted, limiter=self._heavy)
         return http.Json({"matches": [match._asdict() for match in found.matches], "complete": found.complete})
 
     async def usage(self, _: Request) -> Response:

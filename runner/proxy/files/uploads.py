@@ -37,13 +37,7 @@ class Uploads:
         self._transfers = CapacityLimiter(TRANSFERS)
 
     async def put(self, request: Request) -> Response:
-        return await self._store(request, address.file_path(request))
-
-    async def upload(self, request: Request) -> Response:
-        return await self._store(request, _target(request))
-
-    async def _store(self, request: Request, path: str) -> Response:
-        expect = transfer.expectation(request)
+        path, expect = address.file_path(request), transfer.expectation(request)
         async with self._transfers:
             before = await to_thread.run_sync(self._prepare, path, _declared(request), expect)
             draft = await to_thread.run_sync(self._workspace.draft, path)

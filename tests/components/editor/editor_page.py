@@ -20,7 +20,7 @@ BASE = "/repls/one"
 
 def serve(root: Path, port: int) -> None:
     workspace = Workspace(root)
-    rooms = Rooms(workspace, on_saved=lambda *_: None, on_activity=lambda _: None)
+    rooms = Rooms(workspace, on_activity=lambda _: None)
     routes = Starlette(routes=[route(rooms)])
 
     async def documents(scope: Scope, receive: Receive, send: Send) -> None:

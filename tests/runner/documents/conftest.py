@@ -1,12 +1,11 @@
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
-from tab import rooms_over
 
 from runner.documents.rooms import Rooms
 from runner.workspace import Workspace
+from tests.runner.documents.tab import rooms_over
 
 
 @pytest.fixture
@@ -23,11 +22,6 @@ def workspace(root: Path) -> Iterator[Workspace]:
 
 
 @pytest.fixture
-def receipts() -> list[tuple[str, str, datetime]]:
-    return []
-
-
-@pytest.fixture
-async def rooms(workspace: Workspace, receipts: list[tuple[str, str, datetime]]) -> AsyncIterator[Rooms]:
-    async with rooms_over(workspace, receipts) as rooms:
+async def rooms(workspace: Workspace) -> AsyncIterator[Rooms]:
+    async with rooms_over(workspace) as rooms:
         yield rooms

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
 from typing import Protocol
 
 from pycrdt import Doc, Text
@@ -33,12 +32,8 @@ from runner.workspace import Workspace, apply_splices
 DEADLINE_S = 20
 
 
-def rooms_over(workspace: Workspace, receipts: list[tuple[str, str, datetime]]) -> Rooms:
-    return Rooms(
-        workspace,
-        on_saved=lambda path, digest, at: receipts.append((path, digest, at)),
-        on_activity=lambda reason: None,
-    )
+def rooms_over(workspace: Workspace) -> Rooms:
+    return Rooms(workspace, on_activity=lambda reason: None)
 
 
 class Frames(Protocol):

@@ -5,7 +5,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -44,9 +43,7 @@ WRITERS = [truncate_and_write, rename_over, write_in_pieces]
 TEXT = "".join(f"line {number}: déjà vu 😀\n" for number in range(30))
 
 
-async def test_an_edit_reaches_the_other_tab_and_the_disk(
-    rooms: Rooms, root: Path, receipts: list[tuple[str, str, datetime]]
-) -> None:
+async def test_an_edit_reaches_the_other_tab_and_the_disk(rooms: Rooms, root: Path) -> None:
     (root / "a.py").write_text("print()\n")
     one, two = await Tab("a.py").connect(rooms), await Tab("a.py").connect(rooms)
     await one.type(6, "'hi 😀'")
@@ -57,8 +54,7 @@ async def test_an_edit_reaches_the_other_tab_and_the_disk(
     assert raw.decode() == one.text
     digest = hashlib.sha256(raw).hexdigest()
     assert one.receipts[-1].digest == two.digest == digest
-    assert [(path, known) for path, known, _ in receipts] == [("a.py", digest)]
-    assert abs(receipts[0][2].timestamp() * 1000 - one.receipts[-1].at_ms) < 2
+    assert abs((root / "a.py").stat().st_mtime * 1000 - one.receipts[-1].at_ms) < 2
 
 
 async def test_two_people_type_at_one_place(rooms: Rooms, root: Path) -> None:
@@ -325,7 +321,7 @@ async def test_what_was_typed_offline_arrives_once(rooms: Rooms, root: Path) -> 
 
 async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, root: Path) -> None:
     (root / "a").write_text(TEXT)
-    async with rooms_over(workspace, []) as before:
+    async with rooms_over(workspace) as before:
         one, two = await Tab("a").connect(before), await Tab("a").connect(before)
         shared = (await before.open("a")).file
         async with shared.saving:  # as if it were killed before the autosave
@@ -338,7 +334,7 @@ async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, r
     await one.type(0, "only one\n")
     await two.type(len(two.text), "only two\n")
     truncate_and_write(root / "a", TEXT.replace("line 15:", "line fifteen:"))
-    async with rooms_over(workspace, []) as after:
+    async with rooms_over(workspace) as after:
         await one.connect(after)
         await two.connect(after)
         for tab in (one, two):
@@ -349,13 +345,13 @@ async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, r
 
 async def test_a_save_whose_receipt_was_lost_doubles_nothing(workspace: Workspace, root: Path) -> None:
     (root / "a").write_text("text\n")
-    async with rooms_over(workspace, []) as before:
+    async with rooms_over(workspace) as before:
         tab = await Tab("a").connect(before)
         await tab.type(5, "typed\n")
         tab.disconnect()  # the rooms save on their way out; the receipt never arrives
     assert (root / "a").read_text() == "text\ntyped\n"
     assert not tab.is_saved
-    async with rooms_over(workspace, []) as after:
+    async with rooms_over(workspace) as after:
         await tab.connect(after)
         await tab.until(lambda: tab.is_saved)
         assert tab.text == (root / "a").read_text() == "text\ntyped\n"
@@ -483,7 +479,7 @@ async def test_a_room_nobody_looks_at_ends_and_the_file_opens_anew(
 
 async def test_leaving_saves_what_was_typed(workspace: Workspace, root: Path) -> None:
     (root / "a").write_text("text")
-    async with rooms_over(workspace, []) as rooms:
+    async with rooms_over(workspace) as rooms:
         tab = await Tab("a").connect(rooms)
         await tab.type(0, "more ")
     assert (root / "a").read_text() == "more text"
@@ -578,7 +574,7 @@ plans = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(plan=plans)
 async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
     plan: list[tuple[str, int, int, str]], tmp_path_factory: pytest.TempPathFactory
@@ -586,7 +582,7 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
     root = tmp_path_factory.mktemp("w")
     (root / "f").write_text("start\n" * 3)
     with Workspace(root) as workspace:
-        rooms = await rooms_over(workspace, []).__aenter__()
+        rooms = await rooms_over(workspace).__aenter__()
         file = root / "f"
         tabs = [await Tab("f").connect(rooms) for _ in range(2)]
         marks = []
@@ -620,7 +616,7 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
                     tab.path = file.name  # the page that renamed it says so to tabs that know no room of this server
                 killed = list(tabs)
                 await rooms.__aexit__(None, None, None)
-                rooms = await rooms_over(workspace, []).__aenter__()
+                rooms = await rooms_over(workspace).__aenter__()
             if what in {"offline", "kill"} and at % 2:
                 for tab in tabs:
                     if not tab.is_synced:

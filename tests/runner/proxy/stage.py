@@ -109,8 +109,13 @@ class Stage:
         """As when the agent's word was refused; it dials again by itself."""
         assert self.proxy._link._control
         self.proxy._link._control.close()
-        while self.proxy.agent_connected:
-            await asyncio.sleep(0)
+        await self.agent_gone()
+
+    async def agent_gone(self) -> None:
+        """Until the proxy has noticed."""
+        async with asyncio.timeout(DEADLINE_S):
+            while self.proxy.agent_connected:
+                await asyncio.sleep(0.005)
 
     def start_agent(self) -> subprocess.Popen[bytes]:
         command = [PYTHON, "-I", "-S", str(self._agent_files / "agent.py"), str(self.config.socket_path)]

@@ -10,7 +10,6 @@ async def test_hello_says_how_things_stand(stage: Stage) -> None:
     terminal = await stage.open_terminal()
     async with stage.events() as events:
         hello = await events.next("hello")
-        assert hello["agent"] is True
         assert hello["run"]["running"] is False
         assert [one["id"] for one in hello["terminals"]] == [terminal]
         assert isinstance(hello["rev"], int)
@@ -35,7 +34,7 @@ async def test_a_listener_that_does_not_read_is_told_to_ask_again(stage: Stage) 
     async with stage.events() as events:
         await events.next("hello")
         for number in range(5000):
-            stage.proxy.publish({"type": "saved", "path": "x" * 10_000, "number": number})
+            stage.proxy.publish({"type": "quota", "message": "x" * 10_000, "number": number})
             if number % 100 == 0:
                 await asyncio.sleep(0)
         kinds = []
@@ -44,8 +43,8 @@ async def test_a_listener_that_does_not_read_is_told_to_ask_again(stage: Stage) 
                 kinds.append(json.loads(await events.socket.recv())["type"])
             assert json.loads(await events.socket.recv())["type"] == "hello"
         assert len(kinds) < 2000
-        stage.proxy.publish({"type": "saved", "path": "after"})
-        assert (await events.next("saved"))["path"] == "after"
+        stage.proxy.publish({"type": "quota", "message": "after"})
+        assert (await events.next("quota"))["message"] == "after"
 
 
 async def test_health_and_readiness(empty_stage: Stage) -> None:

@@ -23,6 +23,7 @@ async def test_an_attack_changes_nothing(empty_stage: Stage, attack: Attack) -> 
     if asking:
         await asking
     assert process.memory_info().rss - memory < GROWTH_BYTES
+    await empty_stage.agent_gone()
     await _serves_an_honest_agent(empty_stage)
     assert process.num_fds() <= descriptors + 4, "the server's sockets and the agent's, no others"
 

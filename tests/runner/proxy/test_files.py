@@ -67,7 +67,7 @@ def root(workspace: Workspace) -> Path:
 
 @pytest.fixture
 async def rooms(workspace: Workspace) -> AsyncIterator[Rooms]:
-    async with Rooms(workspace, on_saved=lambda *_: None, on_activity=lambda _: None) as rooms:
+    async with Rooms(workspace, on_activity=lambda _: None) as rooms:
         yield rooms
 
 
@@ -228,11 +228,12 @@ async def test_paths_that_lead_elsewhere(client: httpx.AsyncClient, port: int, r
         status, answer = await raw(port, f"{method} /repls/x/files/{path} HTTP/1.1", body)
         assert status in {400, 404}, answer
         assert b"another REPL" not in answer
-    for target in (f"tree?path={path}", f"zip?path={path}", f"search?q=x&path={path}"):
+    for target in (f"tree?path={path}", f"zip?path={path}"):
         status, answer = await raw(port, f"GET /repls/x/{target} HTTP/1.1")
         assert status == 400, answer
-    for target in (f"upload?path={path}&name=f", f"upload?path=&name={path}"):
-        assert (await raw(port, f"POST /repls/x/{target} HTTP/1.1"))[0] == 400
+    for target in (f"path={path}&name=f", f"path=&name={path}"):
+        upload = f"PUT /repls/x/uploads/12345678?{target}&size=0&offset=0 HTTP/1.1"
+        assert (await raw(port, upload))[0] == 400
     assert (root.parent / "ab" / "f").read_text() == "another REPL's"
     assert os.listdir(root) == []
 
@@ -267,7 +268,7 @@ async def test_viewers_may_look_but_not_touch(app: Seen, client: httpx.AsyncClie
         assert (await client.get("tree")).status_code == 200
         for method, target in [
             *(("PUT", "files/f"), ("PATCH", "files/f"), ("DELETE", "files/f"), ("POST", "mkdir"), ("POST", "move")),
-            *(("POST", "upload?path=&name=f"), ("PUT", "uploads/12345678?path=&name=f&size=1&offset=0")),
+            ("PUT", "uploads/12345678?path=&name=f&size=1&offset=0"),
         ]:
             answer = await client.request(method, target, content=b"x")
             assert (answer.status_code, code(answer)) == (403, "read_only")
@@ -305,7 +306,7 @@ async def test_compressed_bodies_are_refused(client: httpx.AsyncClient, root: Pa
         ("PATCH", "files/f", b'{"base": "x", "splices": [[true, 0, "", 1]]}'),
         ("GET", "search", b""),
         ("GET", "search?q=", b""),
-        ("POST", "upload?path=", b""),
+        ("PUT", "uploads/12345678?path=&size=1&offset=0", b""),
         ("PUT", "uploads/short?path=&name=f&size=1&offset=0", b""),
         ("PUT", "uploads/12345678?path=&name=f&size=-1&offset=0", b""),
         ("PUT", "uploads/12345678?path=&name=f&offset=0", b""),
@@ -372,13 +373,6 @@ async def test_a_cut_upload_leaves_the_old_file(client: httpx.AsyncClient, port:
         while os.listdir(root) != ["f"]:
             await client.get("tree")
     assert (root / "f").read_text() == "old"
-
-
-async def test_upload_of_a_folder_by_names(client: httpx.AsyncClient, root: Path) -> None:
-    for name in ("site/index.html", "site/img/a.png"):
-        answer = await client.post("upload", params={"path": "public", "name": name}, content=b"data")
-        assert answer.status_code == 201
-    assert (root / "public/site/img/a.png").read_bytes() == b"data"
 
 
 async def test_an_upload_is_continued(client: httpx.AsyncClient, port: int, root: Path) -> None:
@@ -467,11 +461,12 @@ def opened_files() -> list[str]:
 
 
 async def test_find_and_search(client: httpx.AsyncClient, root: Path) -> None:
-    for path in ("src/main.py", "src/other.py", "docs/domain.md"):
+    await client.put("files/docs/domain.md", content=b"first\n")
+    for path in ("src/main.py", "src/other.py"):
         await client.put(f"files/{path}", content=b"first\nimport needle\n")
     answer = (await client.get("find", params={"q": "mainpy"})).json()
     assert answer == {"paths": ["src/main.py"], "complete": True}
-    answer = (await client.get("search", params={"q": "needle", "path": "src"})).json()
+    answer = (await client.get("search", params={"q": "Needle"})).json()
     match = {"line": 2, "column": 7, "length": 6, "text": "import needle", "at": 7}
     assert answer == {
         "matches": [{"path": "src/main.py", **match}, {"path": "src/other.py", **match}],
