@@ -21,7 +21,7 @@ RENAME_NOREPLACE: Final = 1
 RENAME_EXCHANGE: Final = 2
 FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY
 ANCHOR: Final = os.O_PATH | os.O_DIRECTORY
-# NONBLOCK: a FIFO must not hang us; NOCTTY: a terminal device must not become ours
+# NONBLOCK: neither a FIFO nor a lease (fcntl) may hang us; NOCTTY: a terminal device must not become ours
 READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,7 +39,7 @@ def openat2(folder: int, parts: Parts, flags: int) -> int:
         if descriptor >= 0:
             return descriptor
         number = ctypes.get_errno()
-        if number not in {errno.EAGAIN, errno.EINTR}:  # EAGAIN: a rename elsewhere made the kernel unsure
+        if number != errno.EINTR:  # EAGAIN is a program's lease, for 45 s and again; without ".." it is nothing else
             raise OSError(number, os.strerror(number))
 
 

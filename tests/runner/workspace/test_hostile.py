@@ -3,6 +3,8 @@
 import os
 import socket
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,6 +205,32 @@ def test_what_is_no_file_neither_hangs_nor_is_replaced(workspace: Workspace, roo
         b"".join(zip_pieces(workspace, "", 1 << 20))
         workspace.remove("x")
     assert not os.listdir(root)
+
+
+HOLDER = """
+import fcntl, os, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)  # the kernel asks to give it back
+held = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lease_holds_nobody_up(workspace: Workspace, root: Path) -> None:
+    """The kernel lets its holder keep every open waiting for 45 s, of each file again and again."""
+    (root / "x").write_bytes(b"needle")
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", HOLDER, root / "x"], stdin=pipe, stdout=pipe) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(DevexError) as refusal:
+            workspace.read("x", 10)
+        assert (refusal.value.code, refusal.value.retryable) == ("busy", True)
+        assert search_text(workspace, "needle").matches == []
+        b"".join(zip_pieces(workspace, "", 1 << 20))
+        holder.communicate()
+    assert workspace.read("x", 10) == b"needle"
 
 
 def test_a_draft_that_was_tampered_with(workspace: Workspace, root: Path, outside: Path) -> None:
