@@ -100,6 +100,6 @@ class _Sessions:
         try:
             await recheck(self._services, self._actor, Action.ACCOUNT)
             await self._services.accounts.end_session(self._actor, session_id)
+            await self.fill()
         except DevexError as error:
             failed(error.message, error.action)
-        await self.fill()

@@ -91,7 +91,6 @@ class _Administration:
     def _role(self, user: UserInfo, role: Role) -> Callable[[], Awaitable[None]]:
         async def press() -> None:
             await self._attempt(lambda: self._services.accounts.set_role(user.id, role))
-            await self.fill_users()
 
         return press
 
@@ -101,7 +100,6 @@ class _Administration:
             if disabled and not await ask_sure(f"Disable {user.name}?", explanation=explanation, action="Disable"):
                 return
             await self._attempt(lambda: self._services.accounts.set_disabled(user.id, disabled))
-            await self.fill_users()
 
         return press
 
@@ -109,6 +107,7 @@ class _Administration:
         try:
             await recheck(self._services, self._actor, Action.ADMINISTER)
             await do()
+            await self.fill_users()
         except DevexError as error:
             failed(error.message, error.action)
 

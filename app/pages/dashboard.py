@@ -20,6 +20,7 @@ ACTIONS = {
     "fork": Action.FORK,
     "delete": Action.DELETE,
     "undelete": Action.DELETE,
+    "purge": Action.DELETE,
 }
 
 
@@ -103,11 +104,12 @@ class Dashboard:
                 if repl.purge_at:
                     text(f"Removed for good on {repl.purge_at:%-d %B %Y}", "dx-hint")
             button("Restore", lambda: self._act("undelete", repl), icon_name="restore", small=True)
+            button("Delete for good", lambda: self._act("purge", repl), icon_name="trash", kind="quiet", small=True)
 
     async def _act(self, what: str, repl: Repl) -> None:
         """Do what was pressed, if it is still allowed; say what went wrong."""
         try:
-            await recheck(self._services, self._actor, ACTIONS[what], repl.id)
+            await self._check(what, repl)
             match what:
                 case "start":
                     await self._orchestrator.start(repl.id)
@@ -122,16 +124,30 @@ class Dashboard:
                     await self._delete(repl)
                 case "undelete":
                     await self._orchestrator.undelete(repl.id)
+                case "purge":
+                    await self._purge(repl)
         except DevexError as error:
             failed(error.message, error.action)
+
+    async def _check(self, what: str, repl: Repl) -> None:
+        """Again after a question: it may stand open for hours."""
+        await recheck(self._services, self._actor, ACTIONS[what], repl.id)
 
     async def _rename(self, repl: Repl) -> None:
         name = await ask_text("Rename", label="Name", value=repl.name, submit="Rename")
         if name and name != repl.name:
+            await self._check("rename", repl)
             await self._orchestrator.rename(repl.id, name)
 
     async def _delete(self, repl: Repl) -> None:
         explanation = "It is stopped and goes to the trash. You can restore it from there."
         if await ask_sure(f"Delete “{repl.name}”?", explanation=explanation, action="Delete"):
+            await self._check("delete", repl)
             await self._orchestrator.delete(repl.id)
             told(f"{repl.name} is in the trash.")
+
+    async def _purge(self, repl: Repl) -> None:
+        explanation = "Its files are removed now. Nobody can bring them back."
+        if await ask_sure(f"Delete “{repl.name}” for good?", explanation=explanation, action="Delete for good"):
+            await self._check("purge", repl)
+            await self._orchestrator.purge(repl.id)

@@ -9,6 +9,8 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
 from app.accounts import SignedIn
 from app.pages import open_pages
+from app.storage.models import Session
+from orchestrator.domain import Goal
 from tests.app.running_site import Site, free_port, site_of
 from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
 
@@ -80,6 +82,27 @@ async def test_a_page_whose_session_ends_asks_to_sign_in(site: Site, context: Br
     await site.server.accounts.sign_out(owner.actor)
     async with asyncio.timeout(15):  # what is promised
         await page.wait_for_url(f"{site.origin}/sign-in?then=%2F")
+
+
+async def test_a_page_of_a_revoked_session_changes_nothing(site: Site, context: BrowserContext) -> None:
+    """Before the page is closed, its buttons ask again: also when a dialog was open already."""
+    owner = await site.user()
+    repl = await site.repl(owner)
+    page = await signed_in(context, site, owner)
+    await page.goto(f"{site.origin}/")
+    await page.get_by_role("button", name=f"More for {repl.name}").click()
+    await page.get_by_role("menuitem", name="Rename").click()
+    await page.get_by_label("Name", exact=True).fill("renamed")
+    await Session.filter(id=owner.actor.session_id).delete()  # as another process does
+    refused = page.get_by_text("You are not signed in.").or_(page.get_by_label("User name"))
+    await page.keyboard.press("Enter")
+    await expect(refused.first).to_be_visible()
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    if await stop.is_visible():
+        await stop.click()
+        await expect(refused.first).to_be_visible()
+    now = await site.server.orchestrator.get(repl.id)
+    assert (now.name, now.goal) == (repl.name, Goal.RUN)
 
 
 async def test_a_preview_cannot_sign_anybody_in(tmp_path: Path, context: BrowserContext) -> None:

@@ -92,6 +92,15 @@ def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Ser
     expect(page.get_by_role("article")).to_have_count(1)
     page.get_by_role("button", name="Restore").click()
     expect(page.get_by_role("article")).to_have_count(2)
+    page.get_by_role("button", name="More for Second (copy)").click()
+    page.get_by_role("menuitem", name="Delete").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("button", name="Restore")).to_have_count(0)
+    expect(page.get_by_role("article")).to_have_count(1)
+    page.reload()
+    expect(page.get_by_role("heading", name="Trash")).to_have_count(0)
 
 
 def test_somebody_else_sees_nothing(page: Page, served: Served, browser: Browser) -> None:
