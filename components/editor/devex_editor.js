@@ -1,6 +1,6 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
 import { Documents, Editing, css, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
-import { encodePath } from "devex-bundle/repl.js";
+import { fileUrl, replUrl } from "devex-bundle/repl.js";
 
 const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
 const SHOWN_SAVED_MS = 1500;
@@ -32,7 +32,7 @@ export default {
           <div v-if="tab.state === 'refused'" class="dx-editor-empty">
             <strong>{{ why(tab)[0] }}</strong><span>{{ why(tab)[1] }}</span>
             <span class="dx-editor-actions">
-              <a v-if="tab.reason !== 'missing'" class="dx-btn" :href="download(tab.path)" download>Download</a>
+              <a v-if="tab.reason !== 'missing'" class="dx-btn" :href="fileUrl(replId, tab.path)" download>Download</a>
               <button v-if="tab.dirty" type="button" class="dx-btn" @click="keepText(tab)">Download what you typed</button>
             </span>
           </div>
@@ -43,7 +43,7 @@ export default {
       <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]">{{ saved[0] }}</span></Teleport>
       <Teleport v-if="cursorIn" defer :to="'#' + cursorIn"><span v-if="active && cursor">Ln {{ cursor.line }}, Col {{ cursor.column }}</span></Teleport>
     </div>`,
-  props: { base: String, firstFile: String, savedIn: String, cursorIn: String },
+  props: { replId: String, firstFile: String, savedIn: String, cursorIn: String },
   data() {
     return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null };
   },
@@ -73,14 +73,13 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
-    this.url = `${window.path_prefix ?? ""}${this.base}`;
-    this.documents = new Documents(`${this.url}/documents`, { onOnline: (online) => this.setOnline(online) });
+    this.documents = new Documents(`${replUrl(this.replId)}/documents`, { onOnline: (online) => this.setOnline(online) });
     this.watcher = new MutationObserver(() => this.setTheme(document.body.classList.contains("body--dark")));
     this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     window.addEventListener("beforeunload", this.beforeLeaving);
     window.addEventListener("pagehide", this.leaving);
-    const { paths, active } = recall(this.base);
-    const typed = takeTyped(this.base);
+    const { paths, active } = recall(this.replId);
+    const typed = takeTyped(this.replId);
     for (const path of new Set([...paths, ...typed.keys()])) this.addTab(path, typed.get(path));
     if (!paths.length && this.firstFile) this.addTab(this.firstFile);
     const wanted = this.wanted ?? [paths.includes(active) ? active : this.tabs[0]?.path];
@@ -131,10 +130,10 @@ export default {
 
     // leaving: what the server does not have is kept in this browser, or the user is asked
     beforeLeaving(event) {
-      if (!keepTyped(this.base, this.documents.undelivered(), { probe: true })) event.preventDefault();
+      if (!keepTyped(this.replId, this.documents.undelivered(), { probe: true })) event.preventDefault();
     },
     leaving() {
-      if (this.documents) keepTyped(this.base, this.documents.undelivered());
+      if (this.documents) keepTyped(this.replId, this.documents.undelivered());
     },
 
     // tabs
@@ -191,7 +190,7 @@ export default {
       else this.remember();
     },
     remember() {
-      remember(this.base, this.tabs.map((tab) => tab.path), this.active);
+      remember(this.replId, this.tabs.map((tab) => tab.path), this.active);
     },
     tabKey(event) {
       const at = this.tabs.findIndex(({ path }) => path === event.target.dataset.path);
@@ -267,7 +266,9 @@ export default {
       if (online) this.offline = false;
       else this.offlineTimer = setTimeout(() => (this.offline = true), OFFLINE_AFTER_MS);
     },
+
     // words
+    fileUrl,
     idOf(tab, part) {
       return `dx-editor-${part}-${this.$.uid}-${tab.id}`;
     },
@@ -277,9 +278,6 @@ export default {
     },
     why(tab) {
       return WHY[tab.reason] ?? WHY.refused;
-    },
-    download(path) {
-      return `${this.url}/files/${encodePath(path)}`;
     },
     keepText(tab) {
       const text = this.open.get(tab.path).file.text.toString();

@@ -9,9 +9,9 @@ from components import BUNDLE
 
 
 class Editor(Element, component="devex_editor.js", esm=BUNDLE):
-    """Edits over the WebSocket `{base}/documents` in the browser; Python opens files and hears what concerns the page.
+    """Edits over the WebSocket `/repls/{repl_id}/documents` in the browser; Python opens files and hears what concerns the page.
 
-    `base` is the path of the REPL's routes (`/repls/ID`). `first_file` is opened where this browser remembers no tabs.
+    `first_file` is opened where this browser remembers no tabs.
     `saved_in` and `cursor_in` are the ids of elements of the page that show whether the file in front is saved, and
     where its caret is: both change while somebody types, and nobody else needs to know.
     `on_active(path)`: another tab came to the front. `on_command(name)`: a key of the page was pressed: "run"
@@ -20,7 +20,7 @@ class Editor(Element, component="devex_editor.js", esm=BUNDLE):
 
     def __init__(
         self,
-        base: str,
+        repl_id: str,
         *,
         first_file: str | None = None,
         saved_in: str = "",
@@ -29,7 +29,7 @@ class Editor(Element, component="devex_editor.js", esm=BUNDLE):
         on_command: Callable[[str], Awaitable[None] | None] | None = None,
     ) -> None:
         super().__init__()
-        self._props.update(base=base, firstFile=first_file or "", savedIn=saved_in, cursorIn=cursor_in)
+        self._props.update(replId=repl_id, firstFile=first_file or "", savedIn=saved_in, cursorIn=cursor_in)
         if on_active:
             self.on("active", lambda e: on_active(e.args["path"]))
         if on_command:

@@ -2,31 +2,31 @@
 const MAX_CHARS = 2_000_000; // browsers give an origin about 5 million
 const MAX_AGE_MS = 7 * 24 * 3600 * 1000; // later nobody remembers what that typing was about
 
-const tabsKey = (base) => `devex:tabs:${base}`;
-const typedKey = (base) => `devex:typed:${base}:`;
+const tabsKey = (replId) => `devex:tabs:/repls/${replId}`;
+const typedKey = (replId) => `devex:typed:/repls/${replId}:`;
 const textOf = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 const bytesOf = (text) => new TextEncoder().encode(text);
 
 /** {paths, active}; storage may be forbidden, as in an embedded frame. */
-export function recall(base) {
+export function recall(replId) {
   try {
-    const found = JSON.parse(localStorage.getItem(tabsKey(base)));
+    const found = JSON.parse(localStorage.getItem(tabsKey(replId)));
     return Array.isArray(found?.paths) ? found : { paths: [], active: "" };
   } catch {
     return { paths: [], active: "" };
   }
 }
 
-export function remember(base, paths, active) {
+export function remember(replId, paths, active) {
   try {
-    localStorage.setItem(tabsKey(base), JSON.stringify({ paths, active }));
+    localStorage.setItem(tabsKey(replId), JSON.stringify({ paths, active }));
   } catch {
     // forbidden or full: the next load starts with the first file
   }
 }
 
 /** Keep undelivered changes, [{path, changes: [{base, splices}]}]; returns whether they are kept. `probe` only tries. */
-export function keepTyped(base, undelivered, { probe = false } = {}) {
+export function keepTyped(replId, undelivered, { probe = false } = {}) {
   if (!undelivered.length) return true;
   const files = undelivered.map(({ path, changes }) => ({
     path,
@@ -36,7 +36,7 @@ export function keepTyped(base, undelivered, { probe = false } = {}) {
     })),
   }));
   const line = JSON.stringify({ atMs: Date.now(), files });
-  const key = typedKey(base) + Math.random().toString(36).slice(2); // two tabs must not overwrite each other
+  const key = typedKey(replId) + Math.random().toString(36).slice(2); // two tabs must not overwrite each other
   try {
     if (line.length > MAX_CHARS) return false;
     localStorage.setItem(key, line);
@@ -48,10 +48,10 @@ export function keepTyped(base, undelivered, { probe = false } = {}) {
 }
 
 /** Take what was kept: path -> changes. Giving the same change twice is harmless, so tabs need not agree who takes it. */
-export function takeTyped(base) {
+export function takeTyped(replId) {
   const found = new Map();
   try {
-    const keys = Object.keys(localStorage).filter((key) => key.startsWith(typedKey(base)));
+    const keys = Object.keys(localStorage).filter((key) => key.startsWith(typedKey(replId)));
     for (const key of keys) {
       const { atMs, files } = JSON.parse(localStorage.getItem(key));
       localStorage.removeItem(key);

@@ -1,5 +1,5 @@
 // The workspace's routes as the tree uses them.
-import { call, callJson, encodePath, replUrl } from "../repl/http.mjs";
+import { call, callJson, encodePath, fileUrl, replUrl } from "../repl/http.mjs";
 import { join } from "./model.mjs";
 
 const PIECE_BYTES = 8 << 20; // what a cut connection loses at most
@@ -15,13 +15,14 @@ function uploadId(dir, path, file) {
 
 export class Remote {
   constructor(replId) {
+    this.replId = replId;
     this.url = replUrl(replId);
   }
   list(dir) {
     return callJson(`${this.url}/tree?path=${encodePath(dir)}`);
   }
   #file(path) {
-    return `${this.url}/files?path=${encodePath(path)}`;
+    return fileUrl(this.replId, path);
   }
   createFile(path) {
     return call(this.#file(path), { method: "PUT", body: "", headers: { "If-None-Match": "*" } });

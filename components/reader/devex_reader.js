@@ -1,6 +1,6 @@
 // One file as it is on disk, to read and to copy from. Needs no running REPL: the file comes by HTTP.
 import { Editing, css, textOf } from "devex-bundle/editor.js";
-import { call, encodePath } from "devex-bundle/repl.js";
+import { call, fileUrl } from "devex-bundle/repl.js";
 
 const MAX_TEXT_BYTES = 5_000_000; // as in the editor
 
@@ -20,7 +20,7 @@ export default {
         </div>
       </div>
     </div>`,
-  props: { base: String },
+  props: { replId: String },
   data() {
     return { path: "", url: null, state: "empty", said: ["No file is open", "Choose one from the files to read it."] };
   },
@@ -40,7 +40,7 @@ export default {
     async openFile(path) {
       this.loading?.abort();
       const { signal } = (this.loading = new AbortController());
-      Object.assign(this, { path, url: `${window.path_prefix ?? ""}${this.base}/files?path=${encodePath(path)}` });
+      Object.assign(this, { path, url: fileUrl(this.replId, path) });
       this.say("loading", `Loading ${path.split("/").pop()}`, "");
       try {
         const response = await call(this.url, { signal });

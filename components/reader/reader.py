@@ -6,11 +6,11 @@ from components import BUNDLE
 
 
 class Reader(Element, component="devex_reader.js", esm=BUNDLE):
-    """Shows one file as it is on disk, for reading and copying; `base` is where the REPL's routes are."""
+    """Shows one file as it is on disk, for reading and copying."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, repl_id: str) -> None:
         super().__init__()
-        self._props["base"] = base
+        self._props["replId"] = repl_id
 
     def open_file(self, path: str) -> None:
         """Show another file."""

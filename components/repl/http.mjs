@@ -23,6 +23,9 @@ export function encodePath(path) {
   return encoded;
 }
 
+/** Where a file of the workspace is read, written and deleted. */
+export const fileUrl = (replId, path) => `${replUrl(replId)}/files?path=${encodePath(path)}`;
+
 async function failureOf(response) {
   const about = await response.json().then((body) => body?.error ?? {}, () => ({}));
   return new Failed(

@@ -1,5 +1,6 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, css, webgl } from "devex-bundle/terminal.js";
+import { replUrl } from "devex-bundle/repl.js";
 
 const FONT_PX = 13;
 const SCROLLBACK_LINES = 10_000;
@@ -51,7 +52,7 @@ export default {
       </form>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
-  props: { base: String, terminalId: String },
+  props: { replId: String, terminalId: String },
   emits: ["title", "exit", "state"],
   data() {
     return { note: "", searching: false, query: "" };
@@ -87,7 +88,7 @@ export default {
     this.observer.observe(this.$refs.screen);
     this.themes = new MutationObserver(() => (term.options.theme = theme()));
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    this.attachment = new Attachment((after) => `${window.path_prefix ?? ""}${this.base}/terminals/${this.terminalId}?after=${after}`, {
+    this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
       output: (bytes, rendered) => term.write(bytes, rendered),
       gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
       exited: (about) => this.exited(about),

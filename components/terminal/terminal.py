@@ -9,7 +9,7 @@ from components import BUNDLE
 
 
 class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
-    """Attaches from the browser to `{base}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
+    """Attaches from the browser to `/repls/{repl_id}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
 
     `on_title(text)`: the program named its window. `on_exit({status, signal, …})`: it ended.
     `on_state(state)`: "live", "reconnecting" or "gone".
@@ -17,7 +17,7 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
 
     def __init__(
         self,
-        base: str,
+        repl_id: str,
         terminal_id: str,
         *,
         on_title: Callable[[str], Any] | None = None,
@@ -25,7 +25,7 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         on_state: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__()
-        self._props.update(base=base, terminalId=terminal_id)
+        self._props.update(replId=repl_id, terminalId=terminal_id)
         if on_title:
             self.on("title", lambda e: on_title(str(e.args)[:200]))
         if on_exit:

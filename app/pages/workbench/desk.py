@@ -49,7 +49,7 @@ class Desk:
         on_run: Callable[[dict[str, Any]], None],
         on_file: Callable[[], None],
     ) -> None:
-        self._base = f"/repls/{repl_id}"
+        self._repl_id = repl_id
         self._first_file = first_file
         self._on_run = on_run
         self._on_file = on_file
@@ -84,11 +84,11 @@ class Desk:
         with self.below.rest, _pane("editor", "Editor"):
             self.editor = self._editor(do)
         with self.below.fixed:
-            self.panel = Panel(self._base, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
+            self.panel = Panel(self._repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
 
     def _editor(self, do: Do) -> Editor:
         return Editor(
-            self._base,
+            self._repl_id,
             first_file=self._first_file,
             saved_in=SAVED,
             cursor_in=CURSOR,

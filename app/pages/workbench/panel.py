@@ -16,8 +16,8 @@ OUTPUT = "output"
 class Panel:
     """Shows what `set_terminals` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end."""
 
-    def __init__(self, base: str, *, on_new: Callable[[], Any], on_close: Callable[[str], Any]) -> None:
-        self._base = base
+    def __init__(self, repl_id: str, *, on_new: Callable[[], Any], on_close: Callable[[str], Any]) -> None:
+        self._repl_id = repl_id
         self._run: dict[str, Any] = {}
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="Terminals and output"'):
             self._tabs = Tabs(
@@ -53,7 +53,7 @@ class Panel:
         self._output.clear()
         if terminal_id:
             with self._output, ui.element("div").classes("dx-terminal-slot"):
-                Terminal(self._base, terminal_id)
+                Terminal(self._repl_id, terminal_id)
 
     def show_terminal(self, *, focus: bool = False) -> None:
         """Bring the terminal used last to the front."""
@@ -69,7 +69,7 @@ class Panel:
 
         tab = Tab(key=terminal_id, title=title, icon="terminal", closable=True)
         with self._tabs.add(tab), ui.element("div").classes("dx-terminal-slot"):
-            Terminal(self._base, terminal_id, on_title=named)
+            Terminal(self._repl_id, terminal_id, on_title=named)
 
     def _show_run(self) -> None:
         run = self._run

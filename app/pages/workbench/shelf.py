@@ -20,7 +20,7 @@ class Shelf:
             with files.fixed, ui.element("section").classes("dx-pane dx-pane-files").props('aria-label="Files"'):
                 FileTree(repl_id, readonly=True).on_open(self._open).on_failed(failed)
             with files.rest, ui.element("section").classes("dx-pane dx-pane-editor").props('aria-label="File"'):
-                self._reader = Reader(f"/repls/{repl_id}")
+                self._reader = Reader(repl_id)
 
     def _open(self, path: str) -> None:
         self._reader.open_file(path)

@@ -15,7 +15,7 @@ from runner.proxy.documents import route
 from runner.proxy.viewer import Viewer
 from runner.workspace import Workspace
 
-BASE = "/repls/one"
+REPL_ID = "one"
 
 
 def serve(root: Path, port: int) -> None:
@@ -35,7 +35,7 @@ def serve(root: Path, port: int) -> None:
 
     app.on_startup(follow)
     app.on_shutdown(lambda: rooms.__aexit__(None, None, None))
-    app.mount(BASE, documents)
+    app.mount(f"/repls/{REPL_ID}", documents)
     theme.serve()
 
     @ui.page("/")
@@ -46,7 +46,7 @@ def serve(root: Path, port: int) -> None:
         ui.element("span").props("id=cursor")
         with ui.element("div").style("height: 90vh; display: flex"):
             editor = Editor(
-                BASE,
+                REPL_ID,
                 first_file="a.py",
                 saved_in="saved",
                 cursor_in="cursor",

@@ -72,7 +72,7 @@ async def terminal_page(terminal: str = "", width: int = 900) -> None:
     told["terminal"].set_text(terminal)
     with ui.element("main").style(f"height: 400px; width: {width}px; display: flex").props("id=box"):
         shown = Terminal(
-            "/repls/r1",
+            "r1",
             terminal,
             on_title=told["title"].set_text,
             on_exit=lambda about: told["exit"].set_text(str(about["status"])),
