@@ -1,5 +1,6 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
 import { Documents, Editing, css, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
+import { COMMAND } from "devex-bundle/palette.js";
 import { fileUrl, replUrl } from "devex-bundle/repl.js";
 
 const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
@@ -43,7 +44,7 @@ export default {
       <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]">{{ saved[0] }}</span></Teleport>
       <Teleport v-if="cursorIn" defer :to="'#' + cursorIn"><span v-if="active && cursor">Ln {{ cursor.line }}, Col {{ cursor.column }}</span></Teleport>
     </div>`,
-  props: { replId: String, firstFile: String, savedIn: String, cursorIn: String },
+  props: { replId: String, firstFile: String, savedIn: String, cursorIn: String, saveCommand: String },
   data() {
     return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null };
   },
@@ -76,6 +77,7 @@ export default {
     this.documents = new Documents(`${replUrl(this.replId)}/documents`, { onOnline: (online) => this.setOnline(online) });
     this.watcher = new MutationObserver(() => this.setTheme(document.body.classList.contains("body--dark")));
     this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    window.addEventListener(COMMAND, this.commanded);
     window.addEventListener("beforeunload", this.beforeLeaving);
     window.addEventListener("pagehide", this.leaving);
     const { paths, active } = recall(this.replId);
@@ -86,6 +88,7 @@ export default {
     if (wanted[0]) this.openFile(...wanted);
   },
   unmounted() {
+    window.removeEventListener(COMMAND, this.commanded);
     window.removeEventListener("beforeunload", this.beforeLeaving);
     window.removeEventListener("pagehide", this.leaving);
     this.leaving();
@@ -122,10 +125,6 @@ export default {
     },
     setTheme(dark) {
       for (const { editing } of this.open.values()) if (editing && editing.dark !== dark) editing.setDark(dark);
-    },
-    runAction(name) {
-      if (name === "save") this.save();
-      else if (name === "close") this.close(this.active);
     },
 
     // leaving: what the server does not have is kept in this browser, or the user is asked
@@ -224,8 +223,6 @@ export default {
       if (!one.editing) {
         const host = this.hosts.get(one.id);
         one.editing = new Editing(host, path, document.body.classList.contains("body--dark"), {
-          onSave: () => this.save(),
-          onCommand: (name) => this.$emit("command", { name }),
           onCursor: (line, column) => one.file.path === this.active && (this.cursor = { line, column }),
           onRefused: (sentence) => (this.refusal = sentence),
         });
@@ -248,6 +245,11 @@ export default {
       Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice });
       one.editing?.setReadOnly(readOnly);
       if (this.saving === path && (!dirty || notice.code)) this.showSaved(notice);
+    },
+    commanded(event) {
+      if (event.detail !== this.saveCommand) return;
+      event.preventDefault(); // done here: Python need not hear of it
+      this.save();
     },
     save() {
       const one = this.open.get(this.active);

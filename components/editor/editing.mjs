@@ -22,8 +22,6 @@ const MAX_TEXT = 5_000_000; // the server's MAX_TEXT_BYTES
 const LONG_LINE = 20_000; // parsers and bracket matching go through whole lines: beyond this typing would stutter
 const LARGE_TEXT = 2_000_000; // word completion and selection matches look through the text
 
-const COMMANDS = { "Mod-Enter": "run", "Mod-p": "find", "Mod-Shift-p": "commands", "Ctrl-`": "terminal", "Mod-b": "files" };
-
 const highlighting = HighlightStyle.define([
   { tag: [tags.keyword, tags.modifier, tags.operatorKeyword, tags.controlKeyword], class: "dx-s-keyword" },
   { tag: [tags.string, tags.special(tags.string), tags.regexp, tags.character], class: "dx-s-string" },
@@ -67,7 +65,7 @@ const colours = {
 };
 const themes = { light: EditorView.theme(colours), dark: EditorView.theme(colours, { dark: true }) };
 
-/** An editor of one file. The callbacks: `onSave()`, `onCommand(name)`, `onCursor(line, column)`, `onRefused(sentence)`. */
+/** An editor of one file. The callbacks: `onCursor(line, column)`, `onRefused(sentence)`. */
 export class Editing {
   constructor(parent, path, dark, callbacks) {
     Object.assign(this, { path, dark, callbacks, language: [], found: null });
@@ -94,7 +92,7 @@ export class Editing {
   extensions(size, readOnly) {
     const { name, theme, language, readOnly: editable } = this.parts;
     return [
-      Prec.high(keymap.of([...this.keys(), ...yUndoManagerKeymap])),
+      Prec.high(keymap.of(yUndoManagerKeymap)),
       lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), foldGutter(), drawSelection(), dropCursor(),
       EditorState.allowMultipleSelections.of(true), indentOnInput(), indentUnit.of("    "), syntaxHighlighting(highlighting),
       this.plain ? [] : bracketMatching(), closeBrackets(), autocompletion(), rectangularSelection(), crosshairCursor(),
@@ -106,13 +104,6 @@ export class Editing {
       EditorState.transactionFilter.of((transaction) => this.bounded(transaction)),
       EditorView.updateListener.of((update) => this.onUpdate(update)),
     ];
-  }
-
-  keys() {
-    const commands = Object.entries(COMMANDS).map(([key, name]) => ({
-      key, preventDefault: true, run: () => (this.callbacks.onCommand(name), true),
-    }));
-    return [{ key: "Mod-s", preventDefault: true, run: () => (this.callbacks.onSave(), true) }, ...commands];
   }
 
   bounded(transaction) {

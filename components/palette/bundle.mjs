@@ -1,1 +1,1 @@
-export { keysOf, matches, rank } from "./commands.mjs";
+export { COMMAND, keysOf, matches, rank } from "./commands.mjs";

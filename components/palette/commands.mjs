@@ -1,4 +1,8 @@
-// Which command a key combination means, and which commands a few typed letters mean.
+// Commands of the page: which one a key combination means, which ones a few typed letters mean, and how elements hear of them.
+
+/** The window's event that gives a command, its id in `detail`; who carries it out prevents the default. */
+export const COMMAND = "devex:command";
+
 const isMac = /Mac|iPhone|iPad/.test(navigator.platform);
 
 /** "Mod+Shift+P" as this machine's keyboard names it. */

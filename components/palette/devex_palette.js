@@ -1,14 +1,15 @@
 // Command palette, go to file and find in files in one box, and the page's keyboard shortcuts.
 import { callJson, replUrl } from "devex-bundle/repl.js";
-import { keysOf, matches, rank } from "devex-bundle/palette.js";
+import { COMMAND, keysOf, matches, rank } from "devex-bundle/palette.js";
 
 const REFOCUS_MS = 100; // later, not at once: a menu that is still open takes the focus back just as stubbornly
 const WAIT_MS = 120; // after the last key, before the server is asked
 // Of a terminal: vim, tmux and nano have a use of their own for Ctrl and a letter.
 const FULL_SCREEN = '[data-screen="alternate"]';
 
+// By the command that opens the box so; the routes that find and search are called alike.
 const MODES = {
-  files: { label: "Go to file", hint: "Type a part of a file's name; > lists commands" },
+  find: { label: "Go to file", hint: "Type a part of a file's name; > lists commands" },
   commands: { label: "Commands", hint: "Type a command" },
   search: { label: "Find in files", hint: "Text to find in all files" },
 };
@@ -55,9 +56,8 @@ export default {
       this.run(command.id);
     },
     run(id) {
-      if (id.startsWith("palette:")) this.open(id.slice("palette:".length));
-      // An element of the page may do it at once; Python hears only of what none has done.
-      else if (window.dispatchEvent(new CustomEvent("devex:command", { detail: id, cancelable: true }))) this.$emit("command", id);
+      if (id in MODES) this.open(id);
+      else if (window.dispatchEvent(new CustomEvent(COMMAND, { detail: id, cancelable: true }))) this.$emit("command", id);
     },
     open(mode) {
       if (!this.mode) this.before = document.activeElement;
@@ -75,7 +75,7 @@ export default {
       setTimeout(() => this.mode && this.$refs.input?.focus(), REFOCUS_MS);
     },
     changed() {
-      if (this.mode === "files" && this.typed.startsWith(">")) {
+      if (this.mode === "find" && this.typed.startsWith(">")) {
         this.mode = "commands";
         this.typed = this.typed.slice(1);
       }
@@ -96,15 +96,14 @@ export default {
     },
     async found(mode, typed, signal) {
       if (mode === "commands") {
-        const listed = this.commands.filter((one) => one.id !== "palette:commands");
+        const listed = this.commands.filter((one) => one.id !== "commands");
         const items = rank(listed, typed).map((one) => ({ ...one, key: one.id, shown: one.keys && keysOf(one.keys) }));
         this.note = items.length ? "" : "No such command";
         return items;
       }
       if (mode === "search" && !typed) return [];
-      const url = `${replUrl(this.replId)}/${mode === "files" ? "find" : "search"}?q=${encodeURIComponent(typed)}`;
-      const answer = await callJson(url, { signal });
-      return mode === "files" ? this.asFiles(answer) : this.asMatches(answer);
+      const answer = await callJson(`${replUrl(this.replId)}/${mode}?q=${encodeURIComponent(typed)}`, { signal });
+      return mode === "find" ? this.asFiles(answer) : this.asMatches(answer);
     },
     asFiles({ paths }) {
       this.note = paths.length ? "" : "No file has such a name.";

@@ -8,7 +8,7 @@ from nicegui.element import Element
 
 from components import BUNDLE
 
-Mode = Literal["files", "commands", "search"]
+Mode = Literal["find", "commands", "search"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,19 @@ class Command:
     keys: str = ""
 
 
-OWN_COMMANDS = (
-    Command("palette:files", "Go to file", "Mod+P"),
-    Command("palette:commands", "Show all commands", "Mod+Shift+P"),
-    Command("palette:search", "Find in files", "Mod+Shift+F"),
+OWN_COMMANDS = (  # their ids are modes
+    Command("find", "Go to file", "Mod+P"),
+    Command("commands", "Show all commands", "Mod+Shift+P"),
+    Command("search", "Find in files", "Mod+Shift+F"),
 )
 
 
 class Palette(Element, component="devex_palette.js", esm=BUNDLE):
-    """Shows nothing until opened; asks the REPL's `find` and `search` routes from the browser."""
+    """Shows nothing until opened; asks the REPL's `find` and `search` routes from the browser.
+
+    A command is given to the elements of the page first (the event COMMAND of commands.mjs): one that carries it out
+    does so in the browser, at once. Python hears of what none has done.
+    """
 
     def __init__(
         self,

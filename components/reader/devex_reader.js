@@ -61,7 +61,7 @@ export default {
     },
     show(path, text) {
       this.editing?.destroy();
-      const quiet = { onSave() {}, onCommand() {}, onCursor() {}, onRefused() {} };
+      const quiet = { onCursor() {}, onRefused() {} };
       this.state = "shown";
       this.editing = new Editing(this.$refs.host, path, document.body.classList.contains("body--dark"), quiet);
       this.editing.show(textOf(text), true);

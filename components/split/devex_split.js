@@ -1,7 +1,8 @@
 // A pane of a fixed size in pixels, a gutter and a pane that takes the rest. What the user sets survives a reload.
+import { COMMAND } from "devex-bundle/palette.js";
+
 const STEP_PX = 16;
 const KEEP_FREE_PX = 160; // the other pane never gets smaller than this
-const COMMAND = "devex:command"; // see the palette
 
 export default {
   template: `
@@ -63,7 +64,7 @@ export default {
       this.keep();
     },
     commanded(event) {
-      if (!this.command || event.detail !== this.command) return;
+      if (event.detail !== this.command) return;
       event.preventDefault(); // done here: Python need not hear of it
       this.toggle();
     },

@@ -5,8 +5,10 @@ from typing import Literal
 from nicegui.element import Element
 from nicegui.slot import Slot
 
+from components import BUNDLE
 
-class Split(Element, component="devex_split.js"):
+
+class Split(Element, component="devex_split.js", esm=BUNDLE):
     """`fixed` (x: left or right, y: bottom) and `rest` are slots. Size and collapse stay in the browser under `name`.
 
     The gutter is a focusable separator: arrows move it, Home and End go to the limits, Enter collapses. `command` given

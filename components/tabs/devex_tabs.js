@@ -1,5 +1,6 @@
 // A row of tabs and what they show, all mounted: only the one in front is visible.
-const COMMAND = "devex:command";
+import { COMMAND } from "devex-bundle/palette.js";
+
 const SHOWN = "devex:shown"; // whoever folds these tabs away unfolds them
 
 export default {

@@ -7,6 +7,8 @@ from typing import Any
 from nicegui.element import Element
 from nicegui.slot import Slot
 
+from components import BUNDLE
+
 
 @dataclass(slots=True, kw_only=True)
 class Tab:
@@ -18,7 +20,7 @@ class Tab:
     closable: bool = False
 
 
-class Tabs(Element, component="devex_tabs.js"):
+class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
     """Each tab's content goes into the slot that `add` returns. Choosing a tab gives the keyboard to what it shows.
 
     When the command `command` is given in the page, the closable tab used last comes to the front. `on_add` and

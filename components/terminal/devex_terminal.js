@@ -133,8 +133,7 @@ export default {
         event.stopPropagation();
         return false;
       }
-      const ofThePage = (event.shiftKey && event.code === "KeyP") || event.code === "Backquote" || event.code === "Enter";
-      return !ofThePage;
+      return true;
     },
     copy() {
       // The native copy event works over plain http too, where the clipboard interface is not there.

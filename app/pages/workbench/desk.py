@@ -49,8 +49,6 @@ class Desk:
         on_run: Callable[[dict[str, Any]], None],
         on_file: Callable[[], None],
     ) -> None:
-        self._repl_id = repl_id
-        self._first_file = first_file
         self._on_run = on_run
         self._on_file = on_file
         ReplEvents(repl_id, on_told=self._told)
@@ -82,19 +80,16 @@ class Desk:
                 command="panel",
             )
         with self.below.rest, _pane("editor", "Editor"):
-            self.editor = self._editor(do)
+            self.editor = Editor(
+                repl_id,
+                first_file=first_file,
+                saved_in=SAVED,
+                cursor_in=CURSOR,
+                save_command="save",
+                on_active=self.tree.reveal,
+            )
         with self.below.fixed:
-            self.panel = Panel(self._repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
-
-    def _editor(self, do: Do) -> Editor:
-        return Editor(
-            self._repl_id,
-            first_file=self._first_file,
-            saved_in=SAVED,
-            cursor_in=CURSOR,
-            on_active=self.tree.reveal,
-            on_command=do,
-        )
+            self.panel = Panel(repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
 
     def open_file(self, path: str, line: int | None = None) -> None:
         """Open a file in the editor and bring it to the front."""

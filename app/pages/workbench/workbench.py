@@ -178,7 +178,6 @@ class Workbench:
         }
         if desk is not None:
             actions |= {
-                "save": lambda: desk.editor.run_action("save"),
                 "run": lambda: self._attempt(self._run(desk)),
                 "stop": lambda: self._attempt(self._ask("POST", "stop", {})),
                 "editor": lambda: self._go_to_editor(desk),
@@ -189,7 +188,7 @@ class Workbench:
                 "panel": desk.below.toggle,
                 "preview": desk.side.toggle,
                 "reload-preview": desk.preview.reload,
-                "find": lambda: desk.palette.open("files"),
+                "find": lambda: desk.palette.open("find"),
                 "commands": lambda: desk.palette.open("commands"),
                 "search": lambda: desk.palette.open("search"),
             }

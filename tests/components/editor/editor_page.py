@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from components import theme
 from components.editor import Editor
+from components.palette import Command, Palette
 from runner.documents.rooms import Rooms
 from runner.proxy.documents import route
 from runner.proxy.viewer import Viewer
@@ -41,7 +42,8 @@ def serve(root: Path, port: int) -> None:
     @ui.page("/")
     def page() -> None:
         theme.use("auto")
-        told = ui.label().props("id=told").classes("dx-sr")
+        commands = [Command("save", "Save the file", "Mod+S")]
+        Palette(REPL_ID, commands, on_command=lambda _: None, on_open=lambda *_: None)
         ui.element("span").props("id=saved")
         ui.element("span").props("id=cursor")
         with ui.element("div").style("height: 90vh; display: flex"):
@@ -50,7 +52,7 @@ def serve(root: Path, port: int) -> None:
                 first_file="a.py",
                 saved_in="saved",
                 cursor_in="cursor",
-                on_command=told.set_text,
+                save_command="save",
             )
         ui.button("b", on_click=lambda: editor.open_file("src/b.md", 3)).props("id=open-b")
         ui.button("bin", on_click=lambda: editor.open_file("x.bin")).props("id=open-bin")
