@@ -7,14 +7,16 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from typing import Any, NoReturn
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
 from app import config_page, data_dir, settings
 from app.settings import BadSetting, Settings
 from runner.errors import DevexError
+
+if TYPE_CHECKING:
+    from app.accounts import Accounts
 
 # The commands import what they need themselves: `devex version` need not wait for NiceGUI.
 
@@ -62,13 +64,23 @@ def migrate() -> None:
 @cli.command()
 def invite() -> None:
     """Print an address with which one person can sign up."""
-    _with_database(lambda chosen: _link(chosen, "invite"))
+    from app.accounts.links import invitation_url
+
+    async def address(chosen: Settings) -> str:
+        return invitation_url(chosen.origin, await _accounts(chosen).invite())
+
+    _with_database(address)
 
 
 @cli.command("setup-link")
 def setup_link() -> None:
     """Print an address with which one person becomes an administrator."""
-    _with_database(lambda chosen: _link(chosen, "setup"))
+    from app.accounts.links import setup_url
+
+    async def address(chosen: Settings) -> str:
+        return setup_url(chosen.origin, await _accounts(chosen).setup_link())
+
+    _with_database(address)
 
 
 @cli.command("config-doc")
@@ -106,14 +118,11 @@ def _end(error: DevexError, code: int) -> NoReturn:
     sys.exit(code)
 
 
-async def _link(chosen: Settings, kind: str) -> str:
+def _accounts(chosen: Settings) -> "Accounts":
     from app.accounts import Accounts
     from orchestrator.clock import SystemClock
 
-    accounts = Accounts(SystemClock(), sign_up=chosen.sign_up, session_days=chosen.session_days)
-    if kind == "invite":
-        return f"{chosen.origin}/sign-up?{urlencode({'invite': await accounts.invite()})}"
-    return f"{chosen.origin}/setup?{urlencode({'token': await accounts.setup_link()})}"
+    return Accounts(SystemClock(), sign_up=chosen.sign_up, session_days=chosen.session_days)
 
 
 def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from app import api, cookies, data_dir
 from app.access import assert_routes_guarded
 from app.accounts import Accounts
+from app.accounts.links import setup_url
 from app.addresses import Addresses
 from app.api.application import OPENAPI
 from app.gateway.connections import connection_factory
@@ -179,8 +180,8 @@ class Server:
         origin = self.settings.origin
         print(f"DEVEX is at {origin}", flush=True)
         if await self.accounts.nobody_yet():
-            token = await self.accounts.setup_link()
-            print(f"Create the administrator (once, within a day): {origin}/setup?token={token}", flush=True)
+            address = setup_url(origin, await self.accounts.setup_link())
+            print(f"Create the administrator (once, within a day): {address}", flush=True)
 
 
 @asynccontextmanager

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from app.access import Access, Action, allowed
-from app.api.accounts import services_of
+from app.api.dependencies import OrchestratorDep, PreviewsDep
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.service import Orchestrator
 from orchestrator.templates import availability
@@ -89,12 +89,8 @@ def shape(orchestrator: Orchestrator, repl: Repl) -> ReplShape:
     return ReplShape(**fields, lease=shown)
 
 
-def orchestrator_of(request: Request) -> Orchestrator:
-    return services_of(request).orchestrator
-
-
 @router.get("/api/templates", dependencies=[allowed(Action.LIST)])
-async def templates(request: Request) -> list[TemplateShape]:
+async def templates(orchestrator: OrchestratorDep) -> list[TemplateShape]:
     return [
         TemplateShape(
             name=one.name,
@@ -105,22 +101,22 @@ async def templates(request: Request) -> list[TemplateShape]:
             port=one.port,
             missing=availability(one),
         )
-        for one in orchestrator_of(request).templates.values()
+        for one in orchestrator.templates.values()
     ]
 
 
 @router.get("/api/repls")
 async def repls(
-    request: Request, access: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
+    orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
 ) -> list[ReplShape]:
     """One's own, last opened first."""
-    orchestrator = orchestrator_of(request)
     return [shape(orchestrator, repl) for repl in await orchestrator.list(access.actor.user_id, trash=trash)]
 
 
 @router.post("/api/repls", status_code=201)
-async def create(request: Request, wanted: NewRepl, access: Annotated[Access, allowed(Action.CREATE)]) -> ReplShape:
-    orchestrator = orchestrator_of(request)
+async def create(
+    orchestrator: OrchestratorDep, wanted: NewRepl, access: Annotated[Access, allowed(Action.CREATE)]
+) -> ReplShape:
     repl = await orchestrator.create(
         access.actor.user_id, wanted.name, wanted.template, start=wanted.start, request_id=wanted.request_id
     )
@@ -128,22 +124,22 @@ async def create(request: Request, wanted: NewRepl, access: Annotated[Access, al
 
 
 @router.get("/api/repls/{repl_id}")
-async def one(request: Request, access: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
-    return shape(orchestrator_of(request), access.the_repl)
+async def one(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
+    return shape(orchestrator, access.the_repl)
 
 
 @router.patch("/api/repls/{repl_id}")
-async def rename(request: Request, change: Rename, access: Annotated[Access, allowed(Action.RENAME)]) -> ReplShape:
-    orchestrator = orchestrator_of(request)
+async def rename(
+    orchestrator: OrchestratorDep, change: Rename, access: Annotated[Access, allowed(Action.RENAME)]
+) -> ReplShape:
     return shape(orchestrator, await orchestrator.rename(access.the_repl.id, change.name))
 
 
 @router.delete("/api/repls/{repl_id}")
 async def delete(
-    request: Request, access: Annotated[Access, allowed(Action.DELETE)], purge: bool = Query(default=False)
+    orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.DELETE)], purge: bool = Query(default=False)
 ) -> ReplShape:
     """Into the trash; with `purge`, what is in the trash is removed for good."""
-    orchestrator = orchestrator_of(request)
     if purge:
         await orchestrator.purge(access.the_repl.id)
         return shape(orchestrator, access.the_repl)
@@ -151,39 +147,36 @@ async def delete(
 
 
 @router.post("/api/repls/{repl_id}/undelete")
-async def undelete(request: Request, access: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
-    orchestrator = orchestrator_of(request)
+async def undelete(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
     return shape(orchestrator, await orchestrator.undelete(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/start")
 async def start(
-    request: Request, access: Annotated[Access, allowed(Action.START)], wait: bool = Query(default=False)
+    orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.START)], wait: bool = Query(default=False)
 ) -> ReplShape:
     """With `wait` it answers once the REPL runs, or says why it does not."""
-    orchestrator = orchestrator_of(request)
     begin = orchestrator.open if wait else orchestrator.start
     return shape(orchestrator, await begin(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/stop")
-async def stop(request: Request, access: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
-    orchestrator = orchestrator_of(request)
+async def stop(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
     return shape(orchestrator, await orchestrator.stop(access.the_repl.id))
 
 
 @router.post("/api/repls/{repl_id}/extend")
-async def extend(request: Request, access: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
+async def extend(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
     """Keep it awake for an afternoon, whatever happens."""
-    orchestrator = orchestrator_of(request)
     orchestrator.extend(access.the_repl.id)
     return shape(orchestrator, access.the_repl)
 
 
 @router.post("/api/repls/{repl_id}/fork", status_code=201)
-async def fork(request: Request, wanted: Copy, access: Annotated[Access, allowed(Action.FORK)]) -> ReplShape:
+async def fork(
+    orchestrator: OrchestratorDep, wanted: Copy, access: Annotated[Access, allowed(Action.FORK)]
+) -> ReplShape:
     """A new REPL with a copy of the files."""
-    orchestrator = orchestrator_of(request)
     copy = await orchestrator.fork(
         access.the_repl.id, access.actor.user_id, name=wanted.name, start=wanted.start, request_id=wanted.request_id
     )
@@ -192,8 +185,7 @@ async def fork(request: Request, wanted: Copy, access: Annotated[Access, allowed
 
 @router.post("/api/repls/{repl_id}/preview")
 async def preview(
-    request: Request, wanted: PreviewWanted, access: Annotated[Access, allowed(Action.PREVIEW)]
+    previews: PreviewsDep, wanted: PreviewWanted, access: Annotated[Access, allowed(Action.PREVIEW)]
 ) -> Address:
     """An address that shows the port in this browser: good once, for a minute."""
-    previews = request.app.state.previews
     return Address(url=previews.enter_url(access.the_repl, access.actor, wanted.port, wanted.also, wanted.path))

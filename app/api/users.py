@@ -1,14 +1,13 @@
 """For administrators: users and invitations."""
 
 from datetime import datetime
-from typing import Annotated
-from urllib.parse import urlencode
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.access import Action, Role, allowed
-from app.api.accounts import services_of
+from app.accounts.links import invitation_url
+from app.api.dependencies import AccountsDep, ServicesDep
 
 router = APIRouter()
 
@@ -22,8 +21,10 @@ class UserShape(BaseModel):
 
 
 class UserChange(BaseModel):
-    role: Annotated[Role | None, "unchanged when None"] = None
-    disabled: Annotated[bool | None, "unchanged when None"] = None
+    """What is left out stays as it is."""
+
+    role: Role | None = None
+    disabled: bool | None = None
 
 
 class Invitation(BaseModel):
@@ -31,15 +32,14 @@ class Invitation(BaseModel):
 
 
 @router.get("/api/users", dependencies=[allowed(Action.ADMINISTER)])
-async def users(request: Request) -> list[UserShape]:
-    listed = await services_of(request).accounts.users()
+async def users(accounts: AccountsDep) -> list[UserShape]:
+    listed = await accounts.users()
     return [UserShape.model_validate(one, from_attributes=True) for one in listed]
 
 
 @router.patch("/api/users/{user_id}", status_code=204, dependencies=[allowed(Action.ADMINISTER)])
-async def change_user(request: Request, user_id: str, change: UserChange) -> None:
+async def change_user(accounts: AccountsDep, user_id: str, change: UserChange) -> None:
     """Ends the user's sessions: new rights come with signing in again."""
-    accounts = services_of(request).accounts
     if change.role is not None:
         await accounts.set_role(user_id, change.role)
     if change.disabled is not None:
@@ -47,8 +47,6 @@ async def change_user(request: Request, user_id: str, change: UserChange) -> Non
 
 
 @router.post("/api/invites", status_code=201, dependencies=[allowed(Action.ADMINISTER)])
-async def invite(request: Request) -> Invitation:
+async def invite(services: ServicesDep) -> Invitation:
     """An address that lets one person sign up."""
-    services = services_of(request)
-    query = urlencode({"invite": await services.accounts.invite()})
-    return Invitation(url=f"{services.settings.origin}/sign-up?{query}")
+    return Invitation(url=invitation_url(services.settings.origin, await services.accounts.invite()))

@@ -7,6 +7,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, Role, allowed, recheck
 from app.accounts import UserInfo
+from app.accounts.links import invitation_url
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, page, section, while_shown
 from app.services import Services
 from components.controls import button, failed, icon, text
@@ -59,7 +60,7 @@ class _Administration:
     async def _invite(self) -> None:
         async def make() -> None:
             token = await self._services.accounts.invite()
-            self._link.value = f"{self._services.settings.origin}/sign-up?invite={token}"
+            self._link.value = invitation_url(self._services.settings.origin, token)
             self._link.classes(remove="dx-hidden")
 
         await self._attempt(make)
