@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Mount
 
 from app.cookies import session_token
 from orchestrator.domain import Repl
+from orchestrator.service import NoSuchRepl
 from runner.errors import DevexError
 
 if TYPE_CHECKING:
@@ -105,13 +106,6 @@ class Forbidden(DevexError):
         super().__init__("forbidden", "Only an administrator may do this.", "Ask an administrator.", status=403)
 
 
-class NotFound(DevexError):
-    """Also for what belongs to somebody else: whether it exists is theirs to know."""
-
-    def __init__(self) -> None:
-        super().__init__("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
-
-
 @dataclass(frozen=True, slots=True)
 class Access:
     """What `allowed` gives a route: who asks, and the Repl the path names (None when it names none)."""
@@ -123,19 +117,22 @@ class Access:
     def the_repl(self) -> Repl:
         """For routes whose path names one."""
         if self.repl is None:
-            raise NotFound
+            raise NoSuchRepl
         return self.repl
 
 
 def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
-    """Raise SignInNeeded, Forbidden or NotFound unless `actor` may do `action` (to `repl`)."""
+    """Raises SignInNeeded, Forbidden or NoSuchRepl when `actor` may not do `action` (to `repl`).
+
+    NoSuchRepl also for what belongs to somebody else: whether it exists is theirs to know.
+    """
     who = RULES[action]
     if who is Who.ANYONE:
         return
     if not actor.signed_in:
         raise SignInNeeded
     if who is Who.OWNER and (repl is None or repl.owner_id != actor.user_id):
-        raise NotFound
+        raise NoSuchRepl
     if who is Who.ADMIN and not actor.is_admin:
         raise Forbidden
 
@@ -153,7 +150,7 @@ async def grant(services: "Services", actor: Actor, action: Action, repl_id: str
     if RULES[action] is not Who.ANYONE and not actor.signed_in:
         raise SignInNeeded  # before looking: nobody learns what exists
     if not _REPL_ID.fullmatch(repl_id):
-        raise NotFound  # the database refuses to look for some texts
+        raise NoSuchRepl  # the database refuses to look for some texts
     repl = await services.orchestrator.get(repl_id)
     authorize(actor, action, repl)
     return Access(actor, repl)

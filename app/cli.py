@@ -98,10 +98,6 @@ def version() -> None:
         print("run from source, not installed")
 
 
-def main() -> None:
-    cli()
-
-
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """End the command with a sentence for a DevexError: it is no bug, so there is no traceback."""
@@ -140,4 +136,4 @@ def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None
 
 
 if __name__ == "__main__":
-    main()
+    cli()

@@ -4,6 +4,7 @@ import html
 
 import structlog
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import Message, Receive, Scope, Send
 
 from app.storage.database import Unavailable, has_failed
@@ -12,8 +13,6 @@ from runner.errors import DevexError
 log = structlog.get_logger("devex")
 
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors {ancestors}; base-uri 'none'"
-POLICY_VIOLATION = 1008  # a WebSocket's "you may not"
-SERVER_ERROR = 1011
 
 _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width"><style>
@@ -83,7 +82,7 @@ async def refuse(scope: Scope, receive: Receive, send: Send, response: Response)
         await send({**start, "headers": response.raw_headers})
         await send({"type": "websocket.http.response.body", "body": response.body})
     else:
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+        await send({"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION})
 
 
 class Answering:
@@ -109,6 +108,6 @@ class Answering:
         if not self.status:
             await refuse(self._scope, self._receive, self.send, answer(self._scope, told))
         elif self.status == 101:
-            code = POLICY_VIOLATION if told.status in (401, 403, 404) else SERVER_ERROR
+            code = WS_1008_POLICY_VIOLATION if told.status in (401, 403, 404) else WS_1011_INTERNAL_ERROR
             await self._send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
         # else: a body left unfinished is cut off by the server, so that it does not look whole

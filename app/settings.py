@@ -16,9 +16,11 @@ from runner.errors import DevexError
 
 PREFIX = "DEVEX_"
 MIB = 1024 * 1024
+DAY_S = 86400
+LIMITS = Limits()  # each of its numbers has its reason there; here an operator may change them
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FILE = ".env"
-YEAR_S = 365 * 86400  # longer times are mistakes, and soon more than dates can hold
+YEAR_S = 365 * DAY_S  # longer times are mistakes, and soon more than dates can hold
 MIB_MOST = 1 << 30  # a PiB; the kernel's limits end at 8 EiB
 CPUS_LEAST = 0.01  # the kernel's least share: 1 ms of 100
 PIDS_MOST = 1 << 22  # the kernel's most
@@ -84,19 +86,33 @@ class Settings(BaseSettings):
         default=14, ge=1, le=365, description="A browser not seen for this many days must sign in again."
     )
     idle_stop_s: int = Field(
-        default=1800, ge=60, le=YEAR_S, description="Seconds without activity after which a REPL is stopped."
+        default=int(LIMITS.idle_stop_s),
+        ge=60,
+        le=YEAR_S,
+        description="Seconds without activity after which a REPL is stopped.",
     )
     trash_days: int = Field(
-        default=30, ge=1, le=3650, description="Days after which a deleted REPL is removed for good."
+        default=int(LIMITS.trash_s // DAY_S),
+        ge=1,
+        le=3650,
+        description="Days after which a deleted REPL is removed for good.",
     )
-    max_repls: int = Field(default=50, ge=1, description="REPLs one user may have, those in the trash included.")
-    max_running: int = Field(default=10, ge=1, description="REPLs of one user that may run at once.")
-    memory_mib: int = Field(default=1024, ge=64, le=MIB_MOST, description="Memory of one REPL, in MiB.")
-    cpus: float = Field(default=1.0, ge=CPUS_LEAST, description="Processors one REPL may use.")
-    pids: int = Field(default=256, ge=16, le=PIDS_MOST, description="Processes and threads one REPL may have.")
-    disk_mib: int = Field(default=2048, ge=16, le=MIB_MOST, description="Files of one REPL, in MiB.")
+    max_repls: int = Field(
+        default=LIMITS.max_repls, ge=1, description="REPLs one user may have, those in the trash included."
+    )
+    max_running: int = Field(default=LIMITS.max_running, ge=1, description="REPLs of one user that may run at once.")
+    memory_mib: int = Field(
+        default=LIMITS.size.memory_bytes // MIB, ge=64, le=MIB_MOST, description="Memory of one REPL, in MiB."
+    )
+    cpus: float = Field(default=LIMITS.size.cpus, ge=CPUS_LEAST, description="Processors one REPL may use.")
+    pids: int = Field(
+        default=LIMITS.size.pids, ge=16, le=PIDS_MOST, description="Processes and threads one REPL may have."
+    )
+    disk_mib: int = Field(
+        default=LIMITS.size.disk_bytes // MIB, ge=16, le=MIB_MOST, description="Files of one REPL, in MiB."
+    )
     egress: Egress = Field(
-        default=Egress.PUBLIC, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
+        default=LIMITS.egress, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
     )
     egress_allow: Words = Field(
         default=(),
@@ -204,7 +220,7 @@ class Settings(BaseSettings):
             max_repls=self.max_repls,
             max_running=self.max_running,
             idle_stop_s=self.idle_stop_s,
-            trash_s=self.trash_days * 86400,
+            trash_s=self.trash_days * DAY_S,
             size=size,
             egress=self.egress,
         )

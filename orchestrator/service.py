@@ -33,8 +33,13 @@ STOPPED_BY_USER = "It was stopped by hand."
 DELETED = "It was moved to the trash."
 
 
+class NoSuchRepl(DevexError):
+    def __init__(self) -> None:
+        super().__init__("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
+
+
 class Orchestrator:
-    """An async context manager around backend and reconciler. An id that does not exist raises DevexError 404.
+    """An async context manager around backend and reconciler. An id that does not exist raises NoSuchRepl.
 
     It does not ask who is calling: `app.access` decides before.
     """
@@ -99,7 +104,7 @@ class Orchestrator:
     async def get(self, repl_id: str) -> Repl:
         repl = await self._records.get(repl_id)
         if repl is None:
-            raise DevexError("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
+            raise NoSuchRepl
         return repl
 
     async def get_by_slug(self, slug: str) -> Repl | None:

@@ -13,7 +13,7 @@ from app.addresses import PORT_LEAST, PORT_MOST, Addresses, PreviewHost, header
 from app.errors import Answering, json_answer, page_answer, public_error, refuse, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
-from app.gateway.runners import NotRunning, runner_scope, running_app, viewer_of
+from app.gateway.runners import runner_scope, running_app, viewer_of
 from app.services import Services
 from orchestrator.domain import Repl
 from runner.errors import DevexError
@@ -84,8 +84,6 @@ class Previews:
         self._check_origin(host, scope)
         access = await self._access(host, scope)
         app = await running_app(self._services.orchestrator, access.the_repl)
-        if app is None:
-            raise NotRunning
         prefix = f"/ports/{host.port}"
         async with self._live.hold(access.actor.session_id):
             await app(runner_scope(scope, prefix + scope["path"], viewer_of(access), prefix.encode()), receive, send)

@@ -2,15 +2,16 @@
 
 import asyncio
 import re
+from contextlib import suppress
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access import Access, Action, NotFound, actor_of, authorize, grant
+from app.access import Access, Action, actor_of, authorize, grant
 from app.gateway.live import Live
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
-from orchestrator.service import Orchestrator
+from orchestrator.service import NoSuchRepl, Orchestrator
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
@@ -41,26 +42,28 @@ def viewer_of(access: Access) -> Viewer:
     return Viewer(access.actor.user_id, access.actor.name, can_write=True)
 
 
-async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp | None:
-    """What serves it; waited for while it is coming up, or is being found again after a restart of the server."""
-    app = orchestrator.runner_app(repl.id)
-    if app is not None:
+async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp:
+    """What serves it; waited for while it is coming up, or is being found again after a restart of the server.
+
+    Raises NotRunning when it does not come up within COMES_UP_S.
+    """
+    if (app := orchestrator.runner_app(repl.id)) is not None:
         return app
     changes = orchestrator.backend.watch()
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(COMES_UP_S):
             while _comes_up(repl):
                 await anext(changes)
                 if (app := orchestrator.runner_app(repl.id)) is not None:
                     return app
                 repl = await orchestrator.get(repl.id)
-    except TimeoutError:
-        pass
-    return orchestrator.runner_app(repl.id)
+    if (app := orchestrator.runner_app(repl.id)) is not None:
+        return app
+    raise NotRunning
 
 
 def _comes_up(repl: Repl) -> bool:
-    """A start begins stopped, with the goal to run."""
+    """Also while it is stopped: there a start begins, with the goal to run."""
     return repl.goal is Goal.RUN and repl.phase in (Phase.STOPPED, Phase.STARTING, Phase.RUNNING)
 
 
@@ -78,7 +81,7 @@ class Runners:
         assert found is not None  # there is no REPL without a name
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
-            raise NotFound
+            raise NoSuchRepl
         app = await self._app(scope, access.the_repl, first)
         async with self._live.hold(actor.session_id):
             await app(runner_scope(scope, f"/{found[2]}", viewer_of(access)), receive, send)
@@ -88,10 +91,7 @@ class Runners:
         reads = scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED
         if reads:
             return orchestrator.runner_app(repl.id) or orchestrator.files_app(repl.id)
-        running = await running_app(orchestrator, repl)
-        if running is None:
-            raise NotRunning
-        return running
+        return await running_app(orchestrator, repl)
 
 
 def runner_scope(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:

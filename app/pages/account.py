@@ -6,16 +6,15 @@ from typing import Annotated
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, allowed, recheck
+from app.access import Access, Action, Actor, allowed
 from app.accounts import OpenSession
-from app.pages.frame import PAGE_DEADLINE_S, keep_theme, kept_theme, page, section
+from app.pages.frame import PAGE_DEADLINE_S, attempt, keep_theme, kept_theme, page, section
 from app.pages.sign_in import NEW_PASSWORD
 from app.pages.words import ago, browser_words
 from app.services import Services
-from components.controls import button, failed, icon, text
+from components.controls import button, icon, text
 from components.form import Field, Form
 from components.theme import THEMES, Theme
-from runner.errors import DevexError
 
 OLD = Field(name="old", label="Present password", type="password", autocomplete="current-password")
 NEW = Field(
@@ -97,9 +96,8 @@ class _Sessions:
                 button("Sign out", lambda: self._end(session.id), small=True)
 
     async def _end(self, session_id: str) -> None:
-        try:
-            await recheck(self._services, self._actor, Action.ACCOUNT)
+        async def end() -> None:
             await self._services.accounts.end_session(self._actor, session_id)
             await self.fill()
-        except DevexError as error:
-            failed(error.message, error.action)
+
+        await attempt(end, self._services, self._actor, Action.ACCOUNT)

@@ -5,14 +5,13 @@ from typing import Annotated
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, Role, allowed, recheck
+from app.access import Access, Action, Actor, Role, allowed
 from app.accounts import UserInfo
 from app.accounts.links import invitation_url
-from app.pages.frame import PAGE_DEADLINE_S, ask_sure, page, section, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, page, section, while_shown
 from app.services import Services
-from components.controls import button, failed, icon, text
+from components.controls import button, icon, text
 from orchestrator.backends.base import Check
-from runner.errors import DevexError
 
 TONES = {True: ("check", "ok"), False: ("warning", "danger"), None: ("warning", "warn")}
 
@@ -105,12 +104,11 @@ class _Administration:
         return press
 
     async def _attempt(self, do: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await recheck(self._services, self._actor, Action.ADMINISTER)
+        async def then_show() -> None:
             await do()
             await self.fill_users()
-        except DevexError as error:
-            failed(error.message, error.action)
+
+        await attempt(then_show, self._services, self._actor, Action.ADMINISTER)
 
 
 def _check(check: Check) -> None:

@@ -1,27 +1,17 @@
 """A user's REPLs: make, open, start, stop, rename, fork, delete and take back from the trash."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, allowed, recheck
+from app.access import Access, Action, Actor, allowed
 from app.pages.card import Card, tile
-from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, page, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, while_shown
 from app.pages.new_repl import NewRepl
 from app.services import Services
-from components.controls import button, failed, text, told
+from components.controls import button, text, told
 from orchestrator.domain import Repl
-from runner.errors import DevexError
-
-ACTIONS = {
-    "start": Action.START,
-    "stop": Action.STOP,
-    "rename": Action.RENAME,
-    "fork": Action.FORK,
-    "delete": Action.DELETE,
-    "undelete": Action.DELETE,
-    "purge": Action.DELETE,
-}
 
 
 def register(services: Services) -> None:
@@ -107,47 +97,45 @@ class Dashboard:
             button("Delete for good", lambda: self._act("purge", repl), icon_name="trash", kind="quiet", small=True)
 
     async def _act(self, what: str, repl: Repl) -> None:
-        """Do what was pressed, if it is still allowed; say what went wrong."""
-        try:
-            await self._check(what, repl)
-            match what:
-                case "start":
-                    await self._orchestrator.start(repl.id)
-                case "stop":
-                    await self._orchestrator.stop(repl.id)
-                case "rename":
-                    await self._rename(repl)
-                case "fork":
-                    copy = await self._orchestrator.fork(repl.id, self._actor.user_id)
-                    ui.navigate.to(f"/repl/{copy.id}")
-                case "delete":
-                    await self._delete(repl)
-                case "undelete":
-                    await self._orchestrator.undelete(repl.id)
-                case "purge":
-                    await self._purge(repl)
-        except DevexError as error:
-            failed(error.message, error.action)
+        """Do what was pressed. Rights are asked for after a question: it may stand open for hours."""
+        match what:
+            case "start":
+                await self._attempt(Action.START, repl, lambda: self._orchestrator.start(repl.id))
+            case "stop":
+                await self._attempt(Action.STOP, repl, lambda: self._orchestrator.stop(repl.id))
+            case "rename":
+                await self._rename(repl)
+            case "fork":
+                await self._attempt(Action.FORK, repl, lambda: self._fork(repl))
+            case "delete":
+                await self._delete(repl)
+            case "undelete":
+                await self._attempt(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
+            case "purge":
+                await self._purge(repl)
 
-    async def _check(self, what: str, repl: Repl) -> None:
-        """Again after a question: it may stand open for hours."""
-        await recheck(self._services, self._actor, ACTIONS[what], repl.id)
+    async def _attempt(self, action: Action, repl: Repl, work: Callable[[], Awaitable[object]]) -> None:
+        await attempt(work, self._services, self._actor, action, repl.id)
 
     async def _rename(self, repl: Repl) -> None:
         name = await ask_text("Rename", label="Name", value=repl.name, submit="Rename")
         if name and name != repl.name:
-            await self._check("rename", repl)
-            await self._orchestrator.rename(repl.id, name)
+            await self._attempt(Action.RENAME, repl, lambda: self._orchestrator.rename(repl.id, name))
+
+    async def _fork(self, repl: Repl) -> None:
+        copy = await self._orchestrator.fork(repl.id, self._actor.user_id)
+        ui.navigate.to(f"/repl/{copy.id}")
 
     async def _delete(self, repl: Repl) -> None:
-        explanation = "It is stopped and goes to the trash. You can restore it from there."
-        if await ask_sure(f"Delete “{repl.name}”?", explanation=explanation, action="Delete"):
-            await self._check("delete", repl)
+        async def delete() -> None:
             await self._orchestrator.delete(repl.id)
             told(f"{repl.name} is in the trash.")
+
+        explanation = "It is stopped and goes to the trash. You can restore it from there."
+        if await ask_sure(f"Delete “{repl.name}”?", explanation=explanation, action="Delete"):
+            await self._attempt(Action.DELETE, repl, delete)
 
     async def _purge(self, repl: Repl) -> None:
         explanation = "Its files are removed now. Nobody can bring them back."
         if await ask_sure(f"Delete “{repl.name}” for good?", explanation=explanation, action="Delete for good"):
-            await self._check("purge", repl)
-            await self._orchestrator.purge(repl.id)
+            await self._attempt(Action.DELETE, repl, lambda: self._orchestrator.purge(repl.id))

@@ -1,15 +1,17 @@
 """What pages share: the look, the bar at the top, dialogs that ask, work that ends with the page."""
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from nicegui import app, background_tasks, ui
 from nicegui.client import Client
 
-from app.access import Actor
+from app.access import Action, Actor, recheck
+from app.services import Services
 from components import theme
-from components.controls import button, icon, icon_button, link, text
+from components.controls import button, failed, icon, icon_button, link, text
+from runner.errors import DevexError
 
 THEME_KEY = "theme"
 PAGE_DEADLINE_S = 15.0  # NiceGUI gives up on a page after 3 s by default, which a busy machine can take
@@ -112,6 +114,17 @@ async def _answer(dialog: ui.dialog) -> str | None:
     finally:
         dialog.delete()
     return answer
+
+
+async def attempt(
+    work: Callable[[], Awaitable[object]], services: Services, actor: Actor, action: Action, repl_id: str | None = None
+) -> None:
+    """Do what was pressed if it is still allowed: a page may have been open for days. Says what went wrong."""
+    try:
+        await recheck(services, actor, action, repl_id)
+        await work()
+    except DevexError as error:
+        failed(error.message, error.action)
 
 
 def while_shown(client: Client, work: Coroutine[Any, Any, None], *, name: str) -> None:

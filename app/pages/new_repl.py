@@ -4,13 +4,12 @@ from uuid import uuid4
 
 from nicegui import ui
 
-from app.access import Action, Actor, recheck
-from app.pages.frame import named_dialog
+from app.access import Action, Actor
+from app.pages.frame import attempt, named_dialog
 from app.pages.words import badge_of, colour_of
 from app.services import Services
-from components.controls import button, failed, text
+from components.controls import button, text
 from orchestrator.templates import Template, availability
-from runner.errors import DevexError
 
 
 class NewRepl:
@@ -67,14 +66,12 @@ class NewRepl:
             self._name.value = _name_for(template)
 
     async def _create(self) -> None:
-        try:
-            await recheck(self._services, self._actor, Action.CREATE)
+        async def create() -> None:
             name = self._name.value.strip()
             repl = await self._orchestrator.create(self._actor.user_id, name, self._chosen, request_id=self._request_id)
-        except DevexError as error:
-            failed(error.message, error.action)
-            return
-        ui.navigate.to(f"/repl/{repl.id}")
+            ui.navigate.to(f"/repl/{repl.id}")
+
+        await attempt(create, self._services, self._actor, Action.CREATE)
 
 
 def _name_for(template: Template) -> str:

@@ -1,14 +1,15 @@
 """The page of one REPL: files, editor, terminals, output and preview. A reload finds everything again."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, allowed, recheck
-from app.pages.frame import PAGE_DEADLINE_S, dress, keep_theme, while_shown
+from app.access import Access, Action, Actor, allowed
+from app.gateway.runners import NotRunning
+from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import Desk
 from app.pages.workbench.header import Header
@@ -139,7 +140,7 @@ class Workbench:
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         app = self._orchestrator.runner_app(self._repl.id)
         if app is None:
-            raise DevexError("not_running", "This REPL is not running.", "Press Start.", status=409, retryable=True)
+            raise NotRunning
         viewer = Viewer(user_id=self._actor.user_id, name=self._actor.name, can_write=True)
         return await RunnerClient(app, viewer).ask(method, path, body)
 
@@ -164,7 +165,7 @@ class Workbench:
             self._desk.panel.show_output()
 
     async def _close_terminal(self, terminal_id: str) -> None:
-        await self._attempt(self._ask("DELETE", f"terminals/{terminal_id}"))
+        await self._attempt(lambda: self._ask("DELETE", f"terminals/{terminal_id}"))
 
     async def do(self, command: str) -> None:
         """Carry out a command, whether from the palette, a key or a button."""
@@ -172,18 +173,18 @@ class Workbench:
         actions: dict[str, Callable[[], Any]] = {
             "theme": self._switch_theme,
             "home": lambda: ui.navigate.to("/"),
-            "start": lambda: self._attempt(self._start()),
-            "sleep": lambda: self._attempt(self._sleep()),
-            "extend": lambda: self._attempt(self._extend()),
+            "start": lambda: self._attempt(self._start),
+            "sleep": lambda: self._attempt(self._sleep),
+            "extend": lambda: self._attempt(self._extend),
         }
         if desk is not None:
             actions |= {
-                "run": lambda: self._attempt(self._run(desk)),
-                "stop": lambda: self._attempt(self._ask("POST", "stop", {})),
+                "run": lambda: self._attempt(lambda: self._run(desk)),
+                "stop": lambda: self._attempt(lambda: self._ask("POST", "stop", {})),
                 "editor": lambda: self._go_to_editor(desk),
                 "tree": lambda: self._go_to_files(desk),
                 "terminal": lambda: self._go_to_terminal(desk),
-                "new-terminal": lambda: self._attempt(self._new_terminal(desk)),
+                "new-terminal": lambda: self._attempt(lambda: self._new_terminal(desk)),
                 "files": desk.files.toggle,
                 "panel": desk.below.toggle,
                 "preview": desk.side.toggle,
@@ -197,17 +198,8 @@ class Workbench:
             if asyncio.iscoroutine(outcome):
                 await outcome
 
-    async def _attempt(self, work: Coroutine[Any, Any, Any]) -> None:
-        try:
-            await recheck(self._services, self._actor, Action.WRITE, self._repl.id)
-        except DevexError as error:
-            work.close()
-            failed(error.message, error.action)
-            return
-        try:
-            await work
-        except DevexError as error:
-            failed(error.message, error.action)
+    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
+        await attempt(work, self._services, self._actor, Action.WRITE, self._repl.id)
 
     async def _start(self) -> None:
         await self._orchestrator.start(self._repl.id)
