@@ -21,7 +21,7 @@ from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
 from orchestrator.reconciler import Reconciler
 from orchestrator.records import DuplicateRecord, RecordConflict, Records
-from orchestrator.templates import Template
+from orchestrator.templates import Template, availability
 from runner.errors import DevexError
 
 OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
@@ -136,6 +136,8 @@ class Orchestrator:
         """A new Repl, starting if wanted; the same `request_id` of one owner always gives the same Repl."""
         if template not in self.templates:
             raise DevexError("template", "There is no such template.", "Choose one from the list.", status=422)
+        if missing := availability(self.templates[template]):
+            raise DevexError("template_unavailable", missing, "Choose another template.", status=422)
         return await self._insert(owner_id, parse_name(name), template, None, start=start, request_id=request_id)
 
     async def fork(
