@@ -7,9 +7,9 @@ and leaves the server serving. In brackets, modules elsewhere that try it closer
 |-----------------------|------------------------------------|--------------------------------------------------------|
 | names                 | test_bad_names                     | documents, terminals; (test_names, test_strange_texts) |
 | double submits        | test_at_once (test_service)        | an update sent twice                                   |
-| two tabs              | test_at_once: If-Match             | documents, terminals (test_rooms)                      |
+| two tabs              | test_at_once: If-Match             | documents, terminals (test_edits)                      |
 | two users             | test_at_once (test_routes)         | every socket is refused (test_door)                    |
-| a 100 MB file         | test_bad_content (test_files)      | too large to edit                                      |
+| a 100 MB file         | test_bad_content (test_uploads)    | too large to edit                                      |
 | a binary file         | test_bad_content                   | no text to edit; shown in a terminal                   |
 | a 1 MB line           | test_bad_content                   | edited, typed and shown                                |
 | what is no request    | test_bad_content: 400 413 415 422  | 1007, 1009                                             |

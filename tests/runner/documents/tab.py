@@ -29,7 +29,8 @@ from runner.documents.wire import (
 )
 from runner.workspace import Workspace, apply_splices
 
-DEADLINE_S = 20
+DEADLINE_S = 60
+TEXT = "".join(f"line {number}: déjà vu 😀\n" for number in range(30))
 
 
 def rooms_over(workspace: Workspace) -> Rooms:

@@ -11,7 +11,6 @@ import uvicorn
 from pycrdt import Doc, Text
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
-from tab import DEADLINE_S
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -20,6 +19,7 @@ from runner.documents.rooms import Rooms
 from runner.documents.wire import STEP_1, UPDATE, Open, Opened, Ping, Pong, Saved, Sync, decode, encode
 from runner.proxy.documents import route
 from runner.proxy.viewer import Viewer
+from tests.runner.documents.tab import DEADLINE_S
 
 
 @asynccontextmanager

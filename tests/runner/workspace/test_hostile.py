@@ -41,7 +41,6 @@ ON_FOLDER: dict[str, Verb] = {
     "read link": lambda w, p: w.read_link(f"{p}/link"),
     "symlink": lambda w, p: w.symlink(f"{p}/planted", b"x"),
     "zip": lambda w, p: b"".join(zip_pieces(w, p, 1 << 20)),
-    "search": lambda w, p: search_text(w, "canary", p),
     "upload": lambda w, p: w.draft(f"{p}/big", "u12345678").discard(),
 }
 
