@@ -22,7 +22,7 @@ export default {
           <button type="button" role="tab" :id="idOf(tab, 'tab')" :aria-selected="tab.path === active" :aria-controls="idOf(tab, 'view')" :tabindex="tab.path === active ? 0 : -1" :data-path="tab.path" @click="activate(tab.path, true)">
             <span class="dx-editor-name">{{ tab.name }}</span><span v-if="where(tab)" class="dx-editor-where">{{ where(tab) }}</span>
           </button>
-          <button type="button" class="dx-editor-close" tabindex="-1" :aria-label="'Close ' + tab.name + (tab.dirty ? ' (not saved yet)' : '')" :title="tab.dirty ? 'Not saved yet' : 'Close'" @click="close(tab.path)"></button>
+          <button type="button" class="dx-editor-close" tabindex="-1" :aria-label="'Close ' + tab.name + (tab.dirty ? ' (not saved yet)' : '')" :title="tab.dirty ? 'Not saved yet' : 'Close'" @click="close(tab.path)"><i class="dx-i dx-i-close"></i></button>
         </div>
       </div>
       <div v-if="offline && tabs.length" class="dx-editor-banner" role="status">Reconnecting… your typing is kept.</div>
@@ -38,7 +38,7 @@ export default {
             </span>
           </div>
         </div>
-        <div v-if="!tabs.length" class="dx-editor-empty"><strong>No file is open</strong><span>Choose one from the files, or press <kbd>Ctrl P</kbd> to find it by name.</span></div>
+        <div v-if="!tabs.length" class="dx-editor-empty"><strong>No file is open</strong><span>Choose one from the files, or press <kbd>Ctrl+P</kbd> to find it by name.</span></div>
       </div>
       <div class="dx-sr" role="status">{{ said }}</div>
       <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]">{{ saved[0] }}</span></Teleport>

@@ -57,11 +57,32 @@ const colours = {
   "&.cm-focused .cm-matchingBracket": { backgroundColor: "color-mix(in srgb, var(--devex-ok) 26%, transparent)" },
   "&.cm-focused .cm-nonmatchingBracket": { color: "var(--devex-danger)", backgroundColor: "transparent" },
   ".cm-panels": { backgroundColor: "var(--devex-panel)", color: "var(--devex-fg)", borderColor: "var(--devex-border)" },
-  ".cm-panels input, .cm-panels .cm-button": {
-    background: "var(--devex-bg)", color: "var(--devex-fg)", border: "1px solid var(--devex-border)", borderRadius: "4px",
+  ".cm-panels-top": { borderBottom: "1px solid var(--devex-border)" },
+  ".cm-panel.cm-search": { display: "flex", flexWrap: "wrap", alignItems: "center", gap: "6px", padding: "6px 38px 6px 8px", font: "12.5px/1.4 var(--devex-font)" },
+  ".cm-panel.cm-search :is(input, button, label)": { margin: "0" },
+  ".cm-panel.cm-search .cm-textfield": {
+    flex: "1 1 110px", minWidth: "0", maxWidth: "280px", height: "26px", padding: "0 8px", border: "1px solid var(--devex-strong-border)", borderRadius: "5px",
+    background: "var(--devex-bg)", color: "var(--devex-fg)", font: "12.5px var(--devex-mono)",
   },
+  ".cm-panel.cm-search .cm-textfield:focus": { outline: "2px solid var(--devex-accent)", outlineOffset: "-1px" },
+  ".cm-panel.cm-search .cm-button": {
+    height: "26px", padding: "0 8px", border: "1px solid var(--devex-border)", borderRadius: "5px", background: "var(--devex-raised)",
+    color: "var(--devex-fg)", font: "500 12px var(--devex-font)", cursor: "pointer",
+  },
+  ".cm-panel.cm-search .cm-button:hover": { background: "var(--devex-hover)" },
+  ".cm-panel.cm-search label": { display: "inline-flex", alignItems: "center", gap: "5px", color: "var(--devex-muted)", fontSize: "12px", cursor: "pointer" },
+  ".cm-panel.cm-search input[type=checkbox]": { width: "14px", height: "14px", accentColor: "var(--devex-accent)" },
+  ".cm-panel.cm-search [name=close]": {
+    top: "6px", right: "8px", width: "26px", height: "26px", borderRadius: "5px", color: "var(--devex-muted)", font: "20px/1 var(--devex-font)", cursor: "pointer",
+  },
+  ".cm-panel.cm-search [name=close]:hover": { background: "var(--devex-hover)", color: "var(--devex-fg)" },
   ".cm-tooltip": { backgroundColor: "var(--devex-raised, var(--devex-panel))", color: "var(--devex-fg)", border: "1px solid var(--devex-border)" },
   ".cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--devex-accent)", color: "var(--devex-accent-fg, #fff)" },
+};
+// The words of the search panel, as on all other buttons here.
+const PHRASES = {
+  next: "Next", previous: "Previous", all: "Select all", replace: "Replace", "replace all": "Replace all",
+  "match case": "Match case", regexp: "Regex", "by word": "Whole words",
 };
 const themes = { light: EditorView.theme(colours), dark: EditorView.theme(colours, { dark: true }) };
 
@@ -96,7 +117,7 @@ export class Editing {
       lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), foldGutter(), drawSelection(), dropCursor(),
       EditorState.allowMultipleSelections.of(true), indentOnInput(), indentUnit.of("    "), syntaxHighlighting(highlighting),
       this.plain ? [] : bracketMatching(), closeBrackets(), autocompletion(), rectangularSelection(), crosshairCursor(),
-      highlightActiveLine(), search({ top: true }),
+      highlightActiveLine(), search({ top: true }), EditorState.phrases.of(PHRASES),
       size < LARGE_TEXT && !this.plain ? [highlightSelectionMatches(), EditorState.languageData.of(() => [{ autocomplete: otherWords }])] : [],
       keymap.of([...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...foldKeymap, ...completionKeymap, ...lintKeymap, indentWithTab]),
       EditorView.contentAttributes.of({ spellcheck: "false", autocorrect: "off", autocapitalize: "off" }),
