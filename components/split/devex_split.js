@@ -3,6 +3,7 @@ import { COMMAND } from "devex-bundle/palette.js";
 
 const STEP_PX = 16;
 const KEEP_FREE_PX = 160; // the other pane never gets smaller than this
+const FIRST_SHARE = 0.5; // of the room, at most, until the user says otherwise
 
 export default {
   template: `
@@ -11,16 +12,23 @@ export default {
       <div v-if="!fixedFirst" class="dx-split-rest"><slot name="rest"></slot></div>
       <div class="dx-gutter" role="separator" tabindex="0" :aria-label="label" :aria-orientation="axis === 'x' ? 'vertical' : 'horizontal'"
            :aria-valuenow="Math.round(px)" :aria-valuemin="min" :aria-valuemax="max" :data-dragging="dragging || null"
-           @pointerdown="start" @keydown="key" @dblclick="setSize(size)"></div>
+           @pointerdown="start" @keydown="key" @dblclick="unset"></div>
       <div v-if="fixedFirst" class="dx-split-rest"><slot name="rest"></slot></div>
       <div v-if="!fixedFirst" class="dx-split-fixed" :style="fixedStyle" @[shown]="show"><slot name="fixed"></slot></div>
     </div>`,
   props: { name: String, label: String, axis: String, fixedFirst: Boolean, size: Number, min: Number, startCollapsed: Boolean, command: String },
   data() {
     const kept = this.read();
-    return { px: kept.px ?? this.size, collapsed: kept.collapsed ?? this.startCollapsed, dragging: false, max: 4000, shown: "devex:shown" };
+    return { set: kept.px ?? null, extent: 0, collapsed: kept.collapsed ?? this.startCollapsed, dragging: false, shown: "devex:shown" };
   },
   computed: {
+    max() {
+      return this.extent ? Math.max(this.min, this.extent - KEEP_FREE_PX) : 4000;
+    },
+    px() {
+      const wanted = this.set ?? (this.extent ? Math.min(this.size, this.extent * FIRST_SHARE) : this.size);
+      return Math.min(Math.max(wanted, this.min), this.max);
+    },
     fixedStyle() {
       return { [this.axis === "x" ? "width" : "height"]: `${this.px}px` };
     },
@@ -44,19 +52,20 @@ export default {
     },
     keep() {
       try {
-        localStorage.setItem(`devex-split-${this.name}`, JSON.stringify({ px: Math.round(this.px), collapsed: this.collapsed }));
+        localStorage.setItem(`devex-split-${this.name}`, JSON.stringify({ px: this.set && Math.round(this.set), collapsed: this.collapsed }));
       } catch {
         // as above
       }
     },
     fit() {
-      const extent = this.axis === "x" ? this.$el.clientWidth : this.$el.clientHeight;
-      if (!extent) return;
-      this.max = Math.max(this.min, extent - KEEP_FREE_PX);
-      this.px = Math.min(this.px, this.max);
+      this.extent = (this.axis === "x" ? this.$el.clientWidth : this.$el.clientHeight) || this.extent;
     },
     setSize(px) {
-      this.px = Math.min(Math.max(px, this.min), this.max);
+      this.set = Math.min(Math.max(px, this.min), this.max);
+      this.keep();
+    },
+    unset() {
+      this.set = null;
       this.keep();
     },
     setCollapsed(collapsed) {
