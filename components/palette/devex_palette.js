@@ -9,7 +9,7 @@ const FULL_SCREEN = '[data-screen="alternate"]';
 
 // By the command that opens the box so; the routes that find and search are called alike.
 const MODES = {
-  find: { label: "Go to file", hint: "Type a part of a file's name; > lists commands" },
+  find: { label: "Go to file", hint: "File name, or > for commands" },
   commands: { label: "Commands", hint: "Type a command" },
   search: { label: "Find in files", hint: "Text to find in all files" },
 };
@@ -23,7 +23,7 @@ export default {
                :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="refocus">
         <div id="dx-palette-list" role="listbox" :aria-label="about.label" ref="list">
           <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
-            <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small>{{ item.path }}:{{ item.line }}</small></template>
+            <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small class="dx-palette-place" :title="item.path"><span>{{ item.path }}</span>:{{ item.line }}</small></template>
             <template v-else-if="item.path"><i class="dx-i dx-i-file"></i>{{ item.title }}<small>{{ item.dir }}</small></template>
             <template v-else>{{ item.title }}<kbd v-if="item.keys">{{ item.shown }}</kbd></template>
           </div>
@@ -113,7 +113,7 @@ export default {
       });
     },
     asMatches({ matches: found, complete }) {
-      this.note = !found.length ? "Nothing found" : `${found.length}${complete ? "" : "+"} places`;
+      this.note = !found.length ? "Nothing found" : `${found.length}${complete ? "" : "+"} ${found.length === 1 ? "place" : "places"}`;
       return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: text.trim() }));
     },
     key(event) {

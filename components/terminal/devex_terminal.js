@@ -46,9 +46,9 @@ export default {
       <div ref="screen" class="dx-terminal-screen"></div>
       <form v-if="searching" class="dx-terminal-search" @submit.prevent="find(true)" @keydown.esc.prevent="closeSearch">
         <input ref="query" v-model="query" placeholder="Find in terminal" aria-label="Find in terminal" @input="find(true, true)">
-        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Previous" title="Previous" @click="find(false)">↑</button>
-        <button type="submit" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Next" title="Next">↓</button>
-        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Close the search" title="Close" @click="closeSearch">×</button>
+        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Previous" title="Previous" @click="find(false)"><i class="dx-i dx-i-down" style="rotate: 180deg"></i></button>
+        <button type="submit" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Next" title="Next"><i class="dx-i dx-i-down"></i></button>
+        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Close the search" title="Close" @click="closeSearch"><i class="dx-i dx-i-close"></i></button>
       </form>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
