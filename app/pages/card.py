@@ -19,18 +19,17 @@ class Card:
 
     def __init__(self, repl: Repl, template_title: str, *, act: Act) -> None:
         self._repl = repl
-        self._title = template_title
         self._act = act
         with ui.element("article").classes("dx-card"):
             with ui.element("div").classes("dx-row"):
                 tile(repl.template)
                 with ui.element("div").classes("dx-grow"):
                     self._name = link(repl.name, f"/repl/{repl.id}", "dx-card-link").style("display: block")
-                    self._opened = text("", "dx-hint")
+                    text(template_title, "dx-hint")
                 self._menu()
             with ui.element("div").classes("dx-row"):
                 self._phase = text("", "dx-chip")
-                ui.element("span").classes("dx-grow")
+                self._opened = text("", "dx-hint dx-grow")
                 self._stop = button("Stop", self._acts("stop"), icon_name="stop", kind="quiet", small=True)
                 self._start = button("Start", self._acts("start"), icon_name="play", kind="quiet", small=True)
                 self._recover = button("Recover", self._acts("start"), icon_name="play", small=True)
@@ -42,7 +41,7 @@ class Card:
         self._repl = repl
         self._name.set_text(repl.name)
         set_label(self._more, f"More for {repl.name}")
-        self._opened.set_text(f"{self._title} · opened {ago(repl.opened_at, datetime.now(UTC))}")
+        self._opened.set_text(f"opened {ago(repl.opened_at, datetime.now(UTC))}")
         self._phase.set_text(repl.phase.value.capitalize())
         self._phase.props(f"data-phase={repl.phase.value}")
         self._failure.set_text(repl.failure or "")

@@ -47,7 +47,7 @@ class NewRepl:
         with ui.element("button").classes("dx-template").props("type=button role=radio aria-checked=false") as card:
             text(badge_of(template.name), "dx-tile").style(f"--tile: {colour_of(template.name)}")
             with ui.element("span"):
-                text(template.title)
+                text(template.title, "dx-template-title")
                 text(missing or template.description, tag="small")
         if missing:
             card._props.update({"disabled": True, "title": missing})
