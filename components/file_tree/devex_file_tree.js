@@ -1,7 +1,8 @@
 // The file tree: draws only the rows in sight, loads directories when they are opened, and follows the REPL's tree events.
 import { EVENT } from "devex-bundle/repl.js";
 import {
-  Remote, TreeModel, basename, chosenFiles, confirmed, filesOf, iconOf, isWithin, join, keyAction, openMenu, parent, topmost,
+  NOTHING, Remote, TreeModel, all, basename, chosenFiles, confirmed, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
+  keyAction, only, openMenu, parent, these, topmost,
 } from "devex-bundle/file_tree.js";
 
 const BY_TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)").matches;
@@ -11,6 +12,9 @@ const TYPE_AHEAD_MS = 700;
 const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
 const DRAG_TYPE = "application/x-devex-paths";
 const EVERYTHING = { path: "", kind: "d" };
+
+/** The directory that something new beside or in `row` comes into; the workspace's own without a row. */
+const dirOf = (row) => (!row ? "" : row.kind === "d" ? row.path : parent(row.path));
 
 export default {
   template: `
@@ -27,7 +31,7 @@ export default {
         <div v-for="row in slice" :key="row.path" :id="rowId(row.path)" class="dx-tree-row" role="treeitem" :style="{ transform: 'translateY(' + row.y + 'px)' }"
              :aria-level="row.depth + 1" :aria-expanded="row.kind === 'd' ? row.isOpen : null" :aria-selected="picked.has(row.path)" :data-current="row.path === current || null" :aria-posinset="row.at" :aria-setsize="row.of"
              :title="row.shown" :data-faint="row.faint || null" :data-drop="(dropDir && dropDir === row.path) || null" :draggable="!row.isNew && row.path !== renaming && !readonly"
-             @click="click($event, row)" @dblclick="!row.isNew && row.kind !== 'd' && openFile(row.path, true)" @contextmenu.prevent.stop="menu($event, row)"
+             @click="click($event, row)" @contextmenu.prevent.stop="menu($event, row)"
              @dragstart="dragStart($event, row)" @dragover.stop="dragOver($event, row)" @drop.stop="drop($event, row)">
           <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
           <i v-if="row.kind === 'd'" class="dx-i dx-i-chevron"></i><span v-else class="dx-tree-gap" style="width:14px"></span>
@@ -44,11 +48,17 @@ export default {
   props: { replId: String, readonly: Boolean },
   data() {
     return {
-      rowPx: ROW_PX, byTouch: BY_TOUCH, version: 0, top: 0, height: 600, current: null, picked: new Set(), renaming: null, dropDir: null,
+      rowPx: ROW_PX, byTouch: BY_TOUCH, version: 0, top: 0, height: 600, selection: NOTHING, renaming: null, dropDir: null,
       upload: null, loaded: false,
     };
   },
   computed: {
+    current() {
+      return this.selection.current;
+    },
+    picked() {
+      return this.selection.picked;
+    },
     total() {
       return this.version >= 0 ? this.model.rows().length : 0;
     },
@@ -65,12 +75,17 @@ export default {
       const reading = [{ icon: "collapse", label: "Collapse all folders", run: () => this.change(() => this.model.collapseAll()) }];
       if (this.readonly) return reading;
       return [
+        ...this.additions,
+        { icon: "download", label: "Download everything as a zip", run: () => this.download([EVERYTHING]) },
+        ...reading,
+      ];
+    },
+    additions() {
+      return [
         { icon: "file-new", label: "New file", run: () => this.create("f") },
         { icon: "folder-new", label: "New folder", run: () => this.create("d") },
         { icon: "upload", label: "Upload files", run: () => this.choose() },
         { icon: "folder-up", label: "Upload a folder", run: () => this.choose({ folder: true }) },
-        { icon: "download", label: "Download everything as a zip", run: () => this.download([EVERYTHING]) },
-        ...reading,
       ];
     },
   },
@@ -120,9 +135,12 @@ export default {
       try {
         return await request();
       } catch (failed) {
-        this.$emit("failed", { message: failed.message, action: failed.action ?? "Try again." });
+        this.tell(failed);
         return null;
       }
+    },
+    tell(failed) {
+      this.$emit("failed", { message: failed.message, action: failed.action ?? "Try again." });
     },
 
     // what is there
@@ -135,7 +153,7 @@ export default {
         if (!fits) await this.load(dir);
       } catch (failed) {
         if (dir) this.change(() => this.model.setOpen(dir, false));
-        if (failed.status !== 404) this.$emit("failed", { message: failed.message, action: failed.action ?? "Try again." });
+        if (failed.status !== 404) this.tell(failed);
       }
     },
     heard({ detail }) {
@@ -161,27 +179,15 @@ export default {
     },
 
     // where we are
+    setSelection(selection) {
+      this.selection = selection;
+      if (this.current !== null) this.$nextTick(() => this.scrollTo(this.model.indexOf(this.current)));
+    },
     select(path) {
-      this.pick(path, path === null ? [] : [path]);
-      this.anchor = path;
+      this.setSelection(only(path));
     },
-    /** Goes to `path` with everything in `picked` selected. */
-    pick(path, picked) {
-      this.current = path;
-      this.picked = new Set(picked);
-      if (path !== null) this.$nextTick(() => this.show(this.model.indexOf(path)));
-    },
-    /** Selects from where the selection began to `path`. */
     extend(path) {
-      const ends = [Math.max(this.model.indexOf(this.anchor), 0), this.model.indexOf(path)].sort((a, b) => a - b);
-      const rows = this.model.rows().slice(ends[0], ends[1] + 1).filter((row) => !row.isNew && !row.isNote);
-      this.pick(path, rows.map((row) => row.path));
-    },
-    flip(path) {
-      const picked = new Set(this.picked);
-      if (!picked.delete(path)) picked.add(path);
-      this.pick(path, picked);
-      this.anchor = path;
+      this.setSelection(extended(this.selection, path, this.model.rows()));
     },
     /** The selected rows, without those that go with a selected folder. */
     chosen() {
@@ -192,7 +198,7 @@ export default {
       this.$refs.view.focus();
       if (!this.row()) this.select(this.model.rows()[0]?.path ?? null);
     },
-    show(index) {
+    scrollTo(index) {
       const view = this.$refs.view;
       if (index < 0 || !view) return;
       if (index * ROW_PX < view.scrollTop) view.scrollTop = index * ROW_PX;
@@ -201,21 +207,17 @@ export default {
     row() {
       return this.model.rows()[this.model.indexOf(this.current)];
     },
-    targetDir() {
-      const row = this.row();
-      return row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
-    },
     click(event, row) {
-      if (row.isNew || row.isNote || row.path === this.renaming) return;
+      if (!isEntry(row) || row.path === this.renaming) return;
       if (event.shiftKey) return this.extend(row.path);
-      if (event.ctrlKey || event.metaKey) return this.flip(row.path);
+      if (event.ctrlKey || event.metaKey) return this.setSelection(flipped(this.selection, row.path));
       this.select(row.path);
       if (row.kind === "d") this.toggle(row);
-      else this.openFile(row.path, false);
+      else this.openFile(row.path);
     },
     // Bytes that are no UTF-8 reach the server's routes, but neither the editor nor the page's events carry them.
-    openFile(path, keep) {
-      if (path.isWellFormed()) this.$emit("open", { path, keep });
+    openFile(path) {
+      if (path.isWellFormed()) this.$emit("open", { path });
       else this.$emit("failed", { message: "The editor cannot open a file whose path is not UTF-8 text.", action: "Rename it first." });
     },
     removed(path) {
@@ -231,9 +233,9 @@ export default {
       if (!action) return this.typeAhead(event, rows);
       event.preventDefault();
       if (action.go !== undefined && rows.length) this[action.extends ? "extend" : "select"](rows[action.go].path);
-      if (action.open !== undefined) this.openFile(rows[action.open].path, true);
+      if (action.open !== undefined) this.openFile(rows[action.open].path);
       if (action.toggle) this.toggle(rows[action.toggle[0]], action.toggle[1]);
-      if (action.act === "all") this.pick(this.current, rows.filter((row) => !row.isNew && !row.isNote).map((row) => row.path));
+      if (action.act === "all") this.setSelection(all(this.selection, rows));
       if (action.act === "one") this.select(this.current);
       if (action.act === "menu") this.menu(event, this.row() ?? null);
       if (action.act === "rename" && this.row() && !this.readonly) this.renaming = this.current;
@@ -253,13 +255,13 @@ export default {
 
     // changes
     create(kind) {
-      const dir = this.targetDir();
+      const dir = dirOf(this.row());
       this.change(() => {
         if (dir) this.model.setOpen(dir, true);
         this.model.setPending({ dir, kind });
       });
       if (!this.model.isLoaded(dir)) this.load(dir);
-      this.$nextTick(() => this.show(this.model.rows().findIndex((row) => row.isNew)));
+      this.$nextTick(() => this.scrollTo(this.model.rows().findIndex((row) => row.isNew)));
     },
     editing(input, row) {
       input.focus();
@@ -285,7 +287,7 @@ export default {
         else if (row.kind === "d") await this.remote.createDir(path);
         else await this.remote.createFile(path);
         await this.load(dir);
-        if (row.isNew && row.kind === "f") this.openFile(path, true);
+        if (row.isNew && row.kind === "f") this.openFile(path);
         if (!row.isNew) this.moved(row.path, path);
         this.reveal(path);
       });
@@ -322,13 +324,13 @@ export default {
       if (!moved.length) return;
       await Promise.all([...new Set([...moving.map(parent), dir])].map((one) => this.load(one)));
       await this.reveal(moved.at(-1));
-      this.pick(moved.at(-1), moved);
+      this.setSelection(these(moved));
     },
     download(rows) {
       for (const row of rows) Object.assign(document.createElement("a"), { href: this.remote.downloadUrl(row), download: "" }).click();
     },
     async choose(what) {
-      const dir = this.targetDir();
+      const dir = dirOf(this.row());
       await this.send(dir, { files: await chosenFiles(what), emptyDirs: [] });
     },
     async send(dir, { files, emptyDirs }) {
@@ -348,7 +350,7 @@ export default {
       await this.load(dir);
     },
     menu(event, row) {
-      if (row?.isNew || row?.isNote) return;
+      if (row && !isEntry(row)) return;
       if (!row || !this.picked.has(row.path)) this.select(row?.path ?? null);
       const several = this.picked.size > 1 ? this.chosen() : [];
       const box = row && document.getElementById(this.rowId(row.path))?.getBoundingClientRect();
@@ -360,10 +362,7 @@ export default {
       if (several.length > 1) return openMenu(this.readonly ? [fetchAll] : [fetchAll, null, removeAll], at);
       if (this.readonly) return openMenu([fetchIt, copy].filter(Boolean), at);
       openMenu([
-        { label: "New file", icon: "file-new", run: () => this.create("f") },
-        { label: "New folder", icon: "folder-new", run: () => this.create("d") },
-        { label: "Upload files", icon: "upload", run: () => this.choose() },
-        { label: "Upload a folder", icon: "folder-up", run: () => this.choose({ folder: true }) },
+        ...this.additions,
         null,
         fetchIt,
         ...(row ? [copy, null,
@@ -393,7 +392,7 @@ export default {
       if (this.readonly || !(types.includes(DRAG_TYPE) || types.includes("Files"))) return;
       event.preventDefault();
       event.dataTransfer.dropEffect = types.includes("Files") ? "copy" : "move";
-      const dir = row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
+      const dir = dirOf(row);
       if (dir === this.dropDir) return;
       this.dropDir = dir;
       clearTimeout(this.hover);
@@ -407,7 +406,7 @@ export default {
       if (this.readonly) return;
       event.preventDefault();
       this.dragLeave();
-      const dir = row ? (row.kind === "d" ? row.path : parent(row.path)) : "";
+      const dir = dirOf(row);
       const paths = event.dataTransfer.getData(DRAG_TYPE);
       if (paths) await this.move(JSON.parse(paths), dir);
       else await this.send(dir, await filesOf(event.dataTransfer));

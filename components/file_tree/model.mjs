@@ -11,6 +11,7 @@ const order = (a, b) => (a[KIND] === "d") === (b[KIND] === "d")
 export const join = (dir, name) => (dir ? `${dir}/${name}` : name);
 export const parent = (path) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));
 export const basename = (path) => path.slice(path.lastIndexOf("/") + 1);
+export const isEntry = (row) => !row.isNew && !row.isNote; // a file or folder that is there
 export const isWithin = (path, dir) => dir === "" || path === dir || path.startsWith(`${dir}/`);
 
 /** Those of `paths` that lie in no other of them, in order. */
