@@ -1,7 +1,6 @@
 """The workspace's files as a tree that stays smooth with 50,000 entries."""
 
 from collections.abc import Callable
-from typing import Self
 
 from nicegui.element import Element
 
@@ -9,30 +8,30 @@ from components import BUNDLE
 
 
 class FileTree(Element, component="devex_file_tree.js", esm=BUNDLE):
-    """Talks to the REPL's file routes from the browser and hears its tree events through a `ReplLink` in the same page.
+    """Talks to the REPL's file routes from the browser and hears its tree events through the `ReplEvents` of the page.
 
-    Events: `on_open(path)`, `on_moved(from, to)`, `on_removed(path)`, `on_failed(sentence, action)`.
+    `on_open(path)`: a file was chosen. `on_failed(sentence, action)`: something could not be done. `on_moved(from, to)`
+    and `on_removed(path)`: a file or directory was renamed, moved or deleted here.
     """
 
-    def __init__(self, repl_id: str, *, readonly: bool = False) -> None:
+    def __init__(
+        self,
+        repl_id: str,
+        *,
+        readonly: bool = False,
+        on_open: Callable[[str], None],
+        on_failed: Callable[[str, str], None],
+        on_moved: Callable[[str, str], None] | None = None,
+        on_removed: Callable[[str], None] | None = None,
+    ) -> None:
         super().__init__()
         self._props.update(replId=repl_id, readonly=readonly)
-
-    def on_open(self, callback: Callable[[str], None]) -> Self:
-        """A file was chosen."""
-        return self.on("open", lambda e: callback(e.args["path"]))
-
-    def on_moved(self, callback: Callable[[str, str], None]) -> Self:
-        """A file or directory was renamed or moved here."""
-        return self.on("moved", lambda e: callback(e.args["from"], e.args["to"]))
-
-    def on_removed(self, callback: Callable[[str], None]) -> Self:
-        """A file or directory was deleted here."""
-        return self.on("removed", lambda e: callback(e.args["path"]))
-
-    def on_failed(self, callback: Callable[[str, str], None]) -> Self:
-        """Something could not be done."""
-        return self.on("failed", lambda e: callback(e.args["message"], e.args["action"]))
+        self.on("open", lambda e: on_open(e.args["path"]))
+        self.on("failed", lambda e: on_failed(e.args["message"], e.args["action"]))
+        if on_moved:
+            self.on("moved", lambda e: on_moved(e.args["from"], e.args["to"]))
+        if on_removed:
+            self.on("removed", lambda e: on_removed(e.args["path"]))
 
     def focus(self) -> None:
         """Give the tree the keyboard."""

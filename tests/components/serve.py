@@ -51,8 +51,11 @@ def elements() -> None:
     with ui.element("main").style("height: 600px; width: 900px"):
         split = Split("test", label="Width of the files", size_px=260)
         with split.fixed:
-            tree = FileTree("r1")
-            tree.on_open(lambda path: hear("open", path)).on_failed(lambda *said: hear("failed", *said))
+            FileTree(
+                "r1",
+                on_open=lambda path: hear("open", path),
+                on_failed=lambda *said: hear("failed", *said),
+            )
         with split.rest:
             ui.element("textarea").props('aria-label="Somewhere else"')
 

@@ -55,8 +55,13 @@ class Desk:
         self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
-            self.tree = FileTree(repl_id).on_open(self.open_file).on_moved(self._moved).on_removed(self._removed)
-            self.tree.on_failed(failed)
+            self.tree = FileTree(
+                repl_id,
+                on_open=self.open_file,
+                on_failed=failed,
+                on_moved=self._moved,
+                on_removed=self._removed,
+            )
         with self.files.rest:
             self.side = Split(
                 f"preview-{repl_id}",

@@ -18,7 +18,7 @@ class Shelf:
         with ui.element("div").classes("dx-shelf"):
             files = Split("files", label="Width of the files", size_px=232)
             with files.fixed, ui.element("section").classes("dx-pane dx-pane-files").props('aria-label="Files"'):
-                FileTree(repl_id, readonly=True).on_open(self._open).on_failed(failed)
+                FileTree(repl_id, readonly=True, on_open=self._open, on_failed=failed)
             with files.rest, ui.element("section").classes("dx-pane dx-pane-editor").props('aria-label="File"'):
                 self._reader = Reader(repl_id)
 
