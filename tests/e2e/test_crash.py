@@ -1,0 +1,76 @@
+"""A server that is killed: programs run on, and the open page finds its way back to the next server by itself."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.serving import ROOT, Served
+from tests.e2e.workbench import create, editor, sign_up, terminal
+
+BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
+COUNTER = "for i in $(seq 100000); do echo tick-$i; sleep 0.1; done"
+
+
+@contextmanager
+def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+    """A server on these data that answers; ended with Ctrl-C unless it has ended."""
+    settings = {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{folder}/data", "DEVEX_SIGN_UP": "open"}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | settings
+    command = [sys.executable, str(ROOT / "main.py")]
+    with (
+        (folder / "log").open("a") as log,
+        subprocess.Popen(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True) as server,
+    ):
+        assert server.stdout
+        assert "DEVEX is at" in server.stdout.readline(), (folder / "log").read_text()
+        try:
+            yield server
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.communicate(timeout=30)
+
+
+@pytest.mark.timeout(300)
+def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
+    with started(tmp_path, port) as server:
+        sign_up(page, served, "ada")
+        create(page, "Python", "Survivor")
+        expect(terminal(page)).to_contain_text("$")
+        page.keyboard.press("Control+`")
+        page.keyboard.type(f"{COUNTER}\n")
+        expect(terminal(page)).to_contain_text("tick-3")
+        editor(page).click()
+        page.keyboard.press("Control+Home")
+        page.keyboard.insert_text("# typed before\n")
+        expect(page.locator(".dx-saved")).to_have_text("Saved")
+        server.kill()
+        server.wait()
+    connection = page.locator(".dx-connection")
+    expect(connection.get_by_text("Connecting…")).to_be_visible()
+    editor(page).click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.insert_text("# typed while it was away\n")
+    with started(tmp_path, port):
+        expect(connection.get_by_text("Connected")).to_be_visible(timeout=BACK_MS)
+        expect(page.locator(".dx-saved")).to_have_text("Saved", timeout=BACK_MS)
+        text = (tmp_path / "data" / "workspaces" / page.url.rpartition("/")[2] / "main.py").read_text()
+        assert text.startswith("# typed while it was away\n# typed before\n")
+        expect(terminal(page)).to_contain_text(re.compile(r"tick-\d{3,}"))  # the same program, still counting
+        page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
+        page.keyboard.press("Control+c")
+        page.keyboard.type("clear; echo same-$((1+1))-shell $i\n")
+        expect(terminal(page)).to_contain_text(re.compile(r"same-2-shell \d{3,}"))
+        page.get_by_role("button", name="Run", exact=True).click()
+        expect(page.locator(".dx-output-line")).to_contain_text("Exit code 0")
