@@ -221,6 +221,43 @@ def test_a_viewer_cannot_type(visit: Callable[..., Page], served: Served) -> Non
     expect(viewer.locator("#saved [data-tone=warn]")).to_have_text("Read only")
 
 
+def test_a_file_that_nobody_may_write_is_shown_read_only(visit: Callable[..., Page], served: Served) -> None:
+    file = served.root / "src" / "b.md"
+    file.chmod(0o444)
+    page = visit()
+    page.locator("#open-b").click()
+    shows(page, "third line")
+    expect(page.locator("#saved [data-tone=warn]")).to_have_text("Read only")
+    before = content(page)
+    page.locator(".dx-editor-view:visible .cm-content").click()
+    page.keyboard.type("TYPED")
+    assert content(page) == before == file.read_text()
+
+
+def test_a_file_too_large_to_edit_can_be_downloaded(visit: Callable[..., Page], served: Served) -> None:
+    (served.root / "src" / "b.md").write_text("line\n" * 1_200_000)
+    page = visit()
+    page.locator("#open-b").click()
+    refusal = page.get_by_role("tabpanel").get_by_text("This file is larger than 5 MB.", exact=True)
+    expect(refusal).to_be_visible()
+    with page.expect_download() as downloading:
+        page.get_by_role("link", name="Download").click()
+    assert (downloading.value.suggested_filename, downloading.value.path().stat().st_size) == ("b.md", 6_000_000)
+
+
+def test_words_are_completed(visit: Callable[..., Page]) -> None:
+    page = visit()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("gree")
+    offered = page.locator(".cm-tooltip-autocomplete").get_by_role("option", name="greet")
+    expect(offered).to_be_visible()
+    offered.click()
+    shows(page, "\ngreet")
+    expect(page.locator("[data-dirty]")).to_have_count(0)
+    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved")
+
+
 def test_a_megabyte_in_one_line_stays_usable(visit: Callable[..., Page], served: Served) -> None:
     (served.root / "src" / "b.md").write_text("x" * 1_000_000)
     page = visit()
