@@ -82,7 +82,7 @@ class Ports:
 
 
 async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, port: int) -> None:
-    reader, writer = pair
+    writer = pair.writer
     connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEAD_BYTES)
     headers = to_program(scope["headers"], port, scope["scheme"])
     if b"content-length" not in dict(headers) and dict(scope["headers"]).get(b"transfer-encoding"):
@@ -92,7 +92,7 @@ async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, po
     writer.write(connection.send(request) or b"")
     upload = asyncio.create_task(_upload(receive, connection, writer), name=f"upload to port {port}")
     try:
-        await _download(connection, reader, send, port)
+        await _download(connection, pair, send, port)
     except PortClosedError:
         if upload.done():  # the browser left
             raise
@@ -118,9 +118,10 @@ async def _upload(receive: Receive, connection: h11.Connection, writer: asyncio.
     writer.transport.abort()
 
 
-async def _download(connection: h11.Connection, reader: asyncio.StreamReader, send: Send, port: int) -> None:
+async def _download(connection: h11.Connection, pair: Pair, send: Send, port: int) -> None:
     begun = False
     while True:
+        await pair.turn()
         event = connection.next_event()
         match event:
             case h11.Response():
@@ -132,9 +133,11 @@ async def _download(connection: h11.Connection, reader: asyncio.StreamReader, se
                 return
             case h11.ConnectionClosed():
                 raise PortClosedError(port)
+            case h11.PAUSED:  # behind the answer to a CONNECT comes no HTTP
+                raise BadAnswerError(port)
             case h11.NEED_DATA:
                 async with asyncio.timeout(SILENCE_S):
-                    data = await reader.read(READ_BYTES)
+                    data = await pair.reader.read(READ_BYTES)
                 if not begun and not VERSION.startswith(data[: len(VERSION)]):
                     raise BadAnswerError(port)  # h11 would wait for the end of a head that may never come
                 begun = True

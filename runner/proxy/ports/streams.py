@@ -2,19 +2,29 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from runner.errors import DevexError
 from runner.protocol.messages import Connect, Stream
+from runner.proxy.budget import Budget
 from runner.proxy.link import AgentLink
 
 MAX_STREAMS: Final = 64  # of one sandbox
 CONNECT_S: Final = 5.0
+PIECES_A_TURN: Final = 32  # before anybody else has a turn: about a millisecond
+PIECE_FRAMES: Final = 4  # a chunk, a WebSocket's frame or a read costs as much time as so many frames of the agent's
 BUFFER_BYTES: Final = 128 * 1024  # read ahead of a slow browser; asyncio holds up to twice this
 
-Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+class Pair(NamedTuple):
+    """A connection; `turn` is to be awaited before each piece of what its program sends is handled."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    turn: Callable[[], Awaitable[None]]
 
 
 class PortClosedError(DevexError):
@@ -38,6 +48,8 @@ class Streams:
     def __init__(self) -> None:
         self._expected: dict[int, asyncio.Future[Pair | None]] = {}
         self._open = 0
+        self._pieces = 0
+        self._budget = Budget(time.monotonic())
 
     @asynccontextmanager
     async def open(self, link: AgentLink, port: int) -> AsyncIterator[Pair]:
@@ -52,13 +64,20 @@ class Streams:
             )
         self._open += 1
         try:
-            reader, writer = await self._dial(link, port)
+            pair = await self._dial(link, port)
             try:
-                yield reader, writer
+                yield pair
             finally:
-                writer.transport.abort()
+                pair.writer.transport.abort()
         finally:
             self._open -= 1
+
+    async def _turn(self) -> None:
+        """Programs make pieces as small as they like, 64 KiB hold thousands. All streams share one budget."""
+        self._pieces += 1
+        if self._pieces % PIECES_A_TURN == 0:
+            wait_s = self._budget.spend(PIECES_A_TURN * PIECE_FRAMES, 0, 0, time.monotonic())
+            await asyncio.sleep(wait_s)
 
     async def _dial(self, link: AgentLink, port: int) -> Pair:
         stream = secrets.randbits(64)
@@ -73,7 +92,7 @@ class Streams:
         finally:
             del self._expected[stream]
             if pair is None and arrival.done() and not arrival.cancelled() and (late := arrival.result()):
-                late[1].transport.abort()  # it came in the very moment in which nobody waited any more
+                late.writer.transport.abort()  # it came in the very moment in which nobody waited any more
         if pair is None:
             raise PortClosedError(port)
         return pair
@@ -93,5 +112,5 @@ class Streams:
         protocol.connection_made(transport)
         if rest:
             reader.feed_data(rest)
-        arrival.set_result((reader, asyncio.StreamWriter(transport, protocol, reader, loop)))
+        arrival.set_result(Pair(reader, asyncio.StreamWriter(transport, protocol, reader, loop), self._turn))
         return True

@@ -1,6 +1,7 @@
 """WebSockets to programs in the sandbox: one connection on either side, whole messages between them."""
 
 import asyncio
+import sys
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -22,7 +23,7 @@ from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 from runner.proxy.ports.headers import to_browser, to_program
 from runner.proxy.ports.streams import Pair, PortClosedError
 
-MAX_MESSAGE_BYTES: Final = 16 << 20  # one message of a program is held whole; a longer one ends the connection
+MAX_MESSAGE_BYTES: Final = 16 << 20  # of memory: a program's message is held whole; a longer one ends the connection
 READ_BYTES: Final = 64 * 1024
 GOING_AWAY, NO_CODE, TOO_BIG, INTERNAL = 1001, 1005, 1009, 1011
 GOODBYE_S: Final = 5.0  # for a program to take what was sent before the browser left
@@ -32,7 +33,7 @@ _UNSENDABLE: Final = frozenset({1004, 1005, 1006, 1015})  # codes that only ever
 async def relay_websocket(scope: Scope, receive: Receive, send: Send, pair: Pair, *, target: bytes, port: int) -> None:
     """From the browser's handshake to the end of either side. PortClosedError before the browser was answered."""
     assert (await receive())["type"] == "websocket.connect"
-    writer = pair[1]
+    writer = pair.writer
     connection = WSConnection(ConnectionType.CLIENT)
     headers = [one for one in to_program(scope["headers"], port, scope["scheme"]) if one[0] not in _HANDSHAKE]
     request = Request(
@@ -84,19 +85,23 @@ async def _from_browser(connection: WSConnection, writer: asyncio.StreamWriter, 
 
 
 async def _from_program(connection: WSConnection, pair: Pair, relay: "_Downstream") -> None:
-    reader, writer = pair
+    reader, writer, turn = pair
     while not relay.ended:
         data = await reader.read(READ_BYTES)
+        await turn()
         try:
             connection.receive_data(data or None)
-            events = list(connection.events())
+            for event in connection.events():
+                await turn()
+                if isinstance(event, Ping):
+                    writer.write(connection.send(event.response()))
+                    await writer.drain()
+                await relay.pass_on(event)
+                if relay.ended:
+                    return
         except RemoteProtocolError:
             await relay.fail(INTERNAL)
             return
-        for event in events:
-            if isinstance(event, Ping):
-                writer.write(connection.send(event.response()))
-            await relay.pass_on(event)
         if not data and not relay.ended:
             await relay.fail(GOING_AWAY)
 
@@ -145,7 +150,7 @@ class _Downstream:
         self.ended = not more
 
     async def _message(self, event: TextMessage | BytesMessage) -> None:
-        self._size += len(event.data)
+        self._size += sys.getsizeof(event.data)  # parts without any content would be held without end
         if self._size > MAX_MESSAGE_BYTES:
             await self._close(TOO_BIG, "message too big")
             return

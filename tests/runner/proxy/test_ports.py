@@ -1,12 +1,13 @@
 """Programs behind ports, asked through the proxy by HTTP and WebSocket."""
 
 import asyncio
+import base64
 import hashlib
 import json
 import random
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +15,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from runner.proxy.ports import websocket as ports_websocket
+from runner.proxy.ports.streams import PIECES_A_TURN
 from tests.runner.proxy.program import Program, listening
 from tests.runner.proxy.stage import DEADLINE_S, Listener, Stage
 
@@ -254,6 +257,71 @@ async def test_a_slow_browser_holds_up_the_programs_socket(stage: Stage, served:
         assert seen < 64 << 20
     async with asyncio.timeout(DEADLINE_S):
         await program.left.wait()
+
+
+TINY_CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\na\r\n" * 5_000 + b"0\r\n\r\n"
+SWITCHED = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+EMPTY_MESSAGES = b"\x82\0" * 5_000 + b"\x88\x02\x03\xe8"
+EMPTY_PARTS = b"\x02\0" + b"\0\0" * 5_000  # of one message that never ends
+
+
+@asynccontextmanager
+async def saying(answer: bytes) -> AsyncIterator[int]:
+    """-> the port of a program that says this, whatever it is asked."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if key := re.search(rb"(?i)sec-websocket-key: (\S+)", head):
+            accept = hashlib.sha1(key[1] + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+            writer.write(SWITCHED + base64.b64encode(accept) + b"\r\n\r\n")
+        writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "pieces"), [("http", TINY_CHUNKS, 5_002), ("websocket", EMPTY_MESSAGES, 5_002)]
+)
+async def test_tiny_pieces_leave_others_their_turn(stage: Stage, kind: str, answer: bytes, pieces: int) -> None:
+    sent = at_once = most_at_once = 0
+    messages = [{"type": "http.request"} if kind == "http" else {"type": "websocket.connect"}]
+
+    async def receive() -> dict[str, Any]:
+        if not messages:
+            await asyncio.Event().wait()
+        return messages.pop()
+
+    async def send(_: MutableMapping[str, Any]) -> None:
+        nonlocal sent, at_once, most_at_once
+        sent, at_once = sent + 1, at_once + 1
+        most_at_once = max(most_at_once, at_once)
+
+    async def others() -> None:
+        nonlocal at_once
+        while True:
+            at_once = 0
+            await asyncio.sleep(0)
+
+    async with saying(answer) as port, asyncio.timeout(DEADLINE_S):
+        path, scheme = f"/ports/{port}/", "http" if kind == "http" else "ws"
+        scope = {"type": kind, "method": "GET", "path": path, "query_string": b"", "headers": [], "scheme": scheme}
+        turns = asyncio.create_task(others())
+        await stage.proxy(scope, receive, send)
+        turns.cancel()
+    assert sent == pieces
+    assert most_at_once <= PIECES_A_TURN
+
+
+async def test_a_message_of_endless_empty_parts_is_too_big(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports_websocket, "MAX_MESSAGE_BYTES", 64 * 1024)
+    async with saying(EMPTY_PARTS) as port, asyncio.timeout(DEADLINE_S), websocket(stage, port, "/") as connection:
+        with pytest.raises(ConnectionClosed):
+            await connection.recv()
+        assert connection.close_code == 1009
 
 
 async def test_connections_are_counted_and_given_back(stage: Stage, served: tuple[Program, int]) -> None:
