@@ -11,12 +11,11 @@ export default {
         <span v-if="field.hint" :id="id(field) + '-hint'" class="dx-hint">{{ field.hint }}</span>
       </div>
       <div v-if="problem" class="dx-error" role="alert"><i class="dx-i dx-i-warning"></i><span>{{ problem }}</span></div>
-      <div v-if="done" class="dx-row dx-done" role="status"><i class="dx-i dx-i-check"></i>{{ said }}</div>
       <button class="dx-btn dx-btn-primary dx-btn-wide" type="submit" :disabled="busy"><span v-if="busy" class="dx-spin"></span>{{ submit }}</button>
     </form>`,
-  props: { fields: Array, url: String, method: String, submit: String, extra: Object, then: String, focus: Boolean, said: String },
+  props: { fields: Array, url: String, submit: String, then: String, extra: Object, focus: Boolean },
   data() {
-    return { busy: false, problem: "", wrong: "", done: false };
+    return { busy: false, problem: "", wrong: "" };
   },
   mounted() {
     if (this.focus) this.$el.querySelector("input")?.focus();
@@ -31,7 +30,6 @@ export default {
       if (field) this.$el.elements[field.name].focus();
     },
     async send() {
-      this.done = false;
       const values = Object.fromEntries(new FormData(this.$el));
       for (const field of this.fields) {
         if (!values[field.name]) return this.refuse(field, `${field.label} is missing.`);
@@ -39,19 +37,14 @@ export default {
       }
       this.busy = true;
       try {
-        const response = await call(`${window.path_prefix ?? ""}${this.url}`, { method: this.method, json: { ...this.extra, ...values } });
-        if (this.then) {
-          const next = `${window.path_prefix ?? ""}${this.then}`;
-          history.replaceState(null, "", next); // a page whose session has just ended reloads itself: that one then
-          return location.assign(next);
-        }
-        this.$emit("done", await response.json().catch(() => null));
-        this.done = Boolean(this.said);
-        this.$el.reset();
+        await call(`${window.path_prefix ?? ""}${this.url}`, { method: "POST", json: { ...this.extra, ...values } });
+        const next = `${window.path_prefix ?? ""}${this.then}`;
+        history.replaceState(null, "", next); // a page whose session has just ended reloads itself: that one then
+        location.assign(next);
       } catch (failed) {
         this.refuse(null, `${failed.message} ${failed.action ?? ""}`.trim());
+        this.busy = false;
       }
-      this.busy = false;
     },
   },
 };

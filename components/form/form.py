@@ -1,8 +1,8 @@
 """A form whose browser sends it to a route by itself: a session cookie can only be set by an HTTP response."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from nicegui.element import Element
 
@@ -22,10 +22,7 @@ class Field:
 
 
 class Form(Element, component="devex_form.js", esm=BUNDLE):
-    """Sends its fields and `extra` as JSON; then goes to the page `then`, or calls `on_done` with the answer.
-
-    `focus` puts the cursor into the first field.
-    """
+    """Posts its fields and `extra` as JSON, then goes to the page `then`. `focus` puts the cursor into it at once."""
 
     def __init__(
         self,
@@ -33,23 +30,16 @@ class Form(Element, component="devex_form.js", esm=BUNDLE):
         *,
         url: str,
         submit: str,
-        method: Literal["POST", "PUT", "PATCH"] = "POST",
+        then: str,
         extra: Mapping[str, str] | None = None,
-        then: str = "",
         focus: bool = False,
-        said_when_done: str = "",
-        on_done: Callable[[Any], None] | None = None,
     ) -> None:
         super().__init__()
         self._props.update(
             fields=[asdict(field) for field in fields],
             url=url,
-            method=method,
             submit=submit,
-            extra=dict(extra or {}),
             then=then,
+            extra=dict(extra or {}),
             focus=focus,
-            said=said_when_done,
         )
-        if on_done:
-            self.on("done", lambda e: on_done(e.args))

@@ -21,7 +21,6 @@ class RunConfig:
     build: str | None = None
     port: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    source: str = "template"
 
     @property
     def script(self) -> str:
@@ -59,7 +58,6 @@ def _devex(text: str) -> RunConfig | None:
         build=_shell(config.get("build")),
         port=_port(config.get("port")),
         environment=_environment(config.get("env")),
-        source=".devex.toml",
     )
 
 
@@ -75,7 +73,6 @@ def _replit(text: str) -> RunConfig | None:
         build=_shell(config.get("compile") or config.get("build")),
         port=_port(next(iter(ports), None)),
         environment=environment,
-        source=".replit",
     )
 
 
@@ -88,14 +85,13 @@ def _devcontainer(text: str) -> RunConfig | None:
         command=command,
         port=_port(next(iter(config.get("forwardPorts", [])), None)),
         environment=_environment(config.get("remoteEnv") or config.get("containerEnv")),
-        source="devcontainer.json",
     )
 
 
 def _procfile(text: str) -> RunConfig | None:
     processes = dict(re.findall(r"^([A-Za-z0-9_-]+):[ \t]*(\S.*?)[ \t\r]*$", text, re.MULTILINE))
     command = processes.get("web") or next(iter(processes.values()), None)
-    return RunConfig(command=command, source="Procfile") if command else None
+    return RunConfig(command=command) if command else None
 
 
 _READERS: Final[dict[str, Callable[[str], RunConfig | None]]] = {

@@ -12,19 +12,19 @@ from runner.proxy.run_config import RunConfig, discover
         ({}, RunConfig(command="default")),
         (
             {".devex.toml": 'run = "make serve"\nbuild = "make"\nport = 8000\n[env]\nDEBUG = 1\n"BAD-NAME" = "x"'},
-            RunConfig(command="make serve", build="make", port=8000, environment={"DEBUG": "1"}, source=".devex.toml"),
+            RunConfig(command="make serve", build="make", port=8000, environment={"DEBUG": "1"}),
         ),
-        ({".devex.toml": "port = 3", "Procfile": "web: go run ."}, RunConfig(command="go run .", source="Procfile")),
+        ({".devex.toml": "port = 3", "Procfile": "web: go run ."}, RunConfig(command="go run .")),
         (
             {
                 ".replit": 'run = ["python", "my app.py"]\nentrypoint = "my app.py"\n[[ports]]\nlocalPort = 5000\n'
                 "externalPort = 80\n[env]\nA = 'b'"
             },
-            RunConfig(command="python 'my app.py'", port=5000, environment={"A": "b"}, source=".replit"),
+            RunConfig(command="python 'my app.py'", port=5000, environment={"A": "b"}),
         ),
         (
             {".replit": '[run]\nargs = ["node", "x.js"]\n[run.env]\nB = "c"'},
-            RunConfig(command="node x.js", environment={"B": "c"}, source=".replit"),
+            RunConfig(command="node x.js", environment={"B": "c"}),
         ),
         (
             {
@@ -35,15 +35,13 @@ from runner.proxy.run_config import RunConfig, discover
                     "postStartCommand": {"server": "npm start // not a comment", "other": ["echo", "a b"]},
                 }"""
             },
-            RunConfig(
-                command="npm start // not a comment && echo 'a b'", port=3000, source="devcontainer.json"
-            ),
+            RunConfig(command="npm start // not a comment && echo 'a b'", port=3000),
         ),
         (
             {"Procfile": "# nothing\nworker: python w.py\nweb: gunicorn app:app --bind :$PORT  \r\n"},
-            RunConfig(command="gunicorn app:app --bind :$PORT", source="Procfile"),
+            RunConfig(command="gunicorn app:app --bind :$PORT"),
         ),
-        ({"Procfile": "worker: python w.py"}, RunConfig(command="python w.py", source="Procfile")),
+        ({"Procfile": "worker: python w.py"}, RunConfig(command="python w.py")),
         ({"Procfile": "nothing here"}, RunConfig(command="default")),
     ],
 )  # fmt: skip
