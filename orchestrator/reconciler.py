@@ -30,6 +30,7 @@ from orchestrator.domain import (
     failed,
     plan,
 )
+from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.records import RecordConflict, Records
 from orchestrator.workqueue import WorkQueue
@@ -47,6 +48,7 @@ class _Backoff:
     """The effect that failed is not tried again before `until`; everything else goes on."""
 
     effect: Effect
+    reason: str
     failures: int
     until: datetime
 
@@ -75,6 +77,7 @@ class Reconciler:
         self._files_of = files_of
         self._publish = publish
         self._queue = WorkQueue(self._reconcile, clock)
+        self._faults = Faults(limits)
         self._backoffs: dict[str, _Backoff] = {}
         self._warned: dict[str, int | None] = {}
 
@@ -99,13 +102,16 @@ class Reconciler:
             tasks.create_task(self._resync(), name="reconciler resync")
 
     async def _watch(self) -> None:
+        """While it is broken the resync sees what it would have told."""
         while True:
+            pause_s = self._limits.retry_first_s
             try:
                 async for repl_id in self._backend.watch():
+                    self._faults.worked("the backend's watch")
                     self._queue.add(repl_id)
-            except Exception:
-                log.exception("the backend's watch broke; the resync covers until it is back")
-            await self._clock.sleep_until(self._after(self._limits.retry_first_s))
+            except Exception as error:
+                pause_s = self._faults.failed("the backend's watch", error)
+            await self._clock.sleep_until(self._after(pause_s))
 
     async def _resync(self) -> None:
         while True:
@@ -113,20 +119,23 @@ class Reconciler:
                 live = {repl.id for repl in await self._records.list_live()}
                 for repl_id in live | set(await self._backend.observe()):
                     self._queue.add(repl_id)
-            except Exception:
-                log.exception("resync failed; it is tried again")
+                self._faults.worked("the resync")
+            except Exception as error:
+                self._faults.failed("the resync", error)
             await self._clock.sleep_until(self._after(self._limits.resync_s))
 
     async def _reconcile(self, repl_id: str) -> None:
         """The loop's outer edge: whatever breaks is logged and tried again later."""
+        place = f"reconciling {repl_id}"
         try:
-            while await self._step(repl_id):
-                pass
+            again = True
+            while again:
+                again = await self._step(repl_id)
+            self._faults.worked(place)
         except RecordConflict:
             self._queue.add(repl_id)
-        except Exception:
-            log.exception("reconciling broke", extra={"repl_id": repl_id})
-            self._queue.add_at(repl_id, self._after(self._limits.retry_first_s))
+        except Exception as error:
+            self._queue.add_at(repl_id, self._after(self._faults.failed(place, error)))
 
     async def _step(self, repl_id: str) -> bool:
         """Carry out one plan; whether to plan again at once."""
@@ -192,9 +201,8 @@ class Reconciler:
             return True
         except RecordConflict:
             raise
-        except Exception:
-            log.exception("%s broke", effect, extra={"repl_id": repl.id, "epoch": repl.epoch})
-            return await self._retry(repl, effect, _FAULT)
+        except Exception as error:
+            return await self._retry(repl, effect, _FAULT, error)
         return not isinstance(effect, Ensure | Stop)  # those are followed by an event of the backend
 
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
@@ -211,14 +219,17 @@ class Reconciler:
                 await self._records.delete(repl.id)
                 self._publish(repl)
 
-    async def _retry(self, repl: Repl, effect: Effect, reason: str) -> bool:
-        """Back off, exponentially and with jitter, and say why while the user waits."""
+    async def _retry(self, repl: Repl, effect: Effect, reason: str, fault: Exception | None = None) -> bool:
+        """Back off, exponentially and with jitter, and say why while the user waits; `fault` is one of ours."""
         before = self._backoffs.get(repl.id)
-        failures = before.failures + 1 if before is not None and before.effect == effect else 1
-        pause_s = min(self._limits.retry_first_s * 2 ** min(failures - 1, 30), self._limits.retry_most_s)
-        until = self._after(pause_s * (0.5 + secrets.randbelow(1000) / 2000))
-        self._backoffs[repl.id] = _Backoff(effect, failures, until)
-        log.warning("%s failed: %s", effect, reason, extra={"repl_id": repl.id, "epoch": repl.epoch})
+        if before is not None and before.effect != effect:
+            before = None
+        if before is None or before.reason != reason:  # once for every reason, however long it lasts
+            extra = {"repl_id": repl.id, "epoch": repl.epoch}
+            log.warning("%s fails and is tried again: %s", effect, reason, exc_info=fault, extra=extra)
+        failures = 1 if before is None else before.failures + 1
+        until = self._after(self._limits.pause_s(failures) * (0.5 + secrets.randbelow(1000) / 2000))
+        self._backoffs[repl.id] = _Backoff(effect, reason, failures, until)
         if repl.failure != reason and deadline(repl, self._limits) is not None:
             await self._note(repl.id, failure=reason)
         self._wake_by(repl, until)

@@ -42,3 +42,7 @@ class Limits:
     cpu_sample_s: float = 30  # whether programs compute: twice in the shortest lease, and not worth more
     size: Size = field(default_factory=Size)
     egress: Egress = Egress.PUBLIC
+
+    def pause_s(self, failures: int) -> float:
+        """How long to wait after that many failures in a row, jitter aside."""
+        return min(self.retry_first_s * 2.0 ** min(failures - 1, 30), self.retry_most_s)

@@ -1,4 +1,4 @@
-"""A clock that moves when told to, and backends that misbehave, each in the one way its name says."""
+"""A clock that moves when told to, and records and backends that misbehave, each in the one way its name says."""
 
 import asyncio
 import heapq
@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.backends.memory import MemoryBackend
+from orchestrator.domain import Repl
+from orchestrator.records import MemoryRecords
 
 
 class ManualClock:
@@ -47,6 +49,22 @@ async def settle() -> None:
     """Let everything that is ready run. Nothing here does I/O, so a number of turns of the loop is enough."""
     for _ in range(200):
         await asyncio.sleep(0)
+
+
+class UnreachableRecords(MemoryRecords):
+    """Nothing can be read while `down`, as when the database is being restarted."""
+
+    down = False
+
+    async def get(self, repl_id: str) -> Repl | None:
+        if self.down:
+            raise OSError("the database does not answer")
+        return await super().get(repl_id)
+
+    async def list_live(self) -> list[Repl]:
+        if self.down:
+            raise OSError("the database does not answer")
+        return await super().list_live()
 
 
 class FailsDuringStart(MemoryBackend):
