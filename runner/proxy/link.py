@@ -6,12 +6,12 @@ Protocols and not streams, because a key's echo must not wait for a task, and a 
 import asyncio
 import logging
 import socket
-import struct
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
 from typing import Final, Self, cast
 
+from runner.peer import peer_uid
 from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import HEADER_BYTES, Decoder, parse_header
 from runner.protocol.messages import (
@@ -37,7 +37,6 @@ UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewe
 STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again
 REDIAL_S: Final = 0.005  # an honest agent waits longer before it dials again
 _OUTPUT: Final = kind_of(Output)
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 
 _log = logging.getLogger(__name__)
 
@@ -105,9 +104,7 @@ class AgentLink:
     # Called by the connections
 
     def admits(self, connection: "_FirstFrame", transport: asyncio.BaseTransport) -> bool:
-        peer = transport.get_extra_info("socket")
-        credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        _, uid, _ = _CREDENTIALS.unpack(credentials)
+        uid = peer_uid(transport)
         if uid != self._uid:
             _log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
             return False

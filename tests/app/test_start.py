@@ -93,7 +93,7 @@ def test_the_first_start_makes_an_administrator_once(tmp_path: Path) -> None:
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
     assert (tmp_path / "data" / "secret").stat().st_mode & 0o077 == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "log"]
-    with serving(tmp_path, second=True) as (again, origin, _):
+    with serving(tmp_path, second=True, launcher_grace_s=0) as (again, origin, _):  # its launcher ends with it
         assert httpx.get(f"{origin}/healthz", trust_env=False).json() == {"status": "ok"}
         again.send_signal(signal.SIGTERM)
         assert again.wait(30) in (0, -signal.SIGTERM)

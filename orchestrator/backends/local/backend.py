@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Self
@@ -119,7 +120,14 @@ class LocalBackend:
                 raise BackendError("The files to copy are gone.", retryable=False)
             if source := self._live.get(copy_of):
                 await source.quiesce()
-        await asyncio.to_thread(self._workspaces.seed, repl_id, files, copy_of)
+        given_up = threading.Event()
+        seeding = asyncio.ensure_future(asyncio.to_thread(self._workspaces.seed, repl_id, files, copy_of, given_up))
+        try:
+            await asyncio.shield(seeding)
+        except asyncio.CancelledError:
+            given_up.set()  # its thread ends with the piece at hand: no two may write to one place
+            await asyncio.gather(seeding, return_exceptions=True)
+            raise
 
     async def delete_workspace(self, repl_id: str) -> None:
         await asyncio.to_thread(self._workspaces.delete, repl_id)

@@ -8,7 +8,6 @@ import asyncio
 import ipaddress
 import logging
 import socket
-import struct
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,6 +18,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.backends.local.egress_rules import EgressRules, Pace, Verdict, host_name, is_public
 from orchestrator.domain import Egress
+from runner.peer import peer_uid
 
 MAX_CONNECTIONS: Final = 128  # per sandbox, as many as its agent relays
 HEAD_BYTES: Final = 64 * 1024
@@ -30,7 +30,6 @@ PIECE_BYTES: Final = 64 * 1024
 AUDIT_S: Final = 5.0
 RESOLVING: Final = 4  # names at a time per sandbox, of RESOLVERS threads for all: slow names hold up only their own
 RESOLVERS: Final = 16
-_CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid
 _HOP_BY_HOP: Final = frozenset({"connection", "proxy-connection", "proxy-authorization", "keep-alive", "upgrade"})
 
 log = logging.getLogger(__name__)
@@ -108,9 +107,7 @@ class EgressProxy:
         await self._server.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("socket")
-        _, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if uid != self._uid or len(self._connections) >= MAX_CONNECTIONS:
+        if peer_uid(writer) != self._uid or len(self._connections) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
         connection = asyncio.create_task(self._serve(reader, writer), name=f"egress {self._name}")

@@ -60,8 +60,8 @@ class Workspaces:
         os.chown(root, uid, uid, follow_symlinks=False)  # last, so that what was cut off begins anew
         return uid
 
-    def seed(self, repl_id: str, files: Mapping[str, bytes], copy_of: str | None) -> None:
-        """Made beside its place and moved there whole. BackendError."""
+    def seed(self, repl_id: str, files: Mapping[str, bytes], copy_of: str | None, given_up: threading.Event) -> None:
+        """Made beside its place and moved there whole, unless it is given up before. BackendError."""
         place = self._layout.workspace(repl_id)
         made = place.with_name(f".new-{repl_id}")
         old = place.with_name(f".old-{repl_id}")
@@ -73,7 +73,7 @@ class Workspaces:
             with Workspace(made, owner=_owner(uid)) as workspace:
                 if copy_of is not None:
                     with self.open(copy_of) as source:
-                        _copy(source, workspace)
+                        _Copy(source, workspace, given_up).run()
                 _write(workspace, files)
             os.chown(made, uid, uid if os.geteuid() == 0 else -1)
             if place.exists():
@@ -147,39 +147,53 @@ def _write(workspace: Workspace, files: Mapping[str, bytes]) -> None:
         workspace.write_atomic(path, data, mode=0o755 if data.startswith(_SCRIPT) else 0o644)
 
 
-def _copy(source: Workspace, target: Workspace) -> None:
+class _Copy:
     """Of a hostile tree that may be changing: what vanished is left out, and so is what is no file, folder or link."""
-    left_bytes = SPARSE_BYTES + SPARSE_TIMES * source.usage().disk_bytes
-    walk = source.walk()
-    for folder, entries in walk:
-        for entry in entries:
-            try:
-                left_bytes -= _copy_entry(source, target, join(folder, entry.name), entry, left_bytes)
-            except DevexError as error:
-                if isinstance(error, BackendError) or error.status not in {404, 409}:
-                    raise
-    if walk.cut:
-        raise BackendError("It has too many files to be copied.", retryable=False, action="Delete some first.")
 
+    def __init__(self, source: Workspace, target: Workspace, given_up: threading.Event) -> None:
+        self._source = source
+        self._target = target
+        self._given_up = given_up
+        self._left_bytes = SPARSE_BYTES + SPARSE_TIMES * source.usage().disk_bytes
 
-def _copy_entry(source: Workspace, target: Workspace, path: str, entry: Entry, limit_bytes: int) -> int:
-    """-> bytes written."""
-    match entry.stat.kind:
-        case "d":
-            target.mkdir(path)
-        case "l":
-            target.symlink(path, source.read_link(path))
-        case "f":
-            descriptor = source.open_read(path)
-            try:
-                with target.draft(path) as draft:
-                    while piece := os.read(descriptor, PIECE_BYTES):
-                        draft.write(piece)
-                        if draft.size_bytes > limit_bytes:
-                            action = "Delete its sparse files first."
-                            raise BackendError("Its files are larger than its disk.", retryable=False, action=action)
-                    draft.commit(mode=entry.stat.mode & 0o777, durable=False)
-                    return entry.stat.size_bytes
-            finally:
-                os.close(descriptor)
-    return 0
+    def run(self) -> None:
+        """BackendError."""
+        walk = self._source.walk()
+        for folder, entries in walk:
+            for entry in entries:
+                self._go_on()
+                try:
+                    self._entry(join(folder, entry.name), entry)
+                except DevexError as error:
+                    if isinstance(error, BackendError) or error.status not in {404, 409}:
+                        raise
+        if walk.cut:
+            raise BackendError("It has too many files to be copied.", retryable=False, action="Delete some first.")
+
+    def _entry(self, path: str, entry: Entry) -> None:
+        match entry.stat.kind:
+            case "d":
+                self._target.mkdir(path)
+            case "l":
+                self._target.symlink(path, self._source.read_link(path))
+            case "f":
+                self._file(path, entry.stat.mode & 0o777)
+
+    def _file(self, path: str, mode: int) -> None:
+        descriptor = self._source.open_read(path)
+        try:
+            with self._target.draft(path) as draft:
+                while piece := os.read(descriptor, PIECE_BYTES):
+                    self._go_on()
+                    draft.write(piece)
+                    self._left_bytes -= len(piece)
+                    if self._left_bytes < 0:
+                        action = "Delete its sparse files first."
+                        raise BackendError("Its files are larger than its disk.", retryable=False, action=action)
+                draft.commit(mode=mode, durable=False)
+        finally:
+            os.close(descriptor)
+
+    def _go_on(self) -> None:
+        if self._given_up.is_set():
+            raise BackendError("The files were not copied in time.", retryable=True)

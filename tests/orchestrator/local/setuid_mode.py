@@ -4,6 +4,7 @@ import asyncio
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import httpx
 
@@ -40,7 +41,7 @@ print(json.dumps({
 async def main(place: Layout, host: Host) -> None:
     workspaces = Workspaces(place)
     workspaces.uids = host.uids
-    workspaces.seed("repl1", {"script.py": SCRIPT}, None)
+    workspaces.seed("repl1", {"script.py": SCRIPT}, None, Event())
     spec = make_spec()
     sockets = place.sockets("repl1")
     sockets.mkdir(mode=0o755)

@@ -10,8 +10,8 @@ import pytest
 
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.domain import CpuSample, SandboxPhase, Size
-from tests.contracts.backend import BackendContract
-from tests.orchestrator.local.conftest import GRACE_S, Box
+from tests.contracts.backend import DEADLINE_S, BackendContract
+from tests.orchestrator.local.conftest import GRACE_S, Box, until_gone
 
 
 class TestLocalBackend(BackendContract):
@@ -29,6 +29,30 @@ class TestLocalBackend(BackendContract):
             assert (await client.get("/zip", params={"path": ""})).status_code == 413
         async with self.client(seeded.files_app("repl1", Size())) as client:
             assert (await client.get("/zip", params={"path": ""})).status_code == 200
+
+
+async def test_a_copy_that_is_given_up_ends(backend: LocalBackend, tmp_path: Path) -> None:
+    """A gigabyte of nothing, which takes a while to be written."""
+    await backend.seed("repl1", {}, copy_of=None)
+    with (tmp_path / "workspaces" / "repl1" / "sparse").open("wb") as sparse:
+        sparse.truncate(1 << 30)
+    copying = asyncio.create_task(backend.seed("repl2", {}, copy_of="repl1"))
+    made = tmp_path / "workspaces" / ".new-repl2"
+    async with asyncio.timeout(DEADLINE_S):
+        while not made.exists():
+            await asyncio.sleep(0)
+    copying.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await copying
+    assert not made.exists()
+    assert not (tmp_path / "workspaces" / "repl2").exists()
+
+
+async def test_without_grace_time_the_launcher_waits_for_its_first_server(tmp_path: Path) -> None:
+    async with LocalBackend(tmp_path, grace_s=0) as backend:
+        assert backend._launcher
+        launcher = (await backend._launcher.ask("ping"))["pid"]
+    await until_gone(launcher)
 
 
 async def test_a_sandbox_at_rest_does_not_compute(box: Box) -> None:

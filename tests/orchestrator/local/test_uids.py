@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -16,6 +17,7 @@ from orchestrator.backends.local.workspaces import Workspaces
 from tests.orchestrator.local.conftest import GRACE_S, start_box
 
 ROOT = os.geteuid() == 0
+NEVER = Event()
 CLAIM = "import sys; from pathlib import Path; from orchestrator.backends.local import layout, uids"
 HOLD = f"{CLAIM}; print(uids.claim(layout.Layout(*map(Path, sys.argv[1:]))).start, flush=True); sys.stdin.read()"
 
@@ -82,22 +84,22 @@ def test_a_uid_is_given_again_only_when_nothing_has_it(places: list[Layout]) -> 
     workspaces = Workspaces(places[0])
     workspaces.uids = range(uids.FIRST_UID, uids.FIRST_UID + 4) if ROOT else uids.usual()
     for name in ("one", "two", "three"):
-        workspaces.seed(name, {"file": b""}, None)
+        workspaces.seed(name, {"file": b""}, None, NEVER)
     owners = [workspaces.uid_of(name) for name in ("one", "two", "three")]
     if not ROOT:
         assert set(owners) == {os.geteuid()}
         return
     assert owners == [uids.FIRST_UID + n for n in (1, 2, 3)]
     with pytest.raises(BackendError, match="in use"):
-        workspaces.seed("four", {}, None)
+        workspaces.seed("four", {}, None, NEVER)
     workspaces.delete("two")
-    workspaces.seed("four", {}, None)
+    workspaces.seed("four", {}, None, NEVER)
     assert workspaces.uid_of("four") == uids.FIRST_UID + 2
 
 
 def test_files_of_another_range_are_given_to_this_one(places: list[Layout]) -> None:
     workspaces = Workspaces(places[0])
-    workspaces.seed("repl1", {"a/file": b""}, None)
+    workspaces.seed("repl1", {"a/file": b""}, None, NEVER)
     before = workspaces.uid_of("repl1")
     assert workspaces.own("repl1") == before
     if ROOT:

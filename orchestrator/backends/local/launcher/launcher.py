@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import struct
 
 from orchestrator.backends.local import wire
 from orchestrator.backends.local.launcher import probes
@@ -14,8 +13,9 @@ from orchestrator.backends.local.launcher.host import Host
 from orchestrator.backends.local.launcher.processes import cpu_times
 from orchestrator.backends.local.launcher.supervisor import Refused, Supervisor
 from orchestrator.backends.local.wire import Message
+from runner.peer import peer_uid
 
-_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
+_FIRST_SERVER_S = 60.0  # the one that started it dials at once, however short the grace time
 log = logging.getLogger("devex.launcher")
 
 
@@ -36,7 +36,7 @@ class Launcher:
         """Until told to end, or until no server has come back in time."""
         for signum in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(signum, self._over.set)
-        self._await_server()
+        self._await_server(max(self._grace_s, _FIRST_SERVER_S))
         server = await asyncio.start_unix_server(self._on_connection, sock=listening, limit=wire.MAX_LINE_BYTES)
         async with server:
             await self._over.wait()
@@ -47,11 +47,11 @@ class Launcher:
             if self._server:
                 self._server.close()
 
-    def _await_server(self) -> None:
-        self._alone = self._loop.call_later(self._grace_s, self._over.set)
+    def _await_server(self, grace_s: float) -> None:
+        self._alone = self._loop.call_later(grace_s, self._over.set)
 
     async def _on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._admits(writer):
+        if self._server is not None or peer_uid(writer) != os.geteuid():
             writer.close()
             return
         self._server = writer
@@ -67,12 +67,7 @@ class Launcher:
         finally:
             self._server = None
             writer.close()
-            self._await_server()
-
-    def _admits(self, writer: asyncio.StreamWriter) -> bool:
-        peer = writer.get_extra_info("socket")
-        _, uid, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        return uid == os.geteuid() and self._server is None
+            self._await_server(self._grace_s)
 
     async def _answer(self, request: Message) -> None:
         try:
