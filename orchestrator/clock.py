@@ -31,7 +31,7 @@ class SystemClock:
 
 
 async def within(clock: Clock, at: datetime, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled at the deadline: then TimeoutError."""
+    """The result of `work`, which is cancelled at the deadline. Raises TimeoutError."""
     task = asyncio.ensure_future(work)
     alarm = asyncio.ensure_future(clock.sleep_until(at))
     try:

@@ -1,22 +1,21 @@
 """Noticing that programs compute, which keeps a Repl awake as typing does."""
 
-import logging
 from datetime import timedelta
 
 from orchestrator.backends.base import Backend, OnActivity
 from orchestrator.clock import Clock
-from orchestrator.domain import Activity, CpuSample
-
-log = logging.getLogger(__name__)
+from orchestrator.domain import Activity, CpuSample, Limits
+from orchestrator.faults import Faults
 
 
 class Computing:
-    """Looks at every sandbox's CPU time each `sample_s`."""
+    """Looks at every sandbox's CPU time each `limits.cpu_sample_s`."""
 
-    def __init__(self, backend: Backend, clock: Clock, sample_s: float, on_activity: OnActivity) -> None:
+    def __init__(self, backend: Backend, clock: Clock, limits: Limits, on_activity: OnActivity) -> None:
         self._backend = backend
         self._clock = clock
-        self._sample_s = sample_s
+        self._sample_s = limits.cpu_sample_s
+        self._faults = Faults(limits)
         self._on_activity = on_activity
         self._last: dict[str, CpuSample] = {}
 
@@ -25,8 +24,9 @@ class Computing:
         while True:
             try:
                 self._compare(await self._backend.cpu_times())
-            except Exception:
-                log.exception("the CPU times could not be read; they are read again")
+                self._faults.worked("reading CPU times")
+            except Exception as error:
+                self._faults.failed("reading CPU times", error)
             await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._sample_s))
 
     def _compare(self, cpu_times: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ Every call that changes what is wanted records it first and wakes the reconciler
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -31,6 +32,8 @@ PORT = 3000  # what most frameworks listen on
 OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
 STOPPED_BY_USER = "It was stopped by hand."
 DELETED = "It was moved to the trash."
+
+log = logging.getLogger(__name__)
 
 
 class NoSuchRepl(DevexError):
@@ -74,7 +77,7 @@ class Orchestrator:
             files_of=self._files,
             publish=self._changes.publish,
         )
-        self._computing = Computing(backend, clock, limits.cpu_sample_s, on_activity=self.touch)
+        self._computing = Computing(backend, clock, limits, on_activity=self.touch)
         self._loop: asyncio.Task[None] | None = None
         backend.on_activity = self.touch
 
@@ -95,9 +98,12 @@ class Orchestrator:
         await self.backend.__aexit__(None, None, None)
 
     async def _run(self) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._reconciler.run(), name="reconciler")
-            tasks.create_task(self._computing.run(), name="computing")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._reconciler.run(), name="reconciler")
+                tasks.create_task(self._computing.run(), name="computing")
+        except Exception:  # a fault in one of the loops themselves
+            log.critical("no REPL starts or stops any more until the server is restarted", exc_info=True)
 
     # Reading
 

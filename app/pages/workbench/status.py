@@ -15,7 +15,7 @@ URGENT_S = 300.0  # the first of the lease's warnings
 
 
 class Status:
-    """Says what it is told, and has room for what the editor says of the file in front."""
+    """The footer: the lease, as it is told of it, and two places that the editor fills in the browser."""
 
     def __init__(self, *, on_extend: Callable[[], Any]) -> None:
         with ui.element("footer").classes("dx-status").props('aria-label="Status"'):

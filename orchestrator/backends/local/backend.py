@@ -160,7 +160,7 @@ class LocalBackend:
         return doctor.checks(launcher.facts, failures, self._layout)
 
     def _runs(self, spec: SandboxSpec) -> bool:
-        """BackendError: another epoch does."""
+        """Raises BackendError: another epoch does."""
         one = self._live.get(spec.repl_id)
         if one is None or not one.alive:
             return False

@@ -44,7 +44,7 @@ class Resolver:
         self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolve")
 
     async def __call__(self, host: str, port: int) -> list[str]:
-        """OSError: there is no such name."""
+        """Raises OSError: there is no such name."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._threads, _resolve, host, port)
         return list(dict.fromkeys(found))
@@ -206,7 +206,7 @@ async def _read_request(reader: asyncio.StreamReader) -> _Request:
 
 
 def parse(head: bytes) -> _Request:
-    """A request's head, its empty line included. ValueError: not one for a proxy."""
+    """A request's head, its empty line included. Raises ValueError: not one for a proxy."""
     first, *fields = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     method, _, rest = first.partition(" ")
     target, _, version = rest.rpartition(" ")
@@ -249,7 +249,7 @@ _End = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _relay(program: _End, outside: _End) -> None:
-    """Both directions until both have ended, each no faster than its receiver. TimeoutError: idle."""
+    """Both directions until both have ended, each no faster than its receiver. Raises TimeoutError: neither moved."""
     loop = asyncio.get_running_loop()
     async with asyncio.timeout(IDLE_S) as idle:
 

@@ -62,7 +62,7 @@ def _matches(pattern: str, host: str, port: int) -> bool:
 
 
 def host_name(text: str) -> str:
-    """A name or an address in one spelling. ValueError: it is neither."""
+    """A name or an address in one spelling. Raises ValueError: it is neither."""
     host = text.lower().removesuffix(".")
     if host.startswith("[") and host.endswith("]"):
         return str(ipaddress.IPv6Address(host[1:-1]))

@@ -78,7 +78,7 @@ class Incarnation:
         self._ended.set()
 
     async def stop(self) -> None:
-        """Flush, end the programs, leave. BackendError: it still runs."""
+        """Flush, end the programs, leave. Raises BackendError: it still runs."""
         starting = self.phase is SandboxPhase.STARTING
         self._show(SandboxPhase.STOPPING)
         if starting:
@@ -122,8 +122,6 @@ class Incarnation:
                     self.proxy = proxy
                     self._show(SandboxPhase.RUNNING)
                     await self._watch_disk()
-        except asyncio.CancelledError:
-            pass  # `leave`
         except Exception as error:  # the outer edge: a mistake of ours ends this REPL, not the server
             self.reason = self.reason or self._explained(error)
         finally:

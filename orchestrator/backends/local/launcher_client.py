@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from orchestrator.backends.local.wire import Message
 READY_S = 60.0  # building and trying takes 0.5 s; a loaded machine some seconds
 ANSWER_S = 30.0  # a stop gives programs 5 s
 _ROOT = Path(__file__).resolve().parents[3]
+
+log = logging.getLogger(__name__)
 
 
 class LauncherClient:
@@ -41,7 +44,7 @@ class LauncherClient:
         return not self._listening.done()
 
     async def ask(self, verb: str, **fields: object) -> Any:
-        """BackendError: it refuses, is gone or does not answer."""
+        """Raises BackendError: it refuses, is gone or does not answer."""
         if not self.connected:
             raise _gone()
         self._next += 1
@@ -66,10 +69,8 @@ class LauncherClient:
         try:
             while said := await reader.readline():
                 self._hear(json.loads(said))
-        except (ConnectionError, ValueError):
-            pass  # it is lost, like one that has ended
-        except asyncio.CancelledError:
-            return
+        except (ConnectionError, ValueError):  # ValueError: a line too long, or no JSON
+            log.warning("the connection to the launcher broke", exc_info=True)
         self._writer.close()
         for answer in self._waiting.values():
             if not answer.done():
@@ -92,7 +93,7 @@ class LauncherClient:
 async def connect(
     layout: Layout, grace_s: float, *, on_event: Callable[[Message], None], on_lost: Callable[[], None]
 ) -> LauncherClient:
-    """The running launcher of these data, or a new one. BackendError: there can be none."""
+    """The running launcher of these data, or a new one. Raises BackendError: there can be none."""
     launcher = await _dial(layout, on_event, on_lost)
     if launcher and launcher.facts["version"] != wire.VERSION:  # of another release: what runs cannot be adopted
         await launcher.ask("shutdown")

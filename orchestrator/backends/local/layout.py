@@ -69,7 +69,7 @@ def layout(data: Path) -> Layout:
 
 
 def checked(repl_id: str) -> str:
-    """The id as a file name. ValueError: it is none."""
+    """The id as a file name. Raises ValueError: it is none."""
     if not _REPL_ID.fullmatch(repl_id):
         raise ValueError(f"{repl_id!r} is not the id of a REPL")
     return repl_id

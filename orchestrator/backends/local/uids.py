@@ -25,7 +25,7 @@ def usual() -> range:
 
 
 def claim(layout: Layout) -> range:
-    """Held until this process ends. OSError: there can be no lock, or no range is free."""
+    """Held until this process ends. Raises OSError: there can be no lock, or no range is free."""
     if os.geteuid() != 0:
         return usual()
     locks = layout.runtime.parent / "devex-uids"

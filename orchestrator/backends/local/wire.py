@@ -31,5 +31,5 @@ def spec_to_json(spec: SandboxSpec) -> Message:
 
 
 def spec_from_json(fields: Message) -> SandboxSpec:
-    """TypeError, ValueError: it is not one."""
+    """Raises TypeError or ValueError: it is not one."""
     return SandboxSpec(**{**fields, "size": Size(**fields["size"]), "egress": Egress(fields["egress"])})

@@ -35,7 +35,7 @@ class Workspaces:
         return self._layout.workspace(repl_id).is_dir()
 
     def uid_of(self, repl_id: str) -> int:
-        """BackendError: there is no workspace."""
+        """Raises BackendError: there is no workspace."""
         try:
             return self._layout.workspace(repl_id).lstat().st_uid
         except OSError:
@@ -61,7 +61,7 @@ class Workspaces:
         return uid
 
     def seed(self, repl_id: str, files: Mapping[str, bytes], copy_of: str | None, given_up: threading.Event) -> None:
-        """Made beside its place and moved there whole, unless it is given up before. BackendError."""
+        """Made beside its place and moved there whole, unless it is given up before. Raises BackendError."""
         place = self._layout.workspace(repl_id)
         made = place.with_name(f".new-{repl_id}")
         old = place.with_name(f".old-{repl_id}")
@@ -88,7 +88,7 @@ class Workspaces:
         _remove(old)
 
     def delete(self, repl_id: str) -> None:
-        """BackendError."""
+        """Raises BackendError."""
         for name in (repl_id, f".new-{repl_id}", f".old-{repl_id}"):
             _remove(self._layout.workspace(repl_id).with_name(name))
         _remove(self._layout.temporary / repl_id)
@@ -103,7 +103,7 @@ class Workspaces:
         return folder
 
     def _new_uid(self) -> int:
-        """The next one that owns nothing. The first is the probes'. BackendError."""
+        """The next one that owns nothing. The first is the probes'. Raises BackendError."""
         if os.geteuid() != 0:
             return os.geteuid()
         taken = set(_owners(self._layout.workspaces))
@@ -128,7 +128,7 @@ def _owner(uid: int) -> tuple[int, int] | None:
 
 
 def _remove(folder: Path) -> None:
-    """BackendError: not now."""
+    """Raises BackendError: not now."""
     parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         remove_tree(parent, os.fsencode(folder.name))
@@ -157,7 +157,7 @@ class _Copy:
         self._left_bytes = SPARSE_BYTES + SPARSE_TIMES * source.usage().disk_bytes
 
     def run(self) -> None:
-        """BackendError."""
+        """Raises BackendError."""
         walk = self._source.walk()
         for folder, entries in walk:
             for entry in entries:

@@ -52,7 +52,7 @@ class Host:
         }
 
     def jail(self, repl_id: str, size: Size, egress: Egress) -> Jail:
-        """ValueError, OSError: there is no such workspace, or its owner is none for a sandbox."""
+        """Raises ValueError or OSError: there is no such workspace, or its owner is none for a sandbox."""
         workspace = self.workspaces / checked(repl_id)
         uid = workspace.lstat().st_uid
         if uid not in self.uids:
@@ -78,7 +78,7 @@ class Host:
 
 
 def prepare(layout: Layout) -> Host:
-    """Run on the launcher's main thread. system.Unusable, OSError: no sandbox can be made here."""
+    """Run on the launcher's main thread. Raises system.Unusable or OSError: no sandbox can be made here."""
     claimed = uids.claim(layout)
     private = os.geteuid() != 0 or reach.own_mounts()
     interpreter = system.interpreter(layout)

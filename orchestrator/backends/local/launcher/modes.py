@@ -34,7 +34,7 @@ def modes_for(euid: int) -> tuple[Mode, ...]:
 
 
 def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attempt]]:
-    """-> (the first that works, those that do not). `jail`'s mode and command are replaced. Unusable: none works."""
+    """-> (the first that works, those that do not); `jail`'s mode and command are replaced. Raises Unusable."""
     failed: list[Attempt] = []
     candidates = list(bubblewraps)
     if not candidates:

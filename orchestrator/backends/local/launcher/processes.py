@@ -18,7 +18,7 @@ class _Process(NamedTuple):
 
 
 def kernel_uids(pid: int) -> set[int]:
-    """Real, effective, saved and file system uid, as the host sees them. OSError: there is no such process."""
+    """Real, effective, saved and file system uid, as the host sees them. Raises OSError: there is no such process."""
     for line in (_PROC / str(pid) / "status").read_bytes().splitlines():
         if line.startswith(b"Uid:"):
             return {int(word) for word in line.split()[1:]}

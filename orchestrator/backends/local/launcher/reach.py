@@ -23,7 +23,7 @@ def own_mounts() -> bool:
 
 
 def made_reachable(folder: Path, neutral: Path) -> Path:
-    """-> a path of `folder` that any uid can resolve. OSError: there is none, and it cannot be made."""
+    """-> a path of `folder` that any uid can resolve. Raises OSError: there is none, and it cannot be made."""
     if os.geteuid() != 0 or open_to_all(folder):
         return folder
     neutral.mkdir(exist_ok=True)

@@ -116,7 +116,7 @@ class UnknownMachine(Exception):
 
 
 def program(machine: str | None = None) -> bytes:
-    """-> the filter as bwrap's --seccomp reads it. UnknownMachine: not x86_64 or aarch64."""
+    """-> the filter as bwrap's --seccomp reads it. Raises UnknownMachine: not x86_64 or aarch64."""
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
         raise UnknownMachine(f"There is no seccomp table for {machine}.")

@@ -46,7 +46,7 @@ class Spawned:
 
 
 def spawn(bubblewrap: Path, jail: Jail) -> Spawned:
-    """OSError: it cannot even be executed. Whether it works is told through `status`."""
+    """Raises OSError: it cannot even be executed. Whether it works is told through `status`."""
     inherited: list[int] = []  # closed here once the child has its own
     kept: list[int] = []
     try:
@@ -91,8 +91,8 @@ def spawn(bubblewrap: Path, jail: Jail) -> Spawned:
 def first_pid(line: bytes, jail: Jail, uids_of: Callable[[int], set[int]] = kernel_uids) -> int:
     """The first status line -> the sandbox's first process, its uid checked.
 
-    WrongUid: as the host's uid 0 user code could write /proc/sys, so nothing of it may run. Where root drops inside the
-    sandbox it still is 0 here; there the proxy refuses an agent of another uid than the sandbox's.
+    Raises WrongUid: as the host's uid 0 user code could write /proc/sys, so nothing of it may run. Where root drops
+    inside the sandbox it still is 0 here; there the proxy refuses an agent of another uid than the sandbox's.
     """
     pid = int(json.loads(line)["child-pid"])
     uids = uids_of(pid)

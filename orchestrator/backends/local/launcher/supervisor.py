@@ -58,7 +58,7 @@ class _Sandbox:
             else:
                 self.spawned.process.kill()
         except ProcessLookupError:
-            pass
+            pass  # it has ended already
 
 
 class Supervisor:
@@ -72,7 +72,7 @@ class Supervisor:
         self._removals: set[asyncio.Task[None]] = set()
 
     async def start(self, spec: SandboxSpec) -> None:
-        """Returns when the agent has been let run. Refused."""
+        """Returns when the agent has been let run. Raises Refused."""
         present = self._sandboxes.get(spec.repl_id)
         if present:
             if present.spec.epoch == spec.epoch and not present.stopping:
@@ -217,7 +217,7 @@ class Supervisor:
                 for ended in running.values():
                     await ended.wait()
         except TimeoutError:
-            pass
+            pass  # what still runs is killed next
         finally:
             for descriptor in running:
                 self._loop.remove_reader(descriptor)

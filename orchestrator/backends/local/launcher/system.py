@@ -64,7 +64,7 @@ def bubblewraps(layout: Layout) -> Iterator[Path]:
 
 
 def interpreter(layout: Layout) -> Interpreter:
-    """The system's python3 when it is new enough, else the one that runs this. Unusable: neither can be used."""
+    """The system's python3 when it is new enough, else the one that runs this. Raises Unusable: neither can be used."""
     if _version(SYSTEM_PYTHON) >= OLDEST_PYTHON:
         return Interpreter(SYSTEM_PYTHON)
     prefix = Path(sys.base_prefix).resolve()

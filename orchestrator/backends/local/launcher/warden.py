@@ -16,7 +16,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def become_launcher() -> None:
-    """Returns in a child process, which is the launcher; the caller's own process ends here, after it. OSError."""
+    """Returns in a child process, the launcher; the caller's own process ends here, after it. Raises OSError."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     warden = os.getpid()
     launcher = os.fork()
@@ -31,7 +31,7 @@ def become_launcher() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # whoever ends a whole group: the launcher first
         signal.signal(signum, signal.SIG_IGN)
     while os.wait()[0] != launcher:
-        pass
+        pass  # an orphan that has ended
     _end_children()
     os._exit(0)
 
