@@ -1,48 +1,48 @@
-"""Telling whoever watches that a Repl changed."""
+"""Telling whoever watches what has changed. What nobody has taken yet is merged, so that nothing piles up."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Self
+from typing import Generic, Self, TypeVar
 from weakref import WeakSet
 
-from orchestrator.domain import Repl
+T = TypeVar("T")
 
 
-class Subscription:
-    """An async iterator of changed Repls, from when it is made; changes not taken yet are merged per Repl."""
+class Subscription(Generic[T]):
+    """An async iterator, without an end, of what has changed since it was made."""
 
-    def __init__(self, wanted: Callable[[Repl], bool]) -> None:
+    def __init__(self, wanted: Callable[[T], bool]) -> None:
         self._wanted = wanted
-        self._pending: dict[str, Repl] = {}
+        self._pending: dict[str, T] = {}
         self._changed = asyncio.Event()
 
-    def offer(self, repl: Repl) -> None:
-        if self._wanted(repl):
-            self._pending.pop(repl.id, None)
-            self._pending[repl.id] = repl
+    def offer(self, key: str, changed: T) -> None:
+        if self._wanted(changed):
+            self._pending[key] = changed
             self._changed.set()
 
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> Repl:
+    async def __anext__(self) -> T:
         while not self._pending:
             self._changed.clear()
             await self._changed.wait()
         return self._pending.pop(next(iter(self._pending)))
 
 
-class Changes:
-    """Subscriptions that nobody holds any more disappear by themselves."""
+class Changes(Generic[T]):
+    """`key(changed)` says of what it is a change. Subscriptions that nobody holds any more disappear by themselves."""
 
-    def __init__(self) -> None:
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+    def __init__(self, key: Callable[[T], str]) -> None:
+        self._key = key
+        self._subscriptions: WeakSet[Subscription[T]] = WeakSet()
 
-    def subscribe(self, wanted: Callable[[Repl], bool]) -> Subscription:
+    def subscribe(self, wanted: Callable[[T], bool] = lambda changed: True) -> Subscription[T]:
         subscription = Subscription(wanted)
         self._subscriptions.add(subscription)
         return subscription
 
-    def publish(self, repl: Repl) -> None:
+    def publish(self, changed: T) -> None:
         for subscription in list(self._subscriptions):
-            subscription.offer(repl)
+            subscription.offer(self._key(changed), changed)

@@ -64,7 +64,7 @@ class Orchestrator:
         self._records = records
         self._clock = clock
         self._environment = environment
-        self._changes = Changes()
+        self._changes = Changes[Repl](key=lambda repl: repl.id)
         self._owner_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._leases = Leases(clock, limits.idle_stop_s, self._wake)
         self._reconciler = Reconciler(
@@ -120,7 +120,7 @@ class Orchestrator:
         """Last opened first: those in use, or those in the trash."""
         return [repl for repl in await self._records.list_by_owner(owner_id) if repl.in_trash is trash]
 
-    def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription:
+    def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription[Repl]:
         """Repls as they change, from now on: also when a warning of the lease falls due or is lifted."""
         return self._changes.subscribe(
             lambda repl: (repl_id is None or repl.id == repl_id) and (owner_id is None or repl.owner_id == owner_id)
@@ -314,7 +314,7 @@ class Orchestrator:
     def _wake(self, repl_id: str) -> None:
         self._reconciler.wake(repl_id)
 
-    async def _until_running(self, repl: Repl, changes: Subscription) -> Repl:
+    async def _until_running(self, repl: Repl, changes: Subscription[Repl]) -> Repl:
         while repl.phase is not Phase.RUNNING or repl.goal is not Goal.RUN:
             if repl.goal is not Goal.RUN:
                 message = repl.failure or repl.stop_reason or "It was stopped."

@@ -79,7 +79,7 @@ class Backend(Protocol):
     def watch(self) -> AsyncIterator[str]:
         """Ids of Repls whose observation changed since the call, for ever. Changes may be merged or told twice.
 
-        `watchers.Watchers` does this for any backend.
+        `orchestrator.changes` does this for any backend.
         """
 
     async def stop(self, repl_id: str, epoch: int) -> None:

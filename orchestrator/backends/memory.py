@@ -13,7 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from orchestrator.backends.base import BackendError, Check, SandboxSpec
-from orchestrator.backends.watchers import Watchers
+from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 
 
@@ -35,7 +35,7 @@ class MemoryBackend:
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()
-        self._watchers = Watchers()
+        self._changes = Changes[str](key=str)
         self._starts: dict[str, asyncio.Task[None]] = {}
 
     def on_activity(self, repl_id: str, reason: str) -> None:
@@ -70,7 +70,7 @@ class MemoryBackend:
         return {repl_id: self.machine.cpu_times.get(repl_id, 0.0) for repl_id in running}
 
     def watch(self) -> AsyncIterator[str]:
-        return self._watchers.watch()
+        return self._changes.subscribe()
 
     async def stop(self, repl_id: str, epoch: int) -> None:
         current = self.machine.sandboxes.get(repl_id)
@@ -120,7 +120,7 @@ class MemoryBackend:
         self._tell(repl_id)
 
     def _tell(self, repl_id: str) -> None:
-        self._watchers.tell(repl_id)
+        self._changes.publish(repl_id)
 
     def _app(self, repl_id: str, methods: list[str]) -> ASGIApp:
         files = self.machine.workspaces.get(repl_id, {})

@@ -20,7 +20,7 @@ from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import layout
 from orchestrator.backends.local.wire import Message
 from orchestrator.backends.local.workspaces import Workspaces
-from orchestrator.backends.watchers import Watchers
+from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
@@ -49,7 +49,7 @@ class LocalBackend:
         self._layout = layout(data_dir)
         self._rules = egress or EgressRules()
         self._grace_s = grace_s
-        self._watchers = Watchers()
+        self._changes = Changes[str](key=str)
         self._workspaces = Workspaces(self._layout)
         self._live: dict[str, Incarnation] = {}
         self._launcher: LauncherClient | None = None
@@ -89,7 +89,7 @@ class LocalBackend:
         uid = await asyncio.to_thread(self._workspaces.own, spec.repl_id)
         if not self._runs(spec):  # not meanwhile either
             self._live[spec.repl_id] = self._incarnation(launcher, spec, uid, adopted=False)
-            self._watchers.tell(spec.repl_id)
+            self._changes.publish(spec.repl_id)
 
     async def observe(self) -> dict[str, Observation]:
         return {repl_id: one.observation for repl_id, one in self._live.items()}
@@ -102,7 +102,7 @@ class LocalBackend:
         return measured
 
     def watch(self) -> AsyncIterator[str]:
-        return self._watchers.watch()
+        return self._changes.subscribe()
 
     async def stop(self, repl_id: str, epoch: int) -> None:
         one = self._live.get(repl_id)
@@ -112,7 +112,7 @@ class LocalBackend:
             await one.stop()
         if self._live.get(repl_id) is one:
             del self._live[repl_id]
-            self._watchers.tell(repl_id)
+            self._changes.publish(repl_id)
 
     async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
         if copy_of is not None:
@@ -187,7 +187,7 @@ class LocalBackend:
             launcher=launcher,
             rules=self._rules,
             resolve=self._resolver,
-            changed=self._watchers.tell,
+            changed=self._changes.publish,
             on_activity=self.on_activity,
             adopted=adopted,
         )
