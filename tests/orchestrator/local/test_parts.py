@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local import doctor, wire
 from orchestrator.backends.local.environment import program_environment
-from orchestrator.backends.local.launcher import etc, limits, modes, seccomp, system
+from orchestrator.backends.local.launcher import cgroups, etc, modes, seccomp, system
 from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
+from orchestrator.backends.local.launcher.rlimits import rlimits
 from orchestrator.backends.local.launcher.spawn import WrongUid, first_pid
 from orchestrator.backends.local.layout import checked, layout
 from orchestrator.domain import Egress, Size
@@ -192,7 +193,7 @@ def test_socket_paths_are_short_wherever_the_data_is(tmp_path: Path) -> None:
 
 
 def test_rlimits_are_what_the_agent_reads() -> None:
-    read = parse(limits.rlimits(Size(pids=64, disk_bytes=100)))
+    read = parse(rlimits(Size(pids=64, disk_bytes=100)))
     assert read["nproc"] == (64, 64)
     assert read["fsize"] == (100, 100)
     assert read["core"] == (0, 0)
@@ -218,7 +219,7 @@ def hierarchy(root: Path, version: int, *groups: str) -> Path:
 
 def test_control_groups_version_2_are_written(tmp_path: Path) -> None:
     root = hierarchy(tmp_path, 2, "devex-probe", "devex-repl1-1")
-    found = limits.find("devex-", own="0::/", mounts=f"cgroup2 {root} cgroup2 rw 0 0")
+    found = cgroups.find("devex-", own="0::/", mounts=f"cgroup2 {root} cgroup2 rw 0 0")
     assert found is not None
     assert found.version == 2
     assert (root / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
@@ -238,7 +239,7 @@ def test_control_groups_version_1_are_written_below_our_own(tmp_path: Path) -> N
     hierarchy(tmp_path / "memory", 1, "own/devex-probe", "own/devex-r-1")
     hierarchy(tmp_path / "pids", 1, "devex-probe", "devex-r-1")
     mounts = f"x {tmp_path}/memory cgroup rw,memory 0 0\nx {tmp_path}/pids cgroup rw,pids 0 0"
-    found = limits.find("devex-", own="4:memory:/own\n8:pids:/", mounts=mounts)
+    found = cgroups.find("devex-", own="4:memory:/own\n8:pids:/", mounts=mounts)
     assert found is not None
     assert set(found.parents) == {"memory", "pids"}
     found.create("r-1", Size(memory_bytes=4096, pids=5))
@@ -249,14 +250,14 @@ def test_control_groups_version_1_are_written_below_our_own(tmp_path: Path) -> N
 def test_where_groups_cannot_be_made_there_are_none(tmp_path: Path) -> None:
     (tmp_path / "memory").mkdir()  # no kernel behind it: no files appear in a new folder
     mounts = f"x {tmp_path}/memory cgroup rw,memory 0 0\nproc /proc proc rw 0 0"
-    assert limits.find("devex-", own="4:memory:/", mounts=mounts) is None
-    assert limits.find("devex-", own="", mounts="") is None
+    assert cgroups.find("devex-", own="4:memory:/", mounts=mounts) is None
+    assert cgroups.find("devex-", own="", mounts="") is None
     assert list((tmp_path / "memory").iterdir()) == []
 
 
 def test_what_a_killed_launcher_has_left_in_its_groups_is_ended(tmp_path: Path) -> None:
     hierarchy(tmp_path, 1, "devex-a-probe", "devex-a-r-1", "devex-b-r-1")
-    found = limits.find("devex-a-", own="8:pids:/", mounts=f"x {tmp_path} cgroup rw,pids 0 0")
+    found = cgroups.find("devex-a-", own="8:pids:/", mounts=f"x {tmp_path} cgroup rw,pids 0 0")
     assert found
     with subprocess.Popen(["sleep", "1000"]) as ours, subprocess.Popen(["sleep", "1000"]) as anothers:
         (tmp_path / "devex-a-r-1" / "cgroup.procs").write_text(f"{ours.pid}\n")

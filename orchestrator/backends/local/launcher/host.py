@@ -8,9 +8,10 @@ from pathlib import Path
 
 from orchestrator.backends.local import uids
 from orchestrator.backends.local.inside import AGENT, EGRESS_PORT, SOCKETS
-from orchestrator.backends.local.launcher import etc, limits, modes, reach, system
+from orchestrator.backends.local.launcher import cgroups, etc, modes, reach, system
 from orchestrator.backends.local.launcher.bubblewrap import Jail, Mode
-from orchestrator.backends.local.launcher.limits import Cgroups
+from orchestrator.backends.local.launcher.cgroups import Cgroups
+from orchestrator.backends.local.launcher.rlimits import rlimits
 from orchestrator.backends.local.layout import Layout, checked
 from orchestrator.domain import Egress, Size
 from runner import agent
@@ -57,7 +58,7 @@ class Host:
         uid = workspace.lstat().st_uid
         if uid not in self.uids:
             raise ValueError(f"the workspace of {repl_id} belongs to uid {uid}, which no sandbox here may have")
-        environment = {"LANG": "C.UTF-8", "DEVEX_RLIMITS": limits.rlimits(size)}
+        environment = {"LANG": "C.UTF-8", "DEVEX_RLIMITS": rlimits(size)}
         if egress is not Egress.NONE:
             environment["DEVEX_EGRESS"] = _EGRESS
         return _jail(
@@ -93,9 +94,9 @@ def prepare(layout: Layout) -> Host:
         raise system.Unusable(f"Sandboxes cannot reach {layout.data}{why}.", action) from error
     root = system.root_arguments(interpreter)
     works, failed = modes.detect(system.bubblewraps(layout), _probe(layout, root, claimed.start))
-    cgroups = limits.find(layout.group_prefix)
-    if cgroups:
-        cgroups.sweep()
+    found = cgroups.find(layout.group_prefix)
+    if found:
+        found.sweep()
     return Host(
         layout=layout,
         uids=claimed,
@@ -105,7 +106,7 @@ def prepare(layout: Layout) -> Host:
         root=root,
         workspaces=workspaces,
         temporary=temporary,
-        cgroups=cgroups,
+        cgroups=found,
         failed=tuple(f"{attempt.mode} with {attempt.bubblewrap}: {attempt.failure}" for attempt in failed),
     )
 

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local.launcher.bubblewrap import Jail
+from orchestrator.backends.local.launcher.cgroups import Group
 from orchestrator.backends.local.launcher.host import Host
-from orchestrator.backends.local.launcher.limits import Group
 from orchestrator.backends.local.launcher.processes import freeze_all, programs_of, signal_all
 from orchestrator.backends.local.launcher.spawn import Spawned, WrongUid, drained, first_pid, spawn
 

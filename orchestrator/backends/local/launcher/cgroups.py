@@ -1,7 +1,6 @@
-"""What bounds one sandbox: cgroups where this process may make them, rlimits everywhere."""
+"""Control groups, which bound a whole sandbox, where this process may make them."""
 
 import errno
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -11,25 +10,9 @@ from pathlib import Path
 from orchestrator.backends.local.launcher.processes import signal_all
 from orchestrator.domain import Size
 
-OPEN_FILES = 4096  # Vite, watchers and databases open thousands; kernel memory for them stays below 10 MiB
-STACK_BYTES = (8 << 20, 64 << 20)
 _CPU_PERIOD_US = 100_000
 
 _Writes = list[tuple[str, str]]
-
-
-def rlimits(size: Size) -> str:
-    """-> the agent's DEVEX_RLIMITS. No address-space limit: it bounds no total, and breaks node, the JVM and wasm."""
-    return json.dumps(
-        {
-            "nproc": size.pids,  # counted per user namespace, so per sandbox
-            "fsize": size.disk_bytes,
-            "nofile": OPEN_FILES,
-            "core": 0,
-            "memlock": 64 << 10,
-            "stack": list(STACK_BYTES),
-        }
-    )
 
 
 def _memory_v1(size: Size) -> _Writes:
