@@ -1,6 +1,8 @@
 """From settings to a running server on this machine: the one place that names the local backend."""
 
 import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from app import data_dir
 from app.server import Server
@@ -27,7 +29,7 @@ def serve(settings: Settings) -> None:
     """Until told to stop; raises DevexError when it cannot start. Ctrl-C stops the REPLs as well."""
     check_port(settings)
     data_dir.prepare(settings.data_dir)
-    backend = local_backend(settings)
+    backend = local_backend(settings, settings.data_dir)
 
     def stop_all() -> None:
         backend.keep_on_exit = False
@@ -58,21 +60,22 @@ async def doctor(settings: Settings) -> list[Check]:
         checks.append(Check(name="database", ok=False, detail=error.message, action=error.action))
     try:
         with data_dir.held(settings.data_dir):
-            return checks + await _sandbox_checks(settings)
-    except data_dir.BadDataDir as error:
-        return [*checks, Check(name="sandbox", ok=None, detail=error.message, action="Stop it and ask again.")]
+            return checks + await _sandbox_checks(settings, settings.data_dir)
+    except data_dir.BadDataDir:  # a server runs, and its launcher answers nobody else: look from a folder beside it
+        with TemporaryDirectory(prefix="doctor-", dir=settings.data_dir, ignore_cleanup_errors=True) as beside:
+            return checks + await _sandbox_checks(settings, Path(beside))
 
 
-async def _sandbox_checks(settings: Settings) -> list[Check]:
-    backend = local_backend(settings)
+async def _sandbox_checks(settings: Settings, folder: Path) -> list[Check]:
+    backend = local_backend(settings, folder)
     async with backend:
         backend.keep_on_exit = bool(await backend.observe())  # REPLs that wait for their server go on waiting
         return await backend.doctor()
 
 
-def local_backend(settings: Settings) -> LocalBackend:
+def local_backend(settings: Settings, folder: Path) -> LocalBackend:
     rules = EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except))
-    return LocalBackend(settings.data_dir, egress=rules, grace_s=settings.launcher_grace_s)
+    return LocalBackend(folder, egress=rules, grace_s=settings.launcher_grace_s)
 
 
 def check_port(settings: Settings) -> None:

@@ -202,3 +202,20 @@ def test_the_doctor_asks_for_the_proxy_that_ends_https(tmp_path: Path) -> None:
     given = {"public_url": "https://devex.example.org"}
     assert "?     proxy: " in devex(tmp_path, "doctor", **given).stdout
     assert "proxy: " not in devex(tmp_path, "doctor", trusted_proxies="10.0.0.2", **given).stdout
+
+
+def test_the_doctor_tells_as_much_beside_a_running_server(tmp_path: Path) -> None:
+    def checks() -> dict[str, str]:
+        lines = devex(tmp_path, "doctor").stdout.splitlines()
+        return {name: told for name, _, told in (line.partition(": ") for line in lines)}
+
+    alone = checks()
+    with serving(tmp_path):
+        beside = checks()
+    assert {"ok    sandbox", "ok    bubblewrap", "ok    system calls"} <= set(beside)
+    assert alone.keys() == beside.keys()
+    for changing in ("ok    settings", "ok    disk"):  # the port, and what is free
+        alone.pop(changing, None)
+        beside.pop(changing, None)
+    assert alone == beside
+    assert not list((tmp_path / "data").glob("doctor-*"))
