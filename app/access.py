@@ -72,6 +72,8 @@ class Action(StrEnum):
 
 
 class Who(StrEnum):
+    """Who may do an Action; the owner is the Repl's."""
+
     ANYONE = "anyone"
     USER = "user"
     OWNER = "owner"
@@ -143,7 +145,7 @@ async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
 
 
 async def grant(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
-    """Authorise `actor` for the Repl of this id, or for what is about no Repl; raises what `authorize` raises."""
+    """Authorise `actor` for the Repl of this id, or for what is about none. Raises what `authorize` raises."""
     if repl_id is None:
         authorize(actor, action)
         return Access(actor)
@@ -195,7 +197,7 @@ def every_route(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
 
 
 def assert_routes_guarded(routes: Iterable[BaseRoute], *, public: tuple[str, ...] = ()) -> None:
-    """Raise RuntimeError naming a route that declares no Action; `public` are prefixes of static files and sockets
+    """Raises RuntimeError when a route declares no Action, naming it. `public` are prefixes of static files and sockets
     that show nothing of anybody.
     """
     for route in every_route(routes):
@@ -204,9 +206,3 @@ def assert_routes_guarded(routes: Iterable[BaseRoute], *, public: tuple[str, ...
             continue
         if isinstance(route, Mount) or not isinstance(route, APIRoute) or declared_action(route) is None:
             raise RuntimeError(f"The route {path} declares no Action: see app/access.py.")
-
-
-def local_path(target: str) -> str:
-    """`target` if it is a path of this application, else "/": nobody is led elsewhere after signing in."""
-    plain = all(" " < character < "\x7f" and character != "\\" for character in target)
-    return target if plain and target.startswith("/") and not target.startswith("//") else "/"

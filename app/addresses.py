@@ -1,4 +1,4 @@
-"""Which hosts and origins are ours, who is behind a proxy, and which port of which REPL a host shows. Pure.
+"""Which hosts, origins and paths are ours, who is behind a proxy, and which port of which REPL a host shows. Pure.
 
 Names are parsed and compared whole: a prefix or suffix of a host is another host.
 """
@@ -44,6 +44,7 @@ class Addresses:
 
     @classmethod
     def of(cls, settings: Settings) -> "Addresses":
+        """What the settings make ours; the machine's own names always are."""
         parts = urlsplit(settings.origin)
         port = f":{parts.port}" if parts.port else ""
         hosts = {parts.netloc, *settings.allowed_hosts}
@@ -119,3 +120,9 @@ def behind_proxies(scope: Scope, trusted: Iterable[str]) -> Scope:
     secure = header(scope, b"x-forwarded-proto") == "https"
     plain = "ws" if scope["type"] == "websocket" else "http"
     return {**changed, "client": (address, 0), "scheme": plain + ("s" if secure else "")}
+
+
+def local_path(target: str) -> str:
+    """`target` if it is a path of this application, else "/": nobody is led elsewhere after signing in."""
+    plain = all(" " < character < "\x7f" and character != "\\" for character in target)
+    return target if plain and target.startswith("/") and not target.startswith("//") else "/"

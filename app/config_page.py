@@ -17,6 +17,7 @@ environment wins. None is needed: `python main.py` serves on http://127.0.0.1:80
 
 
 def page() -> str:
+    """The text of the page."""
     return _HEAD + "".join(_row(name, field) for name, field in Settings.model_fields.items())
 
 

@@ -20,7 +20,7 @@ class BadDataDir(DevexError):
 
 
 def prepare(data_dir: Path) -> None:
-    """Make it, for its owner alone; raises BadDataDir unless something can be written there."""
+    """Make it, for its owner alone. Raises BadDataDir when nothing can be written there."""
     probe = data_dir / f".probe-{secrets.token_hex(4)}"
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def prepare(data_dir: Path) -> None:
 
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
-    """Two servers on one folder would each take the other's REPLs for strangers; raises BadDataDir for the second."""
+    """Keep other servers out: each would take the other's REPLs for strangers. Raises BadDataDir when one is there."""
     descriptor = os.open(data_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -52,7 +52,7 @@ def held(data_dir: Path) -> Iterator[None]:
 
 
 def secret_of(data_dir: Path) -> str:
-    """A random one, made once."""
+    """What signs this installation's cookies: random, made at the first call and kept."""
     path = data_dir / SECRET_NAME
     if not path.exists():
         new = data_dir / f".{SECRET_NAME}-{secrets.token_hex(4)}"

@@ -70,6 +70,7 @@ def page_answer(error: DevexError, *, href: str = "/", link: str = "Your REPLs",
 
 
 def answer(scope: Scope, error: DevexError) -> Response:
+    """A page where somebody looks at it, else JSON."""
     return page_answer(error) if wants_page(scope) else json_answer(error)
 
 

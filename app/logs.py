@@ -18,7 +18,7 @@ def hide_secrets(logger: WrappedLogger, method: str, event: EventDict) -> EventD
 
 
 def set_up(settings: Settings) -> None:
-    """To stderr, for this process."""
+    """Have this process log to stderr, in the form and from the level that the settings say."""
     as_json = settings.log_format == "json"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

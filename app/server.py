@@ -46,7 +46,7 @@ STARTED_POLL_S = 0.02
 RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
 DRAIN_S = 5  # what is being answered when the server stops may end
 WEBSOCKET_MOST_BYTES = 8 * 1024 * 1024  # one message: a large paste
-NOT_GUARDED = ("/_nicegui", "/_devex/", "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
+NOT_GUARDED = (*open_pages.NO_PAGES, "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
 
 _NICEGUI_LIFESPAN = app.router.lifespan_context  # as it was before any Server wrapped it
 
@@ -144,7 +144,7 @@ class Server:
                 raise
             if self._on_interrupt is not None:
                 stack.enter_context(_on_sigint(self._on_interrupt))
-            await stack.enter_async_context(_background(self._sweep(), "sweep"))
+            await stack.enter_async_context(_background(self._keep_sweeping(), "sweep"))
             state = await stack.enter_async_context(_NICEGUI_LIFESPAN(application))
             await stack.enter_async_context(_background(self._greet(), "greet"))
             yield state
@@ -162,7 +162,7 @@ class Server:
             self._end(held_open - await self.accounts.good_sessions(held_open))
         await self.accounts.forget_expired()
 
-    async def _sweep(self) -> None:
+    async def _keep_sweeping(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             try:
@@ -186,6 +186,7 @@ class Server:
 
 @asynccontextmanager
 async def _background(work: Coroutine[Any, Any, None], name: str) -> AsyncIterator[None]:
+    """Run `work` beside what is inside, and end it with it; a failure is logged."""
     task = asyncio.create_task(work, name=name)
     task.add_done_callback(_log_failure)
     try:

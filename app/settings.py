@@ -227,7 +227,7 @@ class Settings(BaseSettings):
 
 
 def read() -> Settings:
-    """The settings of this process; raises BadSetting with one sentence."""
+    """The settings of this process. Raises BadSetting when one cannot be used, with one sentence."""
     try:
         _refuse_misspelt([*os.environ, *dotenv_values(FILE)])
         return Settings()

@@ -26,7 +26,7 @@ class DidNotStart(DevexError):
 
 
 def serve(settings: Settings) -> None:
-    """Until told to stop; raises DevexError when it cannot start. Ctrl-C stops the REPLs as well."""
+    """Serve until told to stop; Ctrl-C stops the REPLs as well. Raises DevexError when it cannot start."""
     check_port(settings)
     data_dir.prepare(settings.data_dir)
     backend = local_backend(settings, settings.data_dir)
@@ -44,7 +44,7 @@ def serve(settings: Settings) -> None:
 
 
 async def doctor(settings: Settings) -> list[Check]:
-    """The settings, the database and the machine."""
+    """What there is to say of the settings, the database and the machine."""
     data_dir.prepare(settings.data_dir)
     url = database.url_of(settings.database_url.get_secret_value(), settings.data_dir)
     checks = [Check(name="settings", ok=True, detail=f"It will be at {settings.origin}.")]
@@ -79,7 +79,7 @@ def local_backend(settings: Settings, folder: Path) -> LocalBackend:
 
 
 def check_port(settings: Settings) -> None:
-    """Before anything is started that would have to be stopped again."""
+    """Before anything is started that would have to be stopped. Raises PortTaken when it cannot be listened on."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -76,7 +76,7 @@ class UserInfo:
 
 
 class Accounts:
-    """Needs an open database. `on_ended` is called with the ids of sessions that were just ended."""
+    """Needs an open database; what is refused raises DevexError. `on_ended` gets the ids of sessions just ended."""
 
     def __init__(self, clock: Clock, *, sign_up: SignUp, session_days: int) -> None:
         self.sign_up_mode = sign_up
@@ -91,6 +91,7 @@ class Accounts:
     # Making accounts
 
     async def sign_up(self, name: str, password: str, *, invite: str = "", visitor: Visitor = UNKNOWN) -> SignedIn:
+        """A new user; `invite` is the token of an invitation, which works once."""
         if self.sign_up_mode == "closed":
             raise DevexError("closed", "New accounts are not given here.", "Ask an administrator for one.", status=403)
         link = ("invite", invite) if self.sign_up_mode == "invite" else None
@@ -130,7 +131,7 @@ class Accounts:
         await self.end_session(actor, actor.session_id)
 
     async def change_password(self, actor: Actor, old: str, new: str, *, visitor: Visitor = UNKNOWN) -> SignedIn:
-        """Ends every session of the user; the answer is a new one."""
+        """Ends every session of the user and begins a new one."""
         user = await self._user(actor)
         self._check_attempts(user.key, visitor.address)
         self._count_attempt(user.key, visitor.address)
@@ -149,7 +150,7 @@ class Accounts:
         """Who the cookie's token stands for; NOBODY when it is not, or no longer, good."""
         if not is_plausible(token):
             return NOBODY
-        return await self._actor(token_id(str(token)))
+        return await self._actor(token_id(token))
 
     async def still(self, actor: Actor) -> Actor:
         """The actor as it is now; NOBODY once the session has ended."""
@@ -177,6 +178,7 @@ class Accounts:
     # Administration
 
     async def users(self) -> list[UserInfo]:
+        """All, by name."""
         rows = await User.all().order_by("name")
         return [UserInfo(row.id, row.name, Role(row.role), row.created_at, row.disabled_at is not None) for row in rows]
 
@@ -289,7 +291,7 @@ class Accounts:
         self._by_account.count(key)
 
     def _forgive_attempt(self, key: str, address: str) -> None:
-        """It was no guess."""
+        """Take back what `_count_attempt` counted: it was no guess."""
         self._by_both.forgive(f"{key} {address}")
         self._by_address.forgive(address)
         self._by_account.forgive(key)

@@ -32,7 +32,7 @@ class Attempts:
         self._times: OrderedDict[str, list[datetime]] = OrderedDict()
 
     def check(self, key: str) -> None:
-        """Raises TooManyAttempts."""
+        """Raises TooManyAttempts when `key` has used up its attempts."""
         recent = self._recent(key)
         if len(recent) >= self._most:
             raise TooManyAttempts(recent[0] + self._window - self._clock.now())

@@ -29,7 +29,7 @@ class Passwords:
         self._waiting = 0
 
     async def hash(self, password: str) -> str:
-        """Raises DevexError for a password that is too short or too long."""
+        """Raises DevexError when the password is too short or too long."""
         _check_length(password)
         return await self._slowly(_hash, password)
 

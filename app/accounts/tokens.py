@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from typing import TypeGuard
 
 TOKEN_BYTES = 32
 TOKEN_MOST_CHARACTERS = 64  # what we make has 43; hashing a megabyte for an attacker is not needed
@@ -16,5 +17,6 @@ def token_id(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def is_plausible(token: str | None) -> bool:
+def is_plausible(token: str | None) -> TypeGuard[str]:
+    """Whether it is worth looking for."""
     return bool(token) and len(str(token)) <= TOKEN_MOST_CHARACTERS

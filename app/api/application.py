@@ -18,6 +18,7 @@ _MESSAGES = {400: "The request cannot be read.", 404: "There is nothing here.", 
 
 
 def build(services: Services, previews: Previews) -> FastAPI:
+    """The API, to which the door hands what is asked under /api and /healthz."""
     api = FastAPI(title="DEVEX", openapi_url=OPENAPI, docs_url=None, redoc_url=None)
     api.state.services = services
     api.state.previews = previews

@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
             self._owe("head")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._settled()
+        self._owe_nothing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -130,7 +130,7 @@ class Connection(HttpToolsProtocol):
         self._owed = ""
 
     def handle_websocket_upgrade(self) -> None:
-        self._settled()
+        self._owe_nothing()
         super().handle_websocket_upgrade()
 
     # Parts
@@ -146,7 +146,7 @@ class Connection(HttpToolsProtocol):
         if self._timer is None:
             self._timer = self.loop.call_later(LOOK_S, self._look)
 
-    def _settled(self) -> None:
+    def _owe_nothing(self) -> None:
         self._owed = ""
         if self._timer is not None:
             self._timer.cancel()
@@ -179,7 +179,7 @@ class Connection(HttpToolsProtocol):
         """Say why, where nothing has been said yet, and hang up."""
         silent = self._owed == "head" and not self._framing_bytes  # a browser's spare connection
         begun = self.cycle.response_started if self._owed == "body" else self._answering()
-        self._settled()
+        self._owe_nothing()
         self._refused = True
         self._timer = self.loop.call_later(LINGER_S, self.transport.abort)
         if silent or begun or self.pipeline:

@@ -14,7 +14,7 @@ from runner.errors import DevexError
 log = structlog.get_logger("devex.access")
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-API = ("/api", "/healthz")
+API, HEALTH = "/api", "/healthz"
 HSTS_S = 31_536_000
 
 # For what says nothing itself; pages say more (app/pages/policy.py).
@@ -83,7 +83,7 @@ class Door:
                 await refuse(scope, receive, answering.send, json_answer(UnknownHost()))
             else:
                 self._check_origin(scope)
-                await self._inside(path)(scope, receive, answering.send)
+                await self._application_for(path)(scope, receive, answering.send)
         except Exception as error:
             await answering.fail(error)
         finally:
@@ -98,10 +98,10 @@ class Door:
         if (needed or sent) and origin not in self._addresses.origins:
             raise ForeignOrigin
 
-    def _inside(self, path: str) -> ASGIApp:
+    def _application_for(self, path: str) -> ASGIApp:
         if path.startswith(PREFIX):
             return self._runners
-        if path.startswith(f"{API[0]}/") or path in API:
+        if path.startswith(f"{API}/") or path in (API, HEALTH):
             return self._api
         return self._pages
 

@@ -29,7 +29,7 @@ class Live:
 
 
 class Hold:
-    """As `async with`: `end` cancels what is inside, which then raises SignInNeeded. Nothing on the hot path."""
+    """Used with `async with`. Raises SignInNeeded when `end` cancelled what is inside. Idle while bytes flow."""
 
     def __init__(self, holds: "defaultdict[str, set[Hold]]", session_id: str) -> None:
         self._holds = holds

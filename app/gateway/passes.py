@@ -43,12 +43,15 @@ class Ticket:
 
 
 class Passes:
+    """Tickets are kept here; passes are only signed, with a key made from `secret`."""
+
     def __init__(self, clock: Clock, secret: str) -> None:
         self._clock = clock
         self._key = hashlib.sha256(b"devex preview pass\0" + secret.encode()).digest()
         self._tickets: OrderedDict[str, Ticket] = OrderedDict()
 
     def ticket(self, slug: str, ports: tuple[int, ...], session_id: str, path: str = "/") -> str:
+        """The token of a new ticket; beyond TICKETS_MOST the oldest is forgotten."""
         token = new_token()
         self._tickets[token_id(token)] = Ticket(slug, ports, session_id, path, self._clock.now() + TICKET_LASTS)
         while len(self._tickets) > TICKETS_MOST:
@@ -56,18 +59,19 @@ class Passes:
         return token
 
     def redeem(self, token: str) -> Ticket | None:
-        """Once."""
+        """The ticket, used up with this; None when there is none, it was used before, or it is too old."""
         ticket = self._tickets.pop(token_id(token[:100]), None)
         return ticket if ticket is not None and self._clock.now() < ticket.until else None
 
     def seal(self, granted: Pass) -> str:
+        """The value of a cookie, good for PASS_LASTS."""
         until = int((self._clock.now() + PASS_LASTS).timestamp())
         content = json.dumps([granted.slug, granted.port, granted.session_id, until], separators=(",", ":"))
         text = base64.urlsafe_b64encode(content.encode()).rstrip(b"=").decode()
         return f"{text}.{self._signature(text)}"
 
     def unseal(self, sealed: str) -> Pass | None:
-        """None unless we sealed it, not too long ago."""
+        """The pass in a cookie's value; None when we did not seal it, or too long ago."""
         text, _, signature = sealed[:PASS_MOST_CHARACTERS].partition(".")
         if not hmac.compare_digest(signature.encode(), self._signature(text).encode()):
             return None

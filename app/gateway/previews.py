@@ -8,8 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from app import cookies
-from app.access import Access, Action, Actor, SignInNeeded, grant, local_path
-from app.addresses import PORT_LEAST, PORT_MOST, Addresses, PreviewHost, header
+from app.access import Access, Action, Actor, SignInNeeded, grant
+from app.addresses import PORT_LEAST, PORT_MOST, Addresses, Headers, PreviewHost, header, local_path
 from app.errors import Answering, json_answer, page_answer, public_error, refuse, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
@@ -22,8 +22,6 @@ ENTER = "/__devex/enter"
 ALSO_MOST = 8  # ports opened along: each is one more redirect
 PREFLIGHT_LASTS_S = 600
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class NoPass(DevexError):
@@ -84,11 +82,13 @@ class Previews:
         self._check_origin(host, scope)
         access = await self._access(host, scope)
         app = await running_app(self._services.orchestrator, access.the_repl)
-        prefix = f"/ports/{host.port}"
+        port = f"/ports/{host.port}"
         async with self._live.hold(access.actor.session_id):
-            await app(runner_scope(scope, prefix + scope["path"], viewer_of(access), prefix.encode()), receive, send)
+            path, raw_path = port + scope["path"], port.encode() + scope["raw_path"]
+            await app(runner_scope(scope, viewer_of(access), path=path, raw_path=raw_path), receive, send)
 
     async def _access(self, host: PreviewHost, scope: Scope) -> Access:
+        """Raises NoPass when no cookie holds a pass for this host, or its session has ended."""
         passes = (self._passes.unseal(value) for value in cookies.values_of(HTTPConnection(scope), self._cookie))
         granted = next((one for one in passes if one is not None and (one.port, one.slug) == host), None)
         if granted is None:
@@ -101,6 +101,7 @@ class Previews:
             raise NoPass from None
 
     def _enter(self, host: PreviewHost, scope: Scope) -> Response:
+        """Exchange the ticket for a pass in this host's cookie; then on to the next of its ports, or to the page."""
         token = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
         ticket = self._passes.redeem(token)
         if ticket is None or ticket.slug != host.slug or ticket.ports[0] != host.port:

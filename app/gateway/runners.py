@@ -35,6 +35,7 @@ def action_of(scope: Scope) -> Action:
 
 
 def viewer_of(access: Access) -> Viewer:
+    """Who looks, as the runner is told, and whether they may write."""
     try:
         authorize(access.actor, Action.WRITE, access.repl)
     except DevexError:
@@ -84,7 +85,8 @@ class Runners:
             raise NoSuchRepl
         app = await self._app(scope, access.the_repl, first)
         async with self._live.hold(actor.session_id):
-            await app(runner_scope(scope, f"/{found[2]}", viewer_of(access)), receive, send)
+            raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
+            await app(runner_scope(scope, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path), receive, send)
 
     async def _app(self, scope: Scope, repl: Repl, first: str) -> ASGIApp:
         orchestrator = self._services.orchestrator
@@ -94,11 +96,9 @@ class Runners:
         return await running_app(orchestrator, repl)
 
 
-def runner_scope(scope: Scope, path: str, viewer: Viewer, raw_prefix: bytes = b"") -> Scope:
+def runner_scope(scope: Scope, viewer: Viewer, *, path: str, raw_path: bytes) -> Scope:
     """The scope as the runner's routes expect it: nothing of where it is mounted, and who looks."""
-    raw: bytes = scope.get("raw_path") or b""
-    stripped = raw if raw_prefix else b"/" + raw.split(b"/", 3)[-1]
-    fresh = {**scope, "path": path, "root_path": "", "devex.viewer": viewer}
+    fresh = {**scope, "path": path, "raw_path": raw_path, "root_path": "", "devex.viewer": viewer}
     for name in ("app", "router", "endpoint", "path_params", "state"):
         fresh.pop(name, None)
-    return {**fresh, "raw_path": raw_prefix + stripped} if raw else fresh
+    return fresh

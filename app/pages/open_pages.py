@@ -84,4 +84,4 @@ def _session_of(client: Client) -> str | None:
         token = session_token(client.request, https=app.state.services.settings.https)
     except RuntimeError:
         return None  # a client without a request has no user either
-    return token_id(str(token)) if is_plausible(token) else None
+    return token_id(token) if is_plausible(token) else None

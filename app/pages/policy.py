@@ -10,10 +10,10 @@ PAGE_MARK = (b"x-nicegui-content", b"page")
 POLICY = (
     "default-src 'self'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
-    "frame-src {previews}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors {ancestors}"
+    "frame-src {previews}; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
-# In a third-party frame with storage blocked, NiceGUI's script would stop at its first touch of sessionStorage.
+# Where a browser blocks storage, NiceGUI's script would stop at its first touch of sessionStorage.
 STORAGE_SHIM = (
     "<script>try{void sessionStorage}catch(e){Object.defineProperty(window,'sessionStorage',{value:{}})}</script>"
 )
@@ -22,10 +22,9 @@ STORAGE_SHIM = (
 class PagePolicy:
     """ASGI middleware inside compression. User content in a page is escaped by NiceGUI: it holds no `<script`."""
 
-    def __init__(self, app: ASGIApp, previews: str, ancestors: str = "'none'") -> None:
+    def __init__(self, app: ASGIApp, previews: str) -> None:
         self._app = app
         self._previews = previews
-        self._ancestors = ancestors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +49,7 @@ class PagePolicy:
 
     async def _send_page(self, start: Message, body: bytes, nonce: str, send: Send) -> None:
         body = body.replace(b"<script", b'<script nonce="%s"' % nonce.encode())
-        policy = POLICY.format(nonce=nonce, previews=self._previews, ancestors=self._ancestors)
+        policy = POLICY.format(nonce=nonce, previews=self._previews)
         headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
         headers += [(b"content-length", b"%d" % len(body)), (b"content-security-policy", policy.encode())]
         await send({**start, "headers": headers})

@@ -1,14 +1,16 @@
 """Signing in, signing up and the first administrator's set-up. The forms talk to the API: it sets the cookie."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi.responses import RedirectResponse, Response
 from nicegui import ui
 
-from app.access import Access, Action, allowed, local_path
+from app.access import Access, Action, allowed
 from app.accounts.passwords import PASSWORD_LEAST_CHARACTERS
-from app.pages.frame import dress
+from app.addresses import local_path
+from app.pages.frame import dress, logo
 from app.services import Services
 from components.controls import icon, link, text
 from components.form import Field, Form
@@ -27,6 +29,7 @@ NEW_PASSWORD = Field(
     min_length=PASSWORD_LEAST_CHARACTERS,
 )
 PASSWORD = Field(name="password", label="Password", type="password", autocomplete="current-password")
+NEW_USER = (NAME, NEW_PASSWORD)
 
 
 def register(services: Services) -> None:
@@ -38,36 +41,41 @@ def register(services: Services) -> None:
         if access.actor.signed_in:
             return RedirectResponse(local_path(then))
         hint = NOBODY_YET if await services.accounts.nobody_yet() else ""
-        _card("Sign in", [NAME, PASSWORD], url="/api/session", submit="Sign in", then=local_path(then), hint=hint)
+        with _card("Sign in", hint=hint):
+            Form([NAME, PASSWORD], focus=True, url="/api/session", submit="Sign in", then=local_path(then))
+            if sign_up == "open":
+                _aside("New here?", "Create an account", "/sign-up")
         return None
 
     @ui.page("/sign-up")
     async def sign_up_page(access: Visit, invite: str = "") -> Response | None:
         if access.actor.signed_in:
             return RedirectResponse("/")
-        _card("Create your account", [NAME, NEW_PASSWORD], url="/api/users", submit="Create account", invite=invite)
+        with _card("Create your account"):
+            extra = {"invite": invite}
+            Form(NEW_USER, focus=True, url="/api/users", submit="Create account", then="/", extra=extra)
+            _aside("Already have an account?", "Sign in", "/sign-in")
         return None
 
     @ui.page("/setup")
     async def setup_page(access: Visit, token: str = "") -> None:
-        _card("Set up DEVEX", [NAME, NEW_PASSWORD], url="/api/setup", submit="Create the administrator", token=token)
+        with _card("Set up DEVEX"):
+            extra = {"token": token}
+            Form(NEW_USER, focus=True, url="/api/setup", submit="Create the administrator", then="/", extra=extra)
 
-    def _card(
-        title: str, fields: Sequence[Field], *, url: str, submit: str, then: str = "/", hint: str = "", **extra: str
-    ) -> None:
-        dress(title)
-        with ui.element("div").classes("dx-sign"), ui.element("div").classes("dx-sign-card"):
-            with ui.element("div").classes("dx-row"):
-                with ui.element("span").classes("dx-logo"):
-                    icon("command")
-                text(title, "dx-title", tag="h1")
-            if hint:
-                text(hint, "dx-muted", tag="p")
-            Form(fields, focus=True, url=url, submit=submit, then=then, extra={k: v for k, v in extra.items() if v})
-            if url == "/api/session" and sign_up == "open":
-                _aside("New here?", "Create an account", "/sign-up")
-            if url == "/api/users":
-                _aside("Already have an account?", "Sign in", "/sign-in")
+
+@contextmanager
+def _card(title: str, *, hint: str = "") -> Iterator[None]:
+    """A page that is one card in the middle; the form is built inside the `with`."""
+    dress(title)
+    with ui.element("div").classes("dx-sign"), ui.element("div").classes("dx-sign-card"):
+        with ui.element("div").classes("dx-row"):
+            with logo():
+                icon("command")
+            text(title, "dx-title", tag="h1")
+        if hint:
+            text(hint, "dx-muted", tag="p")
+        yield
 
 
 def _aside(question: str, answer: str, target: str) -> None:

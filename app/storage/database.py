@@ -74,7 +74,7 @@ TORTOISE_ORM = config_of("sqlite://:memory:")
 
 @asynccontextmanager
 async def opened(url: str) -> AsyncIterator[None]:
-    """The database, migrated to this version; raises BadDatabase with one sentence."""
+    """The database, migrated to this version. Raises BadDatabase when it cannot be used, with one sentence."""
     try:
         if url.startswith("sqlite:"):
             await asyncio.to_thread(_check_file, _path(url))
@@ -104,8 +104,9 @@ def _path(url: str) -> str:
 
 
 def _check_file(path: str) -> None:
-    """Make it, for its owner alone, as SQLite then makes the files beside it. Raises sqlite3.Error for a file that is
-    damaged or cannot be written; the ORM would wait for it for ever.
+    """Make it, for its owner alone, as SQLite then makes the files beside it.
+
+    Raises sqlite3.Error when it is damaged or cannot be written: the ORM would wait for it for ever.
     """
     with suppress(OSError):  # SQLite says it better
         Path(path).touch(mode=0o600)

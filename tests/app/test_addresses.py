@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.access import local_path
-from app.addresses import Addresses, PreviewHost, behind_proxies, network_of
+from app.addresses import Addresses, PreviewHost, behind_proxies, local_path, network_of
 from app.settings import Settings
 
 

@@ -1,15 +1,11 @@
 """The bar at the top of the workbench."""
 
-from collections.abc import Callable
-from typing import Any
-
 from nicegui import ui
 
 from app.pages.frame import brand_mark, menu_item
+from app.pages.workbench.desk import Do
 from components.controls import icon, icon_button, text
 from orchestrator.domain import Repl
-
-Do = Callable[[str], Any]
 
 
 class Header:
