@@ -1,14 +1,12 @@
 """The physical limits: a PTY and a sandbox with nothing of DEVEX around them."""
 
-import fcntl
 import os
-import pty
 import select
 import signal
-import struct
 import subprocess
-import termios
 import time
+
+import ptyprocess
 
 SHELL = ("/bin/bash", "--norc", "--noprofile", "-i")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "PS1": "$ ", "TERM": "xterm-256color", "LANG": "C.UTF-8"}
@@ -18,10 +16,8 @@ class BarePty:
     """A shell on a PTY, spoken to directly."""
 
     def __init__(self) -> None:
-        self.pid, self.master = pty.fork()
-        if self.pid == 0:
-            os.execve(SHELL[0], list(SHELL), ENVIRONMENT)
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        self._shell = ptyprocess.PtyProcess.spawn(list(SHELL), env=ENVIRONMENT, dimensions=(24, 80))
+        self.master: int = self._shell.fd
 
     def until(self, text: bytes, timeout_s: float = 10) -> bytes:
         """Read until `text` has come."""
@@ -40,9 +36,9 @@ class BarePty:
 
     def close(self) -> None:
         """End the shell."""
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.master)
+        self._shell.kill(signal.SIGKILL)
+        self._shell.wait()
+        self._shell.close()
 
 
 def flood_mb_s(command: bytes, size_bytes: int) -> float:
