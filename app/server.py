@@ -32,6 +32,7 @@ from app.services import Services
 from app.settings import Settings
 from app.storage import database
 from app.storage.records import TortoiseRecords
+from components import theme
 from orchestrator import templates
 from orchestrator.backends.base import Backend
 from orchestrator.clock import SystemClock
@@ -98,6 +99,7 @@ class Server:
                 reconnect_timeout=RECONNECT_TIMEOUT_S,
                 binding_refresh_interval=None,
                 dark=None,
+                favicon=theme.FAVICON,
                 tailwind=False,
                 storage_secret=self._secret,
                 session_middleware_kwargs={

@@ -17,7 +17,15 @@ Theme = Literal["auto", "light", "dark"]
 THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
 
 HERE = Path(__file__).resolve().parent
+# Until the page's script has run, nothing but the background is seen: without this a dark page would flash white.
+DARK_EARLY = "body:not(.body--light) { background: #14171d }"
+EARLY: dict[Theme, str] = {
+    "auto": f"<style>@media (prefers-color-scheme: dark) {{ {DARK_EARLY} }}</style>",
+    "light": "",
+    "dark": f"<style>{DARK_EARLY}</style>",
+}
 KEEP_S = 365 * 24 * 3600
+SHAPES: dict[str, str] = json.loads((HERE / "icons.json").read_text())
 ICON_ATTRIBUTES = "fill='none' stroke='#000' stroke-width='1.4' stroke-linecap='round' stroke-linejoin='round'"
 
 
@@ -42,10 +50,13 @@ def _icon_rules(shapes: dict[str, str]) -> list[str]:
 
 def style_sheet() -> str:
     """theme.css and the icons."""
-    shapes: dict[str, str] = json.loads((HERE / "icons.json").read_text())
-    return "\n".join([(HERE / "theme.css").read_text(), *_icon_rules(shapes)])
+    return "\n".join([(HERE / "theme.css").read_text(), *_icon_rules(SHAPES)])
 
 
+FAVICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 24 24'><rect width='24' height='24' rx='6' fill='#4059de'/>"
+    f"<g transform='translate(4 4)' {ICON_ATTRIBUTES.replace('#000', '#fff')}>{SHAPES['command']}</g></svg>"
+)
 STYLE_SHEET = style_sheet()
 ADDRESS = f"/_devex/theme-{hashlib.sha256(STYLE_SHEET.encode()).hexdigest()[:16]}.css"
 
@@ -61,6 +72,6 @@ def serve(guards: Sequence[Any] = ()) -> None:
 
 def use(theme: Theme) -> ui.dark_mode:
     """Dress the page that is being built."""
-    ui.add_head_html(f'<link rel="stylesheet" href="{ADDRESS}">')
+    ui.add_head_html(f'<link rel="stylesheet" href="{ADDRESS}">{EARLY[theme]}')
     ui.colors(primary="#4a63e7", negative="#c32a34")
     return ui.dark_mode({"auto": None, "light": False, "dark": True}[theme])
