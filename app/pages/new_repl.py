@@ -11,6 +11,18 @@ from app.services import Services
 from components.controls import button, text
 from orchestrator.templates import Template, availability
 
+RADIO_GROUP = 'role=radiogroup aria-label="Template"'
+# As in any radio group: one stop for Tab, and the arrows choose.
+ARROWS = """(event) => {
+    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (!step) return;
+    const radios = [...event.currentTarget.querySelectorAll("[role=radio]:not(:disabled)")];
+    const next = radios.at((radios.indexOf(document.activeElement) + step) % radios.length);
+    next.focus();
+    next.click();
+    event.preventDefault();
+}"""
+
 
 class NewRepl:
     """A dialog: templates as a radio group, a name, and create. Templates whose tools are missing say so."""
@@ -25,9 +37,10 @@ class NewRepl:
         templates = list(self._orchestrator.templates.values())
         with named_dialog("New REPL") as self._dialog, ui.card().classes("dx-dialog-body dx-dialog-wide"):
             text("New REPL", "dx-dialog-title", tag="h2")
-            with ui.element("div").classes("dx-templates").props('role=radiogroup aria-label="Template"'):
+            with ui.element("div").classes("dx-templates").props(RADIO_GROUP) as group:
                 for template in templates:
                     self._card(template)
+            group.on("keydown", js_handler=ARROWS).on("keydown.enter.prevent", self._create)
             self._name = ui.input("Name").props("outlined dense maxlength=80").classes("dx-name")
             self._name.on("keydown.enter", self._create)
             with ui.element("div").classes("dx-dialog-actions"):
@@ -61,7 +74,9 @@ class NewRepl:
         untouched = not self._name.value or (earlier is not None and self._name.value == _name_for(earlier))
         self._chosen = template.name
         for name, card in self._cards.items():
-            card.props(f"aria-checked={'true' if name == template.name else 'false'}")
+            is_chosen = name == template.name
+            card.props(f"aria-checked={str(is_chosen).lower()} tabindex={0 if is_chosen else -1}")
+            card.props(add="data-autofocus" if is_chosen else "", remove="" if is_chosen else "data-autofocus")
         if untouched:
             self._name.value = _name_for(template)
 
