@@ -23,7 +23,7 @@ a{{display:block;margin:6px;padding:6px 14px;border-radius:6px;color:#fff;backgr
 @media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p,small{{color:#929bab}}
 a{{color:#0e1330;background:#8ea0ff}}}}</style></head>
 <body><main style="display:contents"><h1>{title}</h1><p>{action}</p>
-<a href="{href}" target="_top">{link}</a><small>{id}</small></main></body></html>"""
+<a href="{href}" target="_top">{link}</a><small>Error {id}</small></main></body></html>"""
 
 
 class Unexpected(DevexError):

@@ -34,7 +34,8 @@ def register(services: Services) -> None:
     async def account_page(access: Annotated[Access, allowed(Action.ACCOUNT)], changed: str = "") -> None:
         actor = access.actor
         with page("Account", actor, narrow=True) as dark_mode:
-            text(actor.name, "dx-title", tag="h1")
+            text("Account", "dx-title", tag="h1")
+            text(f"Signed in as {actor.name}", "dx-muted", tag="p")
             with section("Look"):
                 _themes(dark_mode)
             with section("Password"):

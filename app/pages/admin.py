@@ -10,10 +10,16 @@ from app.accounts import UserInfo
 from app.accounts.links import invitation_url
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, page, section, while_shown
 from app.services import Services
-from components.controls import button, icon, text
+from components.controls import button, icon, text, told
 from orchestrator.backends.base import Check
 
 TONES = {True: ("check", "ok"), False: ("warning", "danger"), None: ("warning", "warn")}
+
+# Not by the clipboard interface: over plain http it is not there.
+COPY = """(event) => {
+    event.currentTarget.parentElement.querySelector("input").select();
+    if (document.execCommand("copy")) emit();
+}"""
 
 
 def register(services: Services) -> None:
@@ -52,15 +58,18 @@ class _Administration:
 
     def _invitation(self) -> None:
         text("A link with which one person can make an account within seven days.", "dx-muted", tag="p")
-        with ui.element("div").classes("dx-row"):
+        with ui.element("div").classes("dx-row dx-wrap"):
             button("Make a link", self._invite, icon_name="link", kind="primary")
-            self._link = ui.input("Link to send").props("outlined dense readonly").classes("dx-grow dx-hidden")
+            with ui.element("div").classes("dx-row dx-grow dx-hidden") as self._made:
+                self._link = ui.input("Link to send").props("outlined dense readonly").classes("dx-grow")
+                copy = button("Copy", icon_name="copy")
+                copy.on("click", lambda: told("The link is copied."), js_handler=COPY)
 
     async def _invite(self) -> None:
         async def make() -> None:
             token = await self._services.accounts.invite()
             self._link.value = invitation_url(self._services.settings.origin, token)
-            self._link.classes(remove="dx-hidden")
+            self._made.classes(remove="dx-hidden")
 
         await self._attempt(make)
 

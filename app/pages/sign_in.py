@@ -15,6 +15,7 @@ from app.services import Services
 from components.controls import icon, link, text
 from components.form import Field, Form
 
+FIRST_ACCOUNT = "The first account is the administrator's: it invites the others and sees what this machine can do."
 NOBODY_YET = "Nobody has an account here yet. Open the set-up link that the server printed when it started."
 
 Visit = Annotated[Access, allowed(Action.VISIT)]
@@ -59,7 +60,7 @@ def register(services: Services) -> None:
 
     @ui.page("/setup")
     async def setup_page(access: Visit, token: str = "") -> None:
-        with _card("Set up DEVEX"):
+        with _card("Set up DEVEX", hint=FIRST_ACCOUNT):
             extra = {"token": token}
             Form(NEW_USER, focus=True, url="/api/setup", submit="Create the administrator", then="/", extra=extra)
 

@@ -22,6 +22,8 @@ def test_the_first_administrator_invites(page: Page, served: Served, browser: Br
     page.get_by_role("button", name="Make a link").click()
     expect(page.get_by_label("Link to send")).to_have_value(re.compile("/sign-up.invite="))
     link = page.get_by_label("Link to send").input_value()
+    page.get_by_role("button", name="Copy").click()
+    expect(page.get_by_text("The link is copied.")).to_be_visible()
     guest = browser.new_context().new_page()
     guest.goto(link)
     guest.get_by_label("User name").fill("guest")
@@ -46,7 +48,7 @@ def test_wrong_passwords_get_a_sentence_and_the_right_one_leads_on(page: Page, s
     expect(page.get_by_role("alert")).to_contain_text("The name or the password is wrong.")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="bob")).to_be_visible()
+    expect(page.get_by_text("Signed in as bob")).to_be_visible()
 
 
 def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served, browser: Browser) -> None:
@@ -112,3 +114,13 @@ def test_somebody_else_sees_nothing(page: Page, served: Served, browser: Browser
     expect(stranger.get_by_text("There is no such REPL.")).to_be_visible()
     expect(stranger.get_by_text("Private")).to_have_count(0)
     stranger.context.close()
+
+
+def test_a_dark_page_is_dark_before_its_scripts_run(browser: Browser, served: Served) -> None:
+    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
+    page = context.new_page()
+    page.goto(f"{served.url}/sign-in")
+    expect(page.locator("body")).to_have_css("background-color", "rgb(20, 23, 29)")
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
+    context.close()
