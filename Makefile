@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(VENV)/run.stamp bundle  ## install what is missing, then serve on http://127.0.0.1:8080
+run: $(VENV)/run.stamp $(BIN)/devex bundle  ## install what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/python main.py
 
 $(VENV)/bin/python:
@@ -19,6 +19,10 @@ $(VENV)/bin/python:
 $(VENV)/run.stamp: requirements.lock | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
+
+# The command, as an installation has it; -P: what lies in the folder it is called from is not ours.
+$(BIN)/devex: | $(VENV)/bin/python
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -P -m app.cli "$$@"\n' "$(CURDIR)" "$(abspath $(BIN)/python)" >$@ && chmod +x $@
 
 $(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock

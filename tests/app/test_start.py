@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -130,6 +131,23 @@ def test_links_of_the_command_line_work(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "data" / "devex.sqlite3") as database:
         assert database.execute("SELECT count(*) FROM links").fetchone() == (2,)
     database.close()
+
+
+def test_a_clone_has_the_command_too(tmp_path: Path) -> None:
+    """`make run` makes it; it works from any folder, whatever is called like a package of ours there."""
+    fresh = tmp_path / "venv"
+    (fresh / "bin").mkdir(parents=True)
+    (fresh / "bin" / "python").symlink_to(sys.executable)
+    (fresh / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", fresh)
+    command = fresh / "bin" / "devex"
+    subprocess.run(["make", f"VENV={fresh}", str(command)], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("raise RuntimeError('not ours')")
+    given = environment(tmp_path)
+    del given["PYTHONPATH"]
+    told = subprocess.run([command, "migrate"], env=given, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert told.stdout == "The database is up to date.\n", told.stderr
 
 
 def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
