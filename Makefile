@@ -47,8 +47,7 @@ types: $(VENV)/dev.stamp  ## strict type check
 
 test: $(VENV)/dev.stamp bundle  ## install what the tests need (Chromium, PostgreSQL, the templates' tools) and run all of them
 	@.ci/system-packages
-	@# Two browsers on two cores can push a real browser past its deadline: what failed there must pass alone.
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not soak" $(ARGS) || $(BIN)/pytest -m "not soak" --last-failed --last-failed-no-failures none
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
 
 soak: $(VENV)/dev.stamp bundle  ## the long runs
 	@.ci/system-packages

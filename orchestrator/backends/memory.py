@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 
@@ -37,9 +37,7 @@ class MemoryBackend:
         self.machine = machine or Machine()
         self._changes = Changes[str](key=str)
         self._starts: dict[str, asyncio.Task[None]] = {}
-
-    def on_activity(self, repl_id: str, reason: str) -> None:
-        """Replaced by the orchestrator."""
+        self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,7 +6,7 @@ folders that are filled while they are discovered, and a lost event costs a resc
 
 import errno
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from runner.workspace import access, inotify
 from runner.workspace.drafts import is_draft
 from runner.workspace.entries import Entry, Stat
 from runner.workspace.paths import MAX_DEPTH, MAX_NAME_BYTES, MAX_PATH_BYTES, join, parse
-from runner.workspace.tree import scan
+from runner.workspace.tree import EXCLUDED, scan
 from runner.workspace.workspace import Workspace
 
 MAX_WATCHES: Final = 8_192  # of the 65,536 or more that one user usually has, for all REPLs of a server
@@ -32,11 +32,10 @@ class Changes:
 
 
 class TreeIndex:
-    def __init__(self, workspace: Workspace, excluded: Collection[str], max_watches: int = MAX_WATCHES) -> None:
+    def __init__(self, workspace: Workspace, max_watches: int = MAX_WATCHES) -> None:
         self.stopping = False  # set from the loop's thread: return at the next folder
         self.degraded = False  # not everything is watched: look at everything from time to time
         self._workspace = workspace
-        self._excluded = frozenset(excluded)
         self._max_watches = max_watches
         self._folders: dict[str, dict[str, _Seen]] = {"": {}}
         self._indexed = 0
@@ -113,7 +112,7 @@ class TreeIndex:
             changes.files.add(path)
 
     def _discover(self, folder: str, entries: Iterable[Entry]) -> list[str]:
-        found = [join(folder, e.name) for e in entries if e.stat.kind == "d" and e.name not in self._excluded]
+        found = [join(folder, e.name) for e in entries if e.stat.kind == "d" and e.name not in EXCLUDED]
         if not found:
             return []
         too_long = len(os.fsencode(folder)) + 1 + MAX_NAME_BYTES > MAX_PATH_BYTES

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple, Self
 from anyio import to_thread
 
 from runner.workspace.index import MAX_WATCHES, Changes, Op, TreeIndex
-from runner.workspace.tree import EXCLUDED
 from runner.workspace.workspace import Workspace
 
 BATCH_S: Final = 0.1  # changes are told at most this often; below what a person notices
@@ -46,13 +45,12 @@ class TreeWatcher:
         *,
         on_delta: Callable[[TreeDelta], None],
         on_changed: Callable[[str], None],
-        excluded: Collection[str] = EXCLUDED,
         max_watches: int = MAX_WATCHES,
     ) -> None:
         self.rev = 0
         self._on_delta = on_delta
         self._on_changed = on_changed
-        self._index = TreeIndex(workspace, excluded, max_watches)
+        self._index = TreeIndex(workspace, max_watches)
         self._woken = asyncio.Event()
         self._took_s = 0.0
         self._task: asyncio.Task[None] | None = None

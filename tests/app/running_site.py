@@ -20,6 +20,7 @@ from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from app.accounts import SignedIn
 from app.gateway.connections import connection_factory
@@ -133,14 +134,13 @@ class Site:
         """Raises InvalidStatus for a handshake that is refused. `origin` is ours by default, and none with None."""
         headers = {"Cookie": cookie or f"devex_session={token}"}
         url = f"ws://{host or self.origin.removeprefix('http://')}{path}"
-        given = self.origin if origin == "" else origin
         opening = connect(
             url,
             host="127.0.0.1",
             port=self.port,
-            origin=given,
+            origin=None if origin is None else Origin(origin or self.origin),
             additional_headers=headers,
-            proxy=None,  # type: ignore[arg-type]
+            proxy=None,
         )
         return await self.stack.enter_async_context(opening)
 
@@ -154,8 +154,8 @@ class Site:
 async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settings: Any) -> AsyncIterator[Site]:
     """Serve with these settings until the block ends."""
     backend = backend or Echoing()
-    given = {"port": free_port(), "data_dir": tmp_path / "data", "sign_up": "open"} | settings
-    server = Server(Settings(_env_file=None, **given), backend=backend)
+    given = {"_env_file": None, "port": free_port(), "data_dir": tmp_path / "data", "sign_up": "open"} | settings
+    server = Server(Settings(**given), backend=backend)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NICEGUI_USER_SIMULATION", "true")  # NiceGUI then prepares its app and leaves serving to us
         server.run()

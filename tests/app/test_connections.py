@@ -5,6 +5,7 @@ from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,7 +171,7 @@ async def test_an_address_has_so_many_connections(site: Site, monkeypatch: pytes
 
 @pytest.mark.parametrize("settings", [{"trusted_proxies": ("127.0.0.1",)}, {"public_url": "https://devex.test"}])
 async def test_a_proxy_has_as_many_as_it_needs(
-    tmp_path: Path, settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CONNECTIONS_BY_ADDRESS", 1)
     async with site_of(tmp_path, **settings) as site, connected(site), connected(site):

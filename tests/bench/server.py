@@ -78,7 +78,8 @@ class Server:
         """A new REPL, running."""
         answer = self.http.post("/api/repls", json={"name": name, "template": template})
         answer.raise_for_status()
-        return answer.json()
+        made: dict[str, Any] = answer.json()
+        return made
 
     def stop_repl(self, repl_id: str) -> None:
         """Stop, and wait until it is stopped."""

@@ -222,7 +222,7 @@ def test_uploads_small_and_in_pieces(page: Page, served: Served) -> None:
     assert (served.workspace / "a b#?.txt").read_bytes() == b"small"
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="Upload files").click()
-    chooser.value.set_files([{**chosen[1], "buffer": b"newer"}])
+    chooser.value.set_files([chosen[1] | {"buffer": b"newer"}])
     with page.expect_response(lambda answer: answer.request.method == "PUT"):
         page.get_by_role("button", name="Replace").click()
     page.wait_for_function(

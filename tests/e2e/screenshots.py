@@ -1,5 +1,7 @@
 """Pictures of every page for people to look at: `python -m tests.e2e.screenshots` writes them to test-results/."""
 
+from typing import Literal
+
 from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import chromium
@@ -7,7 +9,11 @@ from tests.e2e.serving import ROOT, Served, serving
 from tests.e2e.workbench import create, run, sign_up, terminal
 
 RESULTS = ROOT / "test-results"
-SIZES = {"light": (1280, 800, "light"), "dark": (1280, 800, "dark"), "narrow": (400, 800, "dark")}
+SIZES: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
+    "light": (1280, 800, "light"),
+    "dark": (1280, 800, "dark"),
+    "narrow": (400, 800, "dark"),
+}
 VIEWS = ("Files", "Editor", "Terminal", "Output", "Preview")
 
 
@@ -20,7 +26,7 @@ def pages(browser: Browser, served: Served, look: str) -> None:
     width, height, scheme = SIZES[look]
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce"
-    )  # type: ignore[arg-type]
+    )
     page = context.new_page()
     page.goto(f"{served.url}/sign-in")
     expect(page.get_by_label("User name")).to_be_focused()

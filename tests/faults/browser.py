@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from tests.runner.documents.tab import Tab
 from tests.runner.proxy.stage import Listener
@@ -51,7 +52,7 @@ class Browser:
         """Raises InvalidStatus for a handshake that is refused."""
         return connect(
             f"ws{self.origin.removeprefix('http')}{path}",
-            origin=self.origin,
+            origin=Origin(self.origin),
             additional_headers={"Cookie": self.cookie},
             compression=None,
             max_size=None,

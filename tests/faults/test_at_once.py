@@ -6,6 +6,7 @@ import pytest
 
 from runner.documents.wire import UPDATE, Sync
 from tests.faults.browser import Browser, Repl, refusal
+from tests.runner.documents.tab import until_each
 
 pytestmark = pytest.mark.xdist_group("faults")
 
@@ -91,14 +92,13 @@ async def test_two_tabs_over_websockets(repl: Repl) -> None:
     async with repl.tab("notes") as one, repl.tab("notes") as two, repl.shell() as terminal:
         await one.type(0, "first ")
         await two.type(len("middle"), " last")
+        await until_each((one, two), lambda tab: tab.text == "first middle last")
         for tab in (one, two):
-            await tab.until(lambda tab=tab: tab.text == "first middle last")
             await tab.flush()
         await terminal.type("cat no''tes; echo; echo more >> notes; echo ad''ded\n")
         await terminal.until("added")
         assert b"first middle last" in terminal.text
-        for tab in (one, two):
-            await tab.until(lambda tab=tab: tab.text == "first middle lastmore\n" and tab.is_saved)
+        await until_each((one, two), lambda tab: tab.text == "first middle lastmore\n" and tab.is_saved)
     terminals = (await repl.get("terminals")).json()["terminals"]
     async with repl.attached(terminals[0]["id"]) as left, repl.attached(terminals[0]["id"]) as right:
         await left.type("echo to''gether\n")

@@ -74,7 +74,7 @@ async def test_a_file_may_not_be_called_so(shared_repl: Repl, name: str) -> None
         refusal(answer, 400)
     async with shared_repl.browser.socket(shared_repl.at("documents")) as socket:
         await socket.send(encode(Open(name, "", "")))
-        assert decode(await socket.recv()) == Opened(name, 0, "", 0, "refused")
+        assert decode(await socket.recv(decode=False)) == Opened(name, 0, "", 0, "refused")
 
 
 async def test_a_line_end_in_a_files_name(shared_repl: Repl) -> None:

@@ -10,6 +10,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
+from websockets.typing import Origin
 
 from tests.faults.browser import DEADLINE_S, SENTENCE, Browser, Json, Repl, refusal
 from tests.runner.proxy.stage import EXITED
@@ -140,7 +141,7 @@ async def test_a_taken_port(ada: Browser, repl: Repl) -> None:
                     await asyncio.sleep(0.05)
         assert "port 3000" in refusal(closed, 502)
         opening = connect(
-            f"ws://{host}/", host="127.0.0.1", port=urlsplit(ada.origin).port, origin=f"http://{host}",
+            f"ws://{host}/", host="127.0.0.1", port=urlsplit(ada.origin).port, origin=Origin(f"http://{host}"),
             additional_headers={"Cookie": headers["Cookie"]}, proxy=None,
         )  # fmt: skip
         with pytest.raises(InvalidStatus) as refused:

@@ -323,6 +323,5 @@ def test_asking_again_recovers_from_anything(history: list[Callable[[World], Non
             world.behave()
             world.step()
     assert world.repl.phase is Phase.RUNNING, world
-    assert world.observation == seen(
-        world.repl.epoch, SandboxPhase.RUNNING, world.observation and world.observation.reason
-    )
+    assert world.observation is not None
+    assert world.observation == seen(world.repl.epoch, SandboxPhase.RUNNING, world.observation.reason)

@@ -92,9 +92,10 @@ def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
 
 
 def content(page: Page) -> str:
-    return page.locator(".dx-editor-view:visible .cm-content").evaluate(
+    text: str = page.locator(".dx-editor-view:visible .cm-content").evaluate(
         "element => element.cmTile.view.state.doc.toString()"
     )
+    return text
 
 
 def shows(page: Page, text: str) -> None:

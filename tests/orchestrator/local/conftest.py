@@ -50,7 +50,7 @@ class Box:
         said: asyncio.Queue[Message] = asyncio.Queue()
         said.put_nowait({"type": "websocket.connect"})
         scope = {"type": "websocket", "path": path, "query_string": b"", "headers": []}
-        attached = asyncio.create_task(app({**scope, "devex.viewer": contract.viewer()}, said.get, heard.put))
+        attached = asyncio.ensure_future(app({**scope, "devex.viewer": contract.viewer()}, said.get, heard.put))
         try:
             yield heard
         finally:

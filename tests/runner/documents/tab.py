@@ -1,7 +1,8 @@
 """What a browser tab does with one file, in Python."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from pycrdt import Doc, Text
@@ -184,3 +185,9 @@ class Tab:
             self.is_synced = True
             for base, text in self.pending:
                 await self.send(Rebase(message.channel, base, tuple(textdiff.diff(base, text))))
+
+
+async def until_each(tabs: Iterable[Tab], condition: Callable[[Tab], bool]) -> None:
+    """Until it is true of every one of them."""
+    for tab in tabs:
+        await tab.until(partial(condition, tab))

@@ -56,7 +56,7 @@ steps = st.lists(
 
 @settings(max_examples=200)
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), steps)
-def test_replicas_and_disk_converge(start: str, steps: list) -> None:
+def test_replicas_and_disk_converge(start: str, steps: list[tuple[str, int, int, int, str]]) -> None:
     room = Document(start.encode())
     saved, base = room.text(), room.everything()
     people = [Replica(room) for _ in range(3)]
@@ -118,7 +118,8 @@ def test_a_claim_of_many_clients_is_refused_before_room_is_made(claim: str) -> N
 
 
 def test_what_is_not_plain_text_is_seen() -> None:
-    room, guest = Document(b"ab"), Doc()
+    room = Document(b"ab")
+    guest: Doc[Text] = Doc()
     guest.apply_update(room.everything())
     guest.get("content", type=Text).insert_embed(1, {"an": "object"})
     room.apply(guest.get_update())

@@ -14,7 +14,7 @@ from runner.documents import sharedfile
 from runner.documents.rooms import Rooms
 from runner.documents.wire import Reset
 from runner.workspace import Workspace
-from tests.runner.documents.tab import DEADLINE_S, Tab, rooms_over
+from tests.runner.documents.tab import DEADLINE_S, Tab, rooms_over, until_each
 
 
 async def test_an_edit_reaches_the_other_tab_and_the_disk(rooms: Rooms, root: Path) -> None:
@@ -37,8 +37,7 @@ async def test_two_people_type_at_one_place(rooms: Rooms, root: Path) -> None:
     for number in range(20):
         await one.type(number, "é")
         await two.type(number, "😀")
-    for tab in (one, two):
-        await tab.until(lambda tab=tab: len(tab.text) == 40)
+    await until_each((one, two), lambda tab: len(tab.text) == 40)
     assert one.text == two.text
     await one.until(lambda: one.is_saved)
     assert (root / "a").read_text() == one.text
@@ -84,8 +83,7 @@ async def test_what_was_typed_offline_arrives_once(rooms: Rooms, root: Path) -> 
     await two.type(0, "online ")
     await two.until(lambda: two.is_saved)
     await one.connect(rooms)
-    for tab in (one, two):
-        await tab.until(lambda tab=tab: tab.text == "online text offline" and tab.is_saved)
+    await until_each((one, two), lambda tab: tab.text == "online text offline" and tab.is_saved)
     assert (root / "a").read_text() == "online text offline"
 
 
@@ -199,8 +197,7 @@ async def test_whatever_happens_all_ends_equal_and_nothing_typed_is_lost(
         for tab in tabs:
             if not tab.is_synced:
                 await tab.connect(rooms)
-        for tab in tabs:
-            await tab.until(lambda tab=tab: not tab.pending)
+        await until_each(tabs, lambda tab: not tab.pending)
         async with asyncio.timeout(DEADLINE_S):
             while not all(tab.is_saved and tab.text == file.read_text() for tab in tabs):
                 for tab in tabs:

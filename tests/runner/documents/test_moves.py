@@ -10,7 +10,7 @@ from runner.documents.disk import NotEditableError
 from runner.documents.rooms import Rooms
 from runner.documents.wire import Reset
 from runner.errors import DevexError
-from tests.runner.documents.tab import Tab
+from tests.runner.documents.tab import Tab, until_each
 
 
 @pytest.mark.parametrize("moved", [("src/a.py", "src/b.py"), ("src", "lib"), ("src/a.py", "taken.py")])
@@ -33,8 +33,8 @@ async def test_a_moved_file_takes_its_room_along(rooms: Rooms, root: Path, moved
     await moving
     await one.type(len(one.text), " end")
     await away.connect(rooms)
+    await until_each((one, two, away), lambda tab: tab.is_saved and "offline" in tab.text and tab.text.endswith("end"))
     for tab in (one, two, away):
-        await tab.until(lambda tab=tab: tab.is_saved and "offline" in tab.text and tab.text.endswith("end"))
         assert tab.path == path
         assert not any(isinstance(message, Reset) for message in tab.seen)
     if path == other.path:
@@ -82,8 +82,7 @@ async def test_a_deleted_file_is_not_brought_back_by_what_is_open(rooms: Rooms, 
         await two.type(0, "more ")
         await asyncio.sleep(0)
     await removing
-    for tab in (one, two):
-        await tab.until(lambda tab=tab: tab.opened is not None and tab.opened.reason == "missing")
+    await until_each((one, two), lambda tab: tab.opened is not None and tab.opened.reason == "missing")
     await rooms.flush()
     assert not (root / removed).exists()
     (root / "d").mkdir(exist_ok=True)

@@ -9,7 +9,7 @@ import pytest
 
 from runner.documents.rooms import Rooms
 from runner.workspace import Workspace
-from tests.runner.documents.tab import DEADLINE_S, TEXT, Tab
+from tests.runner.documents.tab import DEADLINE_S, TEXT, Tab, until_each
 
 
 def truncate_and_write(path: Path, text: str) -> None:
@@ -50,10 +50,8 @@ async def test_a_program_changes_the_file_while_two_type(
         )
         rooms.disk_hint("a.txt")
         await one.type(len(one.text), "world\n")
-        for tab in (one, two):
-            await tab.until(lambda tab=tab, mark=mark: mark in tab.text and tab.is_saved)
-    for tab in (one, two):
-        await tab.until(lambda tab=tab: tab.text == file.read_text())
+        await until_each((one, two), lambda tab: marks[-1] in tab.text and tab.is_saved)
+    await until_each((one, two), lambda tab: tab.text == file.read_text())
     assert one.text.endswith("hello world\n" * 3)
     assert one.text.startswith("früh " * 3)
     assert one.text.count("by a program") == 3
@@ -78,15 +76,17 @@ async def test_what_a_program_writes_into_the_file_that_a_save_replaced_is_not_l
     (root / "log").write_text("0\n")
     tab = await Tab("log").connect(rooms)
     shared = (await rooms.open("log")).file
+    written: list[str] = []
     with (root / "log").open(mode) as file:
         file.seek(0, os.SEEK_END)
         for number in range(1, 4):
             await tab.type(0, f"typed {number}\n")
             await tab.flush()
             assert (root / "log").stat().st_ino != os.fstat(file.fileno()).st_ino
-            file.write(f"{number}\n")
+            written.append(f"{number}\n")
+            file.write(written[-1])
             file.flush()
-            await tab.until(lambda number=number: f"\n{number}\n" in tab.text and tab.is_saved)
+            await tab.until(lambda: f"\n{written[-1]}" in tab.text and tab.is_saved)
         assert (root / "log").read_text() == tab.text == "typed 3\ntyped 2\ntyped 1\n0\n1\n2\n3\n"
         file.write("last\n")
     await tab.until(lambda: "last" in tab.text and tab.is_saved)

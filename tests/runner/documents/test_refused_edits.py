@@ -10,7 +10,7 @@ from runner.documents.connection import Connection
 from runner.documents.document import BadUpdateError
 from runner.documents.rooms import Rooms
 from runner.documents.wire import UPDATE, Close, Open, Opened, Reset, Saved, Sync, WireError, encode
-from tests.runner.documents.tab import Tab
+from tests.runner.documents.tab import Tab, until_each
 
 
 @pytest.mark.parametrize(
@@ -54,8 +54,7 @@ async def test_a_text_beyond_the_limit_is_not_taken(rooms: Rooms, root: Path) ->
     one, two = await Tab("a").connect(rooms), await Tab("a").connect(rooms)
     await one.type(0, "x" * 5_000_000)
     await two.type(0, "y")
-    for tab in (one, two):
-        await tab.until(lambda tab=tab: any(isinstance(message, Reset) for message in tab.seen) and tab.is_synced)
+    await until_each((one, two), lambda tab: any(isinstance(message, Reset) for message in tab.seen) and tab.is_synced)
     assert "x" not in one.text.replace("text", "")
     await two.flush()
     assert (root / "a").stat().st_size < 10
@@ -100,11 +99,12 @@ async def test_a_tab_may_not_open_files_without_end(rooms: Rooms, root: Path) ->
 async def test_a_tab_that_does_not_read_is_cut_off(rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "QUEUE_BYTES", 10_000)
     (root / "a").write_text("")
-    slow, fast = await Tab("a").connect(rooms), await Tab("a").connect(rooms)
+    unread = Connection(rooms, can_write=True)
+    slow, fast = await Tab("a").over(unread), await Tab("a").connect(rooms)
     for _ in range(20):
         await fast.type(0, "x" * 1000)
-    assert slow.connection.overflowed
-    await slow.connection.cut_off()
+    assert unread.overflowed
+    await unread.cut_off()
     slow.disconnect()
     await slow.connect(rooms)
     assert slow.text == fast.text

@@ -10,7 +10,7 @@ from runner.documents import rooms as rooms_module
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
 from runner.workspace import Workspace
-from tests.runner.documents.tab import DEADLINE_S, TEXT, Tab, rooms_over
+from tests.runner.documents.tab import DEADLINE_S, TEXT, Tab, rooms_over, until_each
 
 
 async def test_flush_brings_every_file_to_disk(rooms: Rooms, root: Path) -> None:
@@ -97,8 +97,7 @@ async def test_a_killed_server_loses_and_doubles_nothing(workspace: Workspace, r
     async with rooms_over(workspace) as after:
         await one.connect(after)
         await two.connect(after)
-        for tab in (one, two):
-            await tab.until(lambda tab=tab: tab.is_saved and "only two" in tab.text and "only one" in tab.text)
+        await until_each((one, two), lambda tab: tab.is_saved and "only two" in tab.text and "only one" in tab.text)
         assert one.text == two.text == (root / "a").read_text()
     assert one.text == "only one\nboth saw 😀\n" + TEXT.replace("line 15:", "line fifteen:") + "only two\n"
 

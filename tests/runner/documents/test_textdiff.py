@@ -12,8 +12,10 @@ edits = st.lists(
     st.tuples(st.integers(0, 200), st.integers(0, 6), st.lists(st.sampled_from(PIECES), max_size=4)), max_size=6
 )
 
+Edits = list[tuple[int, int, list[str]]]
 
-def edited(text: str, changes: list[tuple[int, int, list[str]]]) -> str:
+
+def edited(text: str, changes: Edits) -> str:
     for at, delete, insert in changes:
         at = min(at, len(text))
         text = text[:at] + "".join(insert) + text[at + delete :]
@@ -23,7 +25,7 @@ def edited(text: str, changes: list[tuple[int, int, list[str]]]) -> str:
 @settings(max_examples=400)
 @given(texts, edits, texts)
 @example("a\nb", [(3, 0, ["\n"])], "")
-def test_a_diff_leads_from_old_to_new_and_cuts_no_character(old: str, changes: list, other: str) -> None:
+def test_a_diff_leads_from_old_to_new_and_cuts_no_character(old: str, changes: Edits, other: str) -> None:
     for new in (edited(old, changes), other):
         splices = textdiff.diff(old.encode(), new.encode())
         assert apply_splices(old.encode(), splices) == new.encode()
@@ -35,7 +37,7 @@ def test_a_diff_leads_from_old_to_new_and_cuts_no_character(old: str, changes: l
 
 @settings(max_examples=300)
 @given(texts, edits, edits)
-def test_merging_keeps_ours_and_takes_theirs(base: str, ours: list, theirs: list) -> None:
+def test_merging_keeps_ours_and_takes_theirs(base: str, ours: Edits, theirs: Edits) -> None:
     b, o, t = base.encode(), edited(base, ours).encode(), edited(base, theirs).encode()
     apply_splices(o, textdiff.merge(b, o, t)).decode()
     assert apply_splices(b, textdiff.merge(b, b, t)) == t

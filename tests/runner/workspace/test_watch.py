@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.workspace import Workspace
+from runner.workspace.index import MAX_WATCHES
 from runner.workspace.watch import TreeDelta, TreeWatcher
 
 DEADLINE_S = 30
@@ -66,8 +67,10 @@ def mirror(workspace: Workspace) -> Mirror:
     return Mirror(workspace)
 
 
-def watching(mirror: Mirror, **options: int) -> TreeWatcher:
-    return TreeWatcher(mirror.workspace, on_delta=mirror.on_delta, on_changed=mirror.on_changed, **options)
+def watching(mirror: Mirror, max_watches: int = MAX_WATCHES) -> TreeWatcher:
+    return TreeWatcher(
+        mirror.workspace, on_delta=mirror.on_delta, on_changed=mirror.on_changed, max_watches=max_watches
+    )
 
 
 async def test_follows_files_and_folders(root: Path, mirror: Mirror) -> None:

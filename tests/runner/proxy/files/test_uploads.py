@@ -96,7 +96,7 @@ async def test_an_upload_is_continued(client: httpx.AsyncClient, port: int, root
         while not offset:
             offset = (await client.get(upload, params=query)).json()["offset"]
         while True:  # until the server has noticed the cut, the draft is being written
-            at = {**query, "size": len(data), "offset": offset}
+            at: dict[str, str | int] = {**query, "size": len(data), "offset": offset}
             answer = await client.put(upload, params=at, content=data[offset : offset + 1000])
             if answer.status_code != 409:
                 break
@@ -115,7 +115,7 @@ async def test_an_upload_is_continued(client: httpx.AsyncClient, port: int, root
 
 
 async def test_an_upload_is_given_up_or_overruns(client: httpx.AsyncClient, root: Path) -> None:
-    query = {"path": "", "name": "f", "size": 10, "offset": 0}
+    query: dict[str, str | int] = {"path": "", "name": "f", "size": 10, "offset": 0}
     await client.put("uploads/abcdef01", params=query, content=b"12345")
     assert len(os.listdir(root)) == 1
     assert (await client.delete("uploads/abcdef01", params=query)).status_code == 204
