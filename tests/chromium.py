@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM: Final = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS: Final = (
@@ -17,6 +17,8 @@ CHROMIUM_ARGUMENTS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+expect.set_options(timeout=60_000)  # two browsers and their servers may share two busy cores
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.backends.base import Backend, SandboxSpec
 from orchestrator.domain import Egress, Observation, SandboxPhase, Size
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 COMPUTE_S = 0.3
 SIZE = Size()
 

@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import chromium
 from tests.e2e.serving import ROOT, Served, serving
-from tests.e2e.workbench import create, run, sign_up, terminal
+from tests.e2e.workbench import come_in, create, run, sign_up, terminal
 
 RESULTS = ROOT / "test-results"
 SIZES: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
@@ -77,10 +77,7 @@ def main() -> None:
             pages(browser, served, look)
         admin = browser.new_page()
         admin.goto(served.setup_url)
-        admin.get_by_label("User name").fill("root")
-        admin.get_by_label("Password").fill("correct horse battery staple")
-        admin.keyboard.press("Enter")
-        expect(admin.get_by_role("heading", name="Your REPLs")).to_be_visible()
+        come_in(admin, "root")
         admin.goto(f"{served.url}/admin")
         expect(admin.get_by_role("heading", name="This machine")).to_be_visible()
         picture(admin, "light", "admin")

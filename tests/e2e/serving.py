@@ -16,8 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 SETUP_LINK = re.compile(r"(http://\S+/setup\?token=[\w-]+)")
-START_DEADLINE_S = 30
-STOP_DEADLINE_S = 30
+START_DEADLINE_S = 60
+STOP_DEADLINE_S = 60
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.serving import ROOT, Served
-from tests.e2e.workbench import PASSWORD, create, run, sign_up, terminal
+from tests.e2e.workbench import begin, come_in, name_and_create, run, sign_up
 
 AXE = ROOT / "components" / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")
@@ -54,7 +54,7 @@ def test_pages_around_the_workbench(themed: Page, served: Served, scheme: Scheme
     themed.get_by_role("button", name="New REPL").click()
     expect(themed.get_by_label("Name", exact=True)).to_be_visible()
     assert problems(themed) == []
-    create_here(themed)
+    name_and_create(themed, "Seen")
     themed.goto(served.url)
     expect(themed.get_by_role("article")).to_be_visible()
     themed.get_by_role("button", name="More for Seen").click()
@@ -70,16 +70,8 @@ def test_pages_around_the_workbench(themed: Page, served: Served, scheme: Scheme
     assert problems(themed) == []
 
 
-def create_here(page: Page) -> None:
-    page.get_by_label("Name", exact=True).fill("Seen")
-    page.get_by_role("button", name="Create", exact=True).click()
-    expect(page.locator(".cm-content:visible")).to_be_visible(timeout=20_000)
-
-
 def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
-    sign_up(themed, served, f"axe-wb-{scheme}")
-    create(themed, "Python", "Seen")
-    expect(terminal(themed)).to_contain_text("$")
+    begin(themed, served, f"axe-wb-{scheme}", "Seen")
     expect(run(themed)).to_contain_text("Exit code 0")
     assert problems(themed) == []
     themed.keyboard.press("Control+Shift+P")
@@ -99,12 +91,9 @@ def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
 
 def test_the_administration(themed: Page, administrator: str, served: Served) -> None:
     themed.goto(f"{served.url}/sign-in")
-    themed.get_by_label("User name").fill(administrator)
-    themed.get_by_label("Password").fill(PASSWORD)
-    themed.keyboard.press("Enter")
-    expect(themed.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    come_in(themed, administrator)
     themed.goto(f"{served.url}/admin")
-    expect(themed.get_by_text("Looking…")).to_be_hidden(timeout=30_000)
+    expect(themed.get_by_text("Looking…")).to_be_hidden()
     assert problems(themed) == []
 
 
@@ -113,9 +102,6 @@ def administrator(browser: Browser, served: Served) -> Iterator[str]:
     """The first account, made with the link that the server printed."""
     page = browser.new_page()
     page.goto(served.setup_url)
-    page.get_by_label("User name").fill("root")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    come_in(page, "root")
     yield "root"
     page.close()

@@ -3,13 +3,11 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, editor, sign_up, terminal
+from tests.e2e.workbench import begin, editor
 
 
 def test_a_lost_connection_is_told_and_typing_kept(page: Page, served: Served) -> None:
-    sign_up(page, served, "tunnel")
-    create(page, "Python", "Tunnel")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "tunnel", "Tunnel")
     connection = page.locator(".dx-connection")
     expect(connection.get_by_text("Connected")).to_be_visible()
     page.context.set_offline(True)

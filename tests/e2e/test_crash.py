@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import ROOT, Served
-from tests.e2e.workbench import create, editor, sign_up, terminal
+from tests.e2e.workbench import begin, editor, terminal
 
 BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
 COUNTER = "for i in $(seq 100000); do echo tick-$i; sleep 0.1; done"
@@ -39,15 +38,12 @@ def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             server.communicate(timeout=30)
 
 
-@pytest.mark.timeout(300)
 def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
     with started(tmp_path, port) as server:
-        sign_up(page, served, "ada")
-        create(page, "Python", "Survivor")
-        expect(terminal(page)).to_contain_text("$")
+        begin(page, served, "ada", "Survivor")
         page.keyboard.press("Control+`")
         page.keyboard.type(f"{COUNTER}\n")
         expect(terminal(page)).to_contain_text("tick-3")

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, editor, sign_up, terminal
+from tests.e2e.workbench import begin, editor, sign_up, terminal
 
 MOST_TABS = 60
 FOCUSED = """() => {
@@ -52,9 +52,7 @@ def test_a_repl_is_made_without_a_mouse(page: Page, served: Served) -> None:
 
 
 def test_everything_in_the_workbench_is_reached(page: Page, served: Served) -> None:
-    sign_up(page, served, "tabber")
-    create(page, "Python", "Reach")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "tabber", "Reach")
     page.get_by_role("link", name="Your REPLs").focus()
     reached = tabbed(page)
     wanted = {"Run", "Files (Ctrl+B)", "Preview", "Light or dark", "More", "New file", "Files", "Width of the files"}
@@ -63,9 +61,7 @@ def test_everything_in_the_workbench_is_reached(page: Page, served: Served) -> N
 
 
 def test_commands_go_everywhere_and_the_focus_comes_back(page: Page, served: Served) -> None:
-    sign_up(page, served, "palette")
-    create(page, "Python", "Focus")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "palette", "Focus")
     editor(page).click()
     page.keyboard.press("Control+Shift+P")
     expect(page.get_by_role("combobox", name="Commands")).to_be_focused()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import PASSWORD, create, editor, sign_up
+from tests.e2e.workbench import PASSWORD, come_in, create, editor, sign_up
 
 
 def test_the_first_administrator_invites(page: Page, served: Served, browser: Browser) -> None:
@@ -26,10 +26,7 @@ def test_the_first_administrator_invites(page: Page, served: Served, browser: Br
     expect(page.get_by_text("The link is copied.")).to_be_visible()
     guest = browser.new_context().new_page()
     guest.goto(link)
-    guest.get_by_label("User name").fill("guest")
-    guest.get_by_label("Password").fill(PASSWORD)
-    guest.keyboard.press("Enter")
-    expect(guest.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    come_in(guest, "guest")
     guest.goto(f"{served.url}/admin")
     expect(guest.get_by_text("Only an administrator may do this.")).to_be_visible()
     guest.context.close()
@@ -55,10 +52,7 @@ def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served,
     sign_up(page, served, "carol")
     other = browser.new_context().new_page()
     other.goto(f"{served.url}/sign-in")
-    other.get_by_label("User name").fill("carol")
-    other.get_by_label("Password").fill(PASSWORD)
-    other.keyboard.press("Enter")
-    expect(other.get_by_role("heading", name="Your REPLs")).to_be_visible()
+    come_in(other, "carol")
     page.goto(f"{served.url}/account")
     expect(page.get_by_role("button", name="Sign out")).to_have_count(1)
     page.get_by_label("Present password").fill(PASSWORD)

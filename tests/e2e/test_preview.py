@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import begin, terminal, type_into_editor
 
 TALKER = """
 import socket, time
@@ -16,15 +16,13 @@ with socket.create_server(("127.0.0.1", 4000)) as server:
 
 
 def test_a_port_that_speaks_something_else_opens_nothing(page: Page, served: Served) -> None:
-    sign_up(page, served, "ports")
-    create(page, "Python", "Ports")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "ports", "Ports")
     type_into_editor(page, TALKER)
     page.keyboard.press("Control+`")
     page.keyboard.type("python3 main.py &\n")
-    expect(terminal(page)).to_contain_text("asked once", timeout=20_000)
+    expect(terminal(page)).to_contain_text("asked once")
     expect(page.get_by_label("Port")).to_be_hidden()
     page.keyboard.type("echo '<h1>A page</h1>' > index.html; python3 -m http.server 5000\n")
     shown = page.frame_locator("iframe[title=Preview]")
-    expect(shown.get_by_role("heading")).to_have_text("A page", timeout=20_000)
+    expect(shown.get_by_role("heading")).to_have_text("A page")
     expect(page.get_by_label("Port")).to_have_value("5000")

@@ -3,7 +3,7 @@
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, editor, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import begin, editor, sign_up, terminal, type_into_editor
 
 
 def shelf(page: Page) -> Locator:
@@ -17,9 +17,7 @@ def stop(page: Page) -> None:
 
 
 def test_files_of_a_stopped_repl_are_read_without_starting_it(page: Page, served: Served) -> None:
-    sign_up(page, served, "reader")
-    create(page, "Python", "Library")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "reader", "Library")
     type_into_editor(page, "print('to be read')\n")
     page.keyboard.press("Control+`")
     page.keyboard.type("head -c 100 /dev/zero > zeros; mkdir -p deep; echo inner > deep/note.txt\n")

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, run, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import begin, run, terminal, type_into_editor
 
 FORBIDDEN = """for (const name of ["sessionStorage", "localStorage"]) Object.defineProperty(window, name, {
     configurable: true, get() { throw new DOMException("The operation is insecure.", "SecurityError"); } });"""
@@ -11,9 +11,7 @@ FORBIDDEN = """for (const name of ["sessionStorage", "localStorage"]) Object.def
 
 def test_everything_works_where_storage_is_forbidden(page: Page, served: Served) -> None:
     page.add_init_script(FORBIDDEN)
-    sign_up(page, served, "forbidden")
-    create(page, "Python", "Forbidden")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "forbidden", "Forbidden")
     type_into_editor(page, "print('as', 'typed')\n")
     expect(run(page)).to_contain_text("Exit code 0")
     expect(terminal(page)).to_contain_text("as typed")

@@ -1,6 +1,5 @@
 """What DEVEX is for, from the first visit to the day after, as one person sees it."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
@@ -25,7 +24,6 @@ http.server.HTTPServer(("127.0.0.1", 3000), Page).serve_forever()
 """
 
 
-@pytest.mark.timeout(300)
 def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     sign_up(page, served, "ada")
     create(page, "Python", "Story")
@@ -45,12 +43,12 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     type_into_editor(page, SERVER)
     run(page)
     shown = page.frame_locator("iframe[title=Preview]")
-    expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
+    expect(shown.get_by_role("heading")).to_have_text("It is served")
 
     page.reload()
     expect(editor(page)).to_contain_text("It is served")
     expect(page.get_by_role("treeitem", name="note.txt")).to_be_visible()
-    expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
+    expect(shown.get_by_role("heading")).to_have_text("It is served")
     expect(page.get_by_role("button", name="Stop", exact=True)).to_be_visible()
     page.keyboard.press("Control+`")
     expect(terminal(page)).to_contain_text("from the terminal 1024")
@@ -67,4 +65,4 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     page.get_by_role("treeitem", name="note.txt").click()
     expect(editor(page)).to_contain_text("kept")
     run(page)
-    expect(shown.get_by_role("heading")).to_have_text("It is served", timeout=20_000)
+    expect(shown.get_by_role("heading")).to_have_text("It is served")

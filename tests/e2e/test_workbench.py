@@ -5,13 +5,11 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, editor, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import begin, create, editor, sign_up, terminal, type_into_editor
 
 
 def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
-    sign_up(page, served, "keys")
-    create(page, "Python", "Keys")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "keys", "Keys")
     type_into_editor(page, "print('as', 'typed')\n")
     page.keyboard.press("Control+Enter")
     expect(terminal(page)).to_contain_text("as typed")
@@ -56,9 +54,7 @@ def test_a_page_comes_whole_and_with_all_it_imports(page: Page, served: Served) 
 
 
 def test_terminals_are_opened_and_closed_and_found_again(page: Page, served: Served) -> None:
-    sign_up(page, served, "tabs")
-    create(page, "Python", "Tabs")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "tabs", "Tabs")
     page.get_by_role("button", name="New terminal").click()
     expect(page.get_by_role("tab", name=re.compile("Shell"))).to_have_count(2)
     expect(terminal(page)).to_contain_text("$")
@@ -73,9 +69,7 @@ def test_terminals_are_opened_and_closed_and_found_again(page: Page, served: Ser
 
 
 def test_a_stop_and_a_start_by_hand(page: Page, served: Served) -> None:
-    sign_up(page, served, "sleep")
-    create(page, "Python", "Sleeper")
-    expect(terminal(page)).to_contain_text("$")
+    begin(page, served, "sleep", "Sleeper")
     type_into_editor(page, "print('kept over the night')\n")
     page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Stop this REPL").click()

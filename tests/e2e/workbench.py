@@ -12,6 +12,11 @@ PASSWORD = "correct horse battery staple"
 def sign_up(page: Page, served: Served, name: str) -> None:
     """Make an account and arrive at one's REPLs."""
     page.goto(f"{served.url}/sign-up")
+    come_in(page, name)
+
+
+def come_in(page: Page, name: str) -> None:
+    """Fill in the form in front, which asks for name and password, and arrive at one's REPLs."""
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
@@ -22,10 +27,22 @@ def create(page: Page, template: str, name: str) -> None:
     """From one's REPLs to the workbench of a new one."""
     page.get_by_role("button", name="New REPL").click()
     page.get_by_role("radio", name=template, exact=False).first.click()
+    name_and_create(page, name)
+
+
+def name_and_create(page: Page, name: str) -> None:
+    """From the dialog of a new REPL to its workbench."""
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_role("button", name="Create", exact=True).click()
     expect(page).to_have_url(re.compile(r"/repl/\w+"))
     expect(editor(page)).to_be_visible()
+
+
+def begin(page: Page, served: Served, name: str, repl: str) -> None:
+    """Somebody new at the workbench of a Python REPL, whose shell waits at its prompt."""
+    sign_up(page, served, name)
+    create(page, "Python", repl)
+    expect(terminal(page)).to_contain_text("$")
 
 
 def editor(page: Page) -> Locator:

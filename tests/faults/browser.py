@@ -77,6 +77,15 @@ class Browser:
         return repl
 
 
+@asynccontextmanager
+async def browsing(origin: str, cookie: str) -> AsyncIterator[Browser]:
+    """Afterwards the server must still serve."""
+    browser = Browser(origin, cookie)
+    async with browser.http:
+        yield browser
+        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
+
+
 class Repl:
     """Paths are those of its runner: `files/main.py`."""
 

@@ -33,7 +33,7 @@ import pytest
 
 from orchestrator.templates import SANDBOX_PATH
 from tests.e2e.serving import Served, serving
-from tests.faults.browser import DEADLINE_S, Browser, Json, Repl
+from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, browsing
 from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
 from tests.faults.server import mounted, signed_up
 
@@ -60,18 +60,15 @@ def cookies(served: Served) -> dict[str, str]:
 
 @pytest.fixture
 async def ada(served: Served, cookies: dict[str, str]) -> AsyncIterator[Browser]:
-    """Afterwards the server must still serve her."""
-    browser = Browser(served.url, cookies["ada"])
-    async with browser.http:
+    """Afterwards the server must still know her."""
+    async with browsing(served.url, cookies["ada"]) as browser:
         yield browser
-        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
         assert (await browser.http.get("/api/session")).json()["name"] == "ada"
 
 
 @pytest.fixture
 async def bob(served: Served, cookies: dict[str, str]) -> AsyncIterator[Browser]:
-    browser = Browser(served.url, cookies["bob"])
-    async with browser.http:
+    async with browsing(served.url, cookies["bob"]) as browser:
         yield browser
 
 
@@ -83,10 +80,8 @@ def eves_cookie(poor: Served) -> str:
 @pytest.fixture
 async def eve(poor: Served, eves_cookie: str) -> AsyncIterator[Browser]:
     """She uses the poor machine."""
-    browser = Browser(poor.url, eves_cookie)
-    async with browser.http:
+    async with browsing(poor.url, eves_cookie) as browser:
         yield browser
-        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import pytest
 
 from tests import postgres
 from tests.e2e.serving import Served, serving
-from tests.faults.browser import Browser, refusal
+from tests.faults.browser import Browser, browsing, refusal
 from tests.faults.server import PASSWORD, devex, mounted, set_up, signed_up
 
 pytestmark = pytest.mark.xdist_group("faults")
@@ -121,10 +121,8 @@ def administrator(on_postgresql: Served) -> str:
 
 @pytest.fixture
 async def root(on_postgresql: Served, administrator: str) -> AsyncIterator[Browser]:
-    browser = Browser(on_postgresql.url, administrator)
-    async with browser.http:
+    async with browsing(on_postgresql.url, administrator) as browser:
         yield browser
-        assert (await browser.http.get("/healthz")).json() == {"status": "ok"}
 
 
 @pytest.mark.parametrize("strange", ["x" * 33, "x" * 5000, "a%00b", "%F0%9F%98%80", "';--"])

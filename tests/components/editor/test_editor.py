@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 class Served:

@@ -17,7 +17,7 @@ from runner.protocol import messages as m
 from runner.protocol.frames import HEADER_BYTES, Decoder, parse_header
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "TERM": "xterm", "PS1": "$ ", "LANG": "C.UTF-8", "HOME": "/tmp"}
 Reply = TypeVar("Reply")
 

@@ -26,7 +26,7 @@ from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.viewer import Viewer
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "PORT": "3000"}
 INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
 OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22

@@ -13,7 +13,7 @@ from runner.workspace import Workspace
 from runner.workspace.index import MAX_WATCHES
 from runner.workspace.watch import TreeDelta, TreeWatcher
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 class Mirror:
