@@ -230,15 +230,10 @@ def _spawn(slave: int, request: Open) -> int:
     finally:
         os.chdir("/")
     try:
-        score = os.open(f"/proc/{pid}/oom_score_adj", os.O_WRONLY)
-    except OSError:
-        return pid
-    try:
-        os.write(score, _PROGRAM_OOM_SCORE)
-    except OSError:
+        with open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as score:
+            score.write(_PROGRAM_OOM_SCORE)
+    except OSError:  # gone already, or no such file here: then it is as likely to be killed as the agent
         pass
-    finally:
-        os.close(score)
     return pid
 
 

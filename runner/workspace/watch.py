@@ -120,7 +120,7 @@ class TreeWatcher:
                 self._on_delta(delta)
             for path in files:
                 self._on_changed(path)
-        except Exception:
+        except Exception:  # the outer edge: what one listener makes of a change must not end the watching
             _log.exception("a listener to file changes failed")
 
 
