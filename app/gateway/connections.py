@@ -11,10 +11,10 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.addresses import network_of
 from app.errors import json_answer
+from app.gateway.websockets import Turns, WebSocket
 from app.settings import Settings
 from runner.errors import DevexError
 
@@ -67,13 +67,15 @@ def connection_factory(settings: Settings) -> Callable[..., "Connection"]:
         """And not a proxy, which brings everybody: over https there is always one, for TLS ends in it."""
         return not settings.https and address not in settings.trusted_proxies
 
-    return partial(Connection, most=most, is_client=is_client)
+    return partial(Connection, most=most, is_client=is_client, turns=Turns())
 
 
 class Connection(HttpToolsProtocol):
     """`most` is of all connections; `is_client` says whether an address is one client's, and limited by itself."""
 
-    def __init__(self, *arguments: Any, most: int, is_client: Callable[[str], bool], **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, most: int, is_client: Callable[[str], bool], turns: Turns, **named: Any
+    ) -> None:
         self._most = most
         self._is_client = is_client
         self._owed: Owed = ""  # what the client has begun, or has to
@@ -83,7 +85,8 @@ class Connection(HttpToolsProtocol):
         self._timer: Any = None
         self._refused = False
         super().__init__(*arguments, **named)
-        self.ws_protocol_class = WebSocketsSansIOProtocol  # a third less time for a key than the one NiceGUI asks for
+        # a third less time for a key than the one NiceGUI asks for
+        self.ws_protocol_class = partial(WebSocket, turns=turns)  # type: ignore[assignment]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from app.gateway import connections
+from app.gateway import connections, websockets
 from tests.app.running_site import PASSWORD, Site, site_of
 
 
@@ -136,6 +137,58 @@ async def test_a_websocket_waits_as_long_as_it_likes(site: Site) -> None:
         assert (await drip(site, head(site, "Content-Length: 1000"))).startswith(b"HTTP/1.1 408")
     await socket.send("still here")
     assert await socket.recv() == "still here"
+
+
+PAGES = "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"  # opens for anybody
+
+
+async def test_tiny_frames_leave_others_their_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    pings = at_once = most_at_once = 0
+    handle = WebSocketsSansIOProtocol.handle_ping
+
+    def counted(protocol: WebSocketsSansIOProtocol) -> None:
+        nonlocal pings, at_once, most_at_once
+        pings, at_once = pings + 1, at_once + 1
+        most_at_once = max(most_at_once, at_once)
+        handle(protocol)
+
+    async def others() -> None:
+        nonlocal at_once
+        while True:
+            at_once = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(WebSocketsSansIOProtocol, "handle_ping", counted)
+    socket = await site.socket(PAGES)
+    turns = asyncio.create_task(others())
+    ping = b"\x89\x80\0\0\0\0"
+    socket.transport.write(ping * 5_000)
+    async with asyncio.timeout(10):
+        while pings < 5_000:
+            await asyncio.sleep(0)
+    turns.cancel()
+    assert most_at_once <= websockets.PIECE_BYTES // len(ping) + 1
+
+
+async def test_a_large_message_arrives_whole_and_in_order(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
+    for message in ("x" * 900_000, *(str(n) * 300 for n in range(9)), "last"):
+        await socket.send(message)
+        assert await asyncio.wait_for(socket.recv(), 10) == message
+
+
+async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
+    """Neither in one message nor in its parts."""
+    for kind in ("long", "parts"):
+        socket = await site.socket(PAGES)
+        if kind == "long":
+            await socket.send("4" + "x" * websockets.PAGE_MOST_BYTES)
+        else:
+            socket.transport.write(b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 2 * websockets.PARTS_MOST)
+        await asyncio.wait_for(socket.wait_closed(), 10)
+        assert socket.close_code == 1009
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -1,0 +1,105 @@
+"""One client's WebSocket: what it sends at once is handled in pieces, so that nobody holds up the others.
+
+uvicorn's protocol handles all that was read before anybody else has a turn: 40,000 frames in a quarter of a MiB, from
+anybody, for NiceGUI's socket opens before the page's user is known.
+"""
+
+from typing import Any
+
+from uvicorn._types import ASGIReceiveEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
+
+PIECE_BYTES = 512  # at most some eighty frames, about a millisecond; keys and clicks are smaller
+TURN_S = 0.002  # for what waits, of all sockets; then the others have as long
+PARTS_MOST = 1024  # of one message: browsers send one, and empty ones would not count as bytes
+PAGE_SOCKET = "/_nicegui_ws/"
+PAGE_MOST_BYTES = 256 * 1024  # one message to a page: clicks and the text of a field; held whole, for anybody
+
+
+class WebSocket(WebSocketsSansIOProtocol):
+    """Reads no further while something waits, for its turn or for the application."""
+
+    def __init__(self, *arguments: Any, turns: "Turns", **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._turns = turns
+        self._waiting = bytearray()
+
+    def handle_connect(self, event: Request) -> None:
+        if event.path.startswith(PAGE_SOCKET):
+            self.conn.max_message_size = PAGE_MOST_BYTES
+        super().handle_connect(event)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.handshake_initiated:
+            super().data_received(data)
+        elif self._waiting:
+            self._wait(data)
+        else:
+            super().data_received(data[:PIECE_BYTES])
+            if len(data) > PIECE_BYTES:
+                self._wait(data[PIECE_BYTES:])
+
+    def handle_cont(self, event: Frame) -> None:
+        super().handle_cont(event)
+        if len(self.frames) > PARTS_MOST:
+            self.frames = []
+            self.conn.send_close(CloseCode.MESSAGE_TOO_BIG)
+            self.handle_parser_exception()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.clear()
+        super().connection_lost(exc)
+
+    async def receive(self) -> ASGIReceiveEvent:
+        message = await super().receive()
+        if self._waiting:
+            self._wait(b"")
+        return message
+
+    def next_piece(self) -> bool:
+        """Whether it is to come again."""
+        piece = bytes(self._waiting[:PIECE_BYTES])
+        del self._waiting[:PIECE_BYTES]
+        if self.transport.is_closing():
+            return False
+        super().data_received(piece)
+        if not self._waiting and not self.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+        return bool(self._waiting) and not self.read_paused
+
+    def _wait(self, data: bytes) -> None:
+        self._waiting += data
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+        if not self.read_paused:  # else the application takes what it has first: `receive` comes here afterwards
+            self._turns.add(self)
+
+
+class Turns:
+    """Sockets that have sent much: a piece of each after the other, and no more than half of the time."""
+
+    def __init__(self) -> None:
+        self._sockets: dict[WebSocket, None] = {}  # the one that has waited longest first
+        self._used_s = 0.0
+
+    def add(self, socket: WebSocket) -> None:
+        self._sockets[socket] = None
+        if len(self._sockets) == 1:
+            socket.loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        socket = next(iter(self._sockets))
+        loop = socket.loop
+        begun_s = loop.time()
+        again = socket.next_piece()
+        self._used_s += loop.time() - begun_s
+        del self._sockets[socket]
+        if again:
+            self._sockets[socket] = None
+        if self._sockets and self._used_s < TURN_S:
+            loop.call_soon(self._next)
+        elif self._sockets:
+            loop.call_later(self._used_s, self._next)
+            self._used_s = 0.0
