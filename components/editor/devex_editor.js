@@ -1,5 +1,5 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
-import { Documents, Editing, css, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
+import { Documents, TextView, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { fileUrl, replUrl } from "devex-bundle/repl.js";
 
@@ -68,15 +68,13 @@ export default {
     },
   },
   created() {
-    this.open = new Map(); // path -> {file, editing, line, id}; not reactive: these are large
+    this.open = new Map(); // path -> {file, view, line, id}; not reactive: these are large. `line`: where to go when it is there
     this.hosts = new Map(); // id of a tab -> where its view stands
     this.lastId = 0;
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
     this.documents = new Documents(`${replUrl(this.replId)}/documents`, { onOnline: (online) => this.setOnline(online) });
-    this.watcher = new MutationObserver(() => this.setTheme(document.body.classList.contains("body--dark")));
-    this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     window.addEventListener(COMMAND, this.commanded);
     window.addEventListener("beforeunload", this.beforeLeaving);
     window.addEventListener("pagehide", this.leaving);
@@ -92,9 +90,8 @@ export default {
     window.removeEventListener("beforeunload", this.beforeLeaving);
     window.removeEventListener("pagehide", this.leaving);
     this.leaving();
-    this.watcher?.disconnect();
     clearTimeout(this.offlineTimer);
-    for (const { editing } of this.open.values()) editing?.destroy();
+    for (const { view } of this.open.values()) view?.destroy();
     this.documents?.close();
   },
   methods: {
@@ -105,7 +102,7 @@ export default {
       const one = this.open.get(path);
       if (one.file.state === "refused") this.documents.sendOpen(one.file);
       this.activate(path);
-      if (line && one.editing) this.goTo(one, line);
+      if (line && one.view) this.goTo(one, line);
       else one.line = line;
     },
     closeFile(gone) {
@@ -121,10 +118,7 @@ export default {
       return this.tabs.filter((tab) => tab.path === path || tab.path.startsWith(`${path}/`));
     },
     focusEditor() {
-      this.open.get(this.active)?.editing?.focus();
-    },
-    setTheme(dark) {
-      for (const { editing } of this.open.values()) if (editing && editing.dark !== dark) editing.setDark(dark);
+      this.open.get(this.active)?.view?.focus();
     },
 
     // leaving: what the server does not have is kept in this browser, or the user is asked
@@ -141,7 +135,7 @@ export default {
       const id = ++this.lastId;
       this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" } });
       const file = this.documents.open(path, pending);
-      this.open.set(path, { file, editing: null, line: null, id });
+      this.open.set(path, { file, view: null, line: null, id });
       file.onReplica = () => this.showReplica(file.path);
       file.onState = () => this.refresh(file.path);
       file.onMoved = (to) => this.follow(file.path, to);
@@ -152,10 +146,10 @@ export default {
       this.remember();
       this.$nextTick(() => {
         const one = this.open.get(path);
-        one?.editing?.view.requestMeasure();
-        if (focus) one?.editing?.focus();
+        one?.view?.measure();
+        if (focus) one?.view?.focus();
         this.$refs.bar?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
-        one?.editing?.tellCursor();
+        one?.view?.tellCursor();
       });
       if (path) this.$emit("active", { path });
     },
@@ -168,8 +162,8 @@ export default {
     drop(path) {
       const at = this.tabs.findIndex((tab) => tab.path === path);
       if (at < 0) return;
-      const { file, editing, id } = this.open.get(path);
-      editing?.destroy();
+      const { file, view, id } = this.open.get(path);
+      view?.destroy();
       this.documents.forget(file);
       this.open.delete(path);
       this.hosts.delete(id);
@@ -183,7 +177,7 @@ export default {
       this.open.delete(from);
       this.open.set(to, one);
       Object.assign(this.tabs.find((tab) => tab.path === from), { path: to, name: to.split("/").pop() });
-      one.editing?.rename(to);
+      one.view?.rename(to);
       if (this.saving === from) this.saving = to;
       if (this.active === from) this.activate(to);
       else this.remember();
@@ -220,21 +214,21 @@ export default {
     async showReplica(path) {
       const one = this.open.get(path);
       if (!one) return;
-      if (!one.editing) {
+      if (!one.view) {
         const host = this.hosts.get(one.id);
-        one.editing = new Editing(host, path, document.body.classList.contains("body--dark"), {
+        one.view = new TextView(host, path, {
           onCursor: (line, column) => one.file.path === this.active && (this.cursor = { line, column }),
           onRefused: (sentence) => (this.refusal = sentence),
         });
       }
-      one.editing.show(one.file.text, one.file.readOnly);
+      one.view.show(one.file.text, one.file.readOnly);
       if (one.line) this.goTo(one, one.line);
     },
     goTo(one, line) {
       one.line = null;
       this.$nextTick(() => {
-        one.editing.goTo(line);
-        one.editing.focus();
+        one.view.goTo(line);
+        one.view.focus();
       });
     },
     refresh(path) {
@@ -243,7 +237,7 @@ export default {
       if (!one || !tab) return;
       const { dirty, state, reason, readOnly, notice, pending } = one.file;
       Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice });
-      one.editing?.setReadOnly(readOnly);
+      one.view?.setReadOnly(readOnly);
       if (this.saving === path && (!dirty || notice.code)) this.showSaved(notice);
     },
     commanded(event) {
@@ -289,6 +283,3 @@ export default {
     },
   },
 };
-
-// Before anything is laid out: a style sheet that comes later has the whole page styled again.
-document.head.append(Object.assign(document.createElement("style"), { textContent: css }));

@@ -1,5 +1,5 @@
 // One file as it is on disk, to read and to copy from. Needs no running REPL: the file comes by HTTP.
-import { Editing, css, textOf } from "devex-bundle/editor.js";
+import { TextView, textOf } from "devex-bundle/editor.js";
 import { call, fileUrl } from "devex-bundle/repl.js";
 
 const MAX_TEXT_BYTES = 5_000_000; // as in the editor
@@ -24,17 +24,9 @@ export default {
   data() {
     return { path: "", url: null, state: "empty", said: ["No file is open", "Choose one from the files to read it."] };
   },
-  mounted() {
-    if (!document.getElementById("dx-editor-style")) {
-      document.head.append(Object.assign(document.createElement("style"), { id: "dx-editor-style", textContent: css }));
-    }
-    this.watcher = new MutationObserver(() => this.editing?.setDark(document.body.classList.contains("body--dark")));
-    this.watcher.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-  },
   unmounted() {
-    this.watcher.disconnect();
     this.loading?.abort();
-    this.editing?.destroy();
+    this.view?.destroy();
   },
   methods: {
     async openFile(path) {
@@ -60,11 +52,10 @@ export default {
       Object.assign(this, { state, said });
     },
     show(path, text) {
-      this.editing?.destroy();
-      const quiet = { onCursor() {}, onRefused() {} };
+      this.view?.destroy();
       this.state = "shown";
-      this.editing = new Editing(this.$refs.host, path, document.body.classList.contains("body--dark"), quiet);
-      this.editing.show(textOf(text), true);
+      this.view = new TextView(this.$refs.host, path);
+      this.view.show(textOf(text), true);
     },
   },
 };

@@ -9,7 +9,8 @@ export { Attachment } from "./attachment.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
 
-export const css = xtermCss + ownCss;
+// Before anything is laid out: a style sheet that comes later has the whole page styled again.
+document.head.append(Object.assign(document.createElement("style"), { textContent: xtermCss + ownCss }));
 
 const BY_SOFTWARE = /swiftshader|llvmpipe|software/i;
 

@@ -1,5 +1,5 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, css, webgl } from "devex-bundle/terminal.js";
+import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, webgl } from "devex-bundle/terminal.js";
 import { replUrl } from "devex-bundle/repl.js";
 
 const FONT_PX = 13;
@@ -201,6 +201,3 @@ export default {
     },
   },
 };
-
-// Before anything is laid out: a style sheet that comes later has the whole page styled again.
-document.head.append(Object.assign(document.createElement("style"), { textContent: css }));

@@ -37,10 +37,6 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         """Take the keyboard."""
         self.run_method("focus")
 
-    def fit(self) -> None:
-        """Fill the pane again."""
-        self.run_method("fit")
-
     def search(self) -> None:
         """Show the search field."""
         self.run_method("openSearch")

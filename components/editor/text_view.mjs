@@ -84,14 +84,26 @@ const PHRASES = {
   next: "Next", previous: "Previous", all: "Select all", replace: "Replace", "replace all": "Replace all",
   "match case": "Match case", regexp: "Regex", "by word": "Whole words",
 };
+const isDark = () => document.body.classList.contains("body--dark");
 const themes = { light: EditorView.theme(colours), dark: EditorView.theme(colours, { dark: true }) };
 
-/** An editor of one file. The callbacks: `onCursor(line, column)`, `onRefused(sentence)`. */
-export class Editing {
-  constructor(parent, path, dark, callbacks) {
-    Object.assign(this, { path, dark, callbacks, language: [], found: null });
+/** A text that belongs to no file in the proxy. */
+export function textOf(string) {
+  const text = new Y.Doc().getText();
+  text.insert(0, string);
+  return text;
+}
+
+/** One text on the screen, to edit or to read; follows the page's theme. `onCursor(line, column)`: where the caret is;
+ * `onRefused(sentence)`: an edit was not taken. */
+export class TextView {
+  constructor(parent, path, { onCursor = () => {}, onRefused = () => {} } = {}) {
+    Object.assign(this, { path, onCursor, onRefused, language: [], found: null });
     this.parts = { name: new Compartment(), theme: new Compartment(), language: new Compartment(), readOnly: new Compartment() };
     this.view = new EditorView({ parent });
+    this.isDark = isDark();
+    this.observer = new MutationObserver(() => this.isDark !== isDark() && this.followTheme());
+    this.observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
   /** Show a replica; the caret stays where the text around it stays. */
@@ -100,12 +112,12 @@ export class Editing {
     const before = this.view.state;
     const scroll = this.view.scrollSnapshot();
     this.plain = hasLongLine(content);
-    this.state = EditorState.create({
+    const state = EditorState.create({
       doc: content,
       selection: movedSelection(before, content),
       extensions: [yCollab(text, null, { undoManager: new Y.UndoManager(text) }), this.extensions(content.length, readOnly)],
     });
-    this.view.setState(this.state);
+    this.view.setState(state);
     if (before.doc.length) this.view.dispatch({ effects: scroll });
     if (!this.plain) this.loadLanguage();
   }
@@ -129,7 +141,7 @@ export class Editing {
 
   bounded(transaction) {
     if (!transaction.docChanged || transaction.newDoc.length <= MAX_TEXT || transaction.annotation(ySyncAnnotation)) return transaction;
-    this.callbacks.onRefused("The file would become too large to edit. Upload it instead.");
+    this.onRefused("The file would become too large to edit. Upload it instead.");
     return [];
   }
 
@@ -144,7 +156,7 @@ export class Editing {
   tellCursor() {
     const { state } = this.view;
     const line = state.doc.lineAt(state.selection.main.head);
-    this.callbacks.onCursor(line.number, state.selection.main.head - line.from + 1);
+    this.onCursor(line.number, state.selection.main.head - line.from + 1);
   }
 
   async loadLanguage() {
@@ -179,13 +191,13 @@ export class Editing {
     }
   }
 
-  setDark(dark) {
-    this.dark = dark;
+  followTheme() {
+    this.isDark = isDark();
     this.view.dispatch({ effects: this.parts.theme.reconfigure(this.themeNow()) });
   }
 
   themeNow() {
-    return themes[this.dark ? "dark" : "light"];
+    return themes[this.isDark ? "dark" : "light"];
   }
 
   goTo(line) {
@@ -198,7 +210,13 @@ export class Editing {
     this.view.focus();
   }
 
+  /** It was hidden, or changed its size. */
+  measure() {
+    this.view.requestMeasure();
+  }
+
   destroy() {
+    this.observer.disconnect();
     this.view.destroy();
   }
 }
