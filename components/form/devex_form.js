@@ -1,5 +1,5 @@
 // A form that is sent by fetch; works with the keyboard alone and with password managers.
-import { call } from "devex-bundle/repl.js";
+import { call, serverUrl, wordsOf } from "devex-bundle/repl.js";
 
 export default {
   template: `
@@ -37,12 +37,12 @@ export default {
       }
       this.busy = true;
       try {
-        await call(`${window.path_prefix ?? ""}${this.url}`, { method: "POST", json: { ...this.extra, ...values } });
-        const next = `${window.path_prefix ?? ""}${this.then}`;
+        await call(serverUrl(this.url), { method: "POST", json: { ...this.extra, ...values } });
+        const next = serverUrl(this.then);
         history.replaceState(null, "", next); // a page whose session has just ended reloads itself: that one then
         location.assign(next);
       } catch (failed) {
-        this.refuse(null, `${failed.message} ${failed.action ?? ""}`.trim());
+        this.refuse(null, wordsOf(failed));
         this.busy = false;
       }
     },

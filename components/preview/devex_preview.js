@@ -1,5 +1,5 @@
 // The running program's web page, on a host of its own: an address line, reload, open in a tab of its own.
-import { callJson } from "devex-bundle/repl.js";
+import { callJson, serverUrl, wordsOf } from "devex-bundle/repl.js";
 
 // No top navigation: a previewed page cannot replace the IDE. Its own origin keeps it from the IDE's cookies and storage.
 const SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads";
@@ -47,8 +47,7 @@ export default {
   methods: {
     /** An address that signs this browser in at the preview's host, good for one visit. */
     async address() {
-      const prefix = window.path_prefix ?? "";
-      const { url } = await callJson(`${prefix}/api/repls/${this.replId}/preview`, {
+      const { url } = await callJson(serverUrl(`/api/repls/${this.replId}/preview`), {
         method: "POST",
         json: { port: this.port, path: this.path.startsWith("/") ? this.path : `/${this.path}` },
       });
@@ -62,7 +61,7 @@ export default {
         this.shown += 1; // a new frame: the old one's page cannot hold the navigation up
       } catch (failed) {
         this.src = "";
-        this.problem = `${failed.message} ${failed.action ?? ""}`;
+        this.problem = wordsOf(failed);
       }
     },
     async openTab() {
@@ -75,7 +74,7 @@ export default {
         }
       } catch (failed) {
         tab?.close();
-        this.problem = `${failed.message} ${failed.action ?? ""}`;
+        this.problem = wordsOf(failed);
       }
     },
   },

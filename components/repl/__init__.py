@@ -1,5 +1,5 @@
 """The page's ear on its REPL, and how all elements ask the server."""
 
-from components.repl.repl import ReplEvents
+from components.repl.repl_events import ReplEvents
 
 __all__ = ["ReplEvents"]

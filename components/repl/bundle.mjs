@@ -1,5 +1,5 @@
 // How elements reach their REPL, and what those of a page tell each other about it.
-export { Failed, call, callJson, encodePath, fileUrl, replUrl } from "./http.mjs";
+export { Failed, call, callJson, encodePath, fileUrl, replUrl, serverUrl, wordsOf } from "./http.mjs";
 export { Connection } from "./connection.mjs";
 
 /** The window's event by which every element of the page hears a message of the REPL's `events`. */

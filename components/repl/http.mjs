@@ -7,10 +7,16 @@ export class Failed extends Error {
   }
 }
 
+/** What a user is told when `failed` was caught. */
+export const wordsOf = (failed) => `${failed.message} ${failed.action ?? ""}`.trim();
+
 const OFFLINE = new Failed(0, "offline", "The server cannot be reached.", "Check your connection and try again.");
 
-/** The address of a REPL's routes; NiceGUI sets the prefix when the page is mounted. */
-export const replUrl = (id) => `${window.path_prefix ?? ""}/repls/${id}`;
+/** The address of a path of the server; NiceGUI sets the prefix when the page is mounted. */
+export const serverUrl = (path) => `${window.path_prefix ?? ""}${path}`;
+
+/** The address of a REPL's routes. */
+export const replUrl = (id) => serverUrl(`/repls/${id}`);
 
 /** A path of the workspace for an address's query. Bytes that are no UTF-8 come as lone surrogates and leave as %ff. */
 export function encodePath(path) {

@@ -9,6 +9,8 @@ const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g; // a paste that carri
 const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the prompt comes first
 const TITLE_MS = 500; // a program may change its title in a loop
 
+const NOTES = { reconnecting: "Reconnecting… what you type is kept", gone: "This terminal is closed" };
+
 const ANSI = {
   dark: ["#3b4252", "#ff7b81", "#57cf85", "#e5b454", "#8ea0ff", "#c99bff", "#5fd0d8", "#d9dde6",
     "#667083", "#ff9ba0", "#7fe0a4", "#f0ca7c", "#aebaff", "#dcbcff", "#8ee3e9", "#ffffff"],
@@ -42,7 +44,7 @@ function openLink(event, address) {
 
 export default {
   template: `
-    <div class="dx-terminal">
+    <div class="dx-terminal" :data-state="state">
       <div ref="screen" class="dx-terminal-screen"></div>
       <form v-if="searching" class="dx-terminal-search" @submit.prevent="find(true)" @keydown.esc.prevent="closeSearch">
         <input ref="query" v-model="query" placeholder="Find in terminal" aria-label="Find in terminal" @input="find(true, true)">
@@ -53,12 +55,17 @@ export default {
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
   props: { replId: String, terminalId: String },
-  emits: ["title", "exit", "state"],
+  emits: ["title"],
   data() {
-    return { note: "", searching: false, query: "" };
+    return { state: "connecting", searching: false, query: "" };
+  },
+  computed: {
+    note() {
+      return NOTES[this.state];
+    },
   },
   async mounted() {
-    await this.$nextTick(); // window.path_prefix is set after the first mount
+    await this.$nextTick(); // NiceGUI knows its path prefix only now
     const style = getComputedStyle(document.body);
     const term = new Terminal({
       fontFamily: style.getPropertyValue("--devex-mono") || "monospace",
@@ -97,7 +104,7 @@ export default {
         term.resize(cols, rows);
         this.fit();
       },
-      state: (state) => this.state(state),
+      state: (state) => (this.state = state),
     });
     this.fit();
   },
@@ -166,11 +173,6 @@ export default {
       if (this.ended === about.status) return; // said again after each reconnect
       this.ended = about.status;
       this.term.write(`\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
-      this.$emit("exit", about);
-    },
-    state(state) {
-      this.note = { live: "", reconnecting: "Reconnecting… what you type is kept", gone: "This terminal is closed" }[state];
-      this.$emit("state", state);
     },
     fit() {
       if (!this.attachment || !this.$refs.screen?.offsetWidth || !this.$refs.screen.offsetHeight) {

@@ -11,8 +11,7 @@ from components import BUNDLE
 class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
     """Attaches from the browser to `/repls/{repl_id}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
 
-    `on_title(text)`: the program named its window. `on_exit({status, signal, …})`: it ended.
-    `on_state(state)`: "live", "reconnecting" or "gone".
+    `on_title(text)`: the program named its window.
     """
 
     def __init__(
@@ -21,17 +20,11 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         terminal_id: str,
         *,
         on_title: Callable[[str], Any] | None = None,
-        on_exit: Callable[[dict[str, Any]], Any] | None = None,
-        on_state: Callable[[str], Any] | None = None,
     ) -> None:
         super().__init__()
         self._props.update(replId=repl_id, terminalId=terminal_id)
         if on_title:
             self.on("title", lambda e: on_title(str(e.args)[:200]))
-        if on_exit:
-            self.on("exit", lambda e: on_exit(e.args))
-        if on_state:
-            self.on("state", lambda e: on_state(str(e.args)))
 
     def focus(self) -> None:
         """Take the keyboard."""

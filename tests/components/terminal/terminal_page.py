@@ -64,7 +64,7 @@ runner = Runner()
 @ui.page("/")
 async def terminal_page(terminal: str = "", width: int = 900) -> None:
     theme.use("light")
-    told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "exit", "state", "terminal")}
+    told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "terminal")}
     if not terminal:
         transport = httpx.ASGITransport(app=runner)
         async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
@@ -75,8 +75,6 @@ async def terminal_page(terminal: str = "", width: int = 900) -> None:
             "r1",
             terminal,
             on_title=told["title"].set_text,
-            on_exit=lambda about: told["exit"].set_text(str(about["status"])),
-            on_state=told["state"].set_text,
         )
     ui.button("focus", on_click=shown.focus)
     ui.button("search", on_click=shown.search)

@@ -59,7 +59,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.on("dialog", lambda dialog: asked.append(dialog.message))
         page.goto(served.url)
-        expect(page.locator("#state")).to_have_text("live")
+        expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
         expect(rows(page)).to_contain_text("$")
         page.get_by_role("button", name="focus").click()
         expect(page.locator(".xterm-helper-textarea")).to_be_focused()
@@ -111,7 +111,7 @@ def test_after_a_restart_of_the_proxy_it_goes_on(page: Page, served: Served) -> 
     httpx.post(f"{served.url}/restart", timeout=30, trust_env=False).raise_for_status()
     enter(page, "typed")  # perhaps before the line is back
     expect(rows(page)).to_contain_text("got typed")
-    expect(page.locator("#state")).to_have_text("live")
+    expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
     assert rows(page).inner_text().count("before") == 1
 
 
@@ -131,7 +131,6 @@ def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> 
 def test_a_program_that_ends_says_how(page: Page) -> None:
     enter(page, "exit 3")
     expect(rows(page)).to_contain_text("The program ended with exit code 3.")
-    expect(page.locator("#exit")).to_have_text("3")
 
 
 def test_when_the_sandbox_ends_so_does_the_terminal(page: Page, served: Served) -> None:

@@ -8,7 +8,7 @@ from nicegui.element import Element
 from components import BUNDLE
 
 
-class ReplEvents(Element, component="devex_repl.js", esm=BUNDLE):
+class ReplEvents(Element, component="devex_repl_events.js", esm=BUNDLE):
     """Follows `/repls/{id}/events` in the browser, where the file tree hears it too, and reconnects for ever.
 
     `on_told` gets the messages hello, ports, run, terminals and quota. While the socket is open the page's body
