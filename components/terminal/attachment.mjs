@@ -1,10 +1,9 @@
 // One attachment of a terminal: asks for the output from the byte it has, also after a cut, and acknowledges what was
-// rendered. The wire is described in runner/proxy/terminals/wire.py.
+// rendered.
 import { Connection } from "../repl/connection.mjs";
+import { ack, decode, input, ping, resize } from "./wire.mjs";
 
-const INPUT = 1, RESIZE = 2, ACK = 3, PING = 5;
-const OUTPUT = 17, GAP = 18, EXITED = 19, SIZE = 20, READY = 22;
-const NO_SUCH_TERMINAL = 4404;
+const NO_SUCH_TERMINAL = 4404; // the close code of wire.py
 const ACK_BYTES = 32 * 1024; // rendered and not acknowledged: at once; less within ACK_MS
 const ACK_MS = 8; // little beside the 30 ms of output that the proxy lets wait in a link
 const PASTE_BYTES = 64 * 1024; // a message; a larger paste is several
@@ -20,9 +19,9 @@ export class Attachment {
     this.forgetAcks();
     this.forgetPending();
     this.connection = new Connection(() => path(this.offset), {
-      message: (data) => this.receive(new DataView(data)),
+      message: (data) => this.receive(decode(data)),
       lost: (code) => this.lost(code),
-      ping: () => this.send(PING, 4, (view) => view.setUint32(1, 1)),
+      ping: () => this.connection.send(ping()),
     });
   }
 
@@ -38,49 +37,52 @@ export class Attachment {
     this.on.state(code === NO_SUCH_TERMINAL ? "gone" : "reconnecting");
   }
 
-  // what the proxy tells
-
-  receive(view) {
-    switch (view.getUint8(0)) {
-      case READY:
-        this.on.ready(readJson(view));
-        this.on.state("live");
-        this.typePending();
-        return;
-      case OUTPUT:
-        this.output(Number(view.getBigUint64(1)), new Uint8Array(view.buffer, view.byteOffset + 9));
-        return;
-      case GAP: {
-        const from = Number(view.getBigUint64(1)), to = Number(view.getBigUint64(9));
-        this.offset = to;
-        this.on.gap(to - from);
-        return;
+  /** Keys; kept while there is no link, up to a screenful, and sent when it is back. */
+  type(bytes) {
+    for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
+      const piece = bytes.subarray(from, from + PASTE_BYTES);
+      if (this.connection.send(input(piece))) continue;
+      if (this.pendingBytes + piece.length <= MAX_PENDING_BYTES) {
+        this.pending.push(piece);
+        this.pendingBytes += piece.length;
       }
-      case EXITED:
-        this.on.exited(readJson(view));
-        return;
-      case SIZE:
-        this.on.size(view.getUint16(1), view.getUint16(3));
     }
   }
 
-  output(from, bytes) {
-    const upto = from + bytes.length;
-    if (from < this.offset) bytes = bytes.subarray(this.offset - from); // had it before the cut
-    if (!bytes.length) return;
-    this.offset = upto;
-    const { cuts } = this;
-    this.on.output(bytes, () => cuts === this.cuts && this.acknowledge(upto));
+  /** 0 x 0 for a screen that is hidden. */
+  resize(cols, rows) {
+    this.connection.send(resize(cols, rows));
   }
 
-  // what the proxy is told
+  receive(message) {
+    switch (message?.kind) {
+      case "ready":
+        this.on.ready(message.about);
+        this.on.state("live");
+        this.typePending();
+        return;
+      case "output":
+        this.output(message);
+        return;
+      case "gap":
+        this.offset = message.to;
+        this.on.gap(message.to - message.from);
+        return;
+      case "exited":
+        this.on.exited(message.about);
+        return;
+      case "size":
+        this.on.size(message.cols, message.rows);
+    }
+  }
 
-  send(kind, length, fill) {
-    if (!this.connection.isOpen) return;
-    const view = new DataView(new ArrayBuffer(1 + length));
-    view.setUint8(0, kind);
-    fill(view);
-    this.connection.send(view.buffer);
+  output({ from, bytes }) {
+    const upto = from + bytes.length;
+    const fresh = from < this.offset ? bytes.subarray(this.offset - from) : bytes; // some it had before the cut
+    if (!fresh.length) return;
+    this.offset = upto;
+    const { cuts } = this;
+    this.on.output(fresh, () => cuts === this.cuts && this.acknowledge(upto));
   }
 
   acknowledge(offset) {
@@ -93,29 +95,13 @@ export class Attachment {
     clearTimeout(this.acking);
     this.acking = undefined;
     this.acknowledged = this.rendered;
-    this.send(ACK, 8, (view) => view.setBigUint64(1, BigInt(this.rendered)));
+    this.connection.send(ack(this.rendered));
   }
 
   forgetAcks() {
     clearTimeout(this.acking);
     this.acking = undefined;
     this.acknowledged = -ACK_BYTES; // the first after a cut goes at once
-  }
-
-  resize(cols, rows) {
-    this.send(RESIZE, 4, (view) => (view.setUint16(1, cols), view.setUint16(3, rows)));
-  }
-
-  /** Keys; kept while there is no link, up to a screenful, and sent when it is back. */
-  type(bytes) {
-    for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
-      const piece = bytes.subarray(from, from + PASTE_BYTES);
-      if (this.connection.isOpen) this.send(INPUT, piece.length, (view) => new Uint8Array(view.buffer).set(piece, 1));
-      else if (this.pendingBytes + piece.length <= MAX_PENDING_BYTES) {
-        this.pending.push(piece);
-        this.pendingBytes += piece.length;
-      }
-    }
   }
 
   typePending() {
@@ -128,8 +114,4 @@ export class Attachment {
     this.pending = [];
     this.pendingBytes = 0;
   }
-}
-
-function readJson(view) {
-  return JSON.parse(new TextDecoder().decode(new Uint8Array(view.buffer, view.byteOffset + 1)));
 }
