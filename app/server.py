@@ -75,7 +75,7 @@ class Server:
         self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
         self.services = Services(settings, self.orchestrator, self.accounts)
         self.live = Live()
-        self.accounts.on_ended = self._end
+        self.accounts.on_ended = self._close_sessions
         self._previews = Previews(self.services, self._addresses, Passes(clock, self._secret), self.live)
         self.api = api.build(self.services, self._previews)
         pages.prepare(self.services, self._addresses)
@@ -153,15 +153,16 @@ class Server:
 
     # Sessions that ended
 
-    def _end(self, session_ids: Collection[str]) -> None:
+    def _close_sessions(self, session_ids: Collection[str]) -> None:
+        """Close the sockets, streams and pages of sessions that have ended."""
         self.live.end(session_ids)
-        open_pages.end(session_ids)
+        open_pages.close(session_ids)
 
     async def sweep(self) -> None:
         """Close what sessions hold open that have ended since: expired, or revoked by another process."""
         held_open = self.live.sessions() | set(open_pages.by_session())
         if held_open:
-            self._end(held_open - await self.accounts.good_sessions(held_open))
+            self._close_sessions(held_open - await self.accounts.good_sessions(held_open))
         await self.accounts.forget_expired()
 
     async def _keep_sweeping(self) -> None:

@@ -84,7 +84,7 @@ class Door:
             else:
                 self._check_origin(scope)
                 await self._application_for(path)(scope, receive, answering.send)
-        except Exception as error:
+        except Exception as error:  # the outer edge: a fault of ours is logged as it is answered
             await answering.fail(error)
         finally:
             if self._access_log:

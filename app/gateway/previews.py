@@ -71,7 +71,7 @@ class Previews:
                 await self._enter(host, scope)(scope, receive, answering.send)
             else:
                 await self._show(host, scope, receive, answering.send)
-        except Exception as error:
+        except Exception as error:  # the outer edge of this host: a fault of ours is logged here
             told = public_error(error)
             if answering.status:
                 await answering.fail(told)

@@ -51,7 +51,7 @@ async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp:
     if (app := orchestrator.runner_app(repl.id)) is not None:
         return app
     changes = orchestrator.backend.watch()
-    with suppress(TimeoutError):
+    with suppress(TimeoutError):  # then it is looked for once more
         async with asyncio.timeout(COMES_UP_S):
             while _comes_up(repl):
                 await anext(changes)

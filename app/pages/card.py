@@ -30,9 +30,9 @@ class Card:
             with ui.element("div").classes("dx-row"):
                 self._phase = text("", "dx-chip")
                 self._opened = text("", "dx-hint dx-grow")
-                self._stop = button("Stop", self._acts("stop"), icon_name="stop", kind="quiet", small=True)
-                self._start = button("Start", self._acts("start"), icon_name="play", kind="quiet", small=True)
-                self._recover = button("Recover", self._acts("start"), icon_name="play", small=True)
+                self._stop = button("Stop", self._press("stop"), icon_name="stop", kind="quiet", small=True)
+                self._start = button("Start", self._press("start"), icon_name="play", kind="quiet", small=True)
+                self._recover = button("Recover", self._press("start"), icon_name="play", small=True)
             self._failure = text("", "dx-error")
         self.set_repl(repl)
 
@@ -57,14 +57,15 @@ class Card:
     def _menu(self) -> None:
         self._more = icon_button("more", "More")
         with self._more, ui.menu().props("auto-close"):
-            menu_item("rename", "Rename", self._acts("rename"))
-            menu_item("fork", "Fork", self._acts("fork"))
+            menu_item("rename", "Rename", self._press("rename"))
+            menu_item("fork", "Fork", self._press("fork"))
             menu_item("folder", "Browse files", lambda: ui.navigate.to(f"/repl/{self._repl.id}?start=0"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{self._repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
-            menu_item("trash", "Delete", self._acts("delete"))
+            menu_item("trash", "Delete", self._press("delete"))
 
-    def _acts(self, what: str) -> Callable[[], Awaitable[None]]:
+    def _press(self, what: str) -> Callable[[], Awaitable[None]]:
+        """What a button does: `act` on the REPL as it is when it is pressed."""
         return lambda: self._act(what, self._repl)
 
 

@@ -44,6 +44,7 @@ class RoomForPages:
 
 
 def by_session() -> dict[str, list[Client]]:
+    """The open pages of each session, by its id; pages of nobody are left out."""
     found: defaultdict[str, list[Client]] = defaultdict(list)
     for client in list(Client.instances.values()):
         if session_id := _session_of(client):
@@ -51,7 +52,7 @@ def by_session() -> dict[str, list[Client]]:
     return found
 
 
-def end(session_ids: Collection[str]) -> None:
+def close(session_ids: Collection[str]) -> None:
     """Delete the pages and cut their sockets; a browser loads its page again and is asked to sign in."""
     open_now = by_session()
     for session_id in session_ids:

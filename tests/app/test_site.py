@@ -8,7 +8,7 @@ async def test_it_answers(site: Site) -> None:
     assert page.status_code == 200
 
 
-async def test_again(site: Site) -> None:
+async def test_a_second_application_in_one_process_answers(site: Site) -> None:
     browser = await site.browser(await site.user())
     page = await browser.get("/")
     assert page.status_code == 200

@@ -64,12 +64,12 @@ class Panel:
         self._tabs.show(OUTPUT)
 
     def _add_terminal(self, terminal_id: str, title: str) -> None:
-        def named(name: str) -> None:
+        def set_title(name: str) -> None:
             self._tabs.set_title(terminal_id, name or title)
 
         tab = Tab(key=terminal_id, title=title, icon="terminal", closable=True)
         with self._tabs.add(tab), ui.element("div").classes("dx-terminal-slot"):
-            Terminal(self._repl_id, terminal_id, on_title=named)
+            Terminal(self._repl_id, terminal_id, on_title=set_title)
 
     def _show_run(self) -> None:
         run = self._run

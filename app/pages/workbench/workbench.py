@@ -75,7 +75,7 @@ class Workbench:
                 while self._repl.phase is not Phase.RUNNING and self._repl.goal is Goal.RUN:
                     self._repl = await anext(self._changes)
         except TimeoutError:
-            pass
+            pass  # it is shown in progress
         except DevexError as error:
             self._cover_up(self._repl, error)
             return
