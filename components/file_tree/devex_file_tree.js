@@ -6,6 +6,7 @@ import {
 } from "devex-bundle/file_tree.js";
 
 const BY_TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)").matches;
+const FAINT = /^(\.|__pycache__$|node_modules$)/; // made by tools, seldom looked at
 const ROW_PX = BY_TOUCH ? 36 : 24; // a finger needs more
 const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
 const TYPE_AHEAD_MS = 700;
@@ -68,7 +69,7 @@ export default {
       const to = Math.min(Math.ceil((this.top + this.height) / ROW_PX) + OVERSCAN, rows.length);
       return rows.slice(from, to).map((row, index) => {
         const [icon, colour] = iconOf(row);
-        return { ...row, icon, colour, y: (from + index) * ROW_PX, faint: row.isNote || row.name.startsWith(".") };
+        return { ...row, icon, colour, y: (from + index) * ROW_PX, faint: row.isNote || FAINT.test(row.name) };
       });
     },
     tools() {

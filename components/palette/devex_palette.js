@@ -51,6 +51,7 @@ export default {
       const command = this.commands.find((one) => one.keys && matches(event, one.keys));
       const letter = event.ctrlKey && !event.shiftKey && /^[a-z]$/.test(event.key);
       if (!command || (letter && event.target.closest?.(FULL_SCREEN))) return;
+      if (event.target.closest?.(`[data-keys~="${command.keys}"]`)) return; // an element's own, such as the terminal's search
       event.preventDefault();
       event.stopPropagation();
       this.run(command.id);

@@ -44,7 +44,7 @@ function openLink(event, address) {
 
 export default {
   template: `
-    <div class="dx-terminal" :data-state="state">
+    <div class="dx-terminal" :data-state="state" data-keys="Mod+Shift+F">
       <div ref="screen" class="dx-terminal-screen"></div>
       <form v-if="searching" class="dx-terminal-search" @submit.prevent="find(true)" @keydown.esc.prevent="closeSearch">
         <input ref="query" v-model="query" placeholder="Find in terminal" aria-label="Find in terminal" @input="find(true, true)">
