@@ -165,7 +165,7 @@ class _FirstFrame(asyncio.Protocol):
         try:
             self._read()
         except ProtocolError as error:
-            _log.info("a connection to the agent's socket is closed: %s", error)
+            _log.debug("a connection to the agent's socket is closed: %s", error)  # programs must not fill the log
             self.close()
 
     def _read(self) -> None:
@@ -257,7 +257,7 @@ class _Control(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _cut_off(self, error: ProtocolError) -> None:
-        _log.warning("the agent is cut off: %s", error)
+        _log.debug("the agent is cut off: %s", error)  # 200 times a second, if programs like
         self.close()
 
     def pause_writing(self) -> None:

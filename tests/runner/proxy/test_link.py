@@ -1,8 +1,11 @@
 """The link alone, with a control connection of the test's own."""
 
 import asyncio
+import logging
 import os
 from pathlib import Path
+
+import pytest
 
 from runner.protocol import messages as m
 from runner.protocol.frames import Decoder
@@ -87,3 +90,17 @@ def test_the_budget_lets_bursts_through_and_then_slows_down() -> None:
     assert budget.spend(1, 400_000, 0, 0.0) == (2 * FRAME_COST) / 1_000_000
     assert budget.spend(0, 0, 0, 1.0) == 0
     assert budget.spend(0, 1_500_000, 0, 100.0) == 1.0, "what is saved up is bounded by the burst"
+
+
+async def test_a_program_that_dials_and_says_nonsense_does_not_fill_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    path = tmp_path / "agent.sock"
+    async with Told(path).link, asyncio.timeout(DEADLINE_S):
+        for nonsense in (b"\xff" * 5, m.encode(m.Hello(m.VERSION, 1, ())) + b"\xff" * 5):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            writer.write(nonsense)
+            await reader.read()  # until it is cut off
+            writer.close()
+    assert caplog.records == []
