@@ -22,8 +22,10 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 
 import os
 import time
+from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 from anyio import CapacityLimiter, to_thread
@@ -47,6 +49,8 @@ PATCH_FILE_BYTES: Final = 32 << 20  # held in memory twice
 PATCH_BODY_BYTES: Final = 8 << 20
 SMALL_BODY_BYTES: Final = 64 << 10  # two paths
 ETAG_BYTES: Final = 256 << 20  # hashing this much takes about 0.3 s; larger files are named by inode, size and time
+LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes and be shown in as many
+LISTINGS: Final = 2  # at a time; more wait
 FOUND: Final = 100
 FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
 HEAVY: Final = 2  # searches, listings of names and size counts at a time; more wait
@@ -114,14 +118,20 @@ class Files:
         self._limits = limits
         self._watcher = watcher
         self._heavy = heavy
+        self._listing = CapacityLimiter(LISTINGS)
         self._names: tuple[float, list[str]] = (0.0, [])
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
         rev = self._watcher.rev if self._watcher else 0  # before listing: a change in between is told again, not lost
-        entries = await to_thread.run_sync(self._workspace.list_dir, path)
-        rows = await to_thread.run_sync(lambda: [entry.row() for entry in entries])
-        return http.Json({"path": path, "rev": rev, "entries": rows, "complete": len(rows) < MAX_LISTED})
+        rows, complete = await to_thread.run_sync(self._rows, path, limiter=self._listing)
+        return http.Json({"path": path, "rev": rev, "entries": rows, "complete": complete})
+
+    def _rows(self, path: str) -> tuple[list[list[str | int]], bool]:
+        entries = self._workspace.list_dir(path)
+        ends = accumulate(len(entry.name) for entry in entries)
+        shown = entries[: bisect(list(ends), LISTED_CHARACTERS)]
+        return [entry.row() for entry in shown], len(shown) == len(entries) < MAX_LISTED
 
     async def get(self, request: Request) -> Response:
         path = address.file_path(request)

@@ -9,7 +9,7 @@ import httpx
 from starlette.applications import Starlette
 
 from runner.documents.rooms import Rooms
-from runner.proxy.files.routes import file_routes
+from runner.proxy.files.routes import LISTED_CHARACTERS, file_routes
 from runner.workspace import TreeDelta, TreeWatcher, Workspace
 from tests.runner.proxy.files.serving import LIMITS, Seen, code, raw, served, sha
 
@@ -64,6 +64,15 @@ async def test_tree_mkdir_move(client: httpx.AsyncClient, root: Path) -> None:
     assert (answer.status_code, code(answer)) == (409, "exists")
     answer = await client.post("move", json={"from": "other", "to": "d/e/good", "overwrite": True})
     assert answer.status_code == 200
+
+
+async def test_names_too_long_to_be_listed_all_are_cut(client: httpx.AsyncClient, root: Path) -> None:
+    """Of 100,000 such names the answer would have 250 MiB."""
+    fitting = LISTED_CHARACTERS // 250
+    for n in range(fitting + 10):
+        (root / f"{n:0>248}\udcff\udcff").touch()
+    listing = (await client.get("tree")).json()
+    assert (len(listing["entries"]), listing["complete"]) == (fitting, False)
 
 
 async def test_what_is_open_goes_along(client: httpx.AsyncClient, rooms: Rooms) -> None:
