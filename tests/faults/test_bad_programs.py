@@ -98,9 +98,10 @@ async def test_a_template_whose_tool_is_missing(eve: Browser) -> None:
     templates = {one["name"]: one["missing"] for one in (await eve.http.get("/api/templates")).json()}
     assert templates["python"] is None
     assert templates["node"].startswith("node is not installed on this server. ")
-    repl = await eve.create(template="node")
-    started = await repl.post("run")
-    async with repl.attached(started.json()["terminal"]) as terminal:
+    refused = await eve.http.post("/api/repls", json={"name": "REPL", "template": "node"})
+    assert "node is not installed on this server. " in refusal(refused, 422)
+    repl = await eve.create()
+    async with repl.attached(await repl.run("node main.js")) as terminal:
         status, _ = await until_ended(terminal)
         assert status in (126, 127)
         assert b"node: " in terminal.text
