@@ -28,6 +28,9 @@ $(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@ $(VENV)/run.stamp
 
+$(BIN)/rclone: .ci/rclone | $(VENV)/dev.stamp
+	@.ci/rclone $@
+
 bundle: $(VENV)/run.stamp  ## build the browser's JavaScript (skipped when nothing changed)
 	@$(BIN)/python -m components.build
 
@@ -45,15 +48,15 @@ lint: $(VENV)/dev.stamp  ## form, lint and import rules
 types: $(VENV)/dev.stamp  ## strict type check
 	$(BIN)/mypy
 
-test: $(VENV)/dev.stamp bundle  ## install what the tests need (Chromium, PostgreSQL, the templates' tools) and run all of them
+test: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## install what the tests need (Chromium, PostgreSQL, rclone, the templates' tools) and run all of them
 	@.ci/system-packages
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
 
-soak: $(VENV)/dev.stamp bundle  ## the long runs
+soak: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## the long runs
 	@.ci/system-packages
 	$(BIN)/pytest -m soak --timeout 3600 $(ARGS)
 
-bench: $(VENV)/dev.stamp bundle  ## measure; ONLY=name for one figure; writes bench-results.json
+bench: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## measure; ONLY=name for one figure; writes bench-results.json
 	@.ci/system-packages
 	@$(BIN)/python -m tests.bench $(ONLY)
 
