@@ -117,6 +117,11 @@ class Draft:
                 offset += written
                 left = left[written:]
 
+    def skip(self, length: int) -> None:
+        """Append so many zeros that take no room."""
+        with explained(self.path):
+            os.ftruncate(self._file, self.size_bytes + length)
+
     def digest(self) -> str:
         with explained(self.path):
             return digest_of(self._file)
@@ -139,18 +144,28 @@ class Draft:
         except OSError:
             pass  # the program was quicker, or made it a folder: its own business
 
-    def commit(self, *, expect: str | None = None, mode: int | None = None, durable: bool = True) -> Stat:
+    def commit(
+        self,
+        *,
+        expect: str | Stat | None = None,
+        mode: int | None = None,
+        mtime_ns: int | None = None,
+        durable: bool = True,
+    ) -> Stat:
         """Become the file; returns what it is now. The mode of a file that was there is kept.
 
-        `expect` is the digest the file must still have, ABSENT, or None for whatever is there; otherwise DevexError
-        `changed` (412). A hard-linked file is written in place, so that its other names follow.
+        `expect` is the digest or the Stat the file must still have, ABSENT, or None for whatever is there; otherwise
+        DevexError `changed` (412). A hard-linked file is written in place, so that its other names follow.
         """
         with explained(self.path):
             current = self._current()
             if expect is not None:
                 self._compare(current, expect)
-            kept = NEW_FILE_MODE if current is None else current.mode
-            os.fchmod(self._file, (kept if mode is None else mode) & 0o777)
+            if mode is None:
+                mode = NEW_FILE_MODE if current is None else current.mode & 0o777
+            os.fchmod(self._file, mode)
+            if mtime_ns is not None:
+                os.utime(self._file, ns=(mtime_ns, mtime_ns))
             if durable:
                 os.fsync(self._file)
             if current is not None and current.links > 1:
@@ -168,7 +183,11 @@ class Draft:
         require_regular(found, self._owner)
         return found
 
-    def _compare(self, current: Stat | None, expect: str) -> None:
+    def _compare(self, current: Stat | None, expect: str | Stat) -> None:
+        if isinstance(expect, Stat):
+            if current is None or current.stamp != expect.stamp:
+                raise changed(self.path)
+            return
         if current is None or expect == ABSENT:
             if expect == ABSENT and current is not None:
                 raise exists(self.path)
@@ -182,7 +201,7 @@ class Draft:
         finally:
             os.close(descriptor)
 
-    def _take_place(self, current: Stat | None, expect: str | None) -> None:
+    def _take_place(self, current: Stat | None, expect: str | Stat | None) -> None:
         """Rename over the target; where something was expected, without losing a change made since it was compared."""
         if expect == ABSENT:
             try:

@@ -24,6 +24,7 @@ class Stat(NamedTuple):
     mode: int
     links: int
     uid: int
+    ctime_ns: int
 
     @classmethod
     def of(cls, status: os.stat_result) -> Self:
@@ -36,6 +37,7 @@ class Stat(NamedTuple):
             stat.S_IMODE(status.st_mode),
             status.st_nlink,
             status.st_uid,
+            status.st_ctime_ns,
         )
 
     @property

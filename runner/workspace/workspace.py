@@ -1,5 +1,6 @@
 """A REPL's file tree by relative paths. Everything blocks: call it in a thread where it can be large."""
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -21,6 +22,7 @@ from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
 
 NEW_FOLDER_MODE = 0o755
 RESUMABLE_FOR_S = 86_400  # uploads that can be continued
+_libc = ctypes.CDLL(None, use_errno=True)  # Python has no syncfs(2)
 DRAFT_FOR_S = 3_600  # others: whoever writes one stops after a minute without a byte
 
 
@@ -216,6 +218,29 @@ class Workspace:
                 if error.errno not in {errno.EISDIR, errno.EPERM}:
                     raise
                 remove_tree(folder, name)
+
+    def remove_empty(self, path: str) -> bool:
+        """Delete a folder; whether it was empty."""
+        with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
+            try:
+                os.rmdir(name, dir_fd=folder)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                return False
+            return True
+
+    def set_folder_mode(self, path: str, mode: int) -> None:
+        parts = parse_file(path)
+        with explained(path), access.opened(self._root, parts, access.FOLDER) as folder:
+            os.fchmod(folder, mode)
+
+    def sync(self) -> None:
+        """Bring all that was written without `durable` to the disk."""
+        with explained(""):
+            if _libc.syncfs(self._root) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
 
     def move(self, source: str, target: str, *, overwrite: bool = False) -> None:
         """Rename a file, link or folder. `overwrite` replaces a file or an empty folder; else DevexError `exists`."""

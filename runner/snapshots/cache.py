@@ -1,0 +1,144 @@
+"""What the last snapshots found out, so that the next one need not read it again: a file beside the workspace's proxy.
+
+Everything in it can be lost; a cache that cannot be read is made anew. Blocks: used in one thread at a time.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple, Self
+
+from runner.snapshots.layout import Commit, Digest, Place, commit_bytes, commit_of
+
+FORMAT: Final = 1  # another one is thrown away
+PENDING_S: Final = 12 * 3600  # of what was stored and never committed; garbage collection leaves it alone for a day
+
+_TABLES: Final = """
+CREATE TABLE file (folder BLOB, name BLOB, stamp BLOB, chunks BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+CREATE TABLE blob (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, size INT, part TEXT) WITHOUT ROWID;
+CREATE TABLE pending (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, size INT, at REAL) WITHOUT ROWID;
+CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE head (version TEXT, data BLOB);
+"""
+_DIGEST_BYTES: Final = 20
+
+
+class Known(NamedTuple):
+    stamp: bytes
+    chunks: tuple[Digest, ...]
+
+
+class Cache:
+    def __init__(self, path: Path) -> None:
+        try:
+            self._db = _opened(path)
+        except sqlite3.DatabaseError:
+            path.unlink(missing_ok=True)
+            self._db = _opened(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def save(self) -> None:
+        self._db.commit()
+
+    # files
+
+    def folder(self, folder: bytes) -> dict[bytes, Known]:
+        found = self._db.execute("SELECT name, stamp, chunks FROM file WHERE folder = ?", (folder,))
+        return {name: Known(stamp, _split(chunks)) for name, stamp, chunks in found}
+
+    def remember(self, folder: bytes, files: Iterable[tuple[bytes, Known]], gone: Iterable[bytes]) -> None:
+        self._db.executemany("DELETE FROM file WHERE folder = ? AND name = ?", ((folder, name) for name in gone))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?)",
+            ((folder, name, known.stamp, bytes.fromhex("".join(known.chunks))) for name, known in files),
+        )
+
+    def files(self) -> int:
+        found: int = self._db.execute("SELECT count(*) FROM file").fetchone()[0]
+        return found
+
+    def forget_files(self) -> None:
+        self._db.execute("DELETE FROM file")
+
+    # what lies where
+
+    def stored(self) -> set[bytes]:
+        """Digests (20 bytes) of all that the head's index names."""
+        return {digest for (digest,) in self._db.execute("SELECT digest FROM blob")}
+
+    def pending(self, now_s: float) -> dict[Digest, Place]:
+        """What an earlier snapshot had stored before it was cut off."""
+        self._db.execute("DELETE FROM pending WHERE at < ? OR at > ?", (now_s - PENDING_S, now_s))
+        found = self._db.execute("SELECT digest, pack, offset, stored, size FROM pending")
+        return {digest.hex(): Place(*place) for digest, *place in found}
+
+    def add_pending(self, places: Iterable[tuple[Digest, Place]], now_s: float) -> None:
+        self._db.executemany(
+            "INSERT OR REPLACE INTO pending VALUES (?, ?, ?, ?, ?, ?)",
+            ((bytes.fromhex(digest), *place, now_s) for digest, place in places),
+        )
+
+    def forget_pending(self) -> None:
+        self._db.execute("DELETE FROM pending")
+
+    def place(self, digest: Digest) -> Place | None:
+        query = "SELECT pack, offset, stored, size FROM blob WHERE digest = ?"
+        found = self._db.execute(query, (bytes.fromhex(digest),)).fetchone()
+        return Place(*found) if found else None
+
+    def parts(self) -> set[Digest]:
+        return {part for (part,) in self._db.execute("SELECT digest FROM part")}
+
+    def add_part(self, part: Digest, places: Iterable[tuple[Digest, Place]]) -> None:
+        self._db.execute("INSERT OR REPLACE INTO part VALUES (?)", (part,))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO blob VALUES (?, ?, ?, ?, ?, ?)",
+            ((bytes.fromhex(digest), *place, part) for digest, place in places),
+        )
+
+    def keep_parts(self, parts: Iterable[Digest]) -> None:
+        for part in self.parts() - set(parts):
+            self._db.execute("DELETE FROM blob WHERE part = ?", (part,))
+            self._db.execute("DELETE FROM part WHERE digest = ?", (part,))
+
+    def places(self) -> Iterator[tuple[Digest, Place]]:
+        for digest, *place in self._db.execute("SELECT digest, pack, offset, stored, size FROM blob"):
+            yield digest.hex(), Place(*place)
+
+    # the newest version
+
+    def head(self, version: str) -> Commit | None:
+        found = self._db.execute("SELECT data FROM head WHERE version = ?", (version,)).fetchone()
+        return commit_of(found[0]) if found else None
+
+    def set_head(self, commit: Commit) -> None:
+        self._db.execute("DELETE FROM head")
+        self._db.execute("INSERT INTO head VALUES (?, ?)", (commit.version, commit_bytes(commit)))
+
+
+def _split(chunks: bytes) -> tuple[Digest, ...]:
+    return tuple(chunks[at : at + _DIGEST_BYTES].hex() for at in range(0, len(chunks), _DIGEST_BYTES))
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Without a journal's durability: what a crash loses is read again; what it tears is thrown away."""
+    db = sqlite3.connect(path, check_same_thread=False)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute("PRAGMA cache_size = -4000")
+        if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+            if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("another format")
+            db.executescript(_TABLES)
+            db.execute(f"PRAGMA user_version = {FORMAT}")
+        db.commit()
+    except BaseException:
+        db.close()
+        raise
+    return db

@@ -1,0 +1,220 @@
+"""Reading a REPL's versions from its store."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from runner.errors import DevexError
+from runner.snapshots import layout
+from runner.snapshots.layout import Commit, Digest, Name, Place, Row
+from runner.snapshots.store import Listed, Missing, Store
+
+LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
+TREE_PACKS: Final = 3  # kept while a version is read: trees that were written together lie together
+AHEAD: Final = 3  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
+
+NO_VERSION: Final = "This REPL has no version yet."
+
+
+class History:
+    """The versions under one REPL's prefix."""
+
+    def __init__(self, store: Store, prefix: str) -> None:
+        self.store = store
+        self.prefix = prefix
+
+    def key(self, name: str) -> str:
+        return f"{self.prefix}/{name}"
+
+    async def fetch(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """An object that a version names. Raises StoreError, Damaged when it is not there."""
+        try:
+            return await self.store.get(self.key(name), start, length)
+        except Missing:
+            raise layout.Damaged(name) from None
+
+    async def head(self) -> str | None:
+        """The newest version's name; costs one request."""
+        async for found in self.store.list(self.key("c/"), limit=1):
+            return layout.version_of(found.key.removeprefix(f"{self.prefix}/"))
+        return None
+
+    async def commit(self, version: str) -> Commit:
+        """Raises DevexError `missing` (404) or Damaged."""
+        key = layout.commit_key(version)
+        try:
+            commit = layout.commit_of(await self.store.get(self.key(key)))
+        except Missing:
+            raise DevexError(
+                "no_version", "This version is gone.", "Choose another one of the list.", status=404
+            ) from None
+        if commit.version != version:
+            raise layout.Damaged("version")
+        return commit
+
+    async def versions(self) -> list[str]:
+        """All of them, newest first."""
+        return [layout.version_of(found.key.removeprefix(f"{self.prefix}/")) for found in await self.objects("c/")]
+
+    async def objects(self, kind: str) -> list[Listed]:
+        """Of one kind: "p/", "t/", "i/", "c/" or "n/"."""
+        return [found async for found in self.store.list(self.key(kind))]
+
+    async def commits(self, versions: Sequence[str]) -> list[Commit]:
+        """In the same order; one that was thinned out meanwhile is left out."""
+        found: list[Commit] = []
+        for at in range(0, len(versions), LISTED_AT_ONCE):
+            batch = versions[at : at + LISTED_AT_ONCE]
+            for commit in await asyncio.gather(*map(self.commit, batch), return_exceptions=True):
+                if isinstance(commit, Commit):
+                    found.append(commit)
+                elif not (isinstance(commit, DevexError) and commit.code == "no_version"):
+                    raise commit
+        return found
+
+    async def names(self) -> dict[str, Name]:
+        """By version."""
+        found: dict[str, Name] = {}
+        for listed in await self.objects("n/"):
+            with suppress(Missing):  # taken away meanwhile
+                found[listed.key.rpartition("/")[2]] = layout.name_of(await self.store.get(listed.key))
+        return found
+
+    async def set_name(self, version: str, name: Name | None) -> None:
+        """None takes it away, and with it the promise to keep the version."""
+        key = self.key(layout.name_key(version))
+        if name is not None:
+            await self.commit(version)  # it is there
+        await self.store.delete([key])
+        if name is not None:
+            await self.store.create(key, layout.name_bytes(name))
+
+    async def part(self, digest: Digest) -> list[tuple[Digest, Place]]:
+        data = await self.fetch(layout.index_key(digest))
+        if layout.digest_of(data) != digest:
+            raise layout.Damaged("index")
+        return layout.index_places(data)
+
+    async def places(self, parts: Iterable[Digest]) -> dict[Digest, Place]:
+        """Later parts win."""
+        found: dict[Digest, Place] = {}
+        for part in parts:
+            found.update(await self.part(part))
+        return found
+
+    async def open(self, version: str) -> "Version":
+        """The newest version's index comes last: what was packed anew since is found there."""
+        commit = await self.commit(version)
+        newest = await self.head()
+        head = commit if newest in {None, version} else await self.commit(newest or version)
+        return Version(self, commit, await self.places(dict.fromkeys((*commit.index, *head.index))))
+
+
+class Version:
+    """One version, to be read. Whatever is read is checked against its digest."""
+
+    def __init__(self, history: History, commit: Commit, places: Mapping[Digest, Place]) -> None:
+        self.commit = commit
+        self.history = history
+        self._places = places
+        self._packs: OrderedDict[str, bytes] = OrderedDict()
+
+    def place(self, digest: Digest) -> Place:
+        """Raises Damaged."""
+        place = self._places.get(digest)
+        if place is None:
+            raise layout.Damaged("index")
+        return place
+
+    async def rows(self, content: Sequence[Digest]) -> list[Row]:
+        """A folder's entries, by name."""
+        rows: list[Row] = []
+        for digest in content:
+            place = self.place(digest)
+            if place.size_bytes > layout.MAX_TREE_BYTES:
+                raise layout.Damaged("list of files")
+            pack = await self._pack(place.pack)
+            rows += layout.tree_rows(layout.chunk(pack[place.offset :][: place.stored_bytes], place, digest))
+        return rows
+
+    async def find(self, path: str) -> Row:
+        """The entry at a path. Raises DevexError `not_found` (404)."""
+        content = self.commit.root
+        row: Row | None = None
+        for name in path.split("/"):
+            if row is not None and row.kind != "d":
+                row = None
+                break
+            row = next((one for one in await self.rows(content) if one.name == name), None)
+            if row is None:
+                break
+            content = row.content
+        if row is None:
+            raise DevexError(
+                "not_found", "This version has no such file.", "Choose another version or file.", status=404
+            )
+        return row
+
+    async def folder(self, path: str) -> list[Row]:
+        """Raises DevexError `not_found` (404) where there is none."""
+        if not path:
+            return await self.rows(self.commit.root)
+        row = await self.find(path)
+        if row.kind != "d":
+            raise DevexError("not_a_folder", "This is not a folder.", "Choose a folder.", status=409)
+        return await self.rows(row.content)
+
+    async def walk(self, content: Sequence[Digest] | None = None, path: str = "") -> AsyncIterator[tuple[str, Row]]:
+        """Every entry below a folder with its path, folders before what they hold."""
+        stack = [(path, self.commit.root if content is None else content)]
+        while stack:
+            folder, segments = stack.pop()
+            for row in await self.rows(segments):
+                whole = f"{folder}/{row.name}" if folder else row.name
+                yield whole, row
+                if row.kind == "d":
+                    stack.append((whole, row.content))
+
+    async def chunk(self, digest: Digest) -> bytes:
+        place = self.place(digest)
+        if place.size_bytes > layout.CHUNK_BYTES:
+            raise layout.Damaged("index")
+        stored = await self.history.fetch(place.pack, place.offset, place.stored_bytes)
+        return await asyncio.to_thread(layout.chunk, stored, place, digest)
+
+    async def content(self, row: Row) -> AsyncIterator[bytes]:
+        """A file's chunks; AHEAD of them are on their way."""
+        fetching: list[asyncio.Task[bytes]] = []
+        left = list(reversed(row.content))
+        try:
+            while left or fetching:
+                while left and len(fetching) < AHEAD:
+                    fetching.append(asyncio.create_task(self.chunk(left.pop()), name="chunk"))
+                yield await fetching.pop(0)
+        finally:
+            for task in fetching:
+                task.cancel()
+            await asyncio.gather(*fetching, return_exceptions=True)
+
+    async def read(self, path: str, limit_bytes: int) -> bytes:
+        """A file of at most so many bytes; DevexError `too_large` (413) otherwise, `not_found`, `not_a_file`."""
+        row = await self.find(path)
+        if row.kind != "f":
+            raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
+        if row.size_bytes > limit_bytes:
+            raise DevexError(
+                "too_large", "This file is too large to be shown.", "Restore or download it instead.", status=413
+            )
+        return b"".join([piece async for piece in self.content(row)])
+
+    async def _pack(self, key: str) -> bytes:
+        if key in self._packs:
+            self._packs.move_to_end(key)
+            return self._packs[key]
+        pack = await self.history.fetch(key)
+        self._packs[key] = pack
+        while len(self._packs) > TREE_PACKS:
+            self._packs.popitem(last=False)
+        return pack

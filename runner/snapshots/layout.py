@@ -1,0 +1,262 @@
+"""What the objects of a store look like: pure functions between bytes and plain data.
+
+    p/DIGEST   pack of file contents: zstd frames, one after another, of chunks of at most CHUNK_BYTES
+    t/DIGEST   pack of trees: the same, each a piece of one folder's listing
+    i/DIGEST   index part: where the chunks and trees that are new in one version lie
+    c/KEY      commit: one version; written last, so whatever it names is there
+    n/VERSION  the name a person gave to a version, which is kept for ever then
+
+Nothing is ever overwritten. A commit's key counts down with epoch and sequence: the first key is the newest version,
+and a writer of an outdated epoch sorts behind whoever replaced it.
+"""
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final, Literal, NamedTuple
+
+import zstandard
+
+from runner.errors import DevexError
+
+CHUNK_BYTES: Final = 4 << 20  # files are cut here: a changed byte costs at most so much; three in flight stay small
+PACK_BYTES: Final = 4 << 20  # a pack is closed when it has reached this
+LEVEL: Final = 3  # zstd: 200 MB/s of text here; higher levels cost more than they save
+SEGMENT_ROWS: Final = 256  # on average; one changed file in a huge folder sends about 10 kB
+SEGMENT_MOST: Final = 4096
+MAX_TREE_BYTES: Final = 8 << 20  # of SEGMENT_MOST rows with the longest names; what is longer was not written by us
+MAX_OBJECT_BYTES: Final = 64 << 20  # of a decompressed index part; a million chunks
+EPOCHS: Final = 10**8
+SEQUENCES: Final = 10**10
+
+Digest = str  # 40 hexadecimal digits: SHA-256, cut to 160 bits
+Kind = Literal["f", "d", "l"]
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{40}")
+_VERSION: Final = re.compile(r"([0-9]{1,8})-([0-9]{1,10})")
+
+
+class Damaged(DevexError):
+    """An object is not what its name says."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            "damaged", f"The store's {what} is damaged.", "Ask the operator to run `devex verify`.", status=502
+        )
+
+
+class Row(NamedTuple):
+    """One entry of a folder. `content` of a file: its chunks; of a folder: its segments; of a link: its target.
+
+    Names and targets are `os.fsdecode`d. Folders carry no time: whatever happens in them would change it.
+    """
+
+    name: str
+    kind: Kind
+    mode: int
+    mtime_ns: int
+    size_bytes: int
+    content: tuple[str, ...]
+
+
+class Place(NamedTuple):
+    """Where a chunk or tree lies: `pack` is the key of an object."""
+
+    pack: str
+    offset: int
+    stored_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """One version. `notes` says what the version does not hold as it was: [path, why], at most MAX_NOTES of `noted`."""
+
+    epoch: int
+    seq: int
+    root: tuple[Digest, ...]
+    index: tuple[Digest, ...]
+    parent: str | None
+    at: str  # ISO 8601, UTC
+    author: str
+    message: str  # what made it: "autosave", "before stop", "restore of 7-41"
+    files: int
+    size_bytes: int
+    added: int  # files that differ from the parent, roughly: those that were read
+    notes: tuple[tuple[str, str], ...] = ()
+    noted: int = 0
+
+    @property
+    def version(self) -> str:
+        return f"{self.epoch}-{self.seq}"
+
+    @property
+    def taken_at(self) -> datetime:
+        return datetime.fromisoformat(self.at)
+
+
+MAX_NOTES: Final = 100
+
+
+def digest_of(data: bytes | bytearray | memoryview) -> Digest:
+    return sha256(data).hexdigest()[:40]
+
+
+def pack_key(kind: Literal["p", "t"], data: bytes) -> str:
+    return f"{kind}/{digest_of(data)}"
+
+
+def index_key(digest: Digest) -> str:
+    return f"i/{digest}"
+
+
+def commit_key(version: str) -> str:
+    """Raises DevexError `no_version`."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise DevexError("no_version", "There is no such version.", "Choose one of the list.", status=404)
+    return f"c/{EPOCHS - int(found[1]):09d}-{SEQUENCES - int(found[2]):011d}"
+
+
+def version_of(key: str) -> str:
+    epoch, _, seq = key.removeprefix("c/").partition("-")
+    try:
+        return f"{EPOCHS - int(epoch)}-{SEQUENCES - int(seq)}"
+    except ValueError:
+        raise Damaged("list of versions") from None
+
+
+def compressed(data: bytes | memoryview) -> bytes:
+    return zstandard.ZstdCompressor(level=LEVEL).compress(data)
+
+
+def decompressed(data: bytes, most_bytes: int, what: str) -> bytes:
+    """At most so many bytes, however much the frame promises. Raises Damaged."""
+    try:
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data)
+        plain = reader.read(most_bytes + 1)
+    except zstandard.ZstdError:
+        raise Damaged(what) from None
+    if len(plain) > most_bytes:
+        raise Damaged(what)
+    return plain
+
+
+def chunk(stored: bytes, place: Place, digest: Digest) -> bytes:
+    """The content of a chunk or tree as it was read from a pack, checked. Raises Damaged."""
+    plain = decompressed(stored, place.size_bytes, place.pack)
+    if digest_of(plain) != digest:
+        raise Damaged(place.pack)
+    return plain
+
+
+# trees
+
+
+def segments(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows, sorted by name, in pieces whose ends depend on names alone: what is added or removed changes one or two."""
+    piece: list[Row] = []
+    for row in rows:
+        piece.append(row)
+        if zlib.crc32(os.fsencode(row.name)) % SEGMENT_ROWS == 0 or len(piece) >= SEGMENT_MOST:
+            yield piece
+            piece = []
+    if piece:
+        yield piece
+
+
+def tree_bytes(rows: Sequence[Row]) -> bytes:
+    return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def tree_rows(data: bytes) -> list[Row]:
+    """Raises Damaged for anything that `tree_bytes` does not write, hostile names above all."""
+    try:
+        return [_row(fields) for fields in json.loads(data)]
+    except (ValueError, TypeError, RecursionError):
+        raise Damaged("list of files") from None
+
+
+def _row(fields: list[Any]) -> Row:
+    name, kind, mode, mtime_ns, size_bytes, content = fields
+    if not name or name in {".", ".."} or "/" in name or "\0" in name:
+        raise ValueError(name)
+    for number in (mode, mtime_ns, size_bytes):
+        if not isinstance(number, int):
+            raise ValueError(number)
+    if kind in {"f", "d"}:
+        if not all(_DIGEST.fullmatch(digest) for digest in content):
+            raise ValueError(content)
+    elif kind != "l" or len(content) != 1:
+        raise ValueError(kind)
+    os.fsencode(name)
+    return Row(name, kind, mode & 0o7777, mtime_ns, size_bytes, tuple(content))
+
+
+# index parts and commits
+
+
+def index_bytes(places: Iterable[tuple[Digest, Place]]) -> bytes:
+    packs: dict[str, int] = {}
+    rows = [
+        [digest, packs.setdefault(place.pack, len(packs)), place.offset, place.stored_bytes, place.size_bytes]
+        for digest, place in places
+    ]
+    return compressed(json.dumps({"packs": list(packs), "blobs": rows}, separators=(",", ":")).encode())
+
+
+def index_places(data: bytes) -> list[tuple[Digest, Place]]:
+    """Raises Damaged."""
+    try:
+        found = json.loads(decompressed(data, MAX_OBJECT_BYTES, "index"))
+        packs = found["packs"]
+        return [(digest, Place(packs[pack], *where)) for digest, pack, *where in found["blobs"]]
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        raise Damaged("index") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """What a person calls a version."""
+
+    name: str
+    author: str
+    at: str  # ISO 8601, UTC
+
+
+def name_key(version: str) -> str:
+    """Raises DevexError `no_version`."""
+    commit_key(version)
+    return f"n/{version}"
+
+
+def name_bytes(name: Name) -> bytes:
+    return json.dumps(asdict(name)).encode()
+
+
+def name_of(data: bytes) -> Name:
+    """Raises Damaged."""
+    try:
+        return Name(**json.loads(data))
+    except (ValueError, TypeError, RecursionError):
+        raise Damaged("name of a version") from None
+
+
+def commit_bytes(commit: Commit) -> bytes:
+    return compressed(json.dumps(asdict(commit), separators=(",", ":")).encode())
+
+
+def commit_of(data: bytes) -> Commit:
+    """Raises Damaged."""
+    try:
+        fields: dict[str, Any] = json.loads(decompressed(data, MAX_OBJECT_BYTES, "version"))
+        fields["root"], fields["index"] = tuple(fields["root"]), tuple(fields["index"])
+        fields["notes"] = tuple((path, why) for path, why in fields["notes"])
+        return Commit(**fields)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise Damaged("version") from None

@@ -1,0 +1,416 @@
+"""Taking a version: read what changed, store it in packs, and last of all the commit that names it."""
+
+import asyncio
+import errno
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from runner.errors import DevexError
+from runner.snapshots import layout
+from runner.snapshots.cache import Cache, Known
+from runner.snapshots.history import History
+from runner.snapshots.ignored import ignored_in
+from runner.snapshots.layout import CHUNK_BYTES, Commit, Digest, Place, Row
+from runner.workspace import Entry, Stat, Workspace
+from runner.workspace.paths import join
+
+IN_FLIGHT: Final = 3  # packs on their way to the store; with PACK_BYTES it bounds the memory
+PARTS: Final = 20  # index parts of a version; more are written anew as one
+TRIES: Final = 3  # at a file that is written while it is read
+RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again within one tick of its time stamp
+MAX_FILE_BYTES: Final = 64 << 30  # 16,384 chunks; only a sparse file pretends to more
+MAX_FOLDER: Final = 100_000  # entries of one folder; about 50 MB while it is read
+PROGRESS_S: Final = 0.2
+STALE_FILES: Final = 10_000  # remembered files beyond twice those there are
+
+_ZEROS: Final = layout.digest_of(bytes(CHUNK_BYTES))
+
+Progress = Callable[[dict[str, int]], None]
+"""Called a few times a second with `files` and `bytes` looked at, and `sent_bytes`."""
+
+
+class Fenced(DevexError):
+    """A newer incarnation of the REPL has written a version: this one may not any more."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "fenced", "This REPL was started somewhere else meanwhile.", "Open it again.", status=409, retryable=False
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """Who makes a version and why; `epoch` is of the incarnation that may."""
+
+    epoch: int
+    author: str
+    message: str
+
+
+async def take(
+    workspace: Workspace,
+    history: History,
+    cache: Cache,
+    label: Label,
+    progress: Progress = lambda seen: None,
+) -> Commit:
+    """The version of what is there now; when nothing changed, the newest one again. -> as read back.
+
+    Not a moment's picture: files are read one after another; each is whole (or noted). Raises Fenced, StoreError.
+    """
+    head = await _head(history, cache, label.epoch)
+    stored = await _known(history, cache, head)
+    upload = _Uploads(history, cache, asyncio.get_running_loop())
+    scan = _Scan(workspace, cache, upload, stored, progress)
+    scanning = asyncio.ensure_future(asyncio.to_thread(scan.run))
+    try:
+        root = await asyncio.shield(scanning)
+    finally:
+        await upload.settle()  # which ends the thread, too
+        await asyncio.wait([scanning])
+    if head is not None and root == head.root:
+        await asyncio.to_thread(cache.save)
+        return head
+    index = await _index(history, cache, head, upload)
+    commit = Commit(
+        epoch=label.epoch,
+        seq=(head.seq if head else 0) + 1,
+        root=root,
+        index=index,
+        parent=head.version if head else None,
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        author=label.author,
+        message=label.message,
+        files=scan.files,
+        size_bytes=scan.size_bytes,
+        added=scan.read,
+        notes=tuple(scan.notes),
+        noted=scan.noted,
+    )
+    await write(history, commit)
+    cache.set_head(commit)
+    cache.forget_pending()
+    if cache.files() > 2 * scan.files + STALE_FILES:
+        cache.forget_files()
+    await asyncio.to_thread(cache.save)
+    return commit
+
+
+async def _head(history: History, cache: Cache, epoch: int) -> Commit | None:
+    version = await history.head()
+    if version is None:
+        return None
+    head = cache.head(version) or await history.commit(version)
+    if head.epoch > epoch:
+        raise Fenced
+    return head
+
+
+async def _known(history: History, cache: Cache, head: Commit | None) -> set[bytes]:
+    """What the head's index names: only that is sure to be there, whatever the cache remembers."""
+    parts = head.index if head else ()
+    cache.keep_parts(parts)
+    for part in sorted(set(parts) - cache.parts()):
+        cache.add_part(part, await history.part(part))
+    return cache.stored()
+
+
+async def _index(history: History, cache: Cache, head: Commit | None, upload: "_Uploads") -> tuple[Digest, ...]:
+    parts = head.index if head else ()
+    if not upload.places:
+        return parts
+    places: Iterable[tuple[Digest, Place]] = upload.places.items()
+    if len(parts) >= PARTS:
+        places, parts = {**dict(cache.places()), **upload.places}.items(), ()
+    data = layout.index_bytes(places)
+    part = layout.digest_of(data)
+    await history.store.create(history.key(layout.index_key(part)), data)
+    cache.add_part(part, places)
+    return (*parts, part)
+
+
+async def write(history: History, commit: Commit) -> None:
+    """Last of all, then read back: what is acknowledged is what a restore will find."""
+    data = layout.commit_bytes(commit)
+    key = history.key(layout.commit_key(commit.version))
+    await history.store.create(key, data)
+    if await history.head() != commit.version:
+        raise Fenced
+    if await history.store.get(key) != data:
+        raise Fenced
+
+
+@dataclass
+class _Pack:
+    kind: Literal["p", "t"]
+    data: bytearray = field(default_factory=bytearray)
+    inside: list[tuple[Digest, int, int, int]] = field(default_factory=list)  # offset, stored bytes, bytes
+
+
+class _Uploads:
+    """Packs on their way to the store; filled by the scanning thread, which waits when IN_FLIGHT are.
+
+    `places` begins with what a snapshot that was cut off had stored already.
+    """
+
+    def __init__(self, history: History, cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
+        self.places: dict[Digest, Place] = cache.pending(time.time())
+        self.sent_bytes = 0
+        self._history = history
+        self._cache = cache
+        self._loop = loop
+        self._room = threading.BoundedSemaphore(IN_FLIGHT)
+        self._open = {"p": _Pack("p"), "t": _Pack("t")}
+        self._new: set[Digest] = set()
+        self._arrived: list[tuple[Digest, Place]] = []  # and not yet in the cache
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._error: BaseException | None = None
+
+    def has(self, digest: Digest) -> bool:
+        return digest in self.places or digest in self._new
+
+    def add(self, kind: Literal["p", "t"], digest: Digest, data: bytes | memoryview) -> None:
+        """In the scanning thread."""
+        pack = self._open[kind]
+        stored = layout.compressed(data)
+        pack.inside.append((digest, len(pack.data), len(stored), len(data)))
+        pack.data += stored
+        self._new.add(digest)
+        if len(pack.data) >= layout.PACK_BYTES:
+            self._close(kind)
+
+    def finish(self) -> None:
+        """In the scanning thread: what is left, then wait for all of it."""
+        self._close("p")
+        self._close("t")
+        for _ in range(IN_FLIGHT):
+            self._room.acquire()
+        self.check()
+        self._save()
+
+    def check(self) -> None:
+        """In the scanning thread: raises what went wrong."""
+        if self._error is not None:
+            raise self._error
+
+    async def settle(self) -> None:
+        """Nothing goes on after this, whatever happened."""
+        self._error = self._error or asyncio.CancelledError()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _close(self, kind: Literal["p", "t"]) -> None:
+        pack, self._open[kind] = self._open[kind], _Pack(kind)
+        if not pack.inside:
+            return
+        self._room.acquire()
+        try:
+            self.check()
+            self._save()
+            self._loop.call_soon_threadsafe(self._begin, pack)
+        except BaseException:
+            self._room.release()
+            raise
+
+    def _save(self) -> None:
+        """What was cut off after this goes on from here."""
+        arrived, self._arrived = self._arrived, []
+        self._cache.add_pending(arrived, time.time())
+        self._cache.save()
+
+    def _begin(self, pack: _Pack) -> None:
+        if self._error is not None:
+            self._room.release()
+            return
+        task = self._loop.create_task(self._send(pack), name="upload of a pack")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, pack: _Pack) -> None:
+        try:
+            data = bytes(pack.data)
+            pack.data.clear()
+            key = layout.pack_key(pack.kind, data)
+            await self._history.store.create(self._history.key(key), data)
+            self.sent_bytes += len(data)
+            places = [(digest, Place(key, *where)) for digest, *where in pack.inside]
+            self.places.update(places)
+            self._arrived += places
+        except BaseException as error:  # told to the scanning thread, which waits for it
+            self._error = self._error or error
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            self._room.release()
+
+
+class _Scan:
+    """Walks the workspace, deepest folders first, and hands over what the store does not have. In one thread."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        cache: Cache,
+        upload: _Uploads,
+        stored: set[bytes],
+        progress: Progress,
+    ) -> None:
+        self.files = self.size_bytes = self.read = self.noted = 0
+        self.notes: list[tuple[str, str]] = []
+        self._workspace = workspace
+        self._cache = cache
+        self._ignored = ignored_in(workspace)
+        self._upload = upload
+        self._stored = stored
+        self._progress = progress
+        self._told_s = 0.0
+        self._started_ns = time.time_ns()
+        self._buffer = bytearray(CHUNK_BYTES)
+
+    def run(self) -> tuple[Digest, ...]:
+        root = self._folder("")
+        self._upload.finish()
+        self._tell()
+        return root
+
+    def _folder(self, path: str) -> tuple[Digest, ...]:
+        """Raises DevexError when it cannot be listed."""
+        entries = self._workspace.list_dir(path, MAX_FOLDER)
+        if len(entries) == MAX_FOLDER:
+            self._note(path, f"only its first {MAX_FOLDER} entries are in the version")
+        folder = os.fsencode(path)
+        known = self._cache.folder(folder)
+        fresh: dict[bytes, Known] = {}
+        rows = (row for entry in entries if (row := self._row(path, entry, known, fresh)) is not None)
+        content = tuple(self._tree(piece) for piece in layout.segments(rows))
+        self._cache.remember(folder, fresh.items(), known)  # what is left in `known` was not seen again
+        return content
+
+    def _row(self, folder: str, entry: Entry, known: dict[bytes, Known], fresh: dict[bytes, Known]) -> Row | None:
+        self._upload.check()
+        path = join(folder, entry.name)
+        found = entry.stat
+        if self._ignored(path, found.kind == "d"):
+            return None
+        try:
+            match found.kind:
+                case "d":
+                    return Row(entry.name, "d", found.mode, 0, 0, self._folder(path))
+                case "l":
+                    target = os.fsdecode(self._workspace.read_link(path))
+                    return Row(entry.name, "l", 0, found.mtime_ns, 0, (target,))
+                case "f":
+                    self.files += 1
+                    self.size_bytes += found.size_bytes
+                    if time.monotonic() - self._told_s > PROGRESS_S:
+                        self._tell()
+                    return self._file(path, entry, known, fresh)
+            self._note(path, "is a pipe, a socket or a device")
+        except DevexError as error:
+            if error.code not in {"not_found", "not_a_folder"}:  # vanished: it is not there
+                self._note(path, error.message)
+        return None
+
+    def _file(self, path: str, entry: Entry, known: dict[bytes, Known], fresh: dict[bytes, Known]) -> Row | None:
+        name = os.fsencode(entry.name)
+        found = entry.stat
+        stamp = _stamp(found)
+        before = known.pop(name, None)
+        if before is not None and before.stamp == stamp and all(map(self._has, before.chunks)):
+            return Row(entry.name, "f", found.mode, found.mtime_ns, found.size_bytes, before.chunks)
+        if found.size_bytes > MAX_FILE_BYTES:
+            self._note(path, f"is larger than {MAX_FILE_BYTES >> 30} GiB")
+            return None
+        self.read += 1
+        row, whole = self._read(path, entry.name, fresh)
+        for _ in range(TRIES - 1):
+            if not whole:
+                row, whole = self._read(path, entry.name, fresh)
+        if not whole:
+            self._note(path, "was written while it was read, and may be torn")
+        return row
+
+    def _read(self, path: str, name: str, fresh: dict[bytes, Known]) -> tuple[Row, bool]:
+        """-> and whether the file stayed the same meanwhile."""
+        descriptor = self._workspace.open_read(path)
+        try:
+            begun = Stat.of(os.fstat(descriptor))
+            chunks, size_bytes = self._chunks(path, descriptor, begun.size_bytes)
+            ended = Stat.of(os.fstat(descriptor))
+        except OSError as error:
+            raise DevexError("disk_error", f"could not be read: {error.strerror}", "Try again.", status=500) from error
+        finally:
+            os.close(descriptor)
+        stamp = _stamp(begun)
+        whole = stamp == _stamp(ended) and size_bytes == begun.size_bytes
+        if whole and max(begun.mtime_ns, begun.ctime_ns) < self._started_ns - RACY_NS:
+            fresh[os.fsencode(name)] = Known(stamp, chunks)
+        return Row(name, "f", ended.mode, ended.mtime_ns, size_bytes, chunks), whole
+
+    def _chunks(self, path: str, descriptor: int, size_bytes: int) -> tuple[tuple[Digest, ...], int]:
+        """At most what the file held at first: one that grows for ever ends."""
+        chunks: list[Digest] = []
+        offset = 0
+        while offset < size_bytes:
+            if size_bytes - offset >= CHUNK_BYTES and _is_hole(descriptor, offset, CHUNK_BYTES):
+                if not self._has(_ZEROS):
+                    self._upload.add("p", _ZEROS, bytes(CHUNK_BYTES))
+                chunks.append(_ZEROS)
+                offset += CHUNK_BYTES
+                continue
+            view = memoryview(self._buffer)[: min(CHUNK_BYTES, size_bytes - offset)]
+            got = 0
+            while got < len(view) and (more := os.preadv(descriptor, [view[got:]], offset + got)):
+                got += more
+            if not got:
+                break
+            piece = view[:got]
+            digest = layout.digest_of(piece)
+            if not self._has(digest):
+                self._upload.add("p", digest, piece)
+            chunks.append(digest)
+            offset += got
+            self._tell(rarely=True)
+        return tuple(chunks), offset
+
+    def _tree(self, rows: list[Row]) -> Digest:
+        data = layout.tree_bytes(rows)
+        digest = layout.digest_of(data)
+        if not self._has(digest):
+            self._upload.add("t", digest, data)
+        return digest
+
+    def _has(self, digest: Digest) -> bool:
+        return bytes.fromhex(digest) in self._stored or self._upload.has(digest)
+
+    def _note(self, path: str, why: str) -> None:
+        self.noted += 1
+        if len(self.notes) < layout.MAX_NOTES:
+            self.notes.append((path, why))
+
+    def _tell(self, *, rarely: bool = False) -> None:
+        now_s = time.monotonic()
+        if rarely and now_s - self._told_s <= PROGRESS_S:
+            return
+        self._told_s = now_s
+        self._progress({"files": self.files, "bytes": self.size_bytes, "sent_bytes": self._upload.sent_bytes})
+
+
+def _stamp(found: Stat) -> bytes:
+    """Changes whenever the content may have, also for one who sets the time of modification back."""
+    return struct.pack("<qqQQ", found.mtime_ns, found.ctime_ns, found.size_bytes, found.inode)
+
+
+def _is_hole(descriptor: int, offset: int, length: int) -> bool:
+    """Whether nothing is stored there (lseek(2), SEEK_DATA); False where the file system cannot say."""
+    try:
+        return os.lseek(descriptor, offset, os.SEEK_DATA) >= offset + length
+    except OSError as error:
+        return error.errno == errno.ENXIO  # no data up to the end of the file

@@ -1,0 +1,62 @@
+"""Reading everything again: is every version there as it was written?"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from runner.snapshots import layout
+from runner.snapshots.collect import reachable
+from runner.snapshots.history import History
+from runner.snapshots.layout import Damaged, Digest, Place
+
+
+@dataclass
+class Verified:
+    """`problems`: one sentence each."""
+
+    versions: int = 0
+    chunks: int = 0
+    bytes: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+async def verify(history: History) -> Verified:
+    """Every hash of every version. Raises StoreError."""
+    found = Verified()
+    places: dict[Digest, Place] = {}
+    for name in await history.versions():
+        try:
+            version = await history.open(name)
+            await reachable(version, version.commit.root, places)
+        except Damaged as error:
+            found.problems.append(f"Version {name}: {error.message}")
+        else:
+            found.versions += 1
+    packs: dict[str, list[tuple[Digest, Place]]] = defaultdict(list)
+    for digest, place in places.items():
+        packs[place.pack].append((digest, place))
+    for pack, chunks in packs.items():
+        try:
+            data = await history.fetch(pack)
+        except Damaged as error:
+            found.problems.append(error.message)
+            continue
+        broken = await asyncio.to_thread(_broken, pack, data, chunks)
+        if broken:
+            found.problems.append(f"{broken} of {len(chunks)} pieces in “{pack}” are damaged.")
+        found.chunks += len(chunks) - broken
+        found.bytes += len(data)
+    return found
+
+
+def _broken(pack: str, data: bytes, chunks: Sequence[tuple[Digest, Place]]) -> int:
+    broken = 0
+    for digest, place in chunks:
+        try:
+            layout.chunk(data[place.offset :][: place.stored_bytes], place, digest)
+        except Damaged:
+            broken += 1
+    if not broken and layout.digest_of(data) != pack.rpartition("/")[2]:
+        return len(chunks)
+    return broken
