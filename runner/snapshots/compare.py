@@ -1,6 +1,6 @@
 """What differs between two versions: equal parts of their trees are not even read."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import NamedTuple
 
 from runner.snapshots.history import Version
@@ -15,7 +15,7 @@ class Change(NamedTuple):
     new: Row | None
 
 
-async def changes(old: Version | None, new: Version, *, times: bool = False) -> AsyncIterator[Change]:
+async def changes(old: Version | None, new: Version, *, times: bool = False) -> AsyncGenerator[Change, None]:
     """Everything that differs, by content, kind and mode; with `times` also by time of modification."""
     pending: list[tuple[str, Sequence[Digest], Sequence[Digest]]] = [
         ("", old.commit.root if old else (), new.commit.root)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -184,7 +184,7 @@ class Version:
         stored = await self.history.fetch(place.pack, place.offset, place.stored_bytes)
         return await asyncio.to_thread(layout.chunk, stored, place, digest)
 
-    async def content(self, row: Row) -> AsyncIterator[bytes]:
+    async def content(self, row: Row) -> AsyncGenerator[bytes, None]:
         """A file's chunks; AHEAD of them are on their way."""
         fetching: list[asyncio.Task[bytes]] = []
         left = list(reversed(row.content))

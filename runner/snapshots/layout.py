@@ -177,7 +177,10 @@ def tree_bytes(rows: Sequence[Row]) -> bytes:
 def tree_rows(data: bytes) -> list[Row]:
     """Raises Damaged for anything that `tree_bytes` does not write, hostile names above all."""
     try:
-        return [_row(fields) for fields in json.loads(data)]
+        found = json.loads(data)
+        if not isinstance(found, list):
+            raise Damaged("list of files")
+        return [_row(fields) for fields in found]
     except (ValueError, TypeError, RecursionError):
         raise Damaged("list of files") from None
 

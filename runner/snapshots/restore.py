@@ -52,16 +52,18 @@ async def restore(
     workspace. What changed since, and what no version holds, is left alone and noted; a restore that was cut off is
     repeated. Raises StoreError, Damaged, DevexError `quota`.
     """
-    found = [change async for change in changes(now, wanted, times=True) if _within(change.path, path)]
+    found = [change async for change in changes(now, wanted, times=True) if _concerns(change, path)]
     job = _Restore(workspace, wanted, found, progress)
-    if path and path not in {change.path for change in found} and "/" in path:
-        await asyncio.to_thread(workspace.mkdir, path.rpartition("/")[0], parents=True, exist_ok=True)
     await job.run()
     return job.restored
 
 
-def _within(path: str, chosen: str) -> bool:
-    return not chosen or path == chosen or path.startswith(f"{chosen}/")
+def _concerns(change: Change, chosen: str) -> bool:
+    """What is at or in the chosen path, and folders on the way to it that are missing."""
+    if not chosen or change.path == chosen or change.path.startswith(f"{chosen}/"):
+        return True
+    on_the_way = change.old is None and change.new is not None and change.new.kind == "d"
+    return on_the_way and chosen.startswith(f"{change.path}/")
 
 
 class _File(NamedTuple):

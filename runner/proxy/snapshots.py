@@ -1,0 +1,129 @@
+"""Routes to the versions of a REPL. A version is {version, at, author, message, name, files, size_bytes, added, notes,
+noted}; paths and errors are as in `files.routes`.
+
+- `GET snapshots?before=&limit=` -> {versions, stored}, newest first; `stored` is what is safe now (`Stored`)
+- `POST snapshots` {name?} takes one now -> {version}; with a name it is kept for ever
+- `PUT snapshots/{version}/name` {name}; "" takes it away
+- `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]]}
+- `GET snapshots/{version}/file?path=` bytes, always an attachment
+- `GET snapshots/{version}/changes?since=` -> {changes: [[path, [kind, size] | null, [kind, size] | null]], more};
+  without `since`, against the version before it
+- `POST snapshots/{version}/restore` {path?} -> {files, removed, notes, noted, version}, the version that came of it;
+  what was there before is a version, too
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import BaseRoute
+
+from runner.errors import DevexError
+from runner.proxy import http
+from runner.proxy.files import address, transfer
+from runner.proxy.viewer import viewer_of
+from runner.snapshots.autosave import Stored
+from runner.snapshots.snapshots import Snapshots
+
+LISTED: Final = 50
+LISTED_MOST: Final = 200
+NAME_CHARS: Final = 100
+BODY_BYTES: Final = 64 << 10
+
+Save = Callable[[str, str], Awaitable[Stored]]
+"""(message, author): a version of what is there now."""
+
+
+def snapshot_routes(
+    snapshots: Snapshots, *, stored: Callable[[], Stored], save: Save | None, quiesce: Callable[[], Awaitable[None]]
+) -> list[BaseRoute]:
+    """Without `save`, nothing that writes."""
+    routes = _Routes(snapshots, stored, save, quiesce)
+    reading: list[tuple[str, str, http.Answer]] = [
+        ("GET", "/snapshots", routes.listing),
+        ("GET", "/snapshots/{version}/tree", routes.tree),
+        ("GET", "/snapshots/{version}/file", routes.file),
+        ("GET", "/snapshots/{version}/changes", routes.changes),
+    ]
+    found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
+    if save is not None:
+        writing: list[tuple[str, str, http.Answer]] = [
+            ("POST", "/snapshots", routes.take),
+            ("PUT", "/snapshots/{version}/name", routes.name),
+            ("POST", "/snapshots/{version}/restore", routes.restore),
+        ]
+        found += [http.Endpoint(*asked, writes=True) for asked in writing]
+    return found
+
+
+class _Routes:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        stored: Callable[[], Stored],
+        save: Save | None,
+        quiesce: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._snapshots = snapshots
+        self._stored = stored
+        self._save = save
+        self._quiesce = quiesce
+
+    async def listing(self, request: Request) -> Response:
+        before = address.query(request, "before", "") or None
+        limit = max(1, min(address.number(request, "limit", LISTED), LISTED_MOST))
+        versions = await self._snapshots.versions(before, limit)
+        return http.Json({"versions": versions, "stored": asdict(self._stored())})
+
+    async def take(self, request: Request) -> Response:
+        assert self._save is not None
+        name = _name(http.field(await http.json_body(request, BODY_BYTES), "name", str, default=""))
+        author = viewer_of(request.scope).name
+        stored = await self._save("saved by hand", author)
+        if name and stored.version:
+            await self._snapshots.name(stored.version, name, author)
+        return http.Json({"version": stored.version}, 201)
+
+    async def name(self, request: Request) -> Response:
+        name = _name(http.field(await http.json_body(request, BODY_BYTES), "name", str))
+        await self._snapshots.name(request.path_params["version"], name, viewer_of(request.scope).name)
+        return http.Json({"name": name})
+
+    async def tree(self, request: Request) -> Response:
+        path = address.query_path(request, "path", "")
+        entries = await self._snapshots.folder(request.path_params["version"], path)
+        return http.Json({"path": path, "entries": entries})
+
+    async def file(self, request: Request) -> Response:
+        path = address.query_path(request, "path", "")
+        pieces = self._snapshots.read(request.path_params["version"], path)
+        first = await anext(pieces, b"")  # what is not there is an answer, not a cut connection
+        headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(path.rpartition("/")[2])}
+        return StreamingResponse(_all(first, pieces), headers=headers, media_type="application/octet-stream")
+
+    async def changes(self, request: Request) -> Response:
+        version = request.path_params["version"]
+        since = address.query(request, "since", "") or None
+        return http.Json(await self._snapshots.changes(version, since))
+
+    async def restore(self, request: Request) -> Response:
+        fields = await http.json_body(request, BODY_BYTES)
+        path = address.checked(http.field(fields, "path", str, default=""))
+        await self._quiesce()
+        version = request.path_params["version"]
+        return http.Json(await self._snapshots.restore(version, path, viewer_of(request.scope).name))
+
+
+async def _all(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+def _name(name: str) -> str:
+    name = " ".join(name.split())
+    if len(name) > NAME_CHARS or not (name.isprintable() or not name):
+        raise DevexError("bad_name", f"A name has at most {NAME_CHARS} characters.", "Choose another name.")
+    return name

@@ -1,0 +1,126 @@
+"""Disk -> store, without being asked: PAUSE_S after the first change since the last version."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+
+from runner.errors import DevexError
+from runner.snapshots.snapshots import Snapshots
+from runner.snapshots.take import Fenced
+
+PAUSE_S: Final = 30.0  # what a machine that dies takes along, and the time of a snapshot
+RETRY_FIRST_S: Final = 5.0
+RETRY_MOST_S: Final = 300.0
+COLLECT_S: Final = 6 * 3600.0  # old versions are thinned out by the hour and the day
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What of the workspace is safe. Times are ISO 8601, UTC.
+
+    `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none;
+    `problem` says why it is not saved.
+    """
+
+    version: str | None = None
+    at: str | None = None
+    changed_at: str | None = None
+    problem: str | None = None
+    saving: bool = False
+
+
+class Autosave:
+    """`run` works until cancelled. `quiesce` brings what is in editors to the disk; `tell` gets every new state."""
+
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        *,
+        quiesce: Callable[[], Awaitable[None]],
+        tell: Callable[[Stored], None],
+        pause_s: float = PAUSE_S,
+    ) -> None:
+        self.state = Stored()
+        self._snapshots = snapshots
+        self._quiesce = quiesce
+        self._tell = tell
+        self._pause_s = pause_s
+        self._dirty = asyncio.Event()
+        self._authors: set[str] = set()
+        self._saving = asyncio.Lock()
+
+    def changed(self, author: str = "") -> None:
+        """Something in the workspace is not what it was. Called often."""
+        if author:
+            self._authors.add(author)
+        if not self._dirty.is_set():
+            self._dirty.set()
+            self._say(changed_at=_now())
+
+    async def save(self, message: str, author: str = "") -> Stored:
+        """Now. Raises StoreError, Fenced: nothing is safe that was not before."""
+        async with self._saving:
+            authors = {author} if author else set(self._authors)
+            began = _now()
+            self._dirty.clear()  # what changes from here on may not be in it
+            self._authors.clear()
+            self._say(saving=True)
+            try:
+                await self._quiesce()
+                taken = await self._snapshots.take(", ".join(sorted(authors)), message)
+            except BaseException as error:
+                self._dirty.set()
+                self._authors |= authors
+                problem = error.message if isinstance(error, DevexError) else "It took too long."
+                self._say(saving=False, changed_at=self.state.changed_at or began, problem=problem)
+                raise
+            changed_at = self.state.changed_at if self._dirty.is_set() else None
+            self._say(version=taken["version"], at=began, changed_at=changed_at, problem=None, saving=False)
+            return self.state
+
+    async def run(self) -> None:
+        """Begins with a version, so that what is there is safe and the state is true."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._save_changes(), name="autosave")
+            tasks.create_task(self._collect(), name="thinning versions out")
+
+    async def _save_changes(self) -> None:
+        failures = 0
+        self._dirty.set()
+        while True:
+            try:
+                await self.save("autosave")
+                failures = 0
+            except Fenced:
+                log.warning("another incarnation saves this REPL's versions now")
+                return
+            except (DevexError, TimeoutError) as error:
+                failures += 1
+                log.warning("a version could not be saved: %s", error)
+                pause_s = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_MOST_S)
+                await asyncio.sleep(pause_s * (0.75 + secrets.randbelow(500) / 1000))
+                continue
+            await self._dirty.wait()
+            await asyncio.sleep(self._pause_s)
+
+    async def _collect(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT_S * (0.75 + secrets.randbelow(500) / 1000))
+            try:
+                await self._snapshots.collect()
+            except (DevexError, TimeoutError) as error:
+                log.warning("old versions could not be thinned out: %s", error)
+
+    def _say(self, **changes: object) -> None:
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        self._tell(self.state)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,106 @@
+"""The versions of one REPL: what its proxy, and a backend while it is stopped, do with them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from runner.snapshots.frames import Message
+from runner.snapshots.opening import StoreSpec
+from runner.snapshots.workers import Progress, Workers
+from runner.workspace import Usage
+
+TAKE_S: Final = 600.0  # a first version of some gigabytes over a slow line
+READ_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shelf:
+    """Where a workspace and its versions lie. `epoch` is of the incarnation that may write versions."""
+
+    store: StoreSpec
+    prefix: str
+    workspace: Path
+    owner: tuple[int, int] | None
+    limit: Usage
+    cache: Path
+    epoch: int
+
+
+class Snapshots:
+    """One writer at a time. Every method raises StoreError (retryable or not), Damaged, or a DevexError for the user.
+
+    Versions are shown as {version, epoch, seq, at, author, message, name, files, size_bytes, added, notes, noted}.
+    """
+
+    def __init__(self, workers: Workers, shelf: Shelf) -> None:
+        self._workers = workers
+        self._reading: dict[str, Any] = {"store": shelf.store, "prefix": shelf.prefix}
+        self._writing = self._reading | {
+            "workspace": str(shelf.workspace),
+            "owner": shelf.owner,
+            "limit": shelf.limit,
+            "cache": str(shelf.cache),
+            "epoch": shelf.epoch,
+        }
+        self._lock = asyncio.Lock()
+
+    async def take(self, author: str, message: str, progress: Progress | None = None) -> Message:
+        """A version of what is on the disk now; the newest one again when nothing changed."""
+        async with self._lock, asyncio.timeout(TAKE_S):
+            taken: Message = await self._workers.run("take", progress, **self._writing, author=author, message=message)
+            return taken
+
+    async def restore(
+        self, version: str, path: str, author: str, progress: Progress | None = None, *, empty: bool = False
+    ) -> Message:
+        """-> {files, removed, notes, noted, version}; what was there is a version of its own, unless it is `empty`."""
+        job = {**self._writing, "version": version, "path": path, "author": author, "empty": empty}
+        async with self._lock, asyncio.timeout(TAKE_S):
+            done: Message = await self._workers.run("restore", progress, **job)
+            return done
+
+    async def collect(self) -> Message:
+        """Thin old versions out -> {versions, objects, bytes}."""
+        async with self._lock, asyncio.timeout(TAKE_S):
+            done: Message = await self._workers.run("collect", **self._writing)
+            return done
+
+    async def verify(self) -> Message:
+        """-> {versions, chunks, bytes, problems}"""
+        async with asyncio.timeout(TAKE_S):
+            found: Message = await self._workers.run("verify", **self._reading)
+            return found
+
+    async def head(self) -> Message | None:
+        found: Message | None = await self._ask("head")
+        return found
+
+    async def versions(self, before: str | None, limit: int) -> list[Message]:
+        """Newest first."""
+        found: list[Message] = await self._ask("list", before=before, limit=limit)
+        return found
+
+    async def name(self, version: str, name: str, author: str) -> None:
+        """A version with a name is kept for ever; "" takes the name away."""
+        async with self._lock:
+            await self._ask("name", version=version, name=name, author=author)
+
+    async def folder(self, version: str, path: str) -> list[list[Any]]:
+        """-> rows [name, kind, size in bytes]"""
+        rows: list[list[Any]] = await self._ask("folder", version=version, path=path)
+        return rows
+
+    async def changes(self, version: str, since: str | None) -> Message:
+        """-> {changes: [[path, old, new]], more}, old and new [kind, size in bytes] or null"""
+        found: Message = await self._ask("changes", version=version, since=since)
+        return found
+
+    def read(self, version: str, path: str) -> AsyncIterator[bytes]:
+        """A file in pieces of at most CHUNK_BYTES."""
+        return self._workers.read(**self._reading, version=version, path=path)
+
+    async def _ask(self, do: str, **job: Any) -> Any:
+        async with asyncio.timeout(READ_S):
+            return await self._workers.run(do, **self._reading, **job)

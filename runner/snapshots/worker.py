@@ -1,0 +1,289 @@
+"""The worker process: `python -m runner.snapshots.worker`. Hashes, compresses, scans and speaks to the store, so that
+neither the time nor the memory of it is the server's. Jobs come on standard input, answers go to standard output.
+
+A job is {"id", "do", "store", "prefix", ...}; its answers are any number of {"id", "progress"}, {"id", "piece"} with
+data, and one {"id", "result"} or {"id", "error"}. {"id", "next"} asks for one more piece, {"id", "cancel"} ends a
+job, the end of the input ends all.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from runner.errors import DevexError
+from runner.snapshots import frames
+from runner.snapshots.cache import Cache
+from runner.snapshots.collect import collect
+from runner.snapshots.compare import changes
+from runner.snapshots.frames import Message
+from runner.snapshots.history import History, Version
+from runner.snapshots.layout import Commit, Name, Row
+from runner.snapshots.opening import store_of
+from runner.snapshots.restore import restore
+from runner.snapshots.store import Store, StoreError
+from runner.snapshots.take import Label, take
+from runner.snapshots.verify import verify
+from runner.workspace import Usage, Workspace
+
+MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
+LISTED: Final = 200  # versions at once
+VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
+PIECES: Final = 2  # of a file, sent before they are asked for
+NICE: Final = 5  # typing goes before saving
+
+log = logging.getLogger("devex.worker")
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Worker:
+    def __init__(self, send: Callable[[Message, bytes], Awaitable[None]]) -> None:
+        self._send = send
+        self._stack = AsyncExitStack()
+        self._stores: dict[str, Store] = {}
+        self._opening = asyncio.Lock()
+        self._heavy = asyncio.Lock()  # one at a time: the memory is for one
+        self._versions: dict[tuple[str, str, str], Version] = {}
+        self._jobs: dict[int, asyncio.Task[None]] = {}
+        self._wanted: dict[int, asyncio.Semaphore] = {}  # pieces
+
+    async def run(self, reader: asyncio.StreamReader) -> None:
+        async with self._stack, asyncio.TaskGroup() as tasks:
+            while (got := await frames.read(reader)) is not None:
+                message, _ = got
+                number = message["id"]
+                if "next" in message:
+                    if (wanted := self._wanted.get(number)) is not None:
+                        wanted.release()
+                    continue
+                if "cancel" in message:
+                    if (task := self._jobs.get(number)) is not None:
+                        task.cancel()
+                    continue
+                task = self._jobs[number] = tasks.create_task(self._job(message), name=f"job {message['do']}")
+                task.add_done_callback(partial(self._ended, number))
+            for task in self._jobs.values():
+                task.cancel()
+
+    def _ended(self, number: int, _: asyncio.Task[None]) -> None:
+        del self._jobs[number]
+
+    async def _job(self, job: Message) -> None:
+        """A job's outer edge: whatever breaks is its answer."""
+        number = job["id"]
+        try:
+            answer = await self._do(job)
+        except DevexError as error:
+            answer = {"error": {**error.body()["error"], "status": error.status, "retryable": error.retryable}}
+        except Exception as error:
+            log.exception("job %s broke", job["do"])
+            fault = StoreError("Something went wrong in DEVEX itself.", retryable=True)
+            answer = {"error": {**fault.body()["error"], "status": 500, "retryable": True, "cause": repr(error)}}
+        else:
+            answer = {"result": answer}
+        await self._send({"id": number, **answer}, b"")
+
+    async def _do(self, job: Message) -> Any:
+        history = History(await self._store(job["store"]), job["prefix"])
+        do = getattr(self, f"do_{job['do']}")
+        return await do(job, history)
+
+    async def _store(self, spec: Message) -> Store:
+        key = repr(sorted(spec.items()))
+        async with self._opening:
+            if key not in self._stores:
+                self._stores[key] = await self._stack.enter_async_context(store_of(spec))
+            return self._stores[key]
+
+    # what writes: one after another
+
+    async def do_take(self, job: Message, history: History) -> Message:
+        """workspace, cache, epoch, author, message -> the commit"""
+        async with self._heavy, self._progress(job) as tell:
+            with _workspace(job) as workspace, Cache(Path(job["cache"])) as cache:
+                return _shown(await take(workspace, history, cache, _label(job), tell))
+
+    async def do_restore(self, job: Message, history: History) -> Message:
+        """workspace, cache, epoch, author, version, path, empty -> {restored, removed, notes, noted, version}
+
+        Unless the workspace is `empty`, what is there becomes a version first; and so does the result.
+        """
+        async with self._heavy, self._progress(job) as tell:
+            wanted = await history.open(job["version"])
+            with _workspace(job) as workspace, Cache(Path(job["cache"])) as cache:
+                now = None
+                if not job.get("empty"):
+                    label = _label({**job, "message": f"before restoring {wanted.commit.version}"})
+                    now = await history.open((await take(workspace, history, cache, label, tell)).version)
+                done = await restore(workspace, wanted, now, job.get("path", ""), tell)
+                result = {**asdict(done), "version": wanted.commit.version}
+                if not job.get("empty"):
+                    of = job.get("path") or "everything"
+                    label = _label({**job, "message": f"restored {of} of {wanted.commit.version}"})
+                    result["version"] = (await take(workspace, history, cache, label, tell)).version
+                return result
+
+    async def do_collect(self, job: Message, history: History) -> Message:
+        """cache, epoch -> {versions, objects, bytes}"""
+        async with self._heavy:
+            with Cache(Path(job["cache"])) as cache:
+                return asdict(await collect(history, cache, job["epoch"], datetime.now(UTC)))
+
+    async def do_verify(self, job: Message, history: History) -> Message:
+        """-> {versions, chunks, bytes, problems}"""
+        async with self._heavy:
+            return asdict(await verify(history))
+
+    # what reads
+
+    async def do_head(self, job: Message, history: History) -> Message | None:
+        """-> the newest commit"""
+        version = await history.head()
+        return None if version is None else _shown(await history.commit(version))
+
+    async def do_list(self, job: Message, history: History) -> list[Message]:
+        """before, limit -> commits, newest first, with their names"""
+        versions = await history.versions()
+        if before := job.get("before"):
+            versions = versions[versions.index(before) + 1 :] if before in versions else []
+        names = await history.names()
+        commits = await history.commits(versions[: min(job.get("limit", LISTED), LISTED)])
+        return [
+            {**_shown(commit), "name": names[commit.version].name if commit.version in names else ""}
+            for commit in commits
+        ]
+
+    async def do_name(self, job: Message, history: History) -> None:
+        """version, name ("" takes it away), author"""
+        name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="seconds"))
+        await history.set_name(job["version"], name if job["name"] else None)
+
+    async def do_folder(self, job: Message, history: History) -> list[list[Any]]:
+        """version, path -> rows [name, kind, size in bytes]"""
+        version = await self._version(job, history, job["version"])
+        return [[row.name, row.kind, row.size_bytes] for row in await version.folder(job["path"])]
+
+    async def do_changes(self, job: Message, history: History) -> Message:
+        """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
+        since = job.get("since") or await _before(history, job["version"])
+        new = await self._version(job, history, job["version"])
+        old = await self._version(job, history, since) if since else None
+        found: list[list[Any]] = []
+        async with contextlib.aclosing(changes(old, new)) as differing:
+            async for path, a, b in differing:
+                if len(found) >= MAX_CHANGES:
+                    return {"changes": found, "more": True}
+                found.append([path, _brief(a), _brief(b)])
+        return {"changes": found, "more": False}
+
+    async def do_read(self, job: Message, history: History) -> Message:
+        """version, path -> the file in pieces, then {size_bytes, mode}"""
+        version = await self._version(job, history, job["version"])
+        row = await version.find(job["path"])
+        if row.kind != "f":
+            raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
+        wanted = self._wanted[job["id"]] = asyncio.Semaphore(PIECES)
+        try:
+            async with contextlib.aclosing(version.content(row)) as pieces:
+                async for piece in pieces:
+                    await wanted.acquire()
+                    await self._send({"id": job["id"], "piece": True}, piece)
+        finally:
+            del self._wanted[job["id"]]
+        return {"size_bytes": row.size_bytes, "mode": row.mode}
+
+    async def do_check(self, job: Message, history: History) -> Message:
+        """Whether the store answers -> {conditional}"""
+        return {"conditional": await history.store.conditional()}
+
+    async def _version(self, job: Message, history: History, name: str) -> Version:
+        key = (repr(job["store"]), job["prefix"], name)
+        version = self._versions.pop(key, None) or await history.open(name)
+        self._versions[key] = version  # the last one used is the last in order
+        while len(self._versions) > VERSIONS_OPEN:
+            del self._versions[next(iter(self._versions))]
+        return version
+
+    @asynccontextmanager
+    async def _progress(self, job: Message) -> AsyncIterator[Tell]:
+        """What is told from any thread is sent from the loop; the last of what came too fast counts."""
+        loop = asyncio.get_running_loop()
+        seen: list[dict[str, Any]] = []
+        told = asyncio.Event()
+
+        def tell(what: dict[str, Any]) -> None:
+            seen[:] = [what]
+            loop.call_soon_threadsafe(told.set)
+
+        async def send() -> None:
+            while True:
+                await told.wait()
+                told.clear()
+                await self._send({"id": job["id"], "progress": seen[0]}, b"")
+
+        sending = asyncio.create_task(send(), name="progress")
+        try:
+            yield tell
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _before(history: History, version: str) -> str | None:
+    """The next older one that is left."""
+    versions = await history.versions()
+    later = versions.index(version) + 1 if version in versions else len(versions)
+    return versions[later] if later < len(versions) else None
+
+
+def _workspace(job: Message) -> Workspace:
+    owner = job.get("owner")
+    limit = Usage(*job["limit"]) if job.get("limit") else None
+    root = Path(job["workspace"])
+    where = (root, tuple(owner) if owner else None)
+    return Workspace(*where, limit) if limit else Workspace(*where)
+
+
+def _label(job: Message) -> Label:
+    return Label(epoch=job["epoch"], author=job["author"], message=job["message"])
+
+
+def _shown(commit: Commit) -> Message:
+    fields = asdict(commit)
+    del fields["index"], fields["root"]
+    return {**fields, "version": commit.version}
+
+
+def _brief(row: Row | None) -> list[Any] | None:
+    return None if row is None else [row.kind, row.size_bytes]
+
+
+async def main() -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
+    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(1, "wb", 0))
+    writer = asyncio.StreamWriter(transport, protocol, None, loop)
+    sending = asyncio.Lock()
+
+    async def send(message: Message, data: bytes) -> None:
+        async with sending:
+            writer.write(frames.encode(message, data))
+            await writer.drain()
+
+    await Worker(send).run(reader)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    os.nice(NICE)
+    asyncio.run(main())

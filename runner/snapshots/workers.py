@@ -1,0 +1,182 @@
+"""The server's side of the worker process: started for the first job, ended when nothing came for a while."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing, suppress
+from itertools import count
+from typing import Any, Final, Self
+
+from runner.errors import DevexError
+from runner.snapshots import frames
+from runner.snapshots.frames import Message
+from runner.snapshots.store import StoreError
+
+IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
+END_S: Final = 5.0  # for a worker that is told to end
+WAITING: Final = 64  # answers to one job; it sends no more pieces than it was asked for, and progress can be dropped
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[dict[str, int]], None]
+
+
+class WorkerDied(StoreError):
+    def __init__(self) -> None:
+        super().__init__("The process that saves versions ended unexpectedly.", retryable=True)
+
+
+class Workers:
+    """Jobs as `runner.snapshots.worker` describes them. Use `async with`; safe from many tasks."""
+
+    def __init__(self, idle_s: float = IDLE_S) -> None:
+        self._idle_s = idle_s
+        self._starting = asyncio.Lock()
+        self._worker: _Worker | None = None
+        self._resting: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._resting is not None:
+            self._resting.cancel()
+        async with self._starting:
+            if self._worker is not None:
+                await self._worker.end()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while there is one."""
+        return self._worker.process.pid if self._worker and self._worker.alive else None
+
+    async def run(self, do: str, progress: Progress | None = None, **job: Any) -> Any:
+        """The result of a job. Raises what it raised, WorkerDied."""
+        async with aclosing(self._answers({**job, "do": do})) as answers:
+            async for message, _ in answers:
+                if "result" in message:
+                    return message["result"]
+                if progress and "progress" in message:
+                    progress(message["progress"])
+        raise WorkerDied
+
+    async def read(self, **job: Any) -> AsyncIterator[bytes]:
+        """A file of a version, piece by piece."""
+        async with aclosing(self._answers({**job, "do": "read"})) as answers:
+            async for message, piece in answers:
+                if "piece" in message:
+                    yield piece
+
+    async def _answers(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
+        async with self._starting:
+            if self._worker is None or not self._worker.alive:
+                self._worker = await _Worker.start()
+            worker = self._worker
+        if self._resting is not None:
+            self._resting.cancel()
+        try:
+            async with aclosing(worker.job(job)) as answers:
+                async for answer in answers:
+                    yield answer
+        finally:
+            if not worker.busy and worker.alive:
+                if self._resting is not None:
+                    self._resting.cancel()
+                self._resting = asyncio.get_running_loop().call_later(self._idle_s, worker.rest)
+
+
+class _Worker:
+    """One process and the jobs it has."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.alive = True  # takes jobs
+        self._numbers = count(1)
+        self._jobs: dict[int, asyncio.Queue[tuple[Message, bytes]]] = {}
+        self._reading = asyncio.create_task(self._read(), name="worker's answers")
+
+    @classmethod
+    async def start(cls) -> Self:
+        pipe = asyncio.subprocess.PIPE
+        arguments = (sys.executable, "-m", "runner.snapshots.worker")
+        # Ctrl-C in the terminal is for the server alone
+        return cls(await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, start_new_session=True))
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._jobs)
+
+    def rest(self) -> None:
+        if not self.busy:
+            self.alive = False
+            self._write(None)
+
+    async def end(self) -> None:
+        self.alive = False
+        self._write(None)
+        try:
+            await asyncio.wait_for(self.process.wait(), END_S)
+        except TimeoutError:
+            self.process.kill()
+        await asyncio.wait([self._reading])
+
+    async def job(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
+        """Its answers up to the last; ends the job when it is left early."""
+        number = next(self._numbers)
+        answers = self._jobs[number] = asyncio.Queue(WAITING)
+        done = False
+        try:
+            self._write({**job, "id": number})
+            while not done:
+                message, data = await answers.get()
+                done = not message.keys() & {"piece", "progress"}
+                if "died" in message:
+                    raise WorkerDied
+                if "error" in message:
+                    raise _error(message["error"])
+                if "piece" in message:
+                    self._write({"id": number, "next": True})
+                yield message, data
+        finally:
+            del self._jobs[number]
+            if not done:
+                self._write({"id": number, "cancel": True})
+
+    def _write(self, message: Message | None) -> None:
+        """None ends the input. Small messages, and a worker that always reads: nothing piles up."""
+        assert self.process.stdin is not None
+        if self.process.stdin.is_closing():
+            return
+        if message is None:
+            self.process.stdin.close()
+        else:
+            self.process.stdin.write(frames.encode(message))
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        try:
+            while (got := await frames.read(self.process.stdout)) is not None:
+                answers = self._jobs.get(got[0]["id"])
+                if answers is not None and not ("progress" in got[0] and answers.full()):
+                    answers.put_nowait(got)
+        except (ValueError, KeyError, asyncio.QueueFull):
+            log.exception("the worker wrote nonsense")
+            with suppress(ProcessLookupError):
+                self.process.kill()
+        finally:
+            self.alive = False
+            for number, answers in self._jobs.items():
+                if answers.full():
+                    answers.get_nowait()
+                answers.put_nowait(({"id": number, "died": True}, b""))
+        await self.process.wait()
+
+
+def _error(said: Message) -> DevexError:
+    if cause := said.get("cause"):
+        log.error("the worker broke: %s (id %s)", cause, said["id"])
+    fields = {name: said[name] for name in ("status", "retryable")}
+    error = DevexError(said["code"], said["message"], said["action"], **fields)
+    error.id = said["id"]
+    return error

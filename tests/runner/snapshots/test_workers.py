@@ -1,0 +1,183 @@
+"""The real worker process, also killed in the middle of its work."""
+
+import asyncio
+import os
+import random
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+
+import pytest
+from runner.snapshots.opening import spec_of
+
+from runner.errors import DevexError
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.workers import WorkerDied, Workers
+from runner.workspace import Usage
+from runner.workspace.drafts import is_draft
+
+KILLS = 8
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    async with Workers() as workers:
+        yield workers
+
+
+def a_shelf(folder: Path, workspace: str = "workspace", cache: str = "cache.db", epoch: int = 1) -> Shelf:
+    (folder / workspace).mkdir(exist_ok=True)
+    return Shelf(
+        store=spec_of(folder / "store"), prefix="r1", workspace=folder / workspace, owner=None,
+        limit=Usage(1 << 40, 1 << 20), cache=folder / cache, epoch=epoch,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def snapshots(workers: Workers, tmp_path: Path) -> Snapshots:
+    return Snapshots(workers, a_shelf(tmp_path))
+
+
+def fill(root: Path, seed: int, files: int) -> None:
+    chance = random.Random(seed)
+    for number in range(files):
+        path = root / f"d{number % 7}" / f"f{number}"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(chance.randbytes(chance.randrange(60_000)))
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    """Without what a killed restore was just writing; that is hidden, and swept after an hour."""
+    return {
+        str(path.relative_to(root)): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file() and not is_draft(path.name)
+    }
+
+
+async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapshots: Snapshots, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    (root / "a.txt").write_text("one")
+    first = await snapshots.take("ada", "by hand")
+    (root / "a.txt").write_text("two!")
+    (root / "b.txt").write_text("new")
+    second = await snapshots.take("bob", "by hand")
+    await snapshots.name(first["version"], "release", "ada")
+    listed = await snapshots.versions(None, 10)
+    assert [(one["version"], one["author"], one["name"]) for one in listed] == [
+        ("1-2", "bob", ""),
+        ("1-1", "ada", "release"),
+    ]
+    assert await snapshots.versions("1-2", 10) == [listed[1]]
+    assert await snapshots.changes("1-2", None) == {
+        "changes": [["a.txt", ["f", 3], ["f", 4]], ["b.txt", None, ["f", 3]]], "more": False,
+    }  # fmt: skip
+    assert await snapshots.folder("1-1", "") == [["a.txt", "f", 3]]
+    assert b"".join([piece async for piece in snapshots.read("1-1", "a.txt")]) == b"one"
+    done = await snapshots.restore(first["version"], "", "ada")
+    assert contents(root) == {"a.txt": b"one"}
+    assert (done["files"], done["removed"], done["version"]) == (1, 1, "1-3")
+    assert second["version"] in [one["version"] for one in await snapshots.versions(None, 10)]
+
+
+async def test_what_is_not_there_is_said(snapshots: Snapshots, tmp_path: Path) -> None:
+    (tmp_path / "workspace" / "a").write_text("one")
+    await snapshots.take("ada", "")
+    for asked in (
+        snapshots.folder("1-9", ""),
+        snapshots.folder("1-1", "nowhere"),
+        snapshots.restore("7-7", "", "ada"),
+        snapshots.name("7-7", "x", "ada"),
+        snapshots.name("../..", "x", "ada"),
+        anext(snapshots.read("1-1", "a/b")),
+    ):
+        with pytest.raises(DevexError) as raised:
+            await asked
+        assert raised.value.status == 404
+
+
+async def test_a_slow_reader_holds_nobody_up(snapshots: Snapshots, tmp_path: Path) -> None:
+    large = os.urandom(30 << 20)
+    (tmp_path / "workspace" / "large").write_bytes(large)
+    await snapshots.take("ada", "")
+    reading = snapshots.read("1-1", "large")
+    pieces = [await anext(reading)]
+    for number in range(3):
+        (tmp_path / "workspace" / "small").write_text(str(number))
+        await snapshots.take("ada", "")
+    pieces += [piece async for piece in reading]
+    assert b"".join(pieces) == large
+
+
+async def test_a_worker_with_nothing_to_do_ends_and_the_next_job_starts_another(tmp_path: Path) -> None:
+    async with Workers(idle_s=0.0) as workers, asyncio.timeout(60):
+        snapshots = Snapshots(workers, a_shelf(tmp_path))
+        assert await snapshots.head() is None
+        while workers.pid is not None:
+            await asyncio.sleep(0.01)
+        assert await snapshots.head() is None
+
+
+async def test_a_killed_worker_fails_its_jobs_and_nothing_else(
+    workers: Workers, snapshots: Snapshots, tmp_path: Path
+) -> None:
+    fill(tmp_path / "workspace", 1, 200)
+    taking = asyncio.create_task(snapshots.take("ada", ""))
+    while workers.pid is None:
+        await asyncio.sleep(0.01)
+    os.kill(workers.pid, signal.SIGKILL)
+    with pytest.raises(WorkerDied):
+        await taking
+    assert (await snapshots.take("ada", ""))["files"] == 200
+
+
+async def killed_at_random(workers: Workers, job: asyncio.Task[object], chance: random.Random) -> None:
+    """Kill the worker at some moment of a job, or let it come first."""
+    await asyncio.wait([job], timeout=chance.random() * 0.5)
+    if workers.pid is not None and not job.done():
+        os.kill(workers.pid, signal.SIGKILL)
+    await asyncio.wait([job])
+    if error := job.exception():
+        assert isinstance(error, WorkerDied)
+
+
+async def kill_and_check(workers: Workers, tmp_path: Path, kills: int, seed: int) -> None:
+    """Whatever is cut off: the newest version is whole, nothing is lost, nothing is left after a collection."""
+    chance = random.Random(seed)
+    snapshots = Snapshots(workers, a_shelf(tmp_path))
+    root = tmp_path / "workspace"
+    for number in range(kills):
+        fill(root, seed + number, 150)
+        await snapshots.head()  # it runs
+        match number % 3:
+            case 0:
+                job: Coroutine[object, object, object] = snapshots.take("ada", "")
+            case 1:
+                job = snapshots.collect()
+            case _:
+                await snapshots.take("ada", "")
+                job = _restored(workers, snapshots, tmp_path, number)
+        await killed_at_random(workers, asyncio.create_task(job), chance)
+        taken = await snapshots.take("ada", "")
+        assert (await snapshots.verify())["problems"] == []
+        await _restored(workers, snapshots, tmp_path, number)
+        assert contents(tmp_path / f"again{number}") == contents(root)
+        assert (await snapshots.head() or {})["version"] == taken["version"]
+
+
+async def _restored(workers: Workers, snapshots: Snapshots, tmp_path: Path, number: int) -> object:
+    head = await snapshots.head()
+    if head is None:
+        return None
+    elsewhere = Snapshots(workers, a_shelf(tmp_path, f"again{number}", "other.db"))
+    return await elsewhere.restore(head["version"], "", "ada", empty=True)
+
+
+async def test_kill_9_anywhere(workers: Workers, tmp_path: Path) -> None:
+    async with asyncio.timeout(100):
+        await kill_and_check(workers, tmp_path, KILLS, 1)
+
+
+@pytest.mark.soak
+async def test_kill_9_anywhere_two_hundred_times(workers: Workers, tmp_path: Path) -> None:
+    await kill_and_check(workers, tmp_path, 200, 2)
