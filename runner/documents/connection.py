@@ -32,11 +32,12 @@ FREE_S = 0.05  # time on the loop a tab may use at once; then it waits as long a
 class Connection:
     """`receive` is fed one frame after the other, `next_frame` gives what to send; `close` lets go of the rooms.
 
-    `cut_off` returns when more than QUEUE_BYTES wait to be sent.
+    `name` is whose tab it is. `cut_off` returns when more than QUEUE_BYTES wait to be sent.
     """
 
-    def __init__(self, rooms: Rooms, *, can_write: bool) -> None:
+    def __init__(self, rooms: Rooms, *, name: str, can_write: bool) -> None:
         self._rooms = rooms
+        self._name = name
         self._can_write = can_write
         self._attached: dict[int, tuple[Room, Attachment]] = {}
         self._last_channel = 0
@@ -95,7 +96,7 @@ class Connection:
                 self._detach(channel)
             case Rebase(channel):
                 if (found := self._find(channel)) and await _rebase(*found, message):
-                    self._rooms.on_activity("edit")
+                    self._rooms.on_edit(self._name)
             case Flush(channel):
                 if found := self._find(channel):
                     found[0].flush(found[1])
@@ -123,7 +124,7 @@ class Connection:
         if found := self._find(message.channel):
             room, attachment = found
             if room.sync(attachment, message.step, message.payload):
-                self._rooms.on_activity("edit")
+                self._rooms.on_edit(self._name)
 
     def _find(self, channel: int) -> tuple[Room, Attachment] | None:
         """None for a channel that was closed or reset while the frame was on its way."""

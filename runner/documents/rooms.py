@@ -26,8 +26,8 @@ class Rooms:
     Files and folders are moved and deleted through it, so that what is open goes along and no save brings it back.
     """
 
-    def __init__(self, workspace: Workspace, *, on_activity: Callable[[str], None]) -> None:
-        self.on_activity = on_activity  # called with "edit" at every edit of a person
+    def __init__(self, workspace: Workspace, *, on_edit: Callable[[str], None]) -> None:
+        self.on_edit = on_edit  # called at every edit of a person, with the name
         self._workspace = workspace
         self._rooms: dict[str, Room] = {}  # by the path of the file
         self._opening = asyncio.Lock()

@@ -5,13 +5,13 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
@@ -26,8 +26,11 @@ from runner.proxy.link import AgentLink
 from runner.proxy.ports.ports import LOWEST_PORT, Ports
 from runner.proxy.ports.streams import Streams
 from runner.proxy.runs import Runs
+from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
 from runner.proxy.terminals.terminals import Terminals
+from runner.snapshots.autosave import Autosave, Stored
+from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
 PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
@@ -54,10 +57,13 @@ class ProxyConfig:
 class RunnerProxy:
     """`async with`, from whatever task; ASGI-callable in between.
 
-    `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second.
+    `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second. Without
+    `snapshots` there are no versions.
     """
 
-    def __init__(self, config: ProxyConfig, *, on_activity: Callable[[str], None]) -> None:
+    def __init__(
+        self, config: ProxyConfig, *, on_activity: Callable[[str], None], snapshots: Snapshots | None = None
+    ) -> None:
         self._config = config
         self._activity = _Activity(on_activity)
         self._ports: tuple[Port, ...] = ()
@@ -82,6 +88,8 @@ class RunnerProxy:
             on_changed=self._on_terminals_changed,
             on_output=lambda: self._activity("output"),
         )
+        self._snapshots = snapshots
+        self._autosave: Autosave | None = None
         self._stop = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
 
@@ -112,18 +120,23 @@ class RunnerProxy:
             owner = (config.agent_uid, config.agent_uid) if apart else None
             workspace = Workspace(config.workspace, owner, Usage(config.quota_bytes, config.quota_entries))
             stack.callback(workspace.close)
-            self._rooms = await stack.enter_async_context(Rooms(workspace, on_activity=self._activity))
+            self._rooms = await stack.enter_async_context(Rooms(workspace, on_edit=self._on_edit))
+            if self._snapshots is not None:
+                self._autosave = Autosave(self._snapshots, quiesce=self._rooms.flush, tell=self._on_stored)
             self._watcher = await stack.enter_async_context(
-                TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._rooms.disk_hint)
+                TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk)
             )
             self._runs = Runs(
                 self._terminals, workspace, config.run_command,
-                flush=self._rooms.flush, on_run=lambda: self._activity("run"),
+                flush=self._rooms.flush, on_run=self._on_run,
             )  # fmt: skip
             self._router = self._routes(workspace)
             await stack.enter_async_context(self._link)
             stack.callback(self._events.leave)
             stack.callback(self._terminals.leave)
+            if self._autosave is not None:
+                saving = asyncio.create_task(self._autosave.run(), name=f"autosave {config.repl_id}")
+                stack.push_async_callback(_ended, saving)
             started.set_result(None)
             await self._runs.recover()
             self._on_terminals_changed()
@@ -139,6 +152,7 @@ class RunnerProxy:
         ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"), on_answer=self._on_answer)
         return http.Routes(
             [
+                *self._snapshot_routes(),
                 *terminals.routes(),
                 *self._runs.routes(),
                 documents.route(self._rooms),
@@ -149,6 +163,14 @@ class RunnerProxy:
                 WebSocketRoute("/events", self._events),
                 http.Endpoint("GET", "/health", self._health, writes=False),
             ]
+        )
+
+    def _snapshot_routes(self) -> list[BaseRoute]:
+        if self._snapshots is None or self._autosave is None:
+            return []
+        autosave = self._autosave
+        return snapshot_routes(
+            self._snapshots, stored=lambda: autosave.state, save=autosave.save, quiesce=self._rooms.flush
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +187,11 @@ class RunnerProxy:
     async def quiesce(self) -> None:
         """Bring every open document to disk."""
         await self._rooms.flush()
+
+    async def save(self, message: str) -> Stored:
+        """A version of what is in the editors and on the disk now. Raises StoreError, Fenced, TimeoutError."""
+        assert self._autosave is not None
+        return await self._autosave.save(message)
 
     def publish(self, event: Mapping[str, Any]) -> None:
         """Tell everybody who has the REPL open; for whoever runs the sandbox. See runner.proxy.events."""
@@ -200,7 +227,25 @@ class RunnerProxy:
             self._web[port] = is_web
             self._tell_ports()
 
+    # What changes files
+
+    def _on_edit(self, name: str) -> None:
+        self._activity("edit")
+        self._on_change(name)
+
+    def _on_run(self) -> None:
+        self._activity("run")
+        if self._autosave:
+            self._autosave.hurry()
+
+    def _on_change(self, name: str = "") -> None:
+        if self._autosave:
+            self._autosave.changed(name)
+
     # What is told to browsers
+
+    def _on_stored(self, stored: Stored) -> None:
+        self._events.publish({"type": "stored", **asdict(stored)})
 
     def _tell_ports(self) -> None:
         """At most every PORTS_S, the last of them always."""
@@ -216,7 +261,8 @@ class RunnerProxy:
 
     def _hello_event(self) -> dict[str, Any]:
         about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state()}
-        return {**about, **self._ports_json(), "terminals": self._terminals.listing()}
+        stored = asdict(self._autosave.state) if self._autosave else None
+        return {**about, **self._ports_json(), "terminals": self._terminals.listing(), "stored": stored}
 
     def _ports_json(self) -> dict[str, Any]:
         known = self._web
@@ -229,11 +275,22 @@ class RunnerProxy:
             self._run_told = run
             self._events.publish({"type": "run", **run})
 
+    def _on_disk(self, path: str) -> None:
+        self._rooms.disk_hint(path)
+        self._on_change()
+
     def _on_delta(self, delta: TreeDelta) -> None:
+        if delta.ops:
+            self._on_change()
         if delta.resync:
             self._events.publish({"type": "resync", "rev": delta.rev})
         else:
             self._events.publish({"type": "tree", "rev": delta.rev, "ops": delta.ops})
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Activity:

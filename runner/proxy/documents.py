@@ -20,7 +20,8 @@ def route(rooms: Rooms) -> BaseRoute:
 
     async def documents(socket: WebSocket) -> None:
         await socket.accept()
-        connection = Connection(rooms, can_write=viewer_of(socket.scope).can_write)
+        viewer = viewer_of(socket.scope)
+        connection = Connection(rooms, name=viewer.name, can_write=viewer.can_write)
         ways = [
             asyncio.create_task(_receive(socket, connection), name="documents receive"),
             asyncio.create_task(_send(socket, connection), name="documents send"),

@@ -1,9 +1,10 @@
 """`WS events`: what happens in a REPL, as JSON text messages `{"type": ...}` to everybody who has it open.
 
-- hello {rev, run, ports, terminals}, the first one, and again after a resync
+- hello {rev, run, ports, terminals, stored}, the first one, and again after a resync
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
+- stored {version, at, changed_at, problem, saving}: what is safe in the store, as in `snapshots.autosave.Stored`
 - quota {message, action}
 - resync {rev?}: messages were left out, ask again for what is shown
 """

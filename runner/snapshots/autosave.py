@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -52,6 +53,7 @@ class Autosave:
         self._tell = tell
         self._pause_s = pause_s
         self._dirty = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._authors: set[str] = set()
         self._saving = asyncio.Lock()
 
@@ -62,6 +64,11 @@ class Autosave:
         if not self._dirty.is_set():
             self._dirty.set()
             self._say(changed_at=_now())
+
+    def hurry(self) -> None:
+        """Save now what has changed, and let nobody wait for it: a program is about to be run."""
+        if self._dirty.is_set():
+            self._hurry.set()
 
     async def save(self, message: str, author: str = "") -> Stored:
         """Now. Raises StoreError, Fenced: nothing is safe that was not before."""
@@ -85,15 +92,25 @@ class Autosave:
             return self.state
 
     async def run(self) -> None:
-        """Begins with a version, so that what is there is safe and the state is true."""
+        """Begins as if something had changed: what happened before is nobody's memory."""
+        self._dirty.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._save_changes(), name="autosave")
             tasks.create_task(self._collect(), name="thinning versions out")
 
     async def _save_changes(self) -> None:
         failures = 0
-        self._dirty.set()
         while True:
+            await self._dirty.wait()
+            pause_s = self._pause_s
+            if failures:
+                pause_s = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_MOST_S) * (
+                    0.75 + secrets.randbelow(500) / 1000
+                )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._hurry.wait()
+            self._hurry.clear()
             try:
                 await self.save("autosave")
                 failures = 0
@@ -103,11 +120,6 @@ class Autosave:
             except (DevexError, TimeoutError) as error:
                 failures += 1
                 log.warning("a version could not be saved: %s", error)
-                pause_s = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_MOST_S)
-                await asyncio.sleep(pause_s * (0.75 + secrets.randbelow(500) / 1000))
-                continue
-            await self._dirty.wait()
-            await asyncio.sleep(self._pause_s)
 
     async def _collect(self) -> None:
         while True:

@@ -21,7 +21,7 @@ REPL_ID = "one"
 
 def serve(root: Path, port: int) -> None:
     workspace = Workspace(root)
-    rooms = Rooms(workspace, on_activity=lambda _: None)
+    rooms = Rooms(workspace, on_edit=lambda _: None)
     routes = Starlette(routes=[route(rooms)])
 
     async def documents(scope: Scope, receive: Receive, send: Send) -> None:

@@ -35,7 +35,7 @@ TEXT = "".join(f"line {number}: déjà vu 😀\n" for number in range(30))
 
 
 def rooms_over(workspace: Workspace) -> Rooms:
-    return Rooms(workspace, on_activity=lambda reason: None)
+    return Rooms(workspace, on_edit=lambda name: None)
 
 
 class Frames(Protocol):
@@ -73,7 +73,7 @@ class Tab:
         return str(self.content)
 
     async def connect(self, rooms: Rooms, *, can_write: bool = True) -> "Tab":
-        return await self.over(Connection(rooms, can_write=can_write))
+        return await self.over(Connection(rooms, name="ada", can_write=can_write))
 
     async def over(self, connection: Frames) -> "Tab":
         """By a connection that was just opened."""

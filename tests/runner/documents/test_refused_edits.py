@@ -88,7 +88,7 @@ async def test_nonsense_from_a_tab_is_refused(rooms: Rooms, root: Path) -> None:
 
 async def test_a_tab_may_not_open_files_without_end(rooms: Rooms, root: Path) -> None:
     (root / "a").write_text("text")
-    greedy = Connection(rooms, can_write=True)
+    greedy = Connection(rooms, name="ada", can_write=True)
     for _ in range(connection.MAX_CHANNELS + 1):
         await greedy.receive(encode(Open("a", "", "")))
     frames = [await greedy.next_frame() for _ in range(connection.MAX_CHANNELS + 1)]

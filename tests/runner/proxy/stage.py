@@ -23,6 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.snapshots.snapshots import Snapshots
 from runner.proxy.viewer import Viewer
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
@@ -65,6 +66,7 @@ class Stage:
         )
         self._agent_files = agent
         self._gateway = Gateway()
+        self.snapshots: Snapshots | None = None  # set before `restart_proxy`
         self.agents: list[subprocess.Popen[bytes]] = []
 
     async def __aenter__(self) -> Self:
@@ -93,7 +95,7 @@ class Stage:
             agent.wait()
 
     async def start_proxy(self) -> None:
-        self.proxy = RunnerProxy(self.config, on_activity=self.activity.append)
+        self.proxy = RunnerProxy(self.config, on_activity=self.activity.append, snapshots=self.snapshots)
         await self.proxy.__aenter__()
         self._gateway.app = self.proxy
 

@@ -30,7 +30,7 @@ def root(workspace: Workspace) -> Path:
 
 @pytest.fixture
 async def rooms(workspace: Workspace) -> AsyncIterator[Rooms]:
-    async with Rooms(workspace, on_activity=lambda _: None) as rooms:
+    async with Rooms(workspace, on_edit=lambda _: None) as rooms:
         yield rooms
 
 

@@ -1,0 +1,106 @@
+"""Versions through the proxy's routes, with a real worker and a real store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runner.snapshots.opening import spec_of
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.workers import Workers
+from runner.workspace import Usage
+from tests.runner.proxy.stage import Stage
+
+READER = {"X-Test-Role": "reader"}
+
+
+@pytest.fixture
+async def saving(stage: Stage, tmp_path: Path) -> AsyncIterator[Stage]:
+    async with Workers() as workers:
+        shelf = Shelf(
+            store=spec_of(tmp_path / "store"), prefix="r1", workspace=stage.workspace, owner=None,
+            limit=Usage(1 << 30, 10_000), cache=tmp_path / "cache.db", epoch=3,
+        )  # fmt: skip
+        stage.snapshots = Snapshots(workers, shelf)
+        await stage.restart_proxy()
+        yield stage
+        await stage.proxy.__aexit__(None, None, None)
+
+
+async def test_a_version_is_made_seen_compared_and_brought_back(saving: Stage) -> None:
+    http = saving.http
+    await http.put("/files/a.txt", content=b"one")
+    first = (await http.post("/snapshots", json={"name": "before the change"})).json()["version"]
+    await http.put("/files/a.txt", content=b"two")
+    await http.put("/files/sub/b.txt", content=b"new")
+    second = (await http.post("/snapshots", json={})).json()["version"]
+    listed = (await http.get("/snapshots")).json()
+    assert [(one["version"], one["name"]) for one in listed["versions"]] == [(second, ""), (first, "before the change")]
+    assert listed["stored"]["version"] == second
+    assert listed["stored"]["problem"] is None
+    changes = (await http.get(f"/snapshots/{second}/changes")).json()["changes"]
+    assert [path for path, _, _ in changes] == ["a.txt", "sub", "sub/b.txt"]
+    assert (await http.get(f"/snapshots/{first}/file?path=a.txt")).content == b"one"
+    assert ["sub", "d", 0] in (await http.get(f"/snapshots/{second}/tree")).json()["entries"]
+    done = (await http.post(f"/snapshots/{first}/restore", json={"path": "a.txt"})).json()
+    assert (done["files"], done["notes"]) == (1, [])
+    assert (await http.get("/files/a.txt")).content == b"one"
+    assert (await http.get("/files/sub/b.txt")).content == b"new"
+
+
+async def test_who_may_only_look_restores_and_names_nothing(saving: Stage) -> None:
+    version = (await saving.http.post("/snapshots", json={})).json()["version"]
+    assert (await saving.http.get("/snapshots", headers=READER)).status_code == 200
+    for method, path in (("POST", ""), ("POST", f"/{version}/restore"), ("PUT", f"/{version}/name")):
+        answer = await saving.http.request(method, f"/snapshots{path}", json={"name": "x"}, headers=READER)
+        assert answer.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/9-9/tree", None, 404),
+        ("GET", "/3-1/file?path=nowhere", None, 404),
+        ("GET", "/3-1/file?path=../x", None, 400),
+        ("GET", "/3-1/changes?since=7-7", None, 404),
+        ("POST", "/9-9/restore", {}, 404),
+        ("POST", "/3-1/restore", {"path": "/etc/passwd"}, 400),
+        ("PUT", "/3-1/name", {"name": "x" * 101}, 400),
+        ("PUT", "/3-1/name", {}, 400),
+        ("GET", "?limit=many", None, 400),
+    ],
+)
+async def test_what_is_wrong_is_said(saving: Stage, method: str, path: str, body: object, status: int) -> None:
+    await saving.http.post("/snapshots", json={})
+    answer = await saving.http.request(method, f"/snapshots{path}", json=body)
+    assert answer.status_code == status
+    assert answer.json()["error"]["message"]
+
+
+async def test_a_run_saves_first_and_everybody_is_told(saving: Stage) -> None:
+    async with saving.events() as events:
+        hello = await events.next("hello")
+        assert hello["stored"]["version"] is None
+        await saving.http.put("/files/a.txt", content=b"one")
+        await saving.http.post("/run", json={})
+        while True:
+            told = await events.next("stored")
+            if told["version"] and not told["saving"]:
+                break
+    assert (await saving.http.get(f"/snapshots/{told['version']}/file?path=a.txt")).content == b"one"
+
+
+async def test_a_store_that_fails_is_said_and_the_files_are_still_there(saving: Stage, tmp_path: Path) -> None:
+    await saving.http.post("/snapshots", json={})
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    await saving.http.put("/files/a.txt", content=b"one")
+    answer = await saving.http.post("/snapshots", json={})
+    assert answer.status_code == 503
+    assert answer.json()["error"]["action"]
+    async with saving.events() as events:
+        stored = (await events.next("hello"))["stored"]
+        assert stored["problem"] == answer.json()["error"]["message"]
+        assert stored["changed_at"] is not None
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    assert (await saving.http.post("/snapshots", json={})).status_code == 201
+    assert (await saving.http.get("/snapshots")).json()["stored"]["problem"] is None
