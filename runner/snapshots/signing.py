@@ -1,0 +1,41 @@
+"""Signs for others: the end of `signed.Signer` that holds the credentials."""
+
+from collections.abc import Sequence
+
+from runner.snapshots.remote import PAGE, Page
+from runner.snapshots.s3 import S3Store
+from runner.snapshots.signed import Get, Put, Signed
+from runner.snapshots.store import LARGEST_BYTES, StoreError
+
+
+class S3Signer:
+    """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger."""
+
+    def __init__(self, store: S3Store, prefix: str) -> None:
+        self._store = store
+        self._prefix = prefix
+
+    async def sign(self, request: Get | Put) -> Signed:
+        self._require_own([request.key])
+        if isinstance(request, Put) and not (0 <= request.size_bytes <= LARGEST_BYTES and len(request.sha256) == 32):
+            raise _forbidden()
+        return await self._store.presign(request)
+
+    async def page(self, prefix: str, after: str | None, limit: int) -> Page:
+        self._require_own([prefix])
+        return await self._store.page(prefix, after, max(1, min(limit, PAGE)))
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        self._require_own(keys)
+        await self._store.delete(keys)
+
+    async def conditional(self) -> bool:
+        return await self._store.conditional()
+
+    def _require_own(self, keys: Sequence[str]) -> None:
+        if not all(key.startswith(self._prefix) for key in keys):
+            raise _forbidden()
+
+
+def _forbidden() -> StoreError:
+    return StoreError("The control plane does not sign this.", retryable=False)
