@@ -22,6 +22,7 @@ from orchestrator.domain import (
     Phase,
     Purge,
     Repl,
+    Save,
     Seed,
     Stop,
     Wake,
@@ -37,8 +38,9 @@ from orchestrator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
-Effect = Seed | Ensure | Stop | Purge
+Effect = Seed | Ensure | Save | Stop | Purge
 
+AT_REST = "after it ended"  # what a version is called that was taken when nothing ran
 _SLOW = "It took too long."
 _FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
 
@@ -152,7 +154,7 @@ class Reconciler:
                 case Move():
                     await self._move(repl, action)
                     again = True
-                case Seed() | Ensure() | Stop() | Purge():
+                case Seed() | Ensure() | Save() | Stop() | Purge():
                     again = await self._attempt(repl, action)
                 case _:
                     assert_never(action)
@@ -189,13 +191,13 @@ class Reconciler:
         if backoff is not None and backoff.effect == effect and now < backoff.until:
             self._wake_by(repl, backoff.until)
             return False
-        until = deadline(repl, self._limits) or self._after(self._limits.stop_deadline_s)
+        until = self._until(repl, effect)
         try:
             await within(self._clock, until, self._carry_out(repl, effect))
         except TimeoutError:
             return await self._retry(repl, effect, _SLOW)
         except BackendError as error:
-            if error.retryable or isinstance(effect, Stop | Purge):
+            if error.retryable or isinstance(effect, Save | Stop | Purge):
                 return await self._retry(repl, effect, error.message)
             await self._move(repl, failed(repl, f"{error.message} {error.action}"))
             return True
@@ -205,13 +207,27 @@ class Reconciler:
             return await self._retry(repl, effect, _FAULT, error)
         return not isinstance(effect, Ensure | Stop)  # those are followed by an event of the backend
 
+    def _until(self, repl: Repl, effect: Effect) -> datetime:
+        limits = self._limits
+        if isinstance(effect, Save) and repl.phase is Phase.STOPPING:
+            return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
+        if isinstance(effect, Save):
+            return self._after(limits.seed_deadline_s)  # nobody waits; it copies at most a full disk as well
+        return deadline(repl, limits) or self._after(limits.stop_deadline_s)
+
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
         match effect:
             case Seed():
                 await self._backend.seed(repl.id, self._files_of(repl), copy_of=repl.copy_of)
-                await self._note(repl.id, seeded=True)
+                await self._note(repl.id, seeded=True, unsaved=True)
             case Ensure():
                 await self._backend.ensure(self._spec_of(repl))
+            case Save(epoch):
+                resting = repl.phase in (Phase.STOPPED, Phase.FAILED)
+                at = self._clock.now()
+                version = await self._backend.save(repl.id, epoch, AT_REST if resting else "before it stopped")
+                done = {"unsaved": False} if resting else {}
+                await self._note(repl.id, saved_version=version, saved_at=at, unsafe=None, **done)
             case Stop(epoch):
                 await self._backend.stop(repl.id, epoch)
             case Purge():
@@ -230,7 +246,10 @@ class Reconciler:
         failures = 1 if before is None else before.failures + 1
         until = self._after(self._limits.pause_s(failures) * (0.5 + secrets.randbelow(1000) / 2000))
         self._backoffs[repl.id] = _Backoff(effect, reason, failures, until)
-        if repl.failure != reason and deadline(repl, self._limits) is not None:
+        if isinstance(effect, Save):
+            if repl.unsafe != reason:
+                await self._note(repl.id, unsafe=reason)
+        elif repl.failure != reason and deadline(repl, self._limits) is not None:
             await self._note(repl.id, failure=reason)
         self._wake_by(repl, until)
         return False

@@ -13,7 +13,12 @@ from orchestrator.records import DuplicateRecord, RecordConflict
 FIELDS = tuple(field.name for field in fields(Repl))
 
 # The same sentence as Repl.at_rest, for the database.
-AT_REST = Q(goal=Goal.STOP) & Q(phase__in=[Phase.STOPPED, Phase.FAILED]) & (Q(seeded=True) | Q(phase=Phase.FAILED))
+AT_REST = (
+    Q(goal=Goal.STOP)
+    & Q(phase__in=[Phase.STOPPED, Phase.FAILED])
+    & (Q(seeded=True) | Q(phase=Phase.FAILED))
+    & Q(unsaved=False)
+)
 
 
 class TortoiseRecords:

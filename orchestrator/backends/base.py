@@ -82,6 +82,12 @@ class Backend(Protocol):
         `orchestrator.changes` does this for any backend.
         """
 
+    async def save(self, repl_id: str, epoch: int, message: str) -> str:
+        """Have the store acknowledge a version of the files as they are, those in editors included; -> its name.
+
+        Whether it runs or not; the newest one again when nothing changed. Raises BackendError in the store's words.
+        """
+
     async def stop(self, repl_id: str, epoch: int) -> None:
         """Flush every document to disk, end the programs and remove the sandbox; returns when it is gone.
 
@@ -95,13 +101,16 @@ class Backend(Protocol):
         """
 
     async def delete_workspace(self, repl_id: str) -> None:
-        """Remove the files for good. One that does not exist is no error."""
+        """Remove the files and their versions for good. One that does not exist is no error."""
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         """The proxy's routes; None unless it is observed RUNNING."""
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
-        """The proxy's `tree`, `files/…` and `zip` routes for reading, whether it runs or not; `usage` names `size`."""
+        """The proxy's `tree`, `files/…`, `zip` and `snapshots` routes for reading, whether it runs or not.
+
+        `usage` names `size`.
+        """
 
     async def doctor(self) -> list[Check]:
         """What this machine can and cannot do."""

@@ -23,6 +23,7 @@ class Machine:
 
     sandboxes: dict[str, Observation] = field(default_factory=dict)
     workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    versions: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     cpu_times: dict[str, float] = field(default_factory=dict)
 
     def compute(self, repl_id: str, cpu_s: float) -> None:
@@ -70,6 +71,15 @@ class MemoryBackend:
     def watch(self) -> AsyncIterator[str]:
         return self._changes.subscribe()
 
+    async def save(self, repl_id: str, epoch: int, message: str) -> str:
+        if repl_id not in self.machine.workspaces:
+            raise BackendError("It has no files.", retryable=False)
+        versions = self.machine.versions.setdefault(repl_id, [])
+        now = dict(self.machine.workspaces[repl_id])
+        if not versions or versions[-1] != now:
+            versions.append(now)
+        return f"{epoch}-{len(versions)}"
+
     async def stop(self, repl_id: str, epoch: int) -> None:
         current = self.machine.sandboxes.get(repl_id)
         if current is None or current.epoch != epoch:
@@ -90,6 +100,7 @@ class MemoryBackend:
 
     async def delete_workspace(self, repl_id: str) -> None:
         self.machine.workspaces.pop(repl_id, None)
+        self.machine.versions.pop(repl_id, None)
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         current = self.machine.sandboxes.get(repl_id)

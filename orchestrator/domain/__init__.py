@@ -3,7 +3,20 @@
 from orchestrator.domain.lease import Activity, CpuSample, Lease
 from orchestrator.domain.limits import Egress, Limits, Size
 from orchestrator.domain.observation import Observation, SandboxPhase
-from orchestrator.domain.plan import Action, Ensure, Move, Purge, Seed, Stop, Wake, adopted, deadline, failed, plan
+from orchestrator.domain.plan import (
+    Action,
+    Ensure,
+    Move,
+    Purge,
+    Save,
+    Seed,
+    Stop,
+    Wake,
+    adopted,
+    deadline,
+    failed,
+    plan,
+)
 from orchestrator.domain.repl import TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
 
 __all__ = [
@@ -24,6 +37,7 @@ __all__ = [
     "Purge",
     "Repl",
     "SandboxPhase",
+    "Save",
     "Seed",
     "Size",
     "Stop",

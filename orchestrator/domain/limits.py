@@ -35,7 +35,8 @@ class Limits:
     trash_s: float = 30 * 86400  # what was deleted by mistake is missed within a month
     start_deadline_s: float = 30  # a local start takes 0.1 s, a cold image pull some seconds
     seed_deadline_s: float = 300  # a fork copies at most a full disk
-    stop_deadline_s: float = 60  # documents are flushed, programs get 5 s to end, disks are slow
+    save_deadline_s: float = 60  # of a stop, for a last version; after it the files wait on the disk to be saved
+    stop_deadline_s: float = 60  # after it: documents are flushed, programs get 5 s to end, disks are slow
     retry_first_s: float = 0.5  # back-off doubles from here...
     retry_most_s: float = 60  # ...up to here, with jitter
     resync_s: float = 60  # what an event was lost about is seen at the latest after this

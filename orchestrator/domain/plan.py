@@ -33,6 +33,8 @@ class Move:
         changes: dict[str, Any] = {"phase": advance(repl.phase, self.event), "phase_at": now, "failure": self.failure}
         if self.event is Event.START:
             changes |= {"epoch": repl.epoch + 1, "stop_reason": None}
+        if self.event in (Event.DOWN, Event.FAIL) and repl.phase is not Phase.STOPPED:
+            changes["unsaved"] = True  # programs may have written until the end
         if self.goal is not None:
             changes["goal"] = self.goal
         if self.stop_reason is not None:
@@ -48,6 +50,13 @@ class Seed:
 @dataclass(frozen=True, slots=True)
 class Ensure:
     """Have the recorded epoch's sandbox started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Have the store acknowledge a version of what its files are now."""
+
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +76,7 @@ class Wake:
     at: datetime
 
 
-Action = Move | Seed | Ensure | Stop | Purge | Wake
+Action = Move | Seed | Ensure | Save | Stop | Purge | Wake
 
 
 def plan(
@@ -108,7 +117,7 @@ def deadline(repl: Repl, limits: Limits) -> datetime | None:
         case Phase.STARTING:
             return repl.phase_at + timedelta(seconds=limits.start_deadline_s)
         case Phase.STOPPING:
-            return repl.phase_at + timedelta(seconds=limits.stop_deadline_s)
+            return repl.phase_at + timedelta(seconds=limits.save_deadline_s + limits.stop_deadline_s)
         case Phase.STOPPED if not repl.seeded:
             return repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
     return None
@@ -156,12 +165,18 @@ def _running(repl: Repl, seen: Observation | None, lease: Lease | None, now: dat
 
 
 def _stopping(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
+    """A last version, and then the end. A store that does not answer in time cannot keep programs running: the files
+    stay where they are, and are saved from there (see `_resting`).
+    """
     if seen is None or not seen.alive:
         return (Move(event=Event.DOWN),)
-    end = repl.phase_at + timedelta(seconds=limits.stop_deadline_s)
+    save_until = repl.phase_at + timedelta(seconds=limits.save_deadline_s)
+    if seen.phase is SandboxPhase.RUNNING and now < save_until and not _saved_since(repl, repl.phase_at):
+        return (Wake(save_until), Save(seen.epoch))
+    end = save_until + timedelta(seconds=limits.stop_deadline_s)
     if now >= end:
         reason = f" {repl.failure}" if repl.failure else ""
-        return (failed(repl, f"It did not stop within {limits.stop_deadline_s:.0f} seconds.{reason}"),)
+        return (failed(repl, f"It did not stop within {(end - repl.phase_at).total_seconds():.0f} seconds.{reason}"),)
     return (Wake(end), Stop(seen.epoch))
 
 
@@ -171,7 +186,12 @@ def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits
     if repl.goal is not Goal.RUN and seen is not None and seen.alive:
         return (Stop(seen.epoch),)
     if repl.goal is Goal.DELETE:
-        return (Purge(),) if repl.purge_at is None or now >= repl.purge_at else (Wake(repl.purge_at),)
+        if repl.purge_at is None or now >= repl.purge_at:
+            return (Purge(),)
+        save = (Save(repl.epoch),) if repl.unsaved and repl.seeded else ()
+        return (Wake(repl.purge_at), *save)
+    if repl.unsaved and repl.seeded and repl.goal is Goal.STOP:
+        return (Save(repl.epoch),)
     if repl.phase is Phase.FAILED:
         return ()
     if not repl.seeded:
@@ -180,3 +200,7 @@ def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits
             return (failed(repl, f"Its files could not be laid out within {limits.seed_deadline_s:.0f} seconds."),)
         return (Wake(end), Seed())
     return (Move(event=Event.START),) if repl.goal is Goal.RUN else ()
+
+
+def _saved_since(repl: Repl, moment: datetime) -> bool:
+    return repl.saved_at is not None and repl.saved_at >= moment

@@ -84,6 +84,10 @@ class Repl:
     copy_of: str | None = None  # the Repl whose files it starts with
     failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
     stop_reason: str | None = None  # one plain sentence: why it last stopped
+    unsaved: bool = False  # since it last ran, no version of its files was acknowledged by the store
+    saved_version: str | None = None  # the newest that was, and
+    saved_at: datetime | None = None  # until when it holds everything
+    unsafe: str | None = None  # one plain sentence: why no newer one could be stored
     deleted_at: datetime | None = None
     purge_at: datetime | None = None
     request_id: str | None = None  # makes a double submit of one owner's create the same create
@@ -97,4 +101,5 @@ class Repl:
     def at_rest(self) -> bool:
         """Nothing is to be done about it until somebody asks."""
         laid_out = self.seeded or self.phase is Phase.FAILED
-        return self.goal is Goal.STOP and self.phase in (Phase.STOPPED, Phase.FAILED) and laid_out
+        done = laid_out and not self.unsaved
+        return self.goal is Goal.STOP and self.phase in (Phase.STOPPED, Phase.FAILED) and done

@@ -168,10 +168,7 @@ class RunnerProxy:
     def _snapshot_routes(self) -> list[BaseRoute]:
         if self._snapshots is None or self._autosave is None:
             return []
-        autosave = self._autosave
-        return snapshot_routes(
-            self._snapshots, stored=lambda: autosave.state, save=autosave.save, quiesce=self._rooms.flush
-        )
+        return snapshot_routes(self._snapshots, self._autosave, quiesce=self._rooms.flush)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)

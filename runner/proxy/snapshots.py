@@ -1,7 +1,8 @@
 """Routes to the versions of a REPL. A version is {version, at, author, message, name, files, size_bytes, added, notes,
 noted}; paths and errors are as in `files.routes`.
 
-- `GET snapshots?before=&limit=` -> {versions, stored}, newest first; `stored` is what is safe now (`Stored`)
+- `GET snapshots?before=&limit=` -> {versions, stored}, newest first; `stored` is what is safe now (`Stored`), null of
+  one that does not run
 - `POST snapshots` {name?} takes one now -> {version}; with a name it is kept for ever
 - `PUT snapshots/{version}/name` {name}; "" takes it away
 - `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]]}
@@ -24,7 +25,7 @@ from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.proxy.viewer import viewer_of
-from runner.snapshots.autosave import Stored
+from runner.snapshots.autosave import Autosave
 from runner.snapshots.snapshots import Snapshots
 
 LISTED: Final = 50
@@ -32,15 +33,12 @@ LISTED_MOST: Final = 200
 NAME_CHARS: Final = 100
 BODY_BYTES: Final = 64 << 10
 
-Save = Callable[[str, str], Awaitable[Stored]]
-"""(message, author): a version of what is there now."""
-
 
 def snapshot_routes(
-    snapshots: Snapshots, *, stored: Callable[[], Stored], save: Save | None, quiesce: Callable[[], Awaitable[None]]
+    snapshots: Snapshots, autosave: Autosave | None = None, *, quiesce: Callable[[], Awaitable[None]] | None = None
 ) -> list[BaseRoute]:
-    """Without `save`, nothing that writes."""
-    routes = _Routes(snapshots, stored, save, quiesce)
+    """Without `autosave` and `quiesce`, which brings what is in editors to the disk, nothing that writes."""
+    routes = _Routes(snapshots, autosave, quiesce)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/snapshots", routes.listing),
         ("GET", "/snapshots/{version}/tree", routes.tree),
@@ -48,7 +46,7 @@ def snapshot_routes(
         ("GET", "/snapshots/{version}/changes", routes.changes),
     ]
     found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
-    if save is not None:
+    if autosave is not None:
         writing: list[tuple[str, str, http.Answer]] = [
             ("POST", "/snapshots", routes.take),
             ("PUT", "/snapshots/{version}/name", routes.name),
@@ -62,26 +60,24 @@ class _Routes:
     def __init__(
         self,
         snapshots: Snapshots,
-        stored: Callable[[], Stored],
-        save: Save | None,
-        quiesce: Callable[[], Awaitable[None]],
+        autosave: Autosave | None,
+        quiesce: Callable[[], Awaitable[None]] | None,
     ) -> None:
         self._snapshots = snapshots
-        self._stored = stored
-        self._save = save
+        self._autosave = autosave
         self._quiesce = quiesce
 
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
         limit = max(1, min(address.number(request, "limit", LISTED), LISTED_MOST))
         versions = await self._snapshots.versions(before, limit)
-        return http.Json({"versions": versions, "stored": asdict(self._stored())})
+        return http.Json({"versions": versions, "stored": asdict(self._autosave.state) if self._autosave else None})
 
     async def take(self, request: Request) -> Response:
-        assert self._save is not None
+        assert self._autosave is not None
         name = _name(http.field(await http.json_body(request, BODY_BYTES), "name", str, default=""))
         author = viewer_of(request.scope).name
-        stored = await self._save("saved by hand", author)
+        stored = await self._autosave.save("saved by hand", author)
         if name and stored.version:
             await self._snapshots.name(stored.version, name, author)
         return http.Json({"version": stored.version}, 201)
@@ -111,6 +107,7 @@ class _Routes:
     async def restore(self, request: Request) -> Response:
         fields = await http.json_body(request, BODY_BYTES)
         path = address.checked(http.field(fields, "path", str, default=""))
+        assert self._quiesce is not None
         await self._quiesce()
         version = request.path_params["version"]
         return http.Json(await self._snapshots.restore(version, path, viewer_of(request.scope).name))

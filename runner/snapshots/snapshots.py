@@ -73,6 +73,11 @@ class Snapshots:
             found: Message = await self._workers.run("verify", **self._reading)
             return found
 
+    async def purge(self) -> None:
+        """Delete every version for good."""
+        async with self._lock, asyncio.timeout(TAKE_S):
+            await self._workers.run("purge", **self._writing)
+
     async def head(self) -> Message | None:
         found: Message | None = await self._ask("head")
         return found

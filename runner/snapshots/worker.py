@@ -143,6 +143,14 @@ class Worker:
         async with self._heavy:
             return asdict(await verify(history))
 
+    async def do_purge(self, job: Message, history: History) -> None:
+        """cache. Versions first, so that what is cut off leaves none that is not whole."""
+        async with self._heavy:
+            for kind in ("c/", ""):
+                await history.store.delete([one.key for one in await history.objects(kind)])
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{job['cache']}{suffix}").unlink(missing_ok=True)
+
     # what reads
 
     async def do_head(self, job: Message, history: History) -> Message | None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.backends.base import Backend, SandboxSpec
+from orchestrator.backends.base import Backend, BackendError, SandboxSpec
 from orchestrator.domain import Egress, Observation, SandboxPhase, Size
 
 DEADLINE_S = 60.0
@@ -161,6 +161,24 @@ class BackendContract:
         await seeded.delete_workspace("repl1")
         assert await self.read(seeded.files_app("repl2", SIZE), "a/b/c.txt") == b"deep"
         assert await self.read(seeded.files_app("repl2", SIZE), "main.py") == b"over"
+
+    async def test_what_runs_is_saved_with_what_was_written(self, seeded: Backend) -> None:
+        await self.started(seeded)
+        first = await seeded.save("repl1", 1, "by a test")
+        assert await seeded.save("repl1", 1, "by a test") == first
+        async with self.client(seeded.runner_app("repl1")) as client:
+            await client.put("/files/main.py", content=b"changed")
+        second = await seeded.save("repl1", 1, "by a test")
+        assert second != first
+        await seeded.stop("repl1", 1)
+        assert await seeded.save("repl1", 1, "by a test") == second
+
+    async def test_what_rests_is_saved(self, seeded: Backend) -> None:
+        assert await seeded.save("repl1", 1, "by a test")
+
+    async def test_saving_what_has_no_files_is_refused(self, backend: Backend) -> None:
+        with pytest.raises(BackendError):
+            await backend.save("nothing", 1, "by a test")
 
     async def test_a_running_one_is_copied_as_it_is_now(self, seeded: Backend) -> None:
         await self.started(seeded)

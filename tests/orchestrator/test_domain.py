@@ -24,6 +24,7 @@ from orchestrator.domain import (
     Purge,
     Repl,
     SandboxPhase,
+    Save,
     Seed,
     Stop,
     Wake,
@@ -94,7 +95,31 @@ def test_a_start_raises_the_epoch_and_forgets_why_it_stopped() -> None:
         ),
         ({"phase": Phase.RUNNING, "goal": Goal.RUN}, (3, SandboxPhase.RUNNING), ()),
         ({"phase": Phase.RUNNING, "goal": Goal.STOP}, (3, SandboxPhase.RUNNING), (Move(event=Event.STOP),)),
-        ({"phase": Phase.STOPPING}, (3, SandboxPhase.RUNNING), (Wake(NOW + timedelta(seconds=60)), Stop(3))),
+        ({"phase": Phase.STOPPING}, (3, SandboxPhase.RUNNING), (Wake(NOW + timedelta(seconds=60)), Save(3))),
+        (
+            {"phase": Phase.STOPPING, "saved_at": NOW - timedelta(seconds=1)},
+            (3, SandboxPhase.RUNNING),
+            (Wake(NOW + timedelta(seconds=60)), Save(3)),
+        ),
+        (
+            {"phase": Phase.STOPPING, "saved_at": NOW},
+            (3, SandboxPhase.RUNNING),
+            (Wake(NOW + timedelta(seconds=120)), Stop(3)),
+        ),
+        (
+            {"phase": Phase.STOPPING, "phase_at": NOW - timedelta(seconds=60)},  # the store does not answer
+            (3, SandboxPhase.RUNNING),
+            (Wake(NOW + timedelta(seconds=60)), Stop(3)),
+        ),
+        ({"phase": Phase.STOPPING}, (3, SandboxPhase.STARTING), (Wake(NOW + timedelta(seconds=120)), Stop(3))),
+        ({"unsaved": True}, None, (Save(3),)),
+        ({"unsaved": True, "phase": Phase.FAILED}, None, (Save(3),)),
+        ({"unsaved": True, "goal": Goal.RUN}, None, (Move(event=Event.START),)),
+        (
+            {"unsaved": True, "goal": Goal.DELETE, "purge_at": NOW + timedelta(days=1)},
+            None,
+            (Wake(NOW + timedelta(days=1)), Save(3)),
+        ),
         ({"phase": Phase.STOPPING}, None, (Move(event=Event.DOWN),)),
         ({"phase": Phase.FAILED, "goal": Goal.RUN}, None, (Move(event=Event.RECOVER),)),
         ({"phase": Phase.FAILED}, (3, SandboxPhase.RUNNING), (Stop(3),)),
@@ -190,6 +215,7 @@ class World:
     now: datetime = NOW
     purged: bool = False
     started_epoch: int = 0
+    store_answers: bool = True
 
     def step(self) -> bool:
         """Carry out one plan as the reconciler would; whether anything was done."""
@@ -207,7 +233,15 @@ class World:
                     self.observation = seen(self.repl.epoch, SandboxPhase.STARTING)
                     assert self.repl.epoch >= self.started_epoch, "an epoch went backwards"
                     self.started_epoch = self.repl.epoch
+                case Save(epoch):
+                    assert epoch == (self.observation.epoch if self.repl.phase is Phase.STOPPING else self.repl.epoch)
+                    if not self.store_answers:
+                        return False  # tried again after a pause
+                    resting = self.repl.phase is not Phase.STOPPING
+                    unsaved = self.repl.unsaved and not resting
+                    self.repl = replace(self.repl, saved_at=self.now, unsaved=unsaved)
                 case Stop(epoch):
+                    self.check_saved()
                     assert self.observation is not None
                     assert self.observation.epoch == epoch
                     self.observation = None
@@ -219,12 +253,20 @@ class World:
             done = done or not isinstance(action, Wake)
         return done
 
+    def check_saved(self) -> None:
+        """What runs is not stopped before the store has it, or was waited for."""
+        repl = self.repl
+        if repl.phase is Phase.STOPPING and self.observation and self.observation.phase is SandboxPhase.RUNNING:
+            waited = self.now - repl.phase_at >= timedelta(seconds=LIMITS.save_deadline_s)
+            assert waited or (repl.saved_at is not None and repl.saved_at >= repl.phase_at)
+
     def want(self, goal: Goal) -> None:
         deleted = {"purge_at": self.now + timedelta(days=30)} if goal is Goal.DELETE else {"purge_at": None}
         self.repl = replace(self.repl, goal=goal, **deleted)
 
     def behave(self) -> None:
-        """The sandbox goes the way it should."""
+        """The sandbox and the store go the way they should."""
+        self.store_answers = True
         if self.observation is not None and self.observation.phase is SandboxPhase.STARTING:
             self.observation = replace(self.observation, phase=SandboxPhase.RUNNING)
         if self.observation is not None and self.observation.phase is SandboxPhase.STOPPING:
@@ -257,6 +299,10 @@ def _lease(idle_s: float | None) -> Callable[[World], None]:
     return happen
 
 
+def _store_fails(world: World) -> None:
+    world.store_answers = False
+
+
 def _step(world: World) -> None:
     world.step()
 
@@ -271,6 +317,7 @@ HAPPENINGS = st.one_of(
     st.builds(_wait, st.sampled_from([1.0, 31.0, 61.0, 1801.0, 31 * 86400.0])),
     st.builds(_lease, st.sampled_from([None, 60.0, 1800.0])),
     st.just(World.behave),
+    st.just(_store_fails),
     st.just(_step),
     st.just(_step),
     st.just(_step),

@@ -93,7 +93,7 @@ async def test_a_stop_that_hangs_fails_and_a_later_start_recovers(serve: MakeOrc
     async with serve(fakes.HangsOnStop) as orchestrator:
         repl_id = await running(orchestrator)
         await orchestrator.stop(repl_id)
-        await clock.advance(61)
+        await clock.advance(121)
         failed = await orchestrator.get(repl_id)
         assert failed.phase is Phase.FAILED
         assert "did not stop within 60 seconds" in (failed.failure or "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.incarnation import Incarnation
 from orchestrator.backends.local.launcher_client import LauncherClient
-from orchestrator.backends.local.layout import layout
+from orchestrator.backends.local.layout import checked, layout
 from orchestrator.backends.local.wire import Message
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.changes import Changes
@@ -25,8 +26,12 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
+from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.viewer import Viewer
-from runner.workspace import Usage
+from runner.snapshots.opening import StoreSpec, spec_of
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.workers import Workers
+from runner.workspace import UNLIMITED, Usage
 
 _READER = Viewer("", "", can_write=False)
 
@@ -34,7 +39,9 @@ log = logging.getLogger(__name__)
 
 
 class LocalBackend:
-    """`keep_on_exit`: sandboxes run on when the server ends, for `grace_s`, until the next one adopts them."""
+    """`keep_on_exit`: sandboxes run on when the server ends, for `grace_s`, until the next one adopts them. Versions go
+    to `store`, by default a folder in `data_dir`.
+    """
 
     def __init__(
         self,
@@ -43,6 +50,7 @@ class LocalBackend:
         grace_s: float,
         egress: EgressRules | None = None,
         keep_on_exit: bool = True,
+        store: StoreSpec | None = None,
     ) -> None:
         self.keep_on_exit = keep_on_exit
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
@@ -54,6 +62,8 @@ class LocalBackend:
         self._live: dict[str, Incarnation] = {}
         self._launcher: LauncherClient | None = None
         self._connecting = asyncio.Lock()
+        self._store = store or spec_of(self._layout.store)
+        self._workers = Workers()
         self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
 
     async def __aenter__(self) -> Self:
@@ -80,6 +90,7 @@ class LocalBackend:
         if launcher:
             await launcher.close()
         await asyncio.gather(*(one.leave() for one in live))
+        await self._workers.__aexit__()
         self._resolver.close()
 
     async def ensure(self, spec: SandboxSpec) -> None:
@@ -103,6 +114,18 @@ class LocalBackend:
 
     def watch(self) -> AsyncIterator[str]:
         return self._changes.subscribe()
+
+    async def save(self, repl_id: str, epoch: int, message: str) -> str:
+        one = self._live.get(repl_id)
+        try:
+            if one is not None and one.proxy is not None and one.spec.epoch == epoch:
+                return (await one.proxy.save(message)).version or ""
+            uid = self._workspaces.uid_of(repl_id)
+            taken = await self._snapshots(repl_id, epoch, uid, UNLIMITED).take("", message)
+        except DevexError as error:
+            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+        version: str = taken["version"]
+        return version
 
     async def stop(self, repl_id: str, epoch: int) -> None:
         one = self._live.get(repl_id)
@@ -130,6 +153,10 @@ class LocalBackend:
             raise
 
     async def delete_workspace(self, repl_id: str) -> None:
+        try:
+            await self._snapshots(repl_id, 0, 0, UNLIMITED).purge()
+        except DevexError as error:
+            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
         await asyncio.to_thread(self._workspaces.delete, repl_id)
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
@@ -146,7 +173,8 @@ class LocalBackend:
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
-                router = Routes(file_routes(workspace, heavy=self._heavy))
+                versions = self._snapshots(repl_id, 0, 0, limit)
+                router = Routes([*snapshot_routes(versions), *file_routes(workspace, heavy=self._heavy)])
                 await router({**scope, "devex.viewer": _READER}, receive, send)
 
         return app
@@ -189,8 +217,23 @@ class LocalBackend:
             resolve=self._resolver,
             changed=self._changes.publish,
             on_activity=self.on_activity,
+            snapshots=self._snapshots(
+                spec.repl_id, spec.epoch, uid, Usage(spec.size.disk_bytes, spec.size.disk_entries)
+            ),
             adopted=adopted,
         )
+
+    def _snapshots(self, repl_id: str, epoch: int, uid: int, limit: Usage) -> Snapshots:
+        shelf = Shelf(
+            store=self._store,
+            prefix=checked(repl_id),
+            workspace=self._layout.workspace(repl_id),
+            owner=(uid, uid) if os.geteuid() == 0 else None,
+            limit=limit,
+            cache=self._layout.caches / f"{repl_id}.db",
+            epoch=epoch,
+        )
+        return Snapshots(self._workers, shelf)
 
     def _adopt(self, launcher: LauncherClient, found: Message) -> None:
         spec = wire.spec_from_json(found["spec"])

@@ -17,6 +17,7 @@ from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
 from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.snapshots.snapshots import Snapshots
 from runner.workspace import Workspace
 
 READY_S = 20.0  # from the start to the agent's Hello: 0.03 s, some seconds on a crowded machine
@@ -46,6 +47,7 @@ class Incarnation:
         resolve: Resolve,
         changed: Callable[[str], None],
         on_activity: Callable[[str, str], None],
+        snapshots: Snapshots,
         adopted: bool,
     ) -> None:
         self.spec = spec
@@ -60,6 +62,7 @@ class Incarnation:
         self._resolve = resolve
         self._changed = changed
         self._on_activity = on_activity
+        self._snapshots = snapshots
         self._adopted = adopted
         self._ended = asyncio.Event()
         self._life = asyncio.create_task(self._live(), name=f"sandbox {spec.repl_id} {spec.epoch}")
@@ -177,7 +180,11 @@ class Incarnation:
             quota_entries=spec.size.disk_entries,
         )
         return await stack.enter_async_context(
-            RunnerProxy(config, on_activity=lambda reason: self._on_activity(spec.repl_id, reason))
+            RunnerProxy(
+                config,
+                on_activity=lambda reason: self._on_activity(spec.repl_id, reason),
+                snapshots=self._snapshots,
+            )
         )
 
     async def _until_ready(self, proxy: RunnerProxy) -> None:

@@ -29,6 +29,16 @@ class Layout:
         return self.data / "tmp"
 
     @property
+    def store(self) -> Path:
+        """Of versions, unless another store is set."""
+        return self.data / "store"
+
+    @property
+    def caches(self) -> Path:
+        """What the last snapshot of each workspace found out."""
+        return self.data / "caches"
+
+    @property
     def log(self) -> Path:
         return self.data / "launcher.log"
 
@@ -55,6 +65,7 @@ class Layout:
         for folder in (self.workspaces, self.temporary):
             folder.mkdir(exist_ok=True)
             folder.chmod(open_mode)
+        self.caches.mkdir(exist_ok=True, mode=0o700)
         for folder in (self.runtime, self.runtime / "run"):
             folder.mkdir(exist_ok=True, mode=0o700)
             found = folder.lstat()

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from runner.snapshots.directory import DirectoryStore
 
 from runner.errors import DevexError
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.compare import changes
+from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Commit
 from runner.snapshots.restore import Restored, restore

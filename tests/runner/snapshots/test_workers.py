@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import pytest
-from runner.snapshots.opening import spec_of
 
 from runner.errors import DevexError
+from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.workers import WorkerDied, Workers
 from runner.workspace import Usage
