@@ -96,7 +96,7 @@ async def test_a_stop_that_hangs_fails_and_a_later_start_recovers(serve: MakeOrc
         await clock.advance(121)
         failed = await orchestrator.get(repl_id)
         assert failed.phase is Phase.FAILED
-        assert "did not stop within 60 seconds" in (failed.failure or "")
+        assert "did not stop within 120 seconds" in (failed.failure or "")
         backend = orchestrator.backend
         assert isinstance(backend, fakes.HangsOnStop)
         backend.hanging = False
