@@ -131,6 +131,11 @@ def trusting(ca_file: str | None) -> ssl.SSLContext:
         ) from error
 
 
+def from_somebody_else() -> StoreError:
+    """S3 tells its successes otherwise. A page to log in, from a proxy in between, must not pass for an empty store."""
+    return StoreError("Somebody else answers in the store's place.", retryable=True)
+
+
 def broken(error: BaseException) -> StoreError:
     """What the network did, as one of its libraries' exceptions tells it."""
     cause: BaseException | None = error

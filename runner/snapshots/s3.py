@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, Self
 
 from runner.snapshots.answers import Refusal, refusal
 from runner.snapshots.patience import PATIENCE, Patience
-from runner.snapshots.remote import CONNECTIONS, PAGE, Page, Piece, RemoteStore, broken, trusting
+from runner.snapshots.remote import CONNECTIONS, PAGE, Page, Piece, RemoteStore, broken, from_somebody_else, trusting
 from runner.snapshots.signed import Get, Put, Signed
 from runner.snapshots.store import (
     LARGEST_BYTES,
@@ -103,12 +103,15 @@ class S3Store(RemoteStore):
         parameters = self._put_parameters()
         try:
             async with _explained():
-                await self._client.put_object(**self._at(key), **parameters, Body=data)
+                answer = await self._client.put_object(**self._at(key), **parameters, Body=data)
         except Refusal as refused:
             if not refused.is_unknown or "IfNoneMatch" not in parameters:
                 raise
             self._asks_to_create = False  # Backblaze knows the condition, and refuses to keep it
             await self._write(key, data)
+        else:
+            if "ETag" not in answer:
+                raise from_somebody_else()
 
     async def _page(self, prefix: str, after: str | None, limit: int) -> Page:
         own = self._config.prefix
@@ -117,6 +120,8 @@ class S3Store(RemoteStore):
             answer = await self._client.list_objects_v2(
                 Bucket=self._config.bucket, Prefix=own + prefix, MaxKeys=min(limit, PAGE), **at
             )
+        if "IsTruncated" not in answer:
+            raise from_somebody_else()
         found = [
             Listed(one["Key"].removeprefix(own), one["Size"], one["LastModified"].astimezone(UTC))
             for one in answer.get("Contents", ())
@@ -158,6 +163,7 @@ async def _client(config: S3Config, patience: Patience) -> AsyncIterator[Client]
     session, arguments = await asyncio.to_thread(_prepared, config, patience)
     async with session.client(**arguments) as client:
         client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
+        client.meta.events.register_last("before-parameter-build.s3", _stay)
         yield client
 
 
@@ -206,6 +212,11 @@ def _add_md5(request: Any, **_: object) -> None:
     """What older servers ask for; AWS takes either this or the newer sum that the library adds."""
     digest = hashlib.md5(request.body, usedforsecurity=False).digest()
     request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _stay(context: Any, **_: object) -> None:
+    """Sent elsewhere, the library would ask where the bucket is, for ever where nobody says: settings name the region."""
+    context.get("s3_redirect", {})["redirected"] = True
 
 
 async def _read_all(key: str, body: Any, size_bytes: int | None) -> bytes:

@@ -14,7 +14,7 @@ import httpx
 
 from runner.snapshots.answers import Refusal, code_in, refusal
 from runner.snapshots.patience import PATIENCE, Patience
-from runner.snapshots.remote import CONNECTIONS, Page, Piece, RemoteStore, broken, trusting
+from runner.snapshots.remote import CONNECTIONS, Page, Piece, RemoteStore, broken, from_somebody_else, trusting
 from runner.snapshots.store import LARGEST_BYTES, check_key, too_large
 
 REFUSAL_BYTES: Final = 64 << 10  # of what S3 says in one; it says less than one KiB
@@ -99,7 +99,9 @@ class SignedStore(RemoteStore):
         return Piece(answer.body, is_range="content-range" in answer.headers)  # not every server answers 206
 
     async def _write(self, key: str, data: bytes) -> None:
-        await self._send(await asyncio.to_thread(Put.of, key, data), {}, data)
+        answer = await self._send(await asyncio.to_thread(Put.of, key, data), {}, data)
+        if "etag" not in answer.headers:
+            raise from_somebody_else()
 
     async def _send(self, request: Get | Put, headers: Mapping[str, str], data: bytes | None) -> Answer:
         """With a fresh signature where the first may have expired, on the way or before it was used."""
@@ -128,6 +130,8 @@ class SignedStore(RemoteStore):
 
 async def _body(answer: httpx.Response, limit_bytes: int) -> bytes | None:
     """None when it is longer. One that is cut off is an httpx.RemoteProtocolError."""
+    if int(answer.headers.get("content-length", 0)) > limit_bytes:  # h11 has checked that it is a number
+        return None
     pieces, size = [], 0
     async for piece in answer.aiter_raw():
         size += len(piece)
