@@ -20,7 +20,7 @@ ACCESS_KEY, SECRET_KEY = "tests-access-key", "tests-secret-key"
 RCLONE = Path(sys.executable).with_name("rclone")
 MOTO = "from moto.server import main; main()"
 START_S = 30
-_ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+")
+_ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ def moto(folder: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def rclone(folder: Path) -> Iterator[Server]:
+def rclone(folder: Path, *options: str) -> Iterator[Server]:
     assert RCLONE.exists(), f"no {RCLONE}: run `make {RCLONE}`"
     served = folder / "served"
     (served / BUCKET).mkdir(parents=True)
     command = [str(RCLONE), "serve", "s3", "--config", "", "--addr", "127.0.0.1:0"]
     keys = ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", str(served)]
-    with _running([*command, *keys], folder / "rclone.log") as url:
+    with _running([*command, *options, *keys], folder / "rclone.log") as url:
         yield Server(url)
 
 

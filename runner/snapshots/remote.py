@@ -140,7 +140,9 @@ def broken(error: BaseException) -> StoreError:
     """What the network did, as one of its libraries' exceptions tells it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(
+            cause, "verify_message"
+        ):  # aiohttp's own has none
             return StoreError(
                 f"The certificate of the store is not trusted ({cause.verify_message}).",
                 retryable=False,

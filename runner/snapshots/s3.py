@@ -76,11 +76,11 @@ class S3Store(RemoteStore):
     async def presign(self, request: Get | Put) -> Signed:
         """For someone without credentials, for SIGNED_FOR_S."""
         check_key(request.key)
-        await self.conditional()  # who asks cannot tell us that the server refuses the condition
         match request:
             case Get(key):
                 return await self._signed("get_object", self._at(key), {})
             case Put(key, size_bytes):
+                await self.conditional()  # who asks would not tell us that the server refuses the condition
                 bound = {"ContentLength": size_bytes, "ChecksumSHA256": request.sha256_base64}
                 parameters = {**self._at(key), **self._put_parameters(), **bound}
                 return await self._signed("put_object", parameters, _PUT_HEADERS)
@@ -215,7 +215,7 @@ def _add_md5(request: Any, **_: object) -> None:
 
 
 def _stay(context: Any, **_: object) -> None:
-    """Sent elsewhere, the library would ask where the bucket is, for ever where nobody says: settings name the region."""
+    """Sent elsewhere, the library asks where the bucket is, for ever where nobody says: settings name the region."""
     context.get("s3_redirect", {})["redirected"] = True
 
 
