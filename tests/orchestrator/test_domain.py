@@ -234,7 +234,7 @@ class World:
                     assert self.repl.epoch >= self.started_epoch, "an epoch went backwards"
                     self.started_epoch = self.repl.epoch
                 case Save(epoch):
-                    assert epoch == (self.observation.epoch if self.repl.phase is Phase.STOPPING else self.repl.epoch)
+                    assert self.repl.phase is not Phase.STOPPING or self.observation is not None
                     if not self.store_answers:
                         return False  # tried again after a pause
                     resting = self.repl.phase is not Phase.STOPPING

@@ -99,7 +99,7 @@ async def test_a_tab_may_not_open_files_without_end(rooms: Rooms, root: Path) ->
 async def test_a_tab_that_does_not_read_is_cut_off(rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "QUEUE_BYTES", 10_000)
     (root / "a").write_text("")
-    unread = Connection(rooms, can_write=True)
+    unread = Connection(rooms, name="ada", can_write=True)
     slow, fast = await Tab("a").over(unread), await Tab("a").connect(rooms)
     for _ in range(20):
         await fast.type(0, "x" * 1000)
