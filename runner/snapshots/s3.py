@@ -159,21 +159,24 @@ _PUT_HEADERS: Final = {  # what the library signs of a PUT beside its length
 
 @asynccontextmanager
 async def _client(config: S3Config, patience: Patience) -> AsyncIterator[Client]:
-    """A session's first client reads some MB of files: one made and closed in a thread leaves the event loop free."""
-    session, arguments = await asyncio.to_thread(_prepared, config, patience)
-    async with session.client(**arguments) as client:
+    if config.ca_file:
+        await asyncio.to_thread(trusting, config.ca_file)  # says what is wrong with it, where the library does not
+    session = await asyncio.to_thread(_session, config.access_key, config.secret_key)
+    async with AsyncExitStack() as stack:
+        try:
+            async with _explained():
+                client = await stack.enter_async_context(session.client("s3", **_arguments(config, patience)))
+        except ValueError as error:  # what the library says of addresses
+            raise _wrong_settings(error) from error
         client.meta.events.register("before-sign.s3.DeleteObjects", _add_md5)
         client.meta.events.register_last("before-parameter-build.s3", _stay)
         yield client
 
 
-def _prepared(config: S3Config, patience: Patience) -> tuple[Any, dict[str, Any]]:
+def _arguments(config: S3Config, patience: Patience) -> dict[str, Any]:
     from botocore.config import Config
 
-    trusting(config.ca_file)  # says what is wrong with it, where the library would not
-    session = _session(config.access_key, config.secret_key)
-    arguments = {
-        "service_name": "s3",
+    return {
         "region_name": config.region,
         "endpoint_url": config.endpoint_url,
         "verify": config.ca_file,
@@ -184,28 +187,27 @@ def _prepared(config: S3Config, patience: Patience) -> tuple[Any, dict[str, Any]
             read_timeout=patience.silence_s,
             max_pool_connections=CONNECTIONS,
             retries={"total_max_attempts": 1},  # ours: `Patience`
-            request_checksum_calculation="when_required",  # the library's own sums are not understood by every server:
-            response_checksum_validation="when_required",  # what is sent is signed with its SHA-256, what is read is
-        ),  # compared with the digests in the versions
+            # Not every server understands the library's own sums. What is sent is signed with its SHA-256, and what is
+            # read is compared with the digests in the versions.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
     }
-
-    async def rehearse() -> None:
-        async with _explained(), session.client(**arguments):
-            pass
-
-    try:
-        asyncio.run(rehearse())
-    except ValueError as error:  # what the library says of addresses
-        raise _wrong_settings(error) from error
-    return session, arguments
 
 
 @cache
 def _session(access_key: str | None, secret_key: str | None) -> Any:
-    """One in a process: it keeps what it reads."""
+    """One in a process. With its first client it reads some MB of files, and keeps them: not on the event loop."""
     import aioboto3
 
-    return aioboto3.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+    session = aioboto3.Session(aws_access_key_id=access_key, aws_secret_access_key=secret_key)
+
+    async def rehearse() -> None:
+        async with _explained(), session.client("s3", region_name="us-east-1"):
+            pass
+
+    asyncio.run(rehearse())
+    return session
 
 
 def _add_md5(request: Any, **_: object) -> None:

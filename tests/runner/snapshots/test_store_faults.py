@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -74,9 +74,8 @@ async def reached(request: pytest.FixtureRequest, moto_server: Server) -> AsyncI
         yield Reached(signed if request.param == "signed" else direct, between, direct)
 
 
-@pytest.mark.parametrize("faults", [PASSING, {"hanging": hangs}], ids=["answers", "silence"])
-async def test_what_passes_is_tried_again(reached: Reached, faults: Mapping[str, Fault]) -> None:
-    for name, fault in faults.items():
+async def test_what_passes_is_tried_again(reached: Reached) -> None:
+    for name, fault in PASSING.items():
         reached.between.will(fault)
         await reached.store.create("c/1", DATA)
         assert len(reached.between.seen) > 1, name
@@ -92,16 +91,42 @@ async def test_what_passes_is_tried_again(reached: Reached, faults: Mapping[str,
         assert await keys(reached.store) == [], name
 
 
+async def test_a_store_that_falls_silent_is_asked_again(reached: Reached) -> None:
+    for key in ("c/1", "d/1"):
+        await reached.direct.create(key, DATA)
+    reached.between.will(*[hangs] * 5)
+    await asyncio.gather(
+        reached.store.create("e/1", DATA),
+        reached.store.delete(["d/1"]),
+        reads(reached.store, "c/1", 0, None),
+        reads(reached.store, "c/1", 10, 5),
+        lists(reached.store, "c/", ["c/1"]),
+    )
+    assert await keys(reached.store) == ["c/1", "e/1"]
+    assert await reached.store.get("e/1") == DATA
+
+
 @pytest.mark.parametrize("fault", [cuts, hangs_in_the_body])
 async def test_bodies_that_end_early_are_read_again(reached: Reached, fault: Fault) -> None:
     await reached.direct.create("p/1", DATA)
-    for start, length in ((0, None), (100, 1_000), (500_000, None)):
-        reached.between.will(fault)
-        expected = DATA[start:] if length is None else DATA[start : start + length]
-        assert await reached.store.get("p/1", start, length) == expected
-        assert len(reached.between.seen) > 1
-    reached.between.will(fault)
-    assert await keys(reached.store) == ["p/1"]
+    reached.between.will(*[fault] * 4)
+    await asyncio.gather(
+        reads(reached.store, "p/1", 0, None),
+        reads(reached.store, "p/1", 100, 1_000),
+        reads(reached.store, "p/1", 500_000, None),
+        lists(reached.store, "p/", ["p/1"]),
+    )
+    assert len(reached.between.seen) > 4
+
+
+async def reads(store: Store, key: str, start: int, length: int | None) -> None:
+    """What is in it of DATA."""
+    end = None if length is None else start + length
+    assert await store.get(key, start, length) == DATA[start:end]
+
+
+async def lists(store: Store, prefix: str, expected: list[str]) -> None:
+    assert await keys(store, prefix) == expected
 
 
 @pytest.mark.parametrize("fault", [answers(503, "SlowDown"), drops, hangs], ids=["503", "dropped", "hanging"])
