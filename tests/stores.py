@@ -29,8 +29,9 @@ class Server:
 
     def config(self, **changes: Any) -> S3Config:
         """Of an empty store of its own, unless a `prefix` is given."""
-        given = {"prefix": f"{secrets.token_hex(8)}/", "endpoint_url": self.url, "addressing": "path"} | changes
-        return S3Config(**{"bucket": BUCKET, "access_key": ACCESS_KEY, "secret_key": SECRET_KEY} | given)
+        given: dict[str, Any] = {"prefix": f"{secrets.token_hex(8)}/", "endpoint_url": self.url, "addressing": "path"}
+        keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
+        return S3Config(**{"bucket": BUCKET} | keys | given | changes)
 
 
 @contextmanager
