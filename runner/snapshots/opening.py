@@ -8,22 +8,27 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from runner.snapshots.asking import Ask, FarSigner
 from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.s3 import S3Config, S3Store
+from runner.snapshots.signed import SignedStore
 from runner.snapshots.store import Store
 
-StoreSpec = Mapping[str, Any]  # of JSON's types: {"directory": root} or {"s3": {S3Config's fields}}
+# Of JSON's types: {"directory": root}, {"s3": {S3Config's fields}} or {"signed": {"ca_file": path or null}}
+StoreSpec = Mapping[str, Any]
 
 
 def spec_of(store: Path | S3Config) -> StoreSpec:
     return {"s3": asdict(store)} if isinstance(store, S3Config) else {"directory": str(store)}
 
 
-def store_of(spec: StoreSpec) -> Store:
-    """Not open yet: `async with store_of(spec) as store`."""
+def store_of(spec: StoreSpec, ask: Ask | None = None) -> Store:
+    """Not open yet: `async with store_of(spec) as store`. `ask` reaches the signer, for a store that needs one."""
     match spec:
         case {"directory": str(root)}:
             return DirectoryStore(Path(root))
         case {"s3": dict(fields)}:
             return S3Store(S3Config(**fields))
+        case {"signed": {"ca_file": (str() | None) as ca_file}} if ask is not None:
+            return SignedStore(FarSigner(ask), ca_file)
     raise ValueError("not a store")

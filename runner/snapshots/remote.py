@@ -1,5 +1,6 @@
 """What stores behind a network share: asking again, answers that were lost, creating only, ranges, pages."""
 
+import asyncio
 import secrets
 import ssl
 from abc import ABC, abstractmethod
@@ -31,6 +32,7 @@ class RemoteStore(ABC):
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._conditional: bool | None = None
+        self._lines = asyncio.Semaphore(CONNECTIONS)  # whoever waits for one has no deadline running
 
     @abstractmethod
     async def _read(self, key: str, wanted: str | None) -> Piece:
@@ -51,12 +53,14 @@ class RemoteStore(ABC):
     async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         check_key(key)
         check_range(start, length)
-        return await self._patience.persist(lambda: self._get(key, start, length), length or USUAL_BYTES)
+        async with self._lines:
+            return await self._patience.persist(lambda: self._get(key, start, length), length or USUAL_BYTES)
 
     async def create(self, key: str, data: bytes) -> None:
         check_key(key)
         check_size(data)
-        await self._patience.persist(lambda: self._create(key, data), len(data))
+        async with self._lines:
+            await self._patience.persist(lambda: self._create(key, data), len(data))
 
     async def list(self, prefix: str, limit: int | None = None) -> AsyncIterator[Listed]:
         after, left = None, limit
@@ -140,9 +144,7 @@ def broken(error: BaseException) -> StoreError:
     """What the network did, as one of its libraries' exceptions tells it."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(
-            cause, "verify_message"
-        ):  # aiohttp's own has none
+        if isinstance(cause, ssl.SSLCertVerificationError) and hasattr(cause, "verify_message"):  # aiohttp's has none
             return StoreError(
                 f"The certificate of the store is not trusted ({cause.verify_message}).",
                 retryable=False,

@@ -59,7 +59,8 @@ class Store(Protocol):
     async def create(self, key: str, data: bytes) -> None:
         """Durable, and visible as a whole, when it returns. Repeating it with the same data is no error.
 
-        Taken, where the store can tell (see `conditional`): otherwise the later of two writers wins.
+        Taken, where the store can tell (see `conditional`). Where it cannot, the later of two writers wins, and of two
+        at once perhaps neither: give a key to one writer, and data a digest.
         """
 
     def list(self, prefix: str, limit: int | None = None) -> AsyncIterator[Listed]:

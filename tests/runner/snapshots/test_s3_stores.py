@@ -4,15 +4,17 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from runner.snapshots.asking import FarSigner, Message, answered
 from runner.snapshots.opening import spec_of, store_of
 from runner.snapshots.s3 import S3Store
 from runner.snapshots.signed import SignedStore
 from runner.snapshots.signing import S3Signer
-from runner.snapshots.store import Store
+from runner.snapshots.store import Store, StoreError
 from tests.contracts.store import StoreContract, keys
 from tests.stores import BUCKET, Server, rclone
 
@@ -56,13 +58,44 @@ class TestSignedMoto(StoreContract):
             yield store
 
 
+async def question(signer: S3Signer, asked: Message) -> Message:
+    """Over a connection that carries JSON."""
+    answer: Message = json.loads(json.dumps(await answered(signer, json.loads(json.dumps(asked)))))
+    return answer
+
+
 class TestSignedRclone(StoreContract):
     is_conditional = False
 
     @pytest.fixture
     async def store(self, rclone_server: Server) -> AsyncIterator[Store]:
-        async with S3Store(rclone_server.config()) as own, SignedStore(S3Signer(own, "")) as store:
+        async with (
+            S3Store(rclone_server.config()) as own,
+            store_of({"signed": {"ca_file": None}}, partial(question, S3Signer(own, ""))) as store,
+        ):
             yield store
+
+
+async def test_a_far_signer_refuses_in_words(rclone_server: Server) -> None:
+    async with S3Store(rclone_server.config()) as own:
+        signer = S3Signer(own, "repl1/")
+        far = FarSigner(partial(question, signer))
+        with pytest.raises(StoreError, match="does not sign this") as told:
+            await far.delete(["repl2/c/1"])
+        assert not told.value.retryable
+        for asked in (
+            {},
+            {"get": 1},
+            {"get": "repl1/../repl2/c/1"},
+            {"put": "repl1/c/1", "size": "1", "sha256": "00" * 32},
+            {"put": "repl1/c/1", "size": 1, "sha256": "no digits"},
+            {"page": "repl1/", "after": 1, "limit": 1},
+            {"delete": ["repl1/c/1", 1]},
+            {"delete": "repl1/c/1"},
+            {"sign": {"get": "repl1/c/1"}},
+        ):
+            error = (await question(signer, asked))["error"]
+            assert error["message"] == "The control plane does not understand this."
 
 
 @pytest.mark.parametrize("kind", ["directory", "s3"])
