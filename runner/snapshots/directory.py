@@ -50,6 +50,7 @@ class DirectoryStore:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._drafts = root / DRAFTS
+        self._turns = asyncio.Semaphore(THREADS)  # whoever waits for one has no deadline running
 
     async def __aenter__(self) -> Self:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="devex-store")
@@ -90,7 +91,7 @@ class DirectoryStore:
     async def _run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with self._turns, asyncio.timeout(DEADLINE_S):
                 return await loop.run_in_executor(self._threads, lambda: work(*args, **kwargs))
         except TimeoutError:
             raise StoreError("The disk that holds the versions does not answer.", retryable=True) from None
