@@ -29,7 +29,7 @@ from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
 from runner.proxy.terminals.terminals import Terminals
-from runner.snapshots.autosave import Autosave, Stored
+from runner.snapshots.autosave import Autosave, Restoring, Stored
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
@@ -40,7 +40,8 @@ ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
     """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; programs
-    get `environment`."""
+    get `environment`. Where the workspace does not outlive its sandbox, `restored` is the file that says that its
+    newest version was brought back."""
 
     repl_id: str
     workspace: Path
@@ -52,6 +53,7 @@ class ProxyConfig:
     shell: tuple[str, ...] = ("/bin/bash", "-i")
     quota_bytes: int
     quota_entries: int
+    restored: Path | None = None
 
 
 class RunnerProxy:
@@ -122,13 +124,19 @@ class RunnerProxy:
             stack.callback(workspace.close)
             self._rooms = await stack.enter_async_context(Rooms(workspace, on_edit=self._on_edit))
             if self._snapshots is not None:
-                self._autosave = Autosave(self._snapshots, quiesce=self._rooms.flush, tell=self._on_stored)
+                self._autosave = Autosave(
+                    self._snapshots,
+                    quiesce=self._rooms.flush,
+                    tell=self._on_stored,
+                    tell_restoring=self._on_restoring,
+                    restored=config.restored,
+                )
             self._watcher = await stack.enter_async_context(
                 TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk)
             )
             self._runs = Runs(
                 self._terminals, workspace, config.run_command,
-                flush=self._rooms.flush, on_run=self._on_run,
+                flush=self._settled, on_run=self._on_run,
             )  # fmt: skip
             self._router = self._routes(workspace)
             await stack.enter_async_context(self._link)
@@ -183,6 +191,12 @@ class RunnerProxy:
 
     async def quiesce(self) -> None:
         """Bring every open document to disk."""
+        await self._rooms.flush()
+
+    async def _settled(self) -> None:
+        """What is about to be run is all there, as it is in the editors."""
+        if self._autosave is not None:
+            await self._autosave.whole.wait()
         await self._rooms.flush()
 
     async def save(self, message: str) -> Stored:
@@ -259,7 +273,14 @@ class RunnerProxy:
     def _hello_event(self) -> dict[str, Any]:
         about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state()}
         stored = asdict(self._autosave.state) if self._autosave else None
-        return {**about, **self._ports_json(), "terminals": self._terminals.listing(), "stored": stored}
+        restoring = asdict(self._autosave.restoring) if self._autosave and self._autosave.restoring else None
+        return {
+            **about,
+            **self._ports_json(),
+            "terminals": self._terminals.listing(),
+            "stored": stored,
+            "restoring": restoring,
+        }
 
     def _ports_json(self) -> dict[str, Any]:
         known = self._web
@@ -271,6 +292,9 @@ class RunnerProxy:
         if run != self._run_told:
             self._run_told = run
             self._events.publish({"type": "run", **run})
+
+    def _on_restoring(self, state: Restoring) -> None:
+        self._events.publish({"type": "restoring", **asdict(state)})
 
     def _on_disk(self, path: str) -> None:
         self._rooms.disk_hint(path)

@@ -1,10 +1,11 @@
 """`WS events`: what happens in a REPL, as JSON text messages `{"type": ...}` to everybody who has it open.
 
-- hello {rev, run, ports, terminals, stored}, the first one, and again after a resync
+- hello {rev, run, ports, terminals, stored, restoring}, the first one, and again after a resync
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
 - stored {version, at, changed_at, problem, saving}: what is safe in the store, as in `snapshots.autosave.Stored`
+- restoring {files, of_files, bytes, of_bytes, problem, done}: the workspace is being brought back from the store
 - quota {message, action}
 - resync {rev?}: messages were left out, ask again for what is shown
 """

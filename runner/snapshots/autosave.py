@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from runner.errors import DevexError
@@ -36,8 +37,24 @@ class Stored:
     saving: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """How far the workspace is brought back; `problem` says why it does not go on."""
+
+    files: int = 0
+    of_files: int = 0
+    bytes: int = 0
+    of_bytes: int = 0
+    problem: str | None = None
+    done: bool = False
+
+
 class Autosave:
-    """`run` works until cancelled. `quiesce` brings what is in editors to the disk; `tell` gets every new state."""
+    """`run` works until cancelled. `quiesce` brings what is in editors to the disk; `tell` gets every new state.
+
+    With `restored`, the workspace may be empty or half brought back: where that file is missing, the newest version
+    comes first, and nothing is saved before. It lies where the workspace's programs cannot write.
+    """
 
     def __init__(
         self,
@@ -45,9 +62,15 @@ class Autosave:
         *,
         quiesce: Callable[[], Awaitable[None]],
         tell: Callable[[Stored], None],
+        tell_restoring: Callable[[Restoring], None] = lambda state: None,
+        restored: Path | None = None,
         pause_s: float = PAUSE_S,
     ) -> None:
         self.state = Stored()
+        self.restoring: Restoring | None = None  # None: there was nothing to bring back
+        self.whole = asyncio.Event()  # the workspace is what a person left
+        self._tell_restoring = tell_restoring
+        self._restored = restored
         self._snapshots = snapshots
         self._quiesce = quiesce
         self._tell = tell
@@ -71,7 +94,8 @@ class Autosave:
             self._hurry.set()
 
     async def save(self, message: str, author: str = "") -> Stored:
-        """Now. Raises StoreError, Fenced: nothing is safe that was not before."""
+        """Now. Raises StoreError, Fenced: nothing is safe that was not before. Waits for what is brought back."""
+        await self.whole.wait()
         async with self._saving:
             authors = {author} if author else set(self._authors)
             began = _now()
@@ -84,8 +108,7 @@ class Autosave:
             except BaseException as error:
                 self._dirty.set()
                 self._authors |= authors
-                problem = error.message if isinstance(error, DevexError) else "It took too long."
-                self._say(saving=False, changed_at=self.state.changed_at or began, problem=problem)
+                self._say(saving=False, changed_at=self.state.changed_at or began, problem=_words(error))
                 raise
             changed_at = self.state.changed_at if self._dirty.is_set() else None
             self._say(version=taken["version"], at=began, changed_at=changed_at, problem=None, saving=False)
@@ -93,20 +116,45 @@ class Autosave:
 
     async def run(self) -> None:
         """Begins as if something had changed: what happened before is nobody's memory."""
+        await self._restore()
+        self.whole.set()
         self._dirty.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._save_changes(), name="autosave")
             tasks.create_task(self._collect(), name="thinning versions out")
 
+    async def _restore(self) -> None:
+        if self._restored is None or self._restored.exists():
+            return
+        failures = 0
+        while True:
+            try:
+                if (head := await self._snapshots.head()) is not None:
+                    self._show(Restoring())
+                    await self._snapshots.restore(head["version"], "", "", self._progress, empty=True)
+                self._restored.touch()
+                break
+            except Exception as error:  # the outer edge: an empty workspace must never be saved over a full one
+                failures += 1
+                log.exception("the workspace could not be brought back")
+                self._show(replace(self.restoring or Restoring(), problem=_words(error)))
+                await asyncio.sleep(_pause_s(failures))
+        if self.restoring is not None:
+            self._show(replace(self.restoring, problem=None, done=True))
+
+    def _progress(self, seen: dict[str, int]) -> None:
+        files, of_files, done_bytes, of_bytes = (seen[name] for name in ("files", "of_files", "bytes", "of_bytes"))
+        self._show(Restoring(files=files, of_files=of_files, bytes=done_bytes, of_bytes=of_bytes))
+
+    def _show(self, state: Restoring) -> None:
+        self.restoring = state
+        self._tell_restoring(state)
+
     async def _save_changes(self) -> None:
         failures = 0
         while True:
             await self._dirty.wait()
-            pause_s = self._pause_s
-            if failures:
-                pause_s = min(RETRY_FIRST_S * 2 ** min(failures - 1, 10), RETRY_MOST_S) * (
-                    0.75 + secrets.randbelow(500) / 1000
-                )
+            pause_s = _pause_s(failures) if failures else self._pause_s
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._hurry.wait()
@@ -120,6 +168,9 @@ class Autosave:
             except (DevexError, TimeoutError) as error:
                 failures += 1
                 log.warning("a version could not be saved: %s", error)
+            except Exception:  # the outer edge: whatever broke, saving must not end
+                failures += 1
+                log.exception("saving a version broke")
 
     async def _collect(self) -> None:
         while True:
@@ -132,6 +183,18 @@ class Autosave:
     def _say(self, **changes: object) -> None:
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]
         self._tell(self.state)
+
+
+def _words(error: BaseException) -> str:
+    """One sentence."""
+    if isinstance(error, DevexError):
+        return error.message
+    return "It took too long." if isinstance(error, TimeoutError) else "Something went wrong in DEVEX itself."
+
+
+def _pause_s(failures: int) -> float:
+    jitter: float = 0.75 + secrets.randbelow(500) / 1000
+    return jitter * min(RETRY_FIRST_S * float(2 ** min(failures - 1, 10)), RETRY_MOST_S)
 
 
 def _now() -> str:

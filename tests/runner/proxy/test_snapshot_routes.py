@@ -1,5 +1,7 @@
 """Versions through the proxy's routes, with a real worker and a real store."""
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -88,6 +90,46 @@ async def test_a_run_saves_first_and_everybody_is_told(saving: Stage) -> None:
             if told["version"] and not told["saving"]:
                 break
     assert (await saving.http.get(f"/snapshots/{told['version']}/file?path=a.txt")).content == b"one"
+
+
+async def test_an_empty_workspace_gets_its_newest_version_back(saving: Stage, tmp_path: Path) -> None:
+    """As a new pod does: nothing is saved before, and a marker keeps what was deleted since from coming back."""
+    for number in range(50):
+        await saving.http.put(f"/files/d{number % 5}/f{number}", content=f"text {number}".encode())
+    version = (await saving.http.post("/snapshots", json={})).json()["version"]
+    await saving.proxy.__aexit__(None, None, None)
+    for entry in list(saving.workspace.iterdir()):
+        if entry.is_dir():
+            shutil.rmtree(entry)
+    await saving.restart_proxy(restored=tmp_path / "restored")
+    assert (await saving.http.post("/snapshots", json={})).json()["version"] == version
+    assert (await saving.http.get("/files/d4/f49")).content == b"text 49"
+    async with saving.events() as events:
+        restoring = (await events.next("hello"))["restoring"]
+        assert (restoring["files"], restoring["of_files"], restoring["done"]) == (50, 50, True)
+    await saving.http.delete("/files/d4")
+    await saving.restart_proxy()
+    assert (await saving.http.post("/snapshots", json={})).status_code == 201
+    assert (await saving.http.get("/files/d4/f49")).status_code == 404
+
+
+async def test_nothing_is_saved_over_what_could_not_be_brought_back(saving: Stage, tmp_path: Path) -> None:
+    await saving.http.put("/files/a.txt", content=b"one")
+    version = (await saving.http.post("/snapshots", json={})).json()["version"]
+    await saving.proxy.__aexit__(None, None, None)
+    (saving.workspace / "a.txt").unlink()
+    (tmp_path / "store").rename(tmp_path / "elsewhere")
+    await saving.restart_proxy(restored=tmp_path / "restored")
+    async with saving.events() as events:
+        told = (await events.next("hello"))["restoring"]
+        while not (told and told["problem"]):
+            told = await events.next("restoring")
+        asked = asyncio.create_task(saving.http.post("/snapshots", json={}))
+        (tmp_path / "elsewhere").rename(tmp_path / "store")
+        while not told["done"]:
+            told = await events.next("restoring")
+    assert (await asked).json()["version"] == version
+    assert (await saving.http.get("/files/a.txt")).content == b"one"
 
 
 async def test_a_store_that_fails_is_said_and_the_files_are_still_there(saving: Stage, tmp_path: Path) -> None:
