@@ -35,11 +35,13 @@ class Workers:
         self._starting = asyncio.Lock()
         self._worker: _Worker | None = None
         self._resting: asyncio.TimerHandle | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._closed = True
         if self._resting is not None:
             self._resting.cancel()
         async with self._starting:
@@ -69,7 +71,23 @@ class Workers:
                     yield piece
 
     async def _answers(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
+        """Once more by another process, when the first was dying and nobody had noticed: jobs may be repeated."""
+        answered = False
+        for last in (False, True):
+            try:
+                async with aclosing(self._answers_of_one(job)) as answers:
+                    async for answer in answers:
+                        answered = True
+                        yield answer
+                return
+            except WorkerDied:
+                if answered or last or self._closed:
+                    raise
+
+    async def _answers_of_one(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
         async with self._starting:
+            if self._closed:
+                raise WorkerDied
             if self._worker is None or not self._worker.alive:
                 self._worker = await _Worker.start()
             worker = self._worker

@@ -122,9 +122,10 @@ async def test_a_killed_worker_fails_its_jobs_and_nothing_else(
     workers: Workers, snapshots: Snapshots, tmp_path: Path
 ) -> None:
     fill(tmp_path / "workspace", 1, 200)
-    taking = asyncio.create_task(snapshots.take("ada", ""))
-    while workers.pid is None:
-        await asyncio.sleep(0.01)
+    told = asyncio.Event()
+    taking = asyncio.create_task(snapshots.take("ada", "", lambda _: told.set()))
+    await told.wait()
+    assert workers.pid is not None
     os.kill(workers.pid, signal.SIGKILL)
     with pytest.raises(WorkerDied):
         await taking
