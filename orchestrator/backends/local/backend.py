@@ -25,10 +25,8 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
-from runner.proxy.viewer import Viewer
+from runner.proxy.viewer import NOBODY
 from runner.workspace import Usage
-
-_READER = Viewer("", "", can_write=False)
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +145,7 @@ class LocalBackend:
                 return
             with workspace:
                 router = Routes(file_routes(workspace, heavy=self._heavy))
-                await router({**scope, "devex.viewer": _READER}, receive, send)
+                await router({**scope, "devex.viewer": NOBODY}, receive, send)
 
         return app
 
