@@ -23,7 +23,7 @@ INVITE_LASTS = timedelta(days=7)  # long enough for a mail to be read
 SETUP_LASTS = timedelta(days=1)  # it makes an administrator; a restart makes another one
 SEEN_RESOLUTION = timedelta(hours=1)  # a session is not written for every request
 SESSIONS_MOST = 50  # of one user; the longest unused are signed out
-WINDOW_S = 900.0
+WINDOW_S = 900.0  # soon over for who mistyped; forty guesses an hour find no password
 TRIES_BY_ACCOUNT_AND_ADDRESS = 10  # more than anybody mistypes
 TRIES_BY_ADDRESS = 50  # an office behind one address
 TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down before it can be locked by anybody
