@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -14,6 +13,7 @@ from app.access import NOBODY, Actor, Role, SignInNeeded
 from app.accounts.attempts import Attempts
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import is_plausible, new_token, token_id
+from app.settings import SignUp
 from app.storage.models import Link, Session, User
 from orchestrator.clock import Clock
 from orchestrator.names import new_id
@@ -30,9 +30,7 @@ TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down be
 SESSION_ID = re.compile(r"[0-9a-f]{64}")
 USER_ID = re.compile(r"[a-z0-9]{1,32}")
 NAME = re.compile(r"[^\W_][\w.-]{0,39}")
-BROWSER_MOST_CHARACTERS = 200
-
-SignUp = Literal["open", "invite", "closed"]
+BROWSER_MOST_CHARACTERS = 200  # what its column holds
 
 
 @dataclass(frozen=True, slots=True)
