@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Depends
 from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute
 
 from app.cookies import session_token
 from orchestrator.domain import Repl
@@ -204,5 +204,5 @@ def assert_routes_guarded(routes: Iterable[BaseRoute], *, public: tuple[str, ...
         path = str(getattr(route, "path", route))
         if any(path.startswith(prefix) for prefix in public):
             continue
-        if isinstance(route, Mount) or not isinstance(route, APIRoute) or declared_action(route) is None:
+        if not isinstance(route, APIRoute) or declared_action(route) is None:
             raise RuntimeError(f"The route {path} declares no Action: see app/access.py.")

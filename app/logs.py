@@ -36,7 +36,8 @@ def set_up(settings: Settings) -> None:
         plain = structlog.dev.plain_traceback
         last += [hide_secrets, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
     handler = logging.StreamHandler()
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=last))
+    foreign: list[Processor] = [structlog.stdlib.ExtraAdder(), *shared]  # says also which REPL a line is about
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=foreign, processors=last))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

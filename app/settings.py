@@ -33,6 +33,7 @@ _HOST_MAYBE_PORT = re.compile(f"{_HOST}({_PORT})?")
 _PATTERN = re.compile(rf"(\*\.)?{_HOST}({_PORT})?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
+SignUp = Literal["open", "invite", "closed"]
 
 
 class BadSetting(DevexError):
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="Signs preview cookies; at least 32 characters. By default one is made in `data_dir`.",
     )
-    sign_up: Literal["open", "invite", "closed"] = Field(
+    sign_up: SignUp = Field(
         default="invite", description="Who may make an account: anyone, whoever has an invitation, or nobody."
     )
     session_days: int = Field(

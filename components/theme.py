@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 Theme = Literal["auto", "light", "dark"]
 THEMES: tuple[Theme, ...] = ("auto", "light", "dark")
+IS_DARK: dict[Theme, bool | None] = {"auto": None, "light": False, "dark": True}  # as ui.dark_mode has it
 
 HERE = Path(__file__).resolve().parent
 # Until the page's script has run, nothing but the background is seen: without this a dark page would flash white.
@@ -74,4 +75,4 @@ def use(theme: Theme) -> ui.dark_mode:
     """Dress the page that is being built."""
     ui.add_head_html(f'<link rel="stylesheet" href="{ADDRESS}">{EARLY[theme]}')
     ui.colors(primary="#4a63e7", negative="#c32a34")
-    return ui.dark_mode({"auto": None, "light": False, "dark": True}[theme])
+    return ui.dark_mode(IS_DARK[theme])

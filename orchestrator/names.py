@@ -20,13 +20,13 @@ def parse_name(text: str) -> str:
     """The name in NFC without outer blanks. Markup is allowed: a name is text and is shown escaped."""
     name = unicodedata.normalize("NFC", text).strip()
     if not name:
-        raise DevexError("name", "A name is needed.", "Type a name.", status=422, retryable=False)
+        raise DevexError("name", "A name is needed.", "Type a name.", status=422)
     if len(name) > NAME_MOST_CHARACTERS:
         message = f"The name has {len(name)} characters; {NAME_MOST_CHARACTERS} are allowed."
-        raise DevexError("name", message, "Choose a shorter name.", status=422, retryable=False)
+        raise DevexError("name", message, "Choose a shorter name.", status=422)
     if any(_refused(character) for character in name):
         message = "The name has characters that cannot be seen."
-        raise DevexError("name", message, "Remove line breaks and control characters.", status=422, retryable=False)
+        raise DevexError("name", message, "Remove line breaks and control characters.", status=422)
     return name
 
 

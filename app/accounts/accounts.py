@@ -5,7 +5,6 @@ import unicodedata
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
@@ -14,6 +13,7 @@ from app.access import NOBODY, Actor, Role, SignInNeeded
 from app.accounts.attempts import Attempts
 from app.accounts.passwords import Passwords
 from app.accounts.tokens import is_plausible, new_token, token_id
+from app.settings import SignUp
 from app.storage.models import Link, Session, User
 from orchestrator.clock import Clock
 from orchestrator.names import new_id
@@ -23,16 +23,14 @@ INVITE_LASTS = timedelta(days=7)  # long enough for a mail to be read
 SETUP_LASTS = timedelta(days=1)  # it makes an administrator; a restart makes another one
 SEEN_RESOLUTION = timedelta(hours=1)  # a session is not written for every request
 SESSIONS_MOST = 50  # of one user; the longest unused are signed out
-WINDOW_S = 900.0
+WINDOW_S = 900.0  # soon over for who mistyped; forty guesses an hour find no password
 TRIES_BY_ACCOUNT_AND_ADDRESS = 10  # more than anybody mistypes
 TRIES_BY_ADDRESS = 50  # an office behind one address
 TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down before it can be locked by anybody
 SESSION_ID = re.compile(r"[0-9a-f]{64}")
 USER_ID = re.compile(r"[a-z0-9]{1,32}")
 NAME = re.compile(r"[^\W_][\w.-]{0,39}")
-BROWSER_MOST_CHARACTERS = 200
-
-SignUp = Literal["open", "invite", "closed"]
+BROWSER_MOST_CHARACTERS = 200  # what its column holds
 
 
 @dataclass(frozen=True, slots=True)

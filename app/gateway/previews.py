@@ -76,7 +76,7 @@ class Previews:
             if answering.status:
                 await answering.fail(told)
             else:
-                await refuse(scope, receive, answering.send, self._refusal(host, scope, told))
+                await refuse(scope, receive, answering.send, self._refusal(scope, told))
 
     async def _show(self, host: PreviewHost, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_origin(host, scope)
@@ -159,7 +159,7 @@ class Previews:
 
         return with_cors
 
-    def _refusal(self, host: PreviewHost, scope: Scope, error: DevexError) -> Response:
+    def _refusal(self, scope: Scope, error: DevexError) -> Response:
         if not wants_page(scope):
             return json_answer(error)
         origin = self._services.settings.origin

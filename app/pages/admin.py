@@ -95,7 +95,7 @@ class _Administration:
             if user.disabled:
                 button("Enable", self._disabling(user, disabled=False), small=True)
             else:
-                button("Disable", self._disabling(user, disabled=True), small=True).classes("dx-btn-danger")
+                button("Disable", self._disabling(user, disabled=True), kind="danger", small=True)
 
     def _role(self, user: UserInfo, role: Role) -> Callable[[], Awaitable[None]]:
         async def press() -> None:

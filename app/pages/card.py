@@ -70,5 +70,5 @@ class Card:
 
 
 def tile(template: str) -> None:
-    """The two letters of a template."""
+    """The letters that stand for a template, in its colour."""
     text(badge_of(template), "dx-tile").style(f"--tile: {colour_of(template)}").props("aria-hidden=true")

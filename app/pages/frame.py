@@ -26,7 +26,7 @@ def kept_theme() -> theme.Theme:
 def keep_theme(chosen: theme.Theme, dark_mode: ui.dark_mode) -> None:
     """Choose a theme, here and on the pages to come."""
     app.storage.user[THEME_KEY] = chosen
-    dark_mode.value = {"auto": None, "light": False, "dark": True}[chosen]
+    dark_mode.value = theme.IS_DARK[chosen]
 
 
 def dress(title: str) -> ui.dark_mode:

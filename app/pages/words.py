@@ -7,16 +7,12 @@ _BADGES = {
     "flask": ("Fl", "#3f8f8a"),
     "fastapi": ("Fa", "#159a7f"),
     "node": ("No", "#4b9a4b"),
-    "javascript": ("JS", "#b3891b"),
     "react": ("Re", "#2595b5"),
-    "vite": ("Vi", "#8a5fd0"),
     "go": ("Go", "#1f96b4"),
     "c": ("C", "#6a78c8"),
     "cpp": ("C++", "#6a78c8"),
     "java": ("Ja", "#c2623a"),
     "static": ("Ht", "#d0602f"),
-    "html": ("Ht", "#d0602f"),
-    "nicegui": ("Ni", "#5b76d8"),
     "blank": ("∅", "#7b8494"),
 }
 
@@ -45,7 +41,7 @@ _SYSTEMS = (
 
 
 def badge_of(template: str) -> str:
-    """Two letters that stand for a template."""
+    """The few letters that stand for a template."""
     return _BADGES[template][0] if template in _BADGES else template[:2].capitalize()
 
 

@@ -24,7 +24,7 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
     """Each tab's content goes into the slot that `add` returns. Choosing a tab gives the keyboard to what it shows.
 
     When the command `command` is given in the page, the closable tab used last comes to the front. `on_add` and
-    `on_close(key)`: the user asks for a new tab, or for the end of one; it goes when `remove` is called.
+    `on_close(key)`: the user asks for a new tab, or for the end of one; it goes when `remove_tab` is called.
     """
 
     def __init__(

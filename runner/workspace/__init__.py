@@ -7,13 +7,11 @@ from runner.workspace.drafts import ABSENT, Draft
 from runner.workspace.entries import Entry, Stat
 from runner.workspace.quota import UNLIMITED, Usage
 from runner.workspace.splices import Splice, apply_splices
-from runner.workspace.tree import EXCLUDED, Walk
 from runner.workspace.watch import TreeDelta, TreeWatcher
 from runner.workspace.workspace import Workspace
 
 __all__ = [
     "ABSENT",
-    "EXCLUDED",
     "UNLIMITED",
     "Draft",
     "Entry",
@@ -22,7 +20,6 @@ __all__ = [
     "TreeDelta",
     "TreeWatcher",
     "Usage",
-    "Walk",
     "Workspace",
     "apply_splices",
 ]

@@ -12,7 +12,7 @@ from typing import Self
 
 from runner.errors import DevexError
 from runner.workspace import access
-from runner.workspace.drafts import ABSENT, CHUNK_BYTES, Draft, digest_of, draft_name, is_draft, is_resumable
+from runner.workspace.drafts import CHUNK_BYTES, Draft, digest_of, draft_name, is_draft, is_resumable
 from runner.workspace.entries import Entry, Owner, Stat, require_regular
 from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_file
 from runner.workspace.problems import explain, explained
@@ -280,6 +280,3 @@ class Workspace:
 
 def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-__all__ = ["ABSENT", "Workspace", "digest", "join"]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed
-from app.gateway.runners import NotRunning
+from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import Desk
@@ -21,7 +21,6 @@ from components.controls import failed, told
 from components.preload import preload
 from orchestrator.domain import Goal, Phase, Repl
 from runner.errors import DevexError
-from runner.proxy.viewer import Viewer
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
@@ -141,7 +140,7 @@ class Workbench:
         app = self._orchestrator.runner_app(self._repl.id)
         if app is None:
             raise NotRunning
-        viewer = Viewer(user_id=self._actor.user_id, name=self._actor.name, can_write=True)
+        viewer = viewer_of(Access(self._actor, self._repl))
         return await RunnerClient(app, viewer).ask(method, path, body)
 
     # What keeps it awake

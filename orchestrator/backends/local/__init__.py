@@ -1,6 +1,6 @@
 """Sandboxes on this machine: bubblewrap started by a launcher process that outlives the server.
 
-Three processes run what is here. `launcher/` is the launcher. Everything else is the server's, `backend` and what it
-imports; of it the launcher sees only what both must agree on: `layout`, `inside`, `uids` and `wire`. What runs inside a
-sandbox is `runner.agent`.
+`launcher/` is the launcher's process, and its warden's. Everything else is the server's, `backend` and what it imports;
+of it the launcher sees only what both must agree on: `layout`, `inside`, `uids` and `wire`. What runs inside a sandbox
+is `runner.agent`.
 """

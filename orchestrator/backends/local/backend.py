@@ -27,13 +27,11 @@ from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
-from runner.proxy.viewer import Viewer
+from runner.proxy.viewer import NOBODY
 from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.workers import Workers
 from runner.workspace import UNLIMITED, Usage
-
-_READER = Viewer("", "", can_write=False)
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +173,7 @@ class LocalBackend:
             with workspace:
                 versions = self._snapshots(repl_id, 0, 0, limit)
                 router = Routes([*snapshot_routes(versions), *file_routes(workspace, heavy=self._heavy)])
-                await router({**scope, "devex.viewer": _READER}, receive, send)
+                await router({**scope, "devex.viewer": NOBODY}, receive, send)
 
         return app
 

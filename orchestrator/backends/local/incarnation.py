@@ -24,6 +24,7 @@ READY_S = 20.0  # from the start to the agent's Hello: 0.03 s, some seconds on a
 QUIESCE_S = 20.0  # flushing documents; a disk that takes longer does not keep a sandbox from being stopped
 QUOTA_S = 5.0  # between two measurements, at least...
 QUOTA_DUTY = 20  # ...and at least this many times what one costs: 5 % of a core
+UNCOUNTED = 1.5  # times the quota, where there is too much to be counted: paused, not ended
 KILL_AT = 2  # times the quota: frozen programs write no more, so this one evaded the freeze
 
 log = logging.getLogger(__name__)
@@ -212,7 +213,7 @@ class Incarnation:
                     fullness, cpu_s = await asyncio.to_thread(_fullness, places, self.spec)
                 except OSError:  # as when the server has too many files open: not a reason to end programs
                     log.exception("the disk of %s could not be measured", self.spec.repl_id)
-                    fullness, cpu_s = (1.5 if frozen else 0.0), 0.0
+                    fullness, cpu_s = (UNCOUNTED if frozen else 0.0), 0.0
                 if fullness > KILL_AT:
                     self.end(f"It used more than {KILL_AT} times its disk space of {_room(self.spec)}.")
                 if not self._ended.is_set():
@@ -250,6 +251,6 @@ def _fullness(places: list[Workspace], spec: SandboxSpec) -> tuple[float, float]
             used_bytes += usage.disk_bytes
             used_entries += usage.entries
     except DevexError:  # too many or too deep to be counted
-        return 1.5, time.thread_time() - begun_s
+        return UNCOUNTED, time.thread_time() - begun_s
     fullness = max(used_bytes / spec.size.disk_bytes, used_entries / spec.size.disk_entries)
     return fullness, time.thread_time() - begun_s

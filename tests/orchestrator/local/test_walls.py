@@ -1,4 +1,4 @@
-"""Attacks from inside a sandbox. Each test is a row of the attack table in docs/security.md."""
+"""Attacks from inside a sandbox; docs/security.md names the promises they try."""
 
 import asyncio
 import errno

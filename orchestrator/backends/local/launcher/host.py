@@ -40,7 +40,7 @@ class Host:
         return self.cgroups is not None and "memory" in self.cgroups.parents
 
     def facts(self) -> dict[str, object]:
-        """For the doctor and the logs."""
+        """What the server is told of this machine: it goes by it, and the doctor and the logs show it."""
         return {
             "uids": [self.uids.start, self.uids.stop],
             "mode": self.mode,
