@@ -38,7 +38,7 @@ STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; a
 REDIAL_S: Final = 0.005  # an honest agent waits longer before it dials again
 _OUTPUT: Final = kind_of(Output)
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class AgentLink:
@@ -106,7 +106,7 @@ class AgentLink:
     def admits(self, connection: "_FirstFrame", transport: asyncio.BaseTransport) -> bool:
         uid = peer_uid(transport)
         if uid != self._uid:
-            _log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
+            log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
             return False
         if len(self._unknown) >= MAX_UNKNOWN:
             return False
@@ -165,7 +165,7 @@ class _FirstFrame(asyncio.Protocol):
         try:
             self._read()
         except ProtocolError as error:
-            _log.debug("a connection to the agent's socket is closed: %s", error)  # programs must not fill the log
+            log.debug("a connection to the agent's socket is closed: %s", error)  # programs must not fill the log
             self.close()
 
     def _read(self) -> None:
@@ -257,7 +257,7 @@ class _Control(asyncio.Protocol):
             self._transport.resume_reading()
 
     def _cut_off(self, error: ProtocolError) -> None:
-        _log.debug("the agent is cut off: %s", error)  # 200 times a second, if programs like
+        log.debug("the agent is cut off: %s", error)  # 200 times a second, if programs like
         self.close()
 
     def pause_writing(self) -> None:

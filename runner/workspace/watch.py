@@ -19,7 +19,7 @@ POLL_MAX_S: Final = 60.0
 POLL_DUTY: Final = 50  # when not everything is watched: at most 2 % of a core
 MAX_ROWS: Final = 5_000  # of one delta; more is told as "list again", which each tab does for the folders it shows
 
-_log = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
 
 
 class TreeDelta(NamedTuple):
@@ -103,11 +103,11 @@ class TreeWatcher:
         try:
             return await to_thread.run_sync(lambda: self._index.refresh(everything=everything))
         except OSError as error:  # out of descriptors or memory: look again later
-            _log.warning("cannot look at the workspace: %s", error)
+            log.warning("cannot look at the workspace: %s", error)
             self._index.degraded = True
             return Changes()
         except Exception:  # the outer edge: whatever programs made of the tree, it is looked at again
-            _log.exception("looking at the workspace failed")
+            log.exception("looking at the workspace failed")
             self._index.degraded = True
             return Changes()
         finally:
@@ -121,7 +121,7 @@ class TreeWatcher:
             for path in files:
                 self._on_changed(path)
         except Exception:  # the outer edge: what one listener makes of a change must not end the watching
-            _log.exception("a listener to file changes failed")
+            log.exception("a listener to file changes failed")
 
 
 def _delta(rev: int, changes: Changes) -> TreeDelta:

@@ -1,7 +1,6 @@
 """All terminals of one REPL: opened for people and for runs, found again in what an agent says after a reconnect."""
 
 import asyncio
-import logging
 import re
 import secrets
 import time
@@ -46,8 +45,6 @@ DEFAULT_SIZE: Final = (80, 24)
 # The id says what a terminal is, so that a restarted proxy knows: kind - number or time - random.
 _PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run", "exec": "exec"}
 _ID: Final = re.compile(r"(sh|run|exec)-([0-9]{1,15})-[0-9a-f]{8}")
-
-_log = logging.getLogger(__name__)
 
 
 class Terminals:
