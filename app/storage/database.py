@@ -43,6 +43,11 @@ def has_failed(error: Exception) -> bool:
     """Whether it came out of the database or its driver (each has exceptions of its own), and is no mistake of ours."""
     if isinstance(error, BaseORMException):
         return isinstance(error, OperationalError | DBConnectionError)
+    of_driver = isinstance(error, OSError | TimeoutError | sqlite3.Error) or type(error).__module__.startswith(
+        "asyncpg"
+    )
+    if not of_driver:
+        return False
     modules = (str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__))
     return any(module.startswith("tortoise.") for module in modules)
 

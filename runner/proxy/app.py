@@ -164,9 +164,7 @@ class RunnerProxy:
                 *terminals.routes(),
                 *self._runs.routes(),
                 documents.route(self._rooms),
-                *file_routes(
-                    workspace, rooms=self._rooms, watcher=self._watcher, on_write=lambda: self._activity("edit")
-                ),
+                *file_routes(workspace, rooms=self._rooms, watcher=self._watcher, on_write=self._on_edit),
                 Mount("/ports/{port:int}", app=ports),
                 WebSocketRoute("/events", self._events),
                 http.Endpoint("GET", "/health", self._health, writes=False),

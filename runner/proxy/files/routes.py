@@ -38,6 +38,7 @@ from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.proxy.files.uploads import Uploads
+from runner.proxy.viewer import viewer_of
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
@@ -72,9 +73,10 @@ def file_routes(
     rooms: Rooms | None = None,
     watcher: TreeWatcher | None = None,
     heavy: CapacityLimiter | None = None,
-    on_write: Callable[[], None] = lambda: None,
+    on_write: Callable[[str], None] = lambda name: None,
 ) -> list[BaseRoute]:
-    """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write. `heavy` bounds the
+    """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
+    told who did. `heavy` bounds the
     searches at a time, HEAVY of this workspace if it is not said.
     """
     files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY))
@@ -201,7 +203,7 @@ class Files:
 class Changes:
     """The endpoints that change what is there already; new content comes through Uploads."""
 
-    def __init__(self, workspace: Workspace, rooms: Rooms, on_write: Callable[[], None]) -> None:
+    def __init__(self, workspace: Workspace, rooms: Rooms, on_write: Callable[[str], None]) -> None:
         self._workspace = workspace
         self._rooms = rooms
         self._on_write = on_write
@@ -211,7 +213,7 @@ class Changes:
         fields = await http.json_body(request, PATCH_BODY_BYTES)
         base, splices = http.field(fields, "base", str), http.field(fields, "splices", list)
         name, stat = await to_thread.run_sync(self._patch, path, base, splices)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         return http.Json({"digest": name, "size": stat.size_bytes})
 
     def _patch(self, path: str, base: str, items: list[Any]) -> tuple[str, Stat]:
@@ -225,14 +227,14 @@ class Changes:
     async def delete(self, request: Request) -> Response:
         path = address.file_path(request)
         await self._rooms.remove(path)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         return Response(status_code=204)
 
     async def mkdir(self, request: Request) -> Response:
         fields = await http.json_body(request, SMALL_BODY_BYTES)
         path = address.checked(http.field(fields, "path", str))
         await to_thread.run_sync(self._make_folder, path)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         return http.Json({"path": path}, 201)
 
     def _make_folder(self, path: str) -> None:
@@ -244,7 +246,7 @@ class Changes:
         source, target = (address.checked(http.field(fields, name, str)) for name in ("from", "to"))
         overwrite = http.field(fields, "overwrite", bool, default=False)
         await self._rooms.move(source, target, overwrite=overwrite)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         return http.Json({"path": target})
 
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
+from runner.proxy.viewer import viewer_of
 from runner.workspace import Draft, Stat, Workspace
 from runner.workspace.drafts import ABSENT, RESUMABLE, exists
 from runner.workspace.paths import join, parse_file
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 class Uploads:
     """The endpoints; `max_bytes` is of one file."""
 
-    def __init__(self, workspace: Workspace, max_bytes: int, on_write: Callable[[], None]) -> None:
+    def __init__(self, workspace: Workspace, max_bytes: int, on_write: Callable[[str], None]) -> None:
         self._workspace = workspace
         self._max_bytes = max_bytes
         self._on_write = on_write
@@ -48,7 +49,7 @@ class Uploads:
             finally:
                 with CancelScope(shield=True):  # unlinking much takes its time
                     await to_thread.run_sync(draft.discard)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         status = 200 if before else 201
         return http.Json({"path": path, "digest": name, "size": stat.size_bytes}, status)
 
@@ -107,7 +108,7 @@ class Uploads:
                 raise self._too_large()
             raise DevexError("offset", f"The upload is at {draft.size_bytes}.", "Continue from there.", status=409)
         await self._receive(request, draft, size)
-        self._on_write()
+        self._on_write(viewer_of(request.scope).name)
         if draft.size_bytes < size:
             return http.Json({"offset": draft.size_bytes, "done": False})
         if draft.size_bytes > size:

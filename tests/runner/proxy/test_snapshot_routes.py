@@ -40,6 +40,7 @@ async def test_a_version_is_made_seen_compared_and_brought_back(saving: Stage) -
     assert [(one["version"], one["name"]) for one in listed["versions"]] == [(second, ""), (first, "before the change")]
     assert listed["stored"]["version"] == second
     assert listed["stored"]["problem"] is None
+    assert {one["author"] for one in listed["versions"]} == {"Una"}
     changes = (await http.get(f"/snapshots/{second}/changes")).json()["changes"]
     assert [path for path, _, _ in changes] == ["a.txt", "sub", "sub/b.txt"]
     assert (await http.get(f"/snapshots/{first}/file?path=a.txt")).content == b"one"
