@@ -8,12 +8,12 @@ from typing import Annotated, Any
 from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed
+from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import Desk
 from app.pages.workbench.header import Header
-from app.pages.workbench.runner_client import RunnerClient
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
