@@ -21,12 +21,14 @@ T = TypeVar("T")
 
 
 class Rooms:
-    """An async context manager that owns the rooms' tasks; leaving it saves what is unsaved, as `flush` does.
+    """An async context manager that owns the rooms' tasks; leaving it saves what is unsaved, as `flush` does. From
+    `ended` on nothing is saved any more: every tab has to leave, and brings what it still types to the next proxy.
 
     Files and folders are moved and deleted through it, so that what is open goes along and no save brings it back.
     """
 
     def __init__(self, workspace: Workspace, *, on_edit: Callable[[str], None]) -> None:
+        self.ended = asyncio.Event()
         self.on_edit = on_edit  # called at every edit of a person, with the name
         self._workspace = workspace
         self._rooms: dict[str, Room] = {}  # by the path of the file
@@ -38,6 +40,7 @@ class Rooms:
 
     async def __aexit__(self, *_: object) -> None:
         await self.flush()
+        self.ended.set()
         running = list(self._running)
         for task in running:
             task.cancel()

@@ -12,6 +12,7 @@ from runner.documents.wire import WireError
 from runner.proxy.viewer import viewer_of
 
 BAD_DATA = 1007
+RESTARTED = 1012
 TRY_LATER = 1013
 
 
@@ -26,6 +27,7 @@ def route(rooms: Rooms) -> BaseRoute:
             asyncio.create_task(_receive(socket, connection), name="documents receive"),
             asyncio.create_task(_send(socket, connection), name="documents send"),
             asyncio.create_task(connection.cut_off(), name="documents cut off"),
+            asyncio.create_task(rooms.ended.wait(), name="documents end"),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -58,3 +60,5 @@ async def _say_goodbye(socket: WebSocket, ends: list[Exception], connection: Con
             raise end
     if not ends and connection.overflowed:
         await socket.close(TRY_LATER, "too much unread")
+    elif not ends:
+        await socket.close(RESTARTED, "the REPL stops")

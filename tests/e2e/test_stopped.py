@@ -49,6 +49,17 @@ def test_files_of_a_stopped_repl_are_read_without_starting_it(page: Page, served
     expect(shelf(page)).to_have_count(0)
 
 
+def test_what_is_typed_after_the_next_start_is_saved(page: Page, served: Served) -> None:
+    begin(page, served, "returner", "Returned")
+    type_into_editor(page, "print('before')\n")
+    stop(page)
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".dx-chip")).to_have_text("Running")
+    type_into_editor(page, "print('after')\n")
+    workspace = served.data_dir / "workspaces" / page.url.rpartition("/")[2]
+    assert (workspace / "main.py").read_text() == "print('after')\n"
+
+
 def test_a_page_that_does_not_exist_leads_back(page: Page, served: Served) -> None:
     sign_up(page, served, "lost")
     page.goto(f"{served.url}/nowhere")

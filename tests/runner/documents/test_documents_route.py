@@ -20,6 +20,7 @@ from runner.documents.rooms import Rooms
 from runner.documents.wire import STEP_1, UPDATE, Message, Open, Opened, Ping, Pong, Saved, Sync, decode, encode
 from runner.proxy.documents import route
 from runner.proxy.viewer import Viewer
+from runner.workspace import Workspace
 from tests.runner.documents.tab import DEADLINE_S
 
 M = TypeVar("M", bound=Message)
@@ -100,3 +101,17 @@ async def test_a_closed_tab_leaves_its_rooms(rooms: Rooms, root: Path) -> None:
         async with asyncio.timeout(DEADLINE_S):
             while room.viewers:
                 await asyncio.sleep(0)
+
+
+async def test_who_still_types_when_the_rooms_end_is_sent_away(root: Path) -> None:
+    """Else the tab would go on into rooms that save nothing, and never find the next proxy's."""
+    (root / "a").write_text("text")
+    with Workspace(root) as workspace:
+        async with Rooms(workspace, on_edit=lambda name: None) as rooms, serving(rooms) as url, connect(url) as client:
+            await client.send(encode(Open("a", "", "")))
+            await answer(client, Opened)
+            await rooms.__aexit__()
+            with pytest.raises(ConnectionClosed) as closed:
+                await answer(client, Pong)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
