@@ -1,29 +1,15 @@
 """Answering with an error: JSON for programs, a page with a sentence and an action for people."""
 
-import html
-
 import structlog
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
 from starlette.types import Message, Receive, Scope, Send
 
+from app.plain_page import PageLink, plain_page
 from app.storage.database import Unavailable, has_failed
 from runner.errors import DevexError
 
 log = structlog.get_logger("devex")
-
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors {ancestors}; base-uri 'none'"
-
-_PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width"><style>
-body{{font:14px/1.5 Inter,system-ui,sans-serif;display:grid;place-content:center;justify-items:center;gap:10px}}
-body{{margin:0 16px;min-height:90vh;text-align:center;color:#1d222b;background:#fff}}
-h1{{font-size:20px;font-weight:620;margin:0}}p,small{{margin:0;color:#5d6675}}:focus-visible{{outline-offset:2px}}
-a{{display:block;margin:6px;padding:6px 14px;border-radius:6px;color:#fff;background:#4059de;text-decoration:none}}
-@media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p,small{{color:#929bab}}
-a{{color:#0e1330;background:#8ea0ff}}}}</style></head>
-<body><main style="display:contents"><h1>{title}</h1><p>{action}</p>
-<a href="{href}" target="_top">{link}</a><small>Error {id}</small></main></body></html>"""
 
 
 class Unexpected(DevexError):
@@ -58,15 +44,8 @@ def json_answer(error: DevexError) -> Response:
 
 
 def page_answer(error: DevexError, *, href: str = "/", link: str = "Your REPLs", ancestors: str = "'none'") -> Response:
-    page = _PAGE.format(
-        title=html.escape(error.message),
-        action=html.escape(error.action),
-        href=html.escape(href),
-        link=html.escape(link),
-        id=error.id,
-    )
-    headers = {"Content-Security-Policy": PAGE_POLICY.format(ancestors=ancestors), "Cache-Control": "no-store"}
-    return HTMLResponse(page, error.status, headers=headers)
+    leads_to, note = PageLink(link, href), f"Error {error.id}"
+    return plain_page(error.message, error.action, error.status, link=leads_to, note=note, ancestors=ancestors)
 
 
 def answer(scope: Scope, error: DevexError) -> Response:

@@ -26,6 +26,7 @@ from app.gateway.live import Live
 from app.gateway.passes import Passes
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
+from app.gateway.waking import Waking
 from app.pages import application as pages
 from app.pages import open_pages
 from app.services import Services
@@ -76,7 +77,8 @@ class Server:
         self.services = Services(settings, self.orchestrator, self.accounts)
         self.live = Live()
         self.accounts.on_ended = self._close_sessions
-        self._previews = Previews(self.services, self._addresses, Passes(clock, self._secret), self.live)
+        passes, waking = Passes(clock, self._secret), Waking(self.services, clock)
+        self._previews = Previews(self.services, self._addresses, passes, waking, self.live)
         self.api = api.build(self.services, self._previews)
         pages.prepare(self.services, self._addresses)
         assert_routes_guarded([*self.api.routes, *app.routes], public=NOT_GUARDED)

@@ -14,6 +14,7 @@ from app.errors import Answering, json_answer, page_answer, public_error, refuse
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
 from app.gateway.runners import runner_scope, running_app, viewer_of
+from app.gateway.waking import Waking
 from app.services import Services
 from orchestrator.domain import Repl
 from runner.errors import DevexError
@@ -41,11 +42,12 @@ class NotASibling(DevexError):
 class Previews:
     """The ASGI application for every host of the preview domain; the door says which in `host`."""
 
-    def __init__(self, services: Services, addresses: Addresses, passes: Passes, live: Live) -> None:
+    def __init__(self, services: Services, addresses: Addresses, passes: Passes, waking: Waking, live: Live) -> None:
         self._services = services
         self._addresses = addresses
         self._passes = passes
         self._live = live
+        self._waking = waking
         self._cookie = cookies.full_name(cookies.PREVIEW, https=addresses.scheme == "https")
 
     def enter_url(self, repl: Repl, actor: Actor, port: int, also: Iterable[int] = (), path: str = "/") -> str:
@@ -81,6 +83,9 @@ class Previews:
     async def _show(self, host: PreviewHost, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_origin(host, scope)
         access = await self._access(host, scope)
+        if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
+            await waiting(scope, receive, send)
+            return
         app = await running_app(self._services.orchestrator, access.the_repl)
         port = f"/ports/{host.port}"
         async with self._live.hold(access.actor.session_id):

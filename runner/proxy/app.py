@@ -157,7 +157,10 @@ class RunnerProxy:
         terminals = TerminalRoutes(
             self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
         )
-        ports = Ports(self._link, self._streams, on_visit=lambda: self._activity("preview"), on_answer=self._on_answer)
+        ports = Ports(
+            self._link, self._streams,
+            run_state=self._runs.state, on_visit=lambda: self._activity("preview"), on_answer=self._on_answer,
+        )  # fmt: skip
         return http.Routes(
             [
                 *self._snapshot_routes(),

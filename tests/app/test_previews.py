@@ -149,8 +149,8 @@ async def test_a_stopped_repl_says_so(site: Site) -> None:
     while (await anext(stopping)).phase != "stopped":
         pass
     url = f"http://{host_of(site, repl, 5000)}/"
-    page = await visit(site, url, cookie, Accept="text/html")
-    assert (page.status_code, "This REPL is stopped." in page.text) == (409, True)
+    script = await visit(site, url, cookie, Accept="*/*")
+    assert (script.status_code, script.json()["error"]["message"]) == (409, "This REPL is stopped.")
     browser = await site.browser(owner)
     assert (await browser.get(f"/repls/{repl.id}/files/main.py")).status_code == 200
     refused = await browser.put(f"/repls/{repl.id}/files/main.py", content=b"x")

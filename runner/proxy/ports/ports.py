@@ -6,8 +6,8 @@ Bytes flow as fast as the slower side takes them, both ways at once; nothing is 
 import asyncio
 import html
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 from urllib.parse import quote
 
 import h11
@@ -44,7 +44,9 @@ class BadAnswerError(DevexError):
 class Ports:
     """The ASGI application behind `/ports`; path parameter `port`.
 
-    `on_visit` is called at every request, `on_answer(port, is_web)` when a program answered one, with HTTP or not.
+    `run_state` is as `GET run` tells. `on_visit` is called at every request that reaches a program: the page that says
+    that nothing answers asks again for as long as it is open, and keeps nothing awake by it. `on_answer(port, is_web)`
+    is called when a program answered one, with HTTP or not.
     It is learned from visits: a probe of ours would show up in the program's log, or take the only visit it serves.
     """
 
@@ -53,11 +55,13 @@ class Ports:
         link: AgentLink,
         streams: Streams,
         *,
+        run_state: Callable[[], Mapping[str, Any]],
         on_visit: Callable[[], None],
         on_answer: Callable[[int, bool], None],
     ) -> None:
         self._link = link
         self._streams = streams
+        self._run_state = run_state
         self._on_visit = on_visit
         self._on_answer = on_answer
 
@@ -67,8 +71,8 @@ class Ports:
         try:
             if not LOWEST_PORT <= port < 1 << 16:
                 raise DevexError("no_port", "There is no such port.", f"Use one from {LOWEST_PORT} on.", status=404)
-            self._on_visit()
             async with self._streams.open(self._link, port) as pair:
+                self._on_visit()
                 if scope["type"] == "websocket":
                     await relay_websocket(scope, receive, answer.send, pair, target=_target(scope), port=port)
                 else:
@@ -77,8 +81,23 @@ class Ports:
             if not answer.started:
                 self._on_answer(port, False)
             await answer.refuse(BadAnswerError(port), port)
+        except PortClosedError as error:
+            await answer.refuse(self._explained(error, port), port)
         except DevexError as error:
             await answer.refuse(error, port)
+
+    def _explained(self, closed: PortClosedError, port: int) -> DevexError:
+        """Why nobody listens, as far as it can be told from the program that was run."""
+        run = self._run_state()
+        if run["terminal"] is None:
+            return closed
+        because, action = "its program has not opened it", "It may still be starting: look at its output."
+        if not run["running"]:
+            because, action = "its program has ended", "Look at its output, then press Run."
+            if run["exit_code"] is not None:
+                because = f"its program ended with exit code {run['exit_code']}"
+        message = f"Nothing in this REPL answers on port {port}: {because}."
+        return DevexError(closed.code, message, action, status=closed.status, retryable=True)
 
 
 async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, port: int) -> None:

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from runner.proxy.ports import websocket as ports_websocket
 from runner.proxy.ports.streams import PIECES_A_TURN
 from tests.runner.proxy.program import Program, listening
-from tests.runner.proxy.stage import DEADLINE_S, Listener, Stage
+from tests.runner.proxy.stage import DEADLINE_S, EXITED, Listener, Stage
 
 
 @pytest.fixture
@@ -162,10 +162,14 @@ async def test_other_methods_and_empty_answers(stage: Stage, served: tuple[Progr
     assert (await stage.http.get(f"/ports/0{port}/asked/ports/{port}/x")).json()["path"] == f"/asked/ports/{port}/x"
 
 
-async def test_a_closed_port_is_a_page_with_a_sentence(stage: Stage) -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+async def test_a_closed_port_is_a_page_with_a_sentence(stage: Stage) -> None:
+    port = free_port()
     page = await stage.http.get(f"/ports/{port}/", headers={"Accept": "text/html"})
     assert page.status_code == 502
     assert f"Nothing in this REPL answers on port {port}." in page.text
@@ -176,6 +180,20 @@ async def test_a_closed_port_is_a_page_with_a_sentence(stage: Stage) -> None:
         async with websocket(stage, port, "/ws"):
             pass
     assert refused.value.response.status_code == 502
+    assert "preview" not in stage.activity  # a page that asks again and again keeps nothing awake
+
+
+async def test_a_closed_port_says_what_became_of_the_program(stage: Stage) -> None:
+    port = free_port()
+    (stage.workspace / ".devex.toml").write_text("run = 'read line; exit 3'")
+    told = (await stage.http.post("/run", json={})).json()
+    refused = (await stage.http.get(f"/ports/{port}/")).json()["error"]
+    assert refused["message"] == f"Nothing in this REPL answers on port {port}: its program has not opened it."
+    async with stage.attached(told["terminal"]) as program:
+        await program.type("go on\n")
+        await program.until_kind(EXITED)
+    refused = (await stage.http.get(f"/ports/{port}/")).json()["error"]
+    assert refused["message"] == f"Nothing in this REPL answers on port {port}: its program ended with exit code 3."
 
 
 @pytest.mark.parametrize("port", ["0", "80", "65536", "99999999999999999999"])

@@ -1,0 +1,109 @@
+"""A visit to the preview of a stopped REPL starts it, and its program, behind a page that waits.
+
+Only a person's navigation does: not a page that loads itself again, not a script, not what browsers fetch ahead. Who
+visits is known by then (see `previews`). What is decided here depends on nothing but the visits themselves: the page
+that waits asks again by itself, and each time things are looked at anew.
+"""
+
+from collections import deque
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
+
+from app.access import Access
+from app.addresses import local_path
+from app.gateway.runner_client import RunnerClient
+from app.plain_page import PageLink, plain_page
+from app.services import Services
+from orchestrator.clock import Clock
+from orchestrator.domain import Goal, Repl
+from runner.errors import DevexError
+from runner.proxy.viewer import Viewer
+
+REFRESH_S = 1  # a start takes 0.1 s, its program seldom longer than a second
+WAKES_MOST, WAKES_WITHIN = 10, timedelta(days=1)  # of one REPL: what comes oftener is no person
+WAITED_FOR = timedelta(minutes=5)  # whoever has not asked again for so long has left: the program is not run for them
+
+
+class WokenTooOften(DevexError):
+    def __init__(self) -> None:
+        message = f"Visits have started this REPL {WAKES_MOST} times within a day, the most they may."
+        super().__init__("woken_too_often", message, "Start it in DEVEX.", status=429)
+        self.retry_after_s = 3600
+
+
+class Waking:
+    """Which REPLs visits have started. In memory: a restarted server counts anew."""
+
+    def __init__(self, services: Services, clock: Clock) -> None:
+        self._services = services
+        self._clock = clock
+        self._wakes: dict[str, deque[datetime]] = {}
+        self._waited_for: dict[str, datetime] = {}
+
+    async def answer(self, scope: Scope, access: Access) -> Response | None:
+        """What is shown to somebody who navigates to a port; None when the port itself answers.
+
+        Raises WokenTooOften, or what `Orchestrator.start` raises.
+        """
+        repl, orchestrator = access.the_repl, self._services.orchestrator
+        asked_at = self._waited_for.pop(repl.id, None)
+        waited_for = asked_at is not None and self._clock.now() - asked_at < WAITED_FOR
+        if (app := orchestrator.runner_app(repl.id)) is not None:
+            if waited_for:
+                await _run(app, access)
+            return None
+        if repl.goal is not Goal.RUN:
+            if waited_for:
+                return self._ended(repl)
+            if not _is_by_a_person(scope):
+                return self._asleep(scope, repl)
+            self._check(repl.id)
+            await orchestrator.start(repl.id)
+            self._wakes.setdefault(repl.id, deque(maxlen=WAKES_MOST)).append(self._clock.now())
+            waited_for = True
+        if waited_for:
+            self._waited_for[repl.id] = self._clock.now()
+        return self._page(repl, f"Starting {repl.name}", "It is shown as soon as it answers.", refresh_s=REFRESH_S)
+
+    def _check(self, repl_id: str) -> None:
+        long_ago = self._clock.now() - WAKES_WITHIN
+        self._wakes = {one: wakes for one, wakes in self._wakes.items() if wakes[-1] > long_ago}
+        wakes = self._wakes.get(repl_id)
+        if wakes and len(wakes) == WAKES_MOST and wakes[0] > long_ago:
+            raise WokenTooOften
+
+    def _asleep(self, scope: Scope, repl: Repl) -> Response:
+        target = scope["raw_path"].decode("latin-1")
+        if scope["query_string"]:
+            target += "?" + scope["query_string"].decode("latin-1")
+        link = PageLink("Start it", local_path(target), within=True)
+        return self._page(repl, f"{repl.name} is stopped", repl.stop_reason or "", link=link)
+
+    def _ended(self, repl: Repl) -> Response:
+        why = repl.failure or repl.stop_reason or "It was stopped."
+        return self._page(repl, f"{repl.name} did not start", why)
+
+    def _page(
+        self, repl: Repl, title: str, text: str, *, link: PageLink | None = None, refresh_s: int | None = None
+    ) -> Response:
+        origin = self._services.settings.origin
+        link = link or PageLink("Open it in DEVEX", f"{origin}/repl/{repl.id}")
+        return plain_page(title, text, 503, link=link, refresh_s=refresh_s, ancestors=origin)
+
+
+def _is_by_a_person(scope: Scope) -> bool:
+    """Browsers say which navigations a person caused; what says nothing at all is an old one, or no browser."""
+    sent = dict(scope["headers"])
+    ahead = b"sec-purpose" in sent or sent.get(b"purpose") == b"prefetch"
+    return not ahead and (b"sec-fetch-site" not in sent or sent.get(b"sec-fetch-user") == b"?1")
+
+
+async def _run(app: ASGIApp, access: Access) -> None:
+    """Press Run, unless a program runs. What it cannot run is told by the page of the port that nothing answers."""
+    runner = RunnerClient(app, Viewer(access.actor.user_id, access.actor.name, can_write=True))
+    with suppress(DevexError):
+        if not (await runner.ask("GET", "run"))["running"]:
+            await runner.ask("POST", "run", {})
