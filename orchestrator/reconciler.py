@@ -218,7 +218,8 @@ class Reconciler:
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
         match effect:
             case Seed():
-                await self._backend.seed(repl.id, self._files_of(repl), copy_of=repl.copy_of)
+                files = self._files_of(repl)
+                await self._backend.seed(repl.id, files, copy_of=repl.copy_of, version=repl.copy_version)
                 await self._note(repl.id, seeded=True, unsaved=True)
             case Ensure():
                 await self._backend.ensure(self._spec_of(repl))

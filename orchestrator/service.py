@@ -6,7 +6,7 @@ Every call that changes what is wanted records it first and wakes the reconciler
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self
 from weakref import WeakValueDictionary
@@ -39,6 +39,16 @@ log = logging.getLogger(__name__)
 class NoSuchRepl(DevexError):
     def __init__(self) -> None:
         super().__init__("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class New:
+    """What a Repl is made from."""
+
+    name: str
+    template: str
+    copy_of: str | None = None
+    copy_version: str | None = None
 
 
 class Orchestrator:
@@ -144,16 +154,29 @@ class Orchestrator:
             raise DevexError("template", "There is no such template.", "Choose one from the list.", status=422)
         if missing := availability(self.templates[template]):
             raise DevexError("template_unavailable", missing, "Choose another template.", status=422)
-        return await self._insert(owner_id, parse_name(name), template, None, start=start, request_id=request_id)
+        new = New(name=parse_name(name), template=template)
+        return await self._insert(owner_id, new, start=start, request_id=request_id)
 
     async def fork(
-        self, repl_id: str, owner_id: str, *, name: str | None = None, start: bool = True, request_id: str | None = None
+        self,
+        repl_id: str,
+        owner_id: str,
+        *,
+        version: str | None = None,
+        name: str | None = None,
+        start: bool = True,
+        request_id: str | None = None,
     ) -> Repl:
-        """A new Repl of `owner_id` with a copy of the files as they are now."""
+        """A new Repl of `owner_id` with a copy of the files as they are now, or as they were in `version`."""
         source = await self.get(repl_id)
         self._refuse_trash(source)
-        chosen = parse_name(name if name is not None else f"{source.name[:72]} (copy)")
-        return await self._insert(owner_id, chosen, source.template, repl_id, start=start, request_id=request_id)
+        new = New(
+            name=parse_name(name if name is not None else f"{source.name[:72]} (copy)"),
+            template=source.template,
+            copy_of=repl_id,
+            copy_version=version,
+        )
+        return await self._insert(owner_id, new, start=start, request_id=request_id)
 
     # Changing what is wanted
 
@@ -253,9 +276,7 @@ class Orchestrator:
 
     # Parts
 
-    async def _insert(
-        self, owner_id: str, name: str, template: str, copy_of: str | None, *, start: bool, request_id: str | None
-    ) -> Repl:
+    async def _insert(self, owner_id: str, new: New, *, start: bool, request_id: str | None) -> Repl:
         async with self._owner_lock(owner_id):
             if request_id is not None:
                 earlier = await self._records.get_by_request(owner_id, request_id)
@@ -267,15 +288,16 @@ class Orchestrator:
             now = self._clock.now()
             repl = Repl(
                 id=new_id(),
-                slug=new_slug(name),
+                slug=new_slug(new.name),
                 owner_id=owner_id,
-                name=name,
-                template=template,
+                name=new.name,
+                template=new.template,
                 goal=Goal.RUN if start else Goal.STOP,
                 created_at=now,
                 opened_at=now,
                 phase_at=now,
-                copy_of=copy_of,
+                copy_of=new.copy_of,
+                copy_version=new.copy_version,
                 request_id=request_id,
             )
             repl = await self._insert_with_free_slug(repl)

@@ -8,6 +8,8 @@ from pydantic import BaseModel, Field
 
 from app.access import Access, Action, allowed
 from app.api.dependencies import OrchestratorDep, PreviewsDep
+from app.gateway.runner_client import RunnerClient
+from app.gateway.runners import viewer_of
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.service import Orchestrator
 from orchestrator.templates import availability
@@ -29,6 +31,9 @@ class NewRepl(BaseModel):
 
 class Copy(BaseModel):
     name: Name | None = None
+    version: Annotated[str, Field(pattern="^[0-9]{1,8}-[0-9]{1,10}$")] | None = Field(
+        default=None, description="The files as they were in this version; by default as they are now."
+    )
     start: bool = True
     request_id: RequestId | None = None
 
@@ -176,9 +181,18 @@ async def extend(orchestrator: OrchestratorDep, access: Annotated[Access, allowe
 async def fork(
     orchestrator: OrchestratorDep, wanted: Copy, access: Annotated[Access, allowed(Action.FORK)]
 ) -> ReplShape:
-    """A new REPL with a copy of the files."""
+    """A new REPL with a copy of the files; a stopped one is not started for it."""
+    source = access.the_repl
+    if wanted.version is not None:  # said now, instead of by a copy that fails
+        files = RunnerClient(orchestrator.files_app(source.id), viewer_of(access))
+        await files.ask("GET", f"snapshots/{wanted.version}/tree")
     copy = await orchestrator.fork(
-        access.the_repl.id, access.actor.user_id, name=wanted.name, start=wanted.start, request_id=wanted.request_id
+        source.id,
+        access.actor.user_id,
+        version=wanted.version,
+        name=wanted.name,
+        start=wanted.start,
+        request_id=wanted.request_id,
     )
     return shape(orchestrator, copy)
 

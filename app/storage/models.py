@@ -63,6 +63,7 @@ class ReplRow(Model):
     epoch = fields.BigIntField()
     seeded = fields.BooleanField()
     copy_of = fields.CharField(max_length=32, null=True)
+    copy_version = fields.CharField(max_length=32, null=True)
     failure = fields.TextField(null=True)
     stop_reason = fields.TextField(null=True)
     unsaved = fields.BooleanField(db_default=False)

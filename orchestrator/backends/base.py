@@ -94,8 +94,11 @@ class Backend(Protocol):
         Another epoch's sandbox is left alone, and one that does not run is no error. Raises BackendError.
         """
 
-    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
-        """Make the workspace: a copy of another Repl's (flushed first when it runs), then `files` written over it.
+    async def seed(
+        self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
+    ) -> None:
+        """Make the workspace: a copy of another Repl's, as it is now (flushed first when it runs) or as it was in a
+        `version`, then `files` written over it.
 
         A workspace that was seeded before is made anew. Raises BackendError.
         """

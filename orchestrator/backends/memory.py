@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
+from runner.errors import DevexError
 
 
 @dataclass
@@ -25,6 +26,11 @@ class Machine:
     workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
     versions: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     cpu_times: dict[str, float] = field(default_factory=dict)
+
+    def version(self, repl_id: str, name: str) -> dict[str, bytes] | None:
+        """The files of a version, by path; None when there is none of this name."""
+        number = int(name.rpartition("-")[2])
+        return dict(enumerate(self.versions.get(repl_id, []), 1)).get(number)
 
     def compute(self, repl_id: str, cpu_s: float) -> None:
         """Its programs use that much CPU."""
@@ -92,10 +98,15 @@ class MemoryBackend:
         self.machine.sandboxes.pop(repl_id, None)
         self._tell(repl_id)
 
-    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
-        if copy_of is not None and copy_of not in self.machine.workspaces:
+    async def seed(
+        self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
+    ) -> None:
+        copied: dict[str, bytes] | None = {}
+        if copy_of is not None:
+            found = self.machine.workspaces.get(copy_of)
+            copied = found if version is None else self.machine.version(copy_of, version)
+        if copied is None:
             raise BackendError("The files to copy are gone.", retryable=False)
-        copied = self.machine.workspaces[copy_of] if copy_of is not None else {}
         self.machine.workspaces[repl_id] = {**copied, **files}
 
     async def delete_workspace(self, repl_id: str) -> None:
@@ -147,4 +158,17 @@ class MemoryBackend:
                 raise HTTPException(404)
             return Response(files[path], media_type="application/octet-stream")
 
-        return Starlette(routes=[Route("/health", health), Route("/files/{path:path}", file, methods=methods)])
+        async def tree(request: Request) -> Response:
+            version = self.machine.version(repl_id, request.path_params["version"])
+            if version is None:
+                gone = DevexError("no_version", "This version is gone.", "Choose another one.", status=404)
+                return JSONResponse(gone.body(), gone.status)
+            entries = [[path, "f", len(data)] for path, data in version.items()]
+            return JSONResponse({"path": "", "entries": entries})
+
+        routes = [
+            Route("/health", health),
+            Route("/files/{path:path}", file, methods=methods),
+            Route("/snapshots/{version}/tree", tree),
+        ]
+        return Starlette(routes=routes)

@@ -81,7 +81,8 @@ class Repl:
     phase: Phase = Phase.STOPPED
     epoch: int = 0
     seeded: bool = False  # its first files are laid out
-    copy_of: str | None = None  # the Repl whose files it starts with
+    copy_of: str | None = None  # the Repl whose files it starts with, as they are then
+    copy_version: str | None = None  # or as they were in this version
     failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
     stop_reason: str | None = None  # one plain sentence: why it last stopped
     unsaved: bool = False  # since it last ran, no version of its files was acknowledged by the store

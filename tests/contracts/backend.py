@@ -162,6 +162,32 @@ class BackendContract:
         assert await self.read(seeded.files_app("repl2", SIZE), "a/b/c.txt") == b"deep"
         assert await self.read(seeded.files_app("repl2", SIZE), "main.py") == b"over"
 
+    async def test_a_copy_of_a_version_has_its_files_and_no_sandbox(self, seeded: Backend) -> None:
+        then = await seeded.save("repl1", 1, "by a test")
+        await self.started(seeded)
+        async with self.client(seeded.runner_app("repl1")) as client:
+            await client.put("/files/main.py", content=b"changed")
+            await client.put("/files/later.txt", content=b"later")
+        await seeded.save("repl1", 1, "by a test")
+        await seeded.stop("repl1", 1)
+        await seeded.seed("repl2", {"over.txt": b"over"}, copy_of="repl1", version=then)
+        assert await seeded.observe() == {}
+        app = seeded.files_app("repl2", SIZE)
+        found = {path: await self.read(app, path) for path in ("main.py", "a/b/c.txt", "over.txt", "later.txt")}
+        assert found == {"main.py": b"print(1)\n", "a/b/c.txt": b"deep", "over.txt": b"over", "later.txt": None}
+        await self.started(seeded, "repl2")
+        async with self.client(seeded.runner_app("repl2")) as client:
+            assert (await client.put("/files/main.py", content=b"mine")).status_code < 300
+        await seeded.delete_workspace("repl1")
+        assert await seeded.save("repl2", 1, "by a test")
+
+    async def test_a_version_that_is_gone_cannot_be_copied(self, seeded: Backend) -> None:
+        await seeded.save("repl1", 1, "by a test")
+        with pytest.raises(BackendError) as refused:
+            await seeded.seed("repl2", {}, copy_of="repl1", version="1-99")
+        assert not refused.value.retryable
+        assert await self.read(seeded.files_app("repl2", SIZE), "main.py") is None
+
     async def test_what_runs_is_saved_with_what_was_written(self, seeded: Backend) -> None:
         await self.started(seeded)
         first = await seeded.save("repl1", 1, "by a test")

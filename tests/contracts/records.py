@@ -42,6 +42,7 @@ class RecordsContract:
             epoch=7,
             seeded=False,
             copy_of="repl1",
+            copy_version="7-40",
             failure="It failed.",
             stop_reason="It was idle.",
             unsaved=True,

@@ -128,10 +128,10 @@ class BreaksOnSeed(MemoryBackend):
 
     broken = True
 
-    async def seed(self, repl_id: str, files: object, *, copy_of: str | None) -> None:
+    async def seed(self, repl_id: str, files: object, *, copy_of: str | None, version: str | None = None) -> None:
         if self.broken:
             raise RuntimeError("a bug")
-        await super().seed(repl_id, {}, copy_of=copy_of)
+        await super().seed(repl_id, {}, copy_of=copy_of, version=version)
 
 
 class LosesEvents(MemoryBackend):
@@ -160,10 +160,12 @@ class Unreliable(MemoryBackend):
             raise BackendError("It cannot stop now.", retryable=True)
         await super().stop(repl_id, epoch)
 
-    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+    async def seed(
+        self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
+    ) -> None:
         if self.unlucky():
             raise OSError("no space left")
-        await super().seed(repl_id, files, copy_of=copy_of)
+        await super().seed(repl_id, files, copy_of=copy_of, version=version)
 
     async def _start(self, spec: SandboxSpec) -> None:
         if self.unlucky():

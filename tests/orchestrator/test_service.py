@@ -110,6 +110,21 @@ async def test_a_fork_has_the_files_of_now_and_its_own_life(orchestrator: Orches
     assert machine.workspaces[source.id]["main.py"] == b"changed"
 
 
+async def test_a_fork_of_a_version_has_the_files_of_then(orchestrator: Orchestrator, machine: Machine) -> None:
+    source = await orchestrator.create("ann", "a", "python")
+    await orchestrator.open(source.id)
+    await orchestrator.stop(source.id)
+    await settle()
+    then = (await orchestrator.get(source.id)).saved_version
+    machine.workspaces[source.id]["main.py"] = b"changed"
+    fork = await orchestrator.fork(source.id, "ann", version=then, start=False)
+    await settle()
+    assert machine.workspaces[fork.id] == {"main.py": b"print('hello')\n"}
+    assert machine.sandboxes == {}
+    laid_out = await orchestrator.get(fork.id)
+    assert (laid_out.seeded, laid_out.saved_version is not None) == (True, True)
+
+
 async def test_deleted_ones_stop_and_wait_in_the_trash(
     serve: MakeOrchestrator, machine: Machine, clock: ManualClock
 ) -> None:

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
@@ -32,6 +32,8 @@ from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.workers import Workers
 from runner.workspace import UNLIMITED, Usage
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -135,20 +137,38 @@ class LocalBackend:
             del self._live[repl_id]
             self._changes.publish(repl_id)
 
-    async def seed(self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None) -> None:
+    async def seed(
+        self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
+    ) -> None:
+        if copy_of is not None and version is not None:
+            await self._seed_version(repl_id, files, copy_of, version)
+            return
         if copy_of is not None:
             if not self._workspaces.exists(copy_of):
                 raise BackendError("The files to copy are gone.", retryable=False)
             if source := self._live.get(copy_of):
                 await source.quiesce()
         given_up = threading.Event()
-        seeding = asyncio.ensure_future(asyncio.to_thread(self._workspaces.seed, repl_id, files, copy_of, given_up))
+        await _to_its_end(given_up, self._workspaces.seed, repl_id, files, copy_of, given_up)
+
+    async def _seed_version(self, repl_id: str, files: Mapping[str, bytes], source: str, version: str) -> None:
+        made = await _to_its_end(threading.Event(), self._workspaces.begin, repl_id)
+        shelf = Shelf(
+            store=self._store,
+            prefix=checked(source),
+            workspace=made.folder,
+            owner=made.owner,
+            limit=UNLIMITED,
+            cache=self._layout.caches / f"{repl_id}.db",
+            epoch=0,
+        )
         try:
-            await asyncio.shield(seeding)
-        except asyncio.CancelledError:
-            given_up.set()  # its thread ends with the piece at hand: no two may write to one place
-            await asyncio.gather(seeding, return_exceptions=True)
-            raise
+            done = await Snapshots(self._workers, shelf).restore(version, "", "", empty=True)
+        except DevexError as error:
+            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+        if done["noted"]:
+            log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
+        await _to_its_end(threading.Event(), self._workspaces.finish, repl_id, made, files)
 
     async def delete_workspace(self, repl_id: str) -> None:
         try:
@@ -247,3 +267,16 @@ class LocalBackend:
         for one in self._live.values():
             if one.alive:
                 one.end("The launcher ended, and its sandboxes with it.")
+
+
+async def _to_its_end(given_up: threading.Event, work: Callable[..., T], *args: Any) -> T:
+    """Run in a thread, and wait for it even when cancelled: no two may write to one place. `given_up` asks it to end
+    with the piece at hand.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        given_up.set()
+        await asyncio.gather(working, return_exceptions=True)
+        raise

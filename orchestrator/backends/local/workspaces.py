@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.local import uids
@@ -20,6 +21,17 @@ PIECE_BYTES = 1 << 20
 ROOT_MODE = 0o700  # of a workspace: other uids have no business in it
 SPARSE_TIMES, SPARSE_BYTES = 4, 1 << 30  # a copy is not sparse: so much more than the disk holds, and no terabytes
 _SCRIPT = b"#!"
+
+
+class Made(NamedTuple):
+    """A workspace that is being made, and the uid that it will belong to."""
+
+    folder: Path
+    uid: int
+
+    @property
+    def owner(self) -> tuple[int, int] | None:
+        return _owner(self.uid)
 
 
 class Workspaces:
@@ -62,35 +74,46 @@ class Workspaces:
 
     def seed(self, repl_id: str, files: Mapping[str, bytes], copy_of: str | None, given_up: threading.Event) -> None:
         """Made beside its place and moved there whole, unless it is given up before. Raises BackendError."""
-        place = self._layout.workspace(repl_id)
-        made = place.with_name(f".new-{repl_id}")
-        old = place.with_name(f".old-{repl_id}")
-        _remove(made)
-        _remove(old)
-        uid = self._new_uid()
+        made = self.begin(repl_id)
         try:
-            made.mkdir(mode=ROOT_MODE)
-            with Workspace(made, owner=_owner(uid)) as workspace:
-                if copy_of is not None:
-                    with self.open(copy_of) as source:
-                        _Copy(source, workspace, given_up).run()
-                _write(workspace, files)
-            os.chown(made, uid, uid if os.geteuid() == 0 else -1)
-            if place.exists():
-                place.rename(old)
-            made.rename(place)
+            if copy_of is not None:
+                with self.open(copy_of) as source, Workspace(made.folder, made.owner) as workspace:
+                    _Copy(source, workspace, given_up).run()
+            self.finish(repl_id, made, files)
         except BackendError:
             raise
         except (DevexError, OSError) as error:
             raise BackendError(f"The files could not be made: {error}.", retryable=True) from error
         finally:
-            _remove(made)
+            _remove(made.folder)
+
+    def begin(self, repl_id: str) -> Made:
+        """An empty folder, to be filled and given to `finish`; what was begun before is gone. Raises BackendError."""
+        folder = self._beside(repl_id, "new")
+        _remove(folder)
+        _remove(self._beside(repl_id, "old"))
+        made = Made(folder, self._new_uid())
+        folder.mkdir(mode=ROOT_MODE)
+        return made
+
+    def finish(self, repl_id: str, made: Made, files: Mapping[str, bytes]) -> None:
+        """Write `files` over what is there, and move it to its place. Raises BackendError."""
+        place, old = self._layout.workspace(repl_id), self._beside(repl_id, "old")
+        try:
+            with Workspace(made.folder, made.owner) as workspace:
+                _write(workspace, files)
+            os.chown(made.folder, made.uid, made.uid if os.geteuid() == 0 else -1)
+            if place.exists():
+                place.rename(old)
+            made.folder.rename(place)
+        except (DevexError, OSError) as error:
+            raise BackendError(f"The files could not be made: {error}.", retryable=True) from error
         _remove(old)
 
     def delete(self, repl_id: str) -> None:
         """Raises BackendError."""
-        for name in (repl_id, f".new-{repl_id}", f".old-{repl_id}"):
-            _remove(self._layout.workspace(repl_id).with_name(name))
+        for folder in (self._layout.workspace(repl_id), self._beside(repl_id, "new"), self._beside(repl_id, "old")):
+            _remove(folder)
         _remove(self._layout.temporary / repl_id)
         shutil.rmtree(self._layout.sockets(repl_id), ignore_errors=True)  # ours alone
 
@@ -101,6 +124,9 @@ class Workspaces:
         folder.mkdir(mode=ROOT_MODE)
         os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
         return folder
+
+    def _beside(self, repl_id: str, what: str) -> Path:
+        return self._layout.workspace(repl_id).with_name(f".{what}-{repl_id}")
 
     def _new_uid(self) -> int:
         """The next one that owns nothing. The first is the probes'. Raises BackendError."""
