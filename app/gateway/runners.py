@@ -17,7 +17,9 @@ from runner.proxy.viewer import Viewer
 
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
-WHILE_STOPPED = frozenset({"tree", "files", "zip"})  # what a stopped REPL can still show
+WHILE_STOPPED = frozenset(
+    {"tree", "files", "zip", "find", "search", "usage", "snapshots"}
+)  # what a stopped REPL can still show
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
 

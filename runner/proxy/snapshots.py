@@ -7,13 +7,16 @@ noted}; paths and errors are as in `files.routes`.
 - `PUT snapshots/{version}/name` {name}; "" takes it away
 - `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]]}
 - `GET snapshots/{version}/file?path=` bytes, always an attachment
+- `GET snapshots/{version}/zip?path=` the folder, or all, as a ZIP file
+- `GET snapshots/{version}/search?q=` -> as `GET search`
 - `GET snapshots/{version}/changes?since=` -> {changes: [[path, [kind, size] | null, [kind, size] | null]], more};
   without `since`, against the version before it
 - `POST snapshots/{version}/restore` {path?} -> {files, removed, notes, noted, version}, the version that came of it;
   what was there before is a version, too
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Final
 
@@ -43,6 +46,8 @@ def snapshot_routes(
         ("GET", "/snapshots", routes.listing),
         ("GET", "/snapshots/{version}/tree", routes.tree),
         ("GET", "/snapshots/{version}/file", routes.file),
+        ("GET", "/snapshots/{version}/zip", routes.zip),
+        ("GET", "/snapshots/{version}/search", routes.search),
         ("GET", "/snapshots/{version}/changes", routes.changes),
     ]
     found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
@@ -95,9 +100,15 @@ class _Routes:
     async def file(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
         pieces = self._snapshots.read(request.path_params["version"], path)
-        first = await anext(pieces, b"")  # what is not there is an answer, not a cut connection
-        headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(path.rpartition("/")[2])}
-        return StreamingResponse(_all(first, pieces), headers=headers, media_type="application/octet-stream")
+        return await _sent(pieces, path.rpartition("/")[2])
+
+    async def zip(self, request: Request) -> Response:
+        version, path = request.path_params["version"], address.query_path(request, "path", "")
+        name = path.rpartition("/")[2] or "workspace"
+        return await _sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
+
+    async def search(self, request: Request) -> Response:
+        return http.Json(await self._snapshots.search(request.path_params["version"], address.query(request, "q")))
 
     async def changes(self, request: Request) -> Response:
         version = request.path_params["version"]
@@ -113,10 +124,17 @@ class _Routes:
         return http.Json(await self._snapshots.restore(version, path, viewer_of(request.scope).name))
 
 
-async def _all(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in pieces:
-        yield piece
+async def _sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:
+    first = await anext(pieces, b"")  # what is not there is an answer, not a cut connection
+    headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(name)}
+    return StreamingResponse(_all(first, pieces), headers=headers, media_type="application/octet-stream")
+
+
+async def _all(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(pieces):
+        yield first
+        async for piece in pieces:
+            yield piece
 
 
 def _name(name: str) -> str:

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from itertools import groupby
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from runner.errors import DevexError
 from runner.snapshots import layout
@@ -13,6 +14,7 @@ from runner.snapshots.store import Listed, Missing, Store
 
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 TREE_PACKS: Final = 3  # kept while a version is read: trees that were written together lie together
+PACKS_AHEAD: Final = 3  # fetched side by side
 AHEAD: Final = 3  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
 
 NO_VERSION: Final = "This REPL has no version yet."
@@ -112,6 +114,34 @@ class History:
         return Version(self, commit, await self.places(dict.fromkeys((*commit.index, *head.index))))
 
 
+class Found(NamedTuple):
+    """An entry of a version."""
+
+    path: str
+    row: Row
+
+
+class HasRow(Protocol):
+    @property
+    def row(self) -> Row: ...
+
+
+F = TypeVar("F", bound=HasRow)
+
+
+class Pieces(NamedTuple):
+    """Chunks as they lie in a pack, from `begin` on."""
+
+    version: "Version"
+    begin: int
+    data: bytes
+
+    def of(self, row: Row) -> bytes:
+        """The only chunk of a file, checked. Raises Damaged."""
+        place = self.version.place(row.content[0])
+        return layout.chunk(self.data[place.offset - self.begin :][: place.stored_bytes], place, row.content[0])
+
+
 class Version:
     """One version, to be read. Whatever is read is checked against its digest."""
 
@@ -166,16 +196,48 @@ class Version:
             raise DevexError("not_a_folder", "This is not a folder.", "Choose a folder.", status=409)
         return await self.rows(row.content)
 
-    async def walk(self, content: Sequence[Digest] | None = None, path: str = "") -> AsyncIterator[tuple[str, Row]]:
-        """Every entry below a folder with its path, folders before what they hold."""
+    async def walk(
+        self, content: Sequence[Digest] | None = None, path: str = "", *, skip: Container[str] = ()
+    ) -> AsyncIterator[tuple[str, Row]]:
+        """Every entry below a folder with its path, folders before what they hold; not what is in folders to `skip`."""
         stack = [(path, self.commit.root if content is None else content)]
         while stack:
             folder, segments = stack.pop()
             for row in await self.rows(segments):
                 whole = f"{folder}/{row.name}" if folder else row.name
                 yield whole, row
-                if row.kind == "d":
+                if row.kind == "d" and row.name not in skip:
                     stack.append((whole, row.content))
+
+    async def packs(self, files: Iterable[F]) -> AsyncGenerator[tuple[list[F], "Pieces"], None]:
+        """Files of one chunk each, pack by pack, so that one request brings many; PACKS_AHEAD are on their way."""
+        ordered = sorted(files, key=lambda file: self._where(file.row))
+        packs = [list(group) for _, group in groupby(ordered, key=lambda file: self._where(file.row)[0])]
+        packs.reverse()
+        fetching: list[tuple[list[F], int, asyncio.Task[bytes]]] = []
+        try:
+            while packs or fetching:
+                while packs and len(fetching) < PACKS_AHEAD:
+                    fetching.append(self._fetch(packs.pop()))
+                wanted, begin, data = fetching[0]
+                yield wanted, Pieces(self, begin, await data)
+                fetching.pop(0)
+        finally:
+            for _, _, data in fetching:
+                data.cancel()
+            await asyncio.gather(*(data for _, _, data in fetching), return_exceptions=True)
+
+    def _where(self, row: Row) -> tuple[str, int]:
+        place = self.place(row.content[0])
+        return place.pack, place.offset
+
+    def _fetch(self, wanted: list[F]) -> tuple[list[F], int, asyncio.Task[bytes]]:
+        """A pack, from the first wanted chunk to the last."""
+        places = [self.place(file.row.content[0]) for file in wanted]
+        begin = places[0].offset
+        length = max(place.offset + place.stored_bytes for place in places) - begin
+        fetch = self.history.fetch(places[0].pack, begin, length)
+        return wanted, begin, asyncio.create_task(fetch, name="fetch of a pack")
 
     async def chunk(self, digest: Digest) -> bytes:
         place = self.place(digest)

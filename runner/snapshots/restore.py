@@ -3,19 +3,17 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Final, NamedTuple
 
 from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.compare import Change, changes
-from runner.snapshots.history import Version
+from runner.snapshots.history import Pieces, Version
 from runner.snapshots.layout import CHUNK_BYTES, Row
 from runner.workspace import ABSENT, Draft, Stat, Workspace
 
-PACKS_AHEAD: Final = 3  # fetched side by side
 BLOCK_BYTES: Final = 4096  # of a disk: what an entry costs at least
 
 _ZEROS: Final = layout.digest_of(bytes(CHUNK_BYTES))
@@ -145,41 +143,15 @@ class _Restore:
 
     async def _write_small(self, files: Sequence[_File]) -> None:
         """Pack by pack: one request brings many files."""
-        await asyncio.to_thread(self._write_pack, [file for file in files if not file.row.content], 0, b"")
-        filled = sorted((file for file in files if file.row.content), key=self._where)
-        packs = [list(group) for _, group in groupby(filled, key=lambda file: self._where(file)[0])]
-        fetching: list[tuple[list[_File], int, asyncio.Task[bytes]]] = []
-        try:
-            while packs or fetching:
-                while packs and len(fetching) < PACKS_AHEAD:
-                    fetching.append(self._fetch(packs.pop(0)))
-                wanted, begin, data = fetching.pop(0)
-                await asyncio.to_thread(self._write_pack, wanted, begin, await data)
+        await asyncio.to_thread(self._write_pack, [file for file in files if not file.row.content], None)
+        async with aclosing(self._wanted.packs(file for file in files if file.row.content)) as packs:
+            async for wanted, pieces in packs:
+                await asyncio.to_thread(self._write_pack, wanted, pieces)
                 self._tell()
-        finally:
-            for _, _, data in fetching:
-                data.cancel()
-            await asyncio.gather(*(data for _, _, data in fetching), return_exceptions=True)
 
-    def _where(self, file: _File) -> tuple[str, int]:
-        place = self._wanted.place(file.row.content[0])
-        return place.pack, place.offset
-
-    def _fetch(self, wanted: list[_File]) -> tuple[list[_File], int, asyncio.Task[bytes]]:
-        """A pack, from the first wanted chunk to the last."""
-        places = [self._wanted.place(file.row.content[0]) for file in wanted]
-        begin = places[0].offset
-        length = max(place.offset + place.stored_bytes for place in places) - begin
-        fetch = self._wanted.history.fetch(places[0].pack, begin, length)
-        return wanted, begin, asyncio.create_task(fetch, name="fetch of a pack")
-
-    def _write_pack(self, files: Sequence[_File], begin: int, data: bytes) -> None:
+    def _write_pack(self, files: Sequence[_File], pieces: Pieces | None) -> None:
         for file in files:
-            piece = b""
-            if file.row.content:
-                digest = file.row.content[0]
-                place = self._wanted.place(digest)
-                piece = layout.chunk(data[place.offset - begin :][: place.stored_bytes], place, digest)
+            piece = b"" if pieces is None else pieces.of(file.row)
             with self._noting(file.path):
                 if (over := self._over(file)) is not None:
                     with self._workspace.draft(file.path) as draft:

@@ -1,7 +1,7 @@
 """The versions of one REPL: what its proxy, and a backend while it is stopped, do with them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -102,9 +102,18 @@ class Snapshots:
         found: Message = await self._ask("changes", version=version, since=since)
         return found
 
-    def read(self, version: str, path: str) -> AsyncIterator[bytes]:
+    def read(self, version: str, path: str) -> AsyncGenerator[bytes, None]:
         """A file in pieces of at most CHUNK_BYTES."""
-        return self._workers.read(**self._reading, version=version, path=path)
+        return self._workers.pieces("read", **self._reading, version=version, path=path)
+
+    def zip(self, version: str, path: str) -> AsyncGenerator[bytes, None]:
+        """A folder ("" is all) as a ZIP file, in pieces."""
+        return self._workers.pieces("zip", **self._reading, version=version, path=path)
+
+    async def search(self, version: str, query: str) -> Message:
+        """-> {matches: [{path, line, column, length, text, at}], complete}"""
+        found: Message = await self._ask("search", version=version, query=query)
+        return found
 
     async def _ask(self, do: str, **job: Any) -> Any:
         async with asyncio.timeout(READ_S):

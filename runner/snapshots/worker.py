@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from runner.errors import DevexError
 from runner.snapshots import frames
+from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.compare import changes
@@ -29,6 +30,7 @@ from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
 from runner.snapshots.opening import store_of
 from runner.snapshots.restore import restore
+from runner.snapshots.search import search
 from runner.snapshots.store import Store, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
@@ -37,6 +39,7 @@ from runner.workspace import Usage, Workspace
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
 VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
+LOOKING: Final = 2  # searches and ZIPs at a time: each has a list of all files
 PIECES: Final = 2  # of a file, sent before they are asked for
 NICE: Final = 5  # typing goes before saving
 
@@ -52,6 +55,7 @@ class Worker:
         self._stores: dict[str, Store] = {}
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
+        self._looking = asyncio.Semaphore(LOOKING)
         self._versions: dict[tuple[str, str, str], Version] = {}
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._wanted: dict[int, asyncio.Semaphore] = {}  # pieces
@@ -199,15 +203,31 @@ class Worker:
         row = await version.find(job["path"])
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
+        await self._send_pieces(job, version.content(row))
+        return {"size_bytes": row.size_bytes, "mode": row.mode}
+
+    async def do_zip(self, job: Message, history: History) -> None:
+        """version, path -> the folder as a ZIP file, in pieces"""
+        async with self._looking:
+            version = await self._version(job, history, job["version"])
+            await self._send_pieces(job, zip_pieces(version, job["path"]))
+
+    async def do_search(self, job: Message, history: History) -> Message:
+        """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
+        async with self._looking:
+            found = await search(await self._version(job, history, job["version"]), job["query"])
+            return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
+
+    async def _send_pieces(self, job: Message, made: AsyncGenerator[bytes, None]) -> None:
+        """At the pace of who asks for them."""
         wanted = self._wanted[job["id"]] = asyncio.Semaphore(PIECES)
         try:
-            async with contextlib.aclosing(version.content(row)) as pieces:
+            async with contextlib.aclosing(made) as pieces:
                 async for piece in pieces:
                     await wanted.acquire()
                     await self._send({"id": job["id"], "piece": True}, piece)
         finally:
             del self._wanted[job["id"]]
-        return {"size_bytes": row.size_bytes, "mode": row.mode}
 
     async def do_check(self, job: Message, history: History) -> Message:
         """Whether the store answers -> {conditional}"""

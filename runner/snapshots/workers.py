@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from itertools import count
 from typing import Any, Final, Self
@@ -63,9 +63,9 @@ class Workers:
                     progress(message["progress"])
         raise WorkerDied
 
-    async def read(self, **job: Any) -> AsyncIterator[bytes]:
-        """A file of a version, piece by piece."""
-        async with aclosing(self._answers({**job, "do": "read"})) as answers:
+    async def pieces(self, do: str, **job: Any) -> AsyncGenerator[bytes, None]:
+        """What a job sends piece by piece. Raises as `run`."""
+        async with aclosing(self._answers({**job, "do": do})) as answers:
             async for message, piece in answers:
                 if "piece" in message:
                     yield piece

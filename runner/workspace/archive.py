@@ -32,16 +32,16 @@ def check_size(workspace: Workspace, path: str, limit_bytes: int, limit_entries:
 
 def zip_pieces(workspace: Workspace, path: str, limit_bytes: int) -> Generator[bytes, None, None]:
     """Links are stored as links. What vanished meanwhile and what is no file is left out and counted in the comment."""
-    sink = _Sink()
+    sink = Sink()
     left_out = 0
     walk = workspace.walk(path)
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=_FASTEST) as archive:
+    with zipfile.ZipFile(sink, "w") as archive:
         for folder, entries in walk:
             for entry in entries:
                 whole = join(folder, entry.name)
                 inside = whole[len(path) + 1 :] if path else whole
                 try:
-                    for size in _add(archive, workspace, whole, _info(entry, inside)):
+                    for size in _add(archive, workspace, whole, _info_of(entry, inside)):
                         limit_bytes -= size
                         if limit_bytes < 0:  # grew since check_size
                             raise _grown()
@@ -90,25 +90,31 @@ def _add(archive: zipfile.ZipFile, workspace: Workspace, path: str, info: zipfil
         os.close(descriptor)
 
 
-def _info(entry: Entry, inside: str) -> zipfile.ZipInfo:
+def _info_of(entry: Entry, inside: str) -> zipfile.ZipInfo:
+    return zip_info(inside, entry.stat.kind, entry.stat.mode, entry.stat.mtime_ns)
+
+
+def zip_info(inside: str, kind: str, mode: int, mtime_ns: int) -> zipfile.ZipInfo:
+    """An entry of a ZIP; `kind` is "f", "d", "l", or "o" for what has no content."""
     try:
         inside.encode()
         name = inside
     except UnicodeEncodeError:  # ZIP names are Unicode
         name = "/".join(display(part) for part in inside.split("/"))
     try:
-        at = time.gmtime(entry.stat.mtime_ns // 1_000_000_000)[:6]
+        at = time.gmtime(mtime_ns // 1_000_000_000)[:6]
     except (OverflowError, OSError, ValueError):
         at = _END
-    info = zipfile.ZipInfo(f"{name}/" if entry.stat.kind == "d" else name, min(max(at, _EPOCH), _END))
-    kind = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "o": 0}[entry.stat.kind]
+    info = zipfile.ZipInfo(f"{name}/" if kind == "d" else name, min(max(at, _EPOCH), _END))
+    unix = {"f": stat.S_IFREG, "d": stat.S_IFDIR, "l": stat.S_IFLNK, "o": 0}[kind]
     info.create_system = 3  # Unix: the mode below counts
-    info.external_attr = (kind | entry.stat.mode & 0o777) << 16 | (0x10 if entry.stat.kind == "d" else 0)
-    info.compress_type = zipfile.ZIP_DEFLATED if entry.stat.kind == "f" else zipfile.ZIP_STORED
+    info.external_attr = (unix | mode & 0o777) << 16 | (0x10 if kind == "d" else 0)
+    info.compress_type = zipfile.ZIP_DEFLATED if kind == "f" else zipfile.ZIP_STORED
+    info._compresslevel = _FASTEST  # type: ignore[attr-defined]  # zipfile heeds its own level for plain names only
     return info
 
 
-class _Sink:
+class Sink:
     """Where zipfile writes; it has no tell(), so zipfile knows that it cannot go back."""
 
     def __init__(self) -> None:

@@ -81,11 +81,16 @@ def _run_score(path: str, letters: str, start: int) -> float | None:
     return score
 
 
-def search_text(workspace: Workspace, query: str) -> Matches:
-    """Lines with the query, in upper or lower case (no pattern: a pattern of the user's could run for ever)."""
+def pattern_of(query: str) -> re.Pattern[str]:
+    """The query in upper or lower case: no pattern of the user's, which could run for ever. DevexError `bad_query`."""
     if not query or len(query) > MAX_QUERY or "\n" in query:
         raise DevexError("bad_query", f"Search for 1 to {MAX_QUERY} characters of one line.", "Change the search.")
-    pattern = re.compile(re.escape(query), re.IGNORECASE)
+    return re.compile(re.escape(query), re.IGNORECASE)
+
+
+def search_text(workspace: Workspace, query: str) -> Matches:
+    """Lines with the query."""
+    pattern = pattern_of(query)
     ends_at = time.monotonic() + SEARCH_BUDGET_S
     found: list[Match] = []
     walk = workspace.walk(skip=EXCLUDED, entries=MAX_FILES)
@@ -107,6 +112,11 @@ def _in_file(workspace: Workspace, path: str, pattern: re.Pattern[str]) -> list[
         raw = workspace.read(path, MAX_SEARCHED_FILE_BYTES)
     except DevexError:
         return []  # large, gone, a link by now
+    return matches_in(path, raw, pattern)
+
+
+def matches_in(path: str, raw: bytes, pattern: re.Pattern[str]) -> list[Match]:
+    """At most MAX_MATCHES_PER_FILE; none in what is no text."""
     if b"\0" in raw[:_BINARY_LOOK_BYTES]:
         return []
     text = raw.decode(errors="replace")

@@ -1,7 +1,9 @@
 """Versions through the proxy's routes, with a real worker and a real store."""
 
 import asyncio
+import io
 import shutil
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -51,6 +53,20 @@ async def test_a_version_is_made_seen_compared_and_brought_back(saving: Stage) -
     assert (await http.get("/files/sub/b.txt")).content == b"new"
 
 
+async def test_a_version_is_downloaded_and_searched(saving: Stage) -> None:
+    http = saving.http
+    await http.put("/files/sub/a.txt", content=b"one needle")
+    version = (await http.post("/snapshots", json={})).json()["version"]
+    await http.delete("/files/sub")
+    answer = await http.get(f"/snapshots/{version}/zip?path=sub")
+    assert answer.headers["content-disposition"] == f"attachment; filename*=UTF-8''sub%20{version}.zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as found:
+        assert found.read("a.txt") == b"one needle"
+    matches = (await http.get(f"/snapshots/{version}/search?q=Needle")).json()
+    assert [(one["path"], one["line"]) for one in matches["matches"]] == [("sub/a.txt", 1)]
+    assert matches["complete"] is True
+
+
 async def test_who_may_only_look_restores_and_names_nothing(saving: Stage) -> None:
     version = (await saving.http.post("/snapshots", json={})).json()["version"]
     assert (await saving.http.get("/snapshots", headers=READER)).status_code == 200
@@ -66,6 +82,11 @@ async def test_who_may_only_look_restores_and_names_nothing(saving: Stage) -> No
         ("GET", "/3-1/file?path=nowhere", None, 404),
         ("GET", "/3-1/file?path=../x", None, 400),
         ("GET", "/3-1/changes?since=7-7", None, 404),
+        ("GET", "/9-9/zip", None, 404),
+        ("GET", "/3-1/zip?path=nowhere", None, 404),
+        ("GET", "/3-1/zip?path=../x", None, 400),
+        ("GET", "/3-1/search", None, 400),
+        ("GET", "/3-1/search?q=", None, 400),
         ("POST", "/9-9/restore", {}, 404),
         ("POST", "/3-1/restore", {"path": "/etc/passwd"}, 400),
         ("PUT", "/3-1/name", {"name": "x" * 101}, 400),

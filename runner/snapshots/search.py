@@ -1,0 +1,66 @@
+"""Text in the files of a version: what `runner.workspace.search` does in a workspace, with the same bounds."""
+
+import asyncio
+import re
+import time
+from contextlib import aclosing
+from typing import NamedTuple
+
+from runner.snapshots.history import Found, Pieces, Version
+from runner.workspace.search import (
+    MAX_FILES,
+    MAX_MATCHES,
+    MAX_MATCHES_PER_FILE,
+    MAX_SEARCHED_FILE_BYTES,
+    SEARCH_BUDGET_S,
+    Match,
+    Matches,
+    matches_in,
+    pattern_of,
+)
+from runner.workspace.tree import EXCLUDED
+
+
+async def search(version: Version, query: str) -> Matches:
+    """Lines with the query, by path; incomplete when the time or the room for them was over."""
+    job = _Search(pattern_of(query), time.monotonic() + SEARCH_BUDGET_S, [])
+    complete = True
+    try:
+        async with asyncio.timeout(SEARCH_BUDGET_S):
+            files, complete = await _files(version)
+            async with aclosing(version.packs(files)) as packs:
+                async for wanted, pieces in packs:
+                    complete = await asyncio.to_thread(job.look, wanted, pieces) and complete
+                    if len(job.found) > MAX_MATCHES:
+                        break
+    except TimeoutError:
+        complete = False
+    return Matches(sorted(job.found[:MAX_MATCHES]), complete and len(job.found) <= MAX_MATCHES)
+
+
+async def _files(version: Version) -> tuple[list[Found], bool]:
+    """What is searched: files of one chunk, at most MAX_FILES -> (them, whether these are all)"""
+    files: list[Found] = []
+    async for path, row in version.walk(skip=EXCLUDED):
+        if row.kind == "f" and len(row.content) == 1 and row.size_bytes <= MAX_SEARCHED_FILE_BYTES:
+            if len(files) == MAX_FILES:
+                return files, False
+            files.append(Found(path, row))
+    return files, True
+
+
+class _Search(NamedTuple):
+    pattern: re.Pattern[str]
+    ends_at: float
+    found: list[Match]
+
+    def look(self, files: list[Found], pieces: Pieces) -> bool:
+        """In a thread; whether all of these files were looked through."""
+        complete = True
+        for path, row in files:
+            if time.monotonic() > self.ends_at or len(self.found) > MAX_MATCHES:
+                return False
+            matches = matches_in(path, pieces.of(row), self.pattern)
+            complete = complete and len(matches) < MAX_MATCHES_PER_FILE
+            self.found.extend(matches)
+        return complete

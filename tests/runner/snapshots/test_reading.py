@@ -1,0 +1,137 @@
+"""ZIP files of versions and searches in them, in the real worker, after the workspace is gone."""
+
+import io
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from runner.errors import DevexError
+from runner.snapshots import archive
+from runner.snapshots.opening import spec_of
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.workers import Workers
+from runner.workspace import Usage, Workspace
+from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
+from tests.runner.snapshots.test_versions import a_place
+
+LARGE_BYTES = (9 << 20) + 123
+FILES = 300
+
+
+@pytest.fixture
+async def snapshots(tmp_path: Path) -> AsyncIterator[Snapshots]:
+    (tmp_path / "workspace").mkdir()
+    async with Workers() as workers:
+        shelf = Shelf(
+            store=spec_of(tmp_path / "store"), prefix="r1", workspace=tmp_path / "workspace", owner=None,
+            limit=Usage(1 << 40, 1 << 20), cache=tmp_path / "cache.db", epoch=1,
+        )  # fmt: skip
+        yield Snapshots(workers, shelf)
+
+
+async def zipped(snapshots: Snapshots, version: str, path: str = "") -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(b"".join([piece async for piece in snapshots.zip(version, path)])))
+
+
+async def test_a_zip_holds_what_the_version_holds(snapshots: Snapshots, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    large = os.urandom(LARGE_BYTES)
+    (root / "deep/er").mkdir(parents=True)
+    (root / "empty").mkdir()
+    (root / "nothing").touch()
+    (root / "deep/er/näme 😀.txt").write_text("inner")
+    (root / "deep/large").write_bytes(large)
+    (root / "run.sh").write_text("#!/bin/sh\n")
+    (root / "run.sh").chmod(0o755)
+    (root / "link").symlink_to("/etc/passwd")
+    for number in range(FILES):
+        (root / f"deep/{number}").write_bytes(os.urandom(1000))
+    os.utime(root / "run.sh", (1_000_000_000, 1_000_000_000))
+    version = (await snapshots.take("", ""))["version"]
+    shutil.rmtree(root)
+    found = await zipped(snapshots, version)
+    assert found.testzip() is None
+    assert found.read("deep/large") == large
+    assert found.read("deep/er/näme 😀.txt") == b"inner"
+    assert found.read("nothing") == b""
+    assert found.read("link") == b"/etc/passwd"
+    assert stat.S_ISLNK(found.getinfo("link").external_attr >> 16)
+    assert stat.S_IMODE(found.getinfo("run.sh").external_attr >> 16) == 0o755
+    assert found.getinfo("run.sh").date_time == (2001, 9, 9, 1, 46, 40)
+    assert found.getinfo("empty/").is_dir()
+    assert len(found.namelist()) == FILES + 8
+    part = await zipped(snapshots, version, "deep/er")
+    assert part.namelist() == ["näme 😀.txt"]
+
+
+async def test_what_cannot_be_zipped_is_said(snapshots: Snapshots, tmp_path: Path) -> None:
+    (tmp_path / "workspace/file").write_text("x")
+    version = (await snapshots.take("", ""))["version"]
+    for name, path, status in ((version, "nowhere", 404), (version, "file", 409), ("9-9", "", 404)):
+        with pytest.raises(DevexError) as refused:
+            await zipped(snapshots, name, path)
+        assert refused.value.status == status
+
+
+@pytest.mark.parametrize(("bound", "most"), [("ZIP_BYTES", 9), ("ZIP_ENTRIES", 1)])
+async def test_what_is_too_large_is_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
+) -> None:
+    monkeypatch.setattr(archive, bound, most)
+    async with a_place(tmp_path) as place:
+        (place.root / "a").write_bytes(b"12345")
+        (place.root / "b").write_bytes(b"12345")
+        version = await place.history.open((await place.take()).version)
+        with pytest.raises(DevexError) as refused:
+            await anext(archive.zip_pieces(version, ""))
+    assert (refused.value.code, refused.value.status) == ("too_large", 413)
+
+
+async def test_a_reader_that_leaves_ends_the_zip(snapshots: Snapshots, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"workspace/{number}").write_bytes(os.urandom(5 << 20))
+    version = (await snapshots.take("", ""))["version"]
+    for _ in range(3):  # more than are served at a time
+        pieces = snapshots.zip(version, "")
+        await anext(pieces)
+        await pieces.aclose()
+    assert (await snapshots.search(version, "x"))["complete"] is True
+
+
+async def test_a_search_finds_what_it_finds_in_a_workspace(snapshots: Snapshots, tmp_path: Path) -> None:
+    root = tmp_path / "workspace"
+    (root / "sub").mkdir()
+    (root / "node_modules").mkdir()
+    (root / "a.py").write_text("first\n  The Needle, and a needle\n")
+    (root / "sub/b.py").write_text("x" * 5000 + "needle" + "y" * 5000)
+    (root / "node_modules/c.js").write_text("needle")
+    (root / "binary").write_bytes(b"\0needle")
+    (root / "large").write_bytes(b"needle" + b" " * (2 << 20))
+    version = (await snapshots.take("", ""))["version"]
+    with Workspace(root) as workspace:
+        there = search_text(workspace, "needle")
+    found = await snapshots.search(version, "needle")
+    assert found == {"matches": [match._asdict() for match in sorted(there.matches)], "complete": True}
+    assert [(one["path"], one["line"], one["column"]) for one in found["matches"]] == [
+        ("a.py", 2, 6), ("a.py", 2, 20), ("sub/b.py", 1, 5000),
+    ]  # fmt: skip
+
+
+async def test_a_search_with_too_many_finds_is_cut(snapshots: Snapshots, tmp_path: Path) -> None:
+    (tmp_path / "workspace/one").write_text("needle\n" * 200)
+    version = (await snapshots.take("", ""))["version"]
+    found = await snapshots.search(version, "needle")
+    assert (len(found["matches"]), found["complete"]) == (MAX_MATCHES_PER_FILE, False)
+    for number in range(20):
+        (tmp_path / f"workspace/{number}").write_text("needle\n" * 90)
+    version = (await snapshots.take("", ""))["version"]
+    found = await snapshots.search(version, "needle")
+    assert (len(found["matches"]), found["complete"]) == (MAX_MATCHES, False)
+    for query in ("", "x" * 257, "a\nb"):
+        with pytest.raises(DevexError):
+            await snapshots.search(version, query)
