@@ -12,7 +12,7 @@ from typing import Final
 
 from runner.errors import DevexError
 from runner.snapshots.snapshots import Snapshots
-from runner.snapshots.take import Fenced
+from runner.snapshots.store import Fenced
 
 PAUSE_S: Final = 30.0  # what a machine that dies takes along, and the time of a snapshot
 RETRY_FIRST_S: Final = 5.0

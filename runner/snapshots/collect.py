@@ -11,7 +11,8 @@ from runner.snapshots.cache import Cache
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Digest, Place
 from runner.snapshots.retention import kept
-from runner.snapshots.take import Fenced, write
+from runner.snapshots.store import Fenced
+from runner.snapshots.take import write
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet
 SPARSE: Final = 0.3  # a pack of which less is alive is written anew

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from runner.snapshots import layout
 from runner.snapshots.remote import PAGE, Page
 from runner.snapshots.s3 import S3Store
 from runner.snapshots.signed import Get, Put, Signed
@@ -9,14 +10,21 @@ from runner.snapshots.store import LARGEST_BYTES, StoreError
 
 
 class S3Signer:
-    """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger."""
+    """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger.
 
-    def __init__(self, store: S3Store, prefix: str) -> None:
+    For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted: outdated, it can do
+    no harm.
+    """
+
+    def __init__(self, store: S3Store, prefix: str, epoch: int | None = None) -> None:
         self._store = store
         self._prefix = prefix
+        self._epoch = epoch
 
     async def sign(self, request: Get | Put) -> Signed:
         self._require_own([request.key])
+        if isinstance(request, Put):
+            self._require_epoch([request.key], exactly=True)
         if isinstance(request, Put) and not (0 <= request.size_bytes <= LARGEST_BYTES and len(request.sha256) == 32):
             raise _forbidden()
         return await self._store.presign(request)
@@ -27,10 +35,24 @@ class S3Signer:
 
     async def delete(self, keys: Sequence[str]) -> None:
         self._require_own(keys)
+        self._require_epoch(keys, exactly=False)
         await self._store.delete(keys)
 
     async def conditional(self) -> bool:
         return await self._store.conditional()
+
+    def _require_epoch(self, keys: Sequence[str], *, exactly: bool) -> None:
+        """Of commits; what else there is belongs to no epoch."""
+        for key in keys:
+            name = key.removeprefix(self._prefix)
+            if self._epoch is None or not name.startswith("c/"):
+                continue
+            try:
+                epoch = int(layout.version_of(name).partition("-")[0])
+            except layout.Damaged:
+                raise _forbidden() from None
+            if epoch > self._epoch or (exactly and epoch != self._epoch):
+                raise _forbidden()
 
     def _require_own(self, keys: Sequence[str]) -> None:
         if not all(key.startswith(self._prefix) for key in keys):

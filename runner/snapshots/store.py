@@ -35,6 +35,13 @@ class Taken(DevexError):
         super().__init__("taken", f"Somebody else wrote “{key}”.", "Try again.", status=409, retryable=True)
 
 
+class Fenced(DevexError):
+    """A newer incarnation of the REPL has written a version: this one may not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("fenced", "This REPL was started somewhere else meanwhile.", "Open it again.", status=409)
+
+
 class Listed(NamedTuple):
     key: str
     size_bytes: int

@@ -17,6 +17,7 @@ from runner.snapshots.cache import Cache, Known
 from runner.snapshots.history import History
 from runner.snapshots.ignored import ignored_in
 from runner.snapshots.layout import CHUNK_BYTES, Commit, Digest, Place, Row
+from runner.snapshots.store import Fenced
 from runner.workspace import Entry, Stat, Workspace
 from runner.workspace.paths import join
 
@@ -33,15 +34,6 @@ _ZEROS: Final = layout.digest_of(bytes(CHUNK_BYTES))
 
 Progress = Callable[[dict[str, int]], None]
 """Called a few times a second with `files` and `bytes` looked at, and `sent_bytes`."""
-
-
-class Fenced(DevexError):
-    """A newer incarnation of the REPL has written a version: this one may not any more."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "fenced", "This REPL was started somewhere else meanwhile.", "Open it again.", status=409, retryable=False
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,8 @@ neither the time nor the memory of it is the server's. Jobs come on standard inp
 
 A job is {"id", "do", "store", "prefix", ...}; its answers are any number of {"id", "progress"}, {"id", "piece"} with
 data, and one {"id", "result"} or {"id", "error"}. {"id", "next"} asks for one more piece, {"id", "cancel"} ends a
-job, the end of the input ends all.
+job, the end of the input ends all. {"ask", "question"} asks the server what only it knows, such as a signature; it
+answers with {"ask", "answer"}.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,18 +54,24 @@ class Worker:
     def __init__(self, send: Callable[[Message, bytes], Awaitable[None]]) -> None:
         self._send = send
         self._stack = AsyncExitStack()
+        self._questions = count(1)
         self._stores: dict[str, Store] = {}
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
         self._looking = asyncio.Semaphore(LOOKING)
         self._versions: dict[tuple[str, str, str], Version] = {}
         self._jobs: dict[int, asyncio.Task[None]] = {}
+        self._asked: dict[int, asyncio.Future[Message]] = {}
         self._wanted: dict[int, asyncio.Semaphore] = {}  # pieces
 
     async def run(self, reader: asyncio.StreamReader) -> None:
         async with self._stack, asyncio.TaskGroup() as tasks:
             while (got := await frames.read(reader)) is not None:
                 message, _ = got
+                if "ask" in message:
+                    if (asked := self._asked.get(message["ask"])) is not None and not asked.done():
+                        asked.set_result(message["answer"])
+                    continue
                 number = message["id"]
                 if "next" in message:
                     if (wanted := self._wanted.get(number)) is not None:
@@ -105,8 +113,18 @@ class Worker:
         key = repr(sorted(spec.items()))
         async with self._opening:
             if key not in self._stores:
-                self._stores[key] = await self._stack.enter_async_context(store_of(spec))
+                self._stores[key] = await self._stack.enter_async_context(store_of(spec, self._ask))
             return self._stores[key]
+
+    async def _ask(self, question: Message) -> Message:
+        number = next(self._questions)
+        answer = self._asked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._send({"ask": number, "question": question}, b"")
+            answered: Message = await answer
+            return answered
+        finally:
+            del self._asked[number]
 
     # what writes: one after another
 

@@ -10,8 +10,9 @@ from typing import Any, Final, Self
 
 from runner.errors import DevexError
 from runner.snapshots import frames
+from runner.snapshots.asking import Ask
 from runner.snapshots.frames import Message
-from runner.snapshots.store import StoreError
+from runner.snapshots.store import Fenced, StoreError
 
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
 END_S: Final = 5.0  # for a worker that is told to end
@@ -28,10 +29,14 @@ class WorkerDied(StoreError):
 
 
 class Workers:
-    """Jobs as `runner.snapshots.worker` describes them. Use `async with`; safe from many tasks."""
+    """Jobs as `runner.snapshots.worker` describes them. Use `async with`; safe from many tasks.
 
-    def __init__(self, idle_s: float = IDLE_S) -> None:
+    `answer` answers what a signed store asks (see `asking`).
+    """
+
+    def __init__(self, idle_s: float = IDLE_S, answer: Ask | None = None) -> None:
         self._idle_s = idle_s
+        self._answer = answer
         self._starting = asyncio.Lock()
         self._worker: _Worker | None = None
         self._resting: asyncio.TimerHandle | None = None
@@ -89,7 +94,7 @@ class Workers:
             if self._closed:
                 raise WorkerDied
             if self._worker is None or not self._worker.alive:
-                self._worker = await _Worker.start()
+                self._worker = await _Worker.start(self._answer)
             worker = self._worker
         if self._resting is not None:
             self._resting.cancel()
@@ -107,19 +112,23 @@ class Workers:
 class _Worker:
     """One process and the jobs it has."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, answer: Ask | None) -> None:
         self.process = process
+        self._answer = answer
+        self._answering: set[asyncio.Task[None]] = set()
         self.alive = True  # takes jobs
         self._numbers = count(1)
         self._jobs: dict[int, asyncio.Queue[tuple[Message, bytes]]] = {}
         self._reading = asyncio.create_task(self._read(), name="worker's answers")
 
     @classmethod
-    async def start(cls) -> Self:
+    async def start(cls, answer: Ask | None) -> Self:
         pipe = asyncio.subprocess.PIPE
         arguments = (sys.executable, "-m", "runner.snapshots.worker")
         # Ctrl-C in the terminal is for the server alone
-        return cls(await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, start_new_session=True))
+        return cls(
+            await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, start_new_session=True), answer
+        )
 
     @property
     def busy(self) -> bool:
@@ -161,6 +170,17 @@ class _Worker:
             if not done:
                 self._write({"id": number, "cancel": True})
 
+    async def _reply(self, asked: Message) -> None:
+        error = StoreError("Nobody signs here.", retryable=False)
+        try:
+            if self._answer is not None:
+                self._write({"ask": asked["ask"], "answer": await self._answer(asked["question"])})
+                return
+        except StoreError as refused:
+            error = refused
+        told = {"message": error.message, "action": error.action, "retryable": error.retryable}
+        self._write({"ask": asked["ask"], "answer": {"error": told}})
+
     def _write(self, message: Message | None) -> None:
         """None ends the input. Small messages, and a worker that always reads: nothing piles up."""
         assert self.process.stdin is not None
@@ -175,6 +195,11 @@ class _Worker:
         assert self.process.stdout is not None
         try:
             while (got := await frames.read(self.process.stdout)) is not None:
+                if "ask" in got[0]:
+                    task = asyncio.create_task(self._reply(got[0]), name="answer to the worker")
+                    self._answering.add(task)
+                    task.add_done_callback(self._answering.discard)
+                    continue
                 answers = self._jobs.get(got[0]["id"])
                 if answers is not None and not ("progress" in got[0] and answers.full()):
                     answers.put_nowait(got)
@@ -184,6 +209,8 @@ class _Worker:
                 self.process.kill()
         finally:
             self.alive = False
+            for task in self._answering:
+                task.cancel()
             for number, answers in self._jobs.items():
                 if answers.full():
                     answers.get_nowait()
@@ -191,10 +218,15 @@ class _Worker:
         await self.process.wait()
 
 
+_KINDS: Final[dict[str, type[DevexError]]] = {"store": StoreError, "fenced": Fenced}  # that somebody here tells apart
+
+
 def _error(said: Message) -> DevexError:
-    if cause := said.get("cause"):
+    """As it was raised there."""
+    if cause := said.pop("cause", None):
         log.error("the worker broke: %s (id %s)", cause, said["id"])
-    fields = {name: said[name] for name in ("status", "retryable")}
-    error = DevexError(said["code"], said["message"], said["action"], **fields)
-    error.id = said["id"]
+    kind = _KINDS.get(said["code"], DevexError)
+    error = kind.__new__(kind)
+    Exception.__init__(error, said["message"])
+    error.__dict__.update(said)
     return error

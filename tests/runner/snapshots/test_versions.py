@@ -22,7 +22,8 @@ from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Commit
 from runner.snapshots.restore import Restored, restore
-from runner.snapshots.take import Fenced, Label, take
+from runner.snapshots.store import Fenced
+from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace
 

@@ -12,6 +12,7 @@ import pytest
 from runner.errors import DevexError
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.store import Fenced
 from runner.snapshots.workers import WorkerDied, Workers
 from runner.workspace import Usage
 from runner.workspace.drafts import is_draft
@@ -94,6 +95,14 @@ async def test_what_is_not_there_is_said(snapshots: Snapshots, tmp_path: Path) -
         with pytest.raises(DevexError) as raised:
             await asked
         assert raised.value.status == 404
+
+
+async def test_who_is_outdated_is_told_apart(workers: Workers, snapshots: Snapshots, tmp_path: Path) -> None:
+    await Snapshots(workers, a_shelf(tmp_path, epoch=2)).take("ada", "")
+    (tmp_path / "workspace" / "a").write_text("one")
+    with pytest.raises(Fenced) as raised:
+        await snapshots.take("ada", "")
+    assert raised.value.action
 
 
 async def test_a_slow_reader_holds_nobody_up(snapshots: Snapshots, tmp_path: Path) -> None:

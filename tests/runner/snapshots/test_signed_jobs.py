@@ -1,0 +1,70 @@
+"""A worker without credentials, whose server has what it stores signed; and what an outdated one may not do."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from runner.snapshots import layout
+from runner.snapshots.asking import answered
+from runner.snapshots.s3 import S3Store
+from runner.snapshots.signed import Get, Put
+from runner.snapshots.signing import S3Signer
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.workers import Workers
+from runner.workspace import Usage
+from tests.stores import Server
+
+DIGEST = bytes(32)
+
+
+def a_shelf(folder: Path, epoch: int) -> Shelf:
+    (folder / "workspace").mkdir(exist_ok=True)
+    return Shelf(
+        store={"signed": {"ca_file": None}}, prefix="r1", workspace=folder / "workspace", owner=None,
+        limit=Usage(1 << 40, 1 << 20), cache=folder / "cache.db", epoch=epoch,
+    )  # fmt: skip
+
+
+async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tmp_path: Path) -> None:
+    async with (
+        S3Store(moto_server.config()) as own,
+        Workers(answer=partial(answered, S3Signer(own, "r1/", 3))) as workers,
+    ):
+        snapshots = Snapshots(workers, a_shelf(tmp_path, 3))
+        path = tmp_path / "workspace" / "a.txt"
+        path.write_text("one")
+        first = await snapshots.take("ada", "")
+        path.write_text("two")
+        await snapshots.take("ada", "")
+        await snapshots.restore(first["version"], "", "ada")
+        assert path.read_text() == "one"
+        assert (await snapshots.verify())["problems"] == []
+        outdated = Snapshots(workers, a_shelf(tmp_path, 2))
+        path.write_text("three")
+        with pytest.raises(Fenced):
+            await outdated.take("ada", "")
+
+
+async def test_without_a_signer_it_says_so(tmp_path: Path) -> None:
+    async with Workers() as workers:
+        with pytest.raises(StoreError, match="Nobody signs here"):
+            await Snapshots(workers, a_shelf(tmp_path, 1)).head()
+
+
+async def test_no_commit_of_another_epoch_is_signed(moto_server: Server) -> None:
+    async with S3Store(moto_server.config()) as own:
+        signer = S3Signer(own, "r1/", 5)
+        key = "r1/{}".format
+        await signer.sign(Put(key(layout.commit_key("5-1")), 10, DIGEST))
+        await signer.sign(Put(key("p/00"), 10, DIGEST))
+        await signer.sign(Get(key(layout.commit_key("6-1"))))
+        await signer.delete([key(layout.commit_key("4-1"))])
+        for other in ("4-1", "6-1"):
+            with pytest.raises(StoreError, match="does not sign"):
+                await signer.sign(Put(key(layout.commit_key(other)), 10, DIGEST))
+        with pytest.raises(StoreError, match="does not sign"):
+            await signer.delete([key(layout.commit_key("6-1"))])
+        with pytest.raises(StoreError, match="does not sign"):
+            await signer.sign(Put(key("c/nonsense"), 10, DIGEST))
