@@ -92,6 +92,12 @@ class Settings(BaseSettings):
         le=YEAR_S,
         description="Seconds without activity after which a REPL is stopped.",
     )
+    extend_hours_a_day: int = Field(
+        default=int(LIMITS.extend_day_s // 3600),
+        ge=0,
+        le=24_000,
+        description="Hours a day for which one user may keep REPLs awake by Extend, all of them together.",
+    )
     trash_days: int = Field(
         default=int(LIMITS.trash_s // DAY_S),
         ge=1,
@@ -221,6 +227,7 @@ class Settings(BaseSettings):
             max_repls=self.max_repls,
             max_running=self.max_running,
             idle_stop_s=self.idle_stop_s,
+            extend_day_s=self.extend_hours_a_day * 3600,
             trash_s=self.trash_days * DAY_S,
             size=size,
             egress=self.egress,

@@ -1,54 +1,70 @@
-"""The leases of every Repl that is awake. Kept in memory: a restarted server grants them anew."""
+"""The leases of every Repl that is awake, and what kept it so. In memory: a restarted server grants leases anew."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from orchestrator.clock import Clock
-from orchestrator.domain import Activity, Lease
+from orchestrator.domain import Activity, Lease, Ledger, closed, noted
+
+LEDGERS_MOST = 1000  # of Repls that were active last; a full one is 30 KB
 
 
 class Leases:
     """`on_change(repl_id)` is called when what a user sees changes by activity: a warning was lifted."""
 
     def __init__(self, clock: Clock, idle_stop_s: float, on_change: Callable[[str], None]) -> None:
+        self.since = clock.now()
         self._clock = clock
         self._idle_stop_s = idle_stop_s
         self._on_change = on_change
         self._leases: dict[str, Lease] = {}
+        self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
 
     def get(self, repl_id: str) -> Lease | None:
         return self._leases.get(repl_id)
 
-    def grant(self, repl_id: str) -> None:
-        """Begin a lease; one that runs is left alone."""
+    def ledger(self, repl_id: str) -> Ledger:
+        """What has kept it awake `since` the server started, also of one that has stopped."""
+        return self._ledgers.get(repl_id, ())
+
+    def grant(self, repl_id: str, awake_until: datetime | None = None) -> None:
+        """Begin a lease, at least until then; one that runs is left alone."""
+        if repl_id in self._leases:
+            return
         now = self._clock.now()
-        self._leases.setdefault(
-            repl_id,
-            Lease(
-                repl_id=repl_id,
-                activity=Activity.OPENED,
-                renewed_at=now,
-                expires_at=now + timedelta(seconds=self._idle_stop_s),
-            ),
-        )
+        expires_at = now + timedelta(seconds=self._idle_stop_s)
+        lease = Lease(repl_id=repl_id, activity=Activity.OPENED, renewed_at=now, expires_at=expires_at)
+        self._leases[repl_id] = lease
+        if awake_until is not None and awake_until > now:
+            self.extend(repl_id, awake_until)
+        else:
+            self._note(repl_id, Activity.OPENED, now)
 
     def renew(self, repl_id: str, activity: Activity) -> None:
         """Activity of a Repl without a lease (it is not awake) means nothing. Called for every keystroke."""
         if lease := self._leases.get(repl_id):
             now = self._clock.now()
+            self._note(repl_id, activity, now)
             self._put(lease, lease.renewed(activity, now, self._idle_stop_s), now)
 
-    def extend(self, repl_id: str, duration_s: float) -> Lease | None:
-        """Keep it awake for `duration_s` from now, whatever happens."""
-        lease = self._leases.get(repl_id)
-        if lease is None:
-            return None
-        now = self._clock.now()
-        self._put(lease, lease.renewed(Activity.EXTENDED, now, duration_s), now)
-        return self._leases[repl_id]
+    def extend(self, repl_id: str, until: datetime) -> None:
+        """Keep it awake until then, whatever happens."""
+        if lease := self._leases.get(repl_id):
+            now = self._clock.now()
+            self._note(repl_id, Activity.EXTENDED, now, until)
+            self._put(lease, lease.renewed(Activity.EXTENDED, now, (until - now).total_seconds()), now)
 
     def drop(self, repl_id: str) -> None:
         self._leases.pop(repl_id, None)
+        if repl_id in self._ledgers:
+            self._ledgers[repl_id] = closed(self._ledgers[repl_id], self._clock.now())
+
+    def _note(self, repl_id: str, activity: Activity, now: datetime, until: datetime | None = None) -> None:
+        self._ledgers[repl_id] = noted(self.ledger(repl_id), activity, now, until)
+        self._ledgers.move_to_end(repl_id)
+        while len(self._ledgers) > LEDGERS_MOST:
+            self._ledgers.popitem(last=False)
 
     def _put(self, before: Lease, after: Lease, now: datetime) -> None:
         self._leases[before.repl_id] = after

@@ -94,7 +94,7 @@ class Reconciler:
             changes = adopted(recorded, seen.get(recorded.id), self._clock.now())
             repl = await self._records.update(recorded, **changes) if changes else recorded
             if repl.phase is Phase.RUNNING:
-                self._leases.grant(repl.id)
+                self._leases.grant(repl.id, repl.awake_until)
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -177,7 +177,7 @@ class Reconciler:
         self._backoffs.pop(repl.id, None)
         match move.event:
             case Event.UP:
-                self._leases.grant(repl.id)
+                self._leases.grant(repl.id, moved.awake_until)
             case Event.DOWN | Event.FAIL:
                 self._leases.drop(repl.id)
         level = logging.WARNING if move.event is Event.FAIL else logging.INFO

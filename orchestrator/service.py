@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 from weakref import WeakValueDictionary
 
@@ -17,7 +17,18 @@ from orchestrator.backends.base import Backend, SandboxSpec
 from orchestrator.changes import Changes, Subscription
 from orchestrator.clock import Clock, within
 from orchestrator.computing import Computing
-from orchestrator.domain import Activity, Goal, Lease, Limits, Phase, Repl
+from orchestrator.domain import (
+    EXTEND_HOURS,
+    Activity,
+    Goal,
+    Lease,
+    Ledger,
+    Limits,
+    Phase,
+    Repl,
+    extended,
+    used_today_s,
+)
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
 from orchestrator.reconciler import Reconciler
@@ -26,7 +37,6 @@ from orchestrator.templates import Template, availability
 from runner.errors import DevexError
 
 OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
-EXTEND_S = 4 * 3600.0  # an afternoon's job
 SLUG_TRIES = 3  # 40 random bits: a second try is already next to impossible
 PORT = 3000  # what most frameworks listen on
 OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
@@ -270,9 +280,44 @@ class Orchestrator:
         """What keeps it awake and until when; None while it does not run."""
         return self._leases.get(repl_id)
 
-    def extend(self, repl_id: str) -> Lease | None:
-        """Keep it awake for EXTEND_S whatever happens; None when it does not run."""
-        return self._leases.extend(repl_id, EXTEND_S)
+    def ledger(self, repl_id: str) -> Ledger:
+        """What has kept it awake since `counting_since`, also of one that has stopped."""
+        return self._leases.ledger(repl_id)
+
+    @property
+    def counting_since(self) -> datetime:
+        """When this server began to write ledgers."""
+        return self._leases.since
+
+    async def extend(self, repl_id: str, hours: int) -> Lease | None:
+        """Keep it awake for so many hours (one of EXTEND_HOURS) from now, whatever happens; recorded, so that a
+        restarted server keeps it awake as well. Raises DevexError when it does not run or the day's budget is used up.
+        """
+        if hours not in EXTEND_HOURS:
+            choice = ", ".join(map(str, EXTEND_HOURS))
+            raise DevexError("hours", f"It is kept awake for {choice} hours.", "Choose one of them.", status=422)
+        now = self._clock.now()
+        owner_id = (await self.get(repl_id)).owner_id
+        async with self._owner_lock(owner_id):
+            left_s = await self.extension_left_s(owner_id)
+
+            def change(repl: Repl) -> dict[str, Any]:
+                if repl.phase is not Phase.RUNNING or repl.goal is not Goal.RUN:
+                    raise DevexError("not_running", "It does not run.", "Start it.", status=409, retryable=True)
+                changes = extended(repl, hours, now)
+                if changes["extended_s"] - used_today_s([repl], now) > left_s:
+                    raise self._used_up(left_s)
+                return changes
+
+            repl = await self._change(repl_id, change)
+        if repl.awake_until is not None:
+            self._leases.extend(repl_id, repl.awake_until)
+        return self._leases.get(repl_id)
+
+    async def extension_left_s(self, owner_id: str) -> float:
+        """What is left of today's budget for keeping this owner's REPLs awake."""
+        owned = await self._records.list_by_owner(owner_id)
+        return max(self.limits.extend_day_s - used_today_s(owned, self._clock.now()), 0)
 
     # Parts
 
@@ -358,6 +403,11 @@ class Orchestrator:
         if len(running) >= self.limits.max_running:
             message = f"{self.limits.max_running} of your REPLs are running, the most at once."
             raise DevexError("too_many_running", message, "Stop one and try again.", status=409, retryable=True)
+
+    def _used_up(self, left_s: float) -> DevexError:
+        most, left = self.limits.extend_day_s / 3600, f"{left_s // 3600:.0f} h {left_s % 3600 // 60:.0f} min"
+        message = f"Your REPLs may be kept awake for {most:g} hours a day, of which {left} are left today."
+        return DevexError("extend_budget", message, "Choose fewer hours, or wait until midnight UTC.", status=409)
 
     def _refuse_trash(self, repl: Repl) -> None:
         if repl.in_trash:

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 
 from app.access import Access, Action, allowed
 from app.api.dependencies import OrchestratorDep, PreviewsDep
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import viewer_of
-from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.domain import EXTEND_HOURS, Activity, Goal, Phase, Repl
 from orchestrator.service import Orchestrator
 from orchestrator.templates import availability
 
@@ -38,6 +38,10 @@ class Copy(BaseModel):
     request_id: RequestId | None = None
 
 
+class Extension(BaseModel):
+    hours: int = Field(default=4, description="1, 4 or 12.")
+
+
 class Rename(BaseModel):
     name: Name
 
@@ -58,6 +62,20 @@ class LeaseShape(BaseModel):
     activity: str
     renewed_at: datetime
     expires_at: datetime
+
+
+class SpanShape(BaseModel):
+    activity: Activity
+    begun_at: datetime
+    ended_at: datetime
+
+
+class LedgerShape(BaseModel):
+    lease: LeaseShape | None = Field(description="What keeps it awake now; null while it does not run.")
+    since: datetime = Field(description="When this server started: the spans begin here.")
+    spans: list[SpanShape]
+    extend_hours: tuple[int, ...] = Field(description="What `extend` may be asked for.")
+    extend_left_s: float = Field(description="Of today's (UTC) budget for it.")
 
 
 class ReplShape(BaseModel):
@@ -88,10 +106,13 @@ class TemplateShape(BaseModel):
 
 
 def shape(orchestrator: Orchestrator, repl: Repl) -> ReplShape:
-    lease = orchestrator.lease(repl.id)
-    shown = LeaseShape.model_validate(lease, from_attributes=True) if lease else None
     fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name != "lease"}
-    return ReplShape(**fields, lease=shown)
+    return ReplShape(**fields, lease=lease_shape(orchestrator, repl))
+
+
+def lease_shape(orchestrator: Orchestrator, repl: Repl) -> LeaseShape | None:
+    lease = orchestrator.lease(repl.id)
+    return LeaseShape.model_validate(lease, from_attributes=True) if lease else None
 
 
 @router.get("/api/templates", dependencies=[allowed(Action.LIST)])
@@ -171,10 +192,29 @@ async def stop(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(
 
 
 @router.post("/api/repls/{repl_id}/extend")
-async def extend(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.EXTEND)]) -> ReplShape:
-    """Keep it awake for an afternoon, whatever happens."""
-    orchestrator.extend(access.the_repl.id)
-    return shape(orchestrator, access.the_repl)
+async def extend(
+    orchestrator: OrchestratorDep,
+    access: Annotated[Access, allowed(Action.EXTEND)],
+    wanted: Annotated[Extension, Body(default_factory=Extension)],
+) -> ReplShape:
+    """Keep it awake for some hours from now, whatever happens, out of a day's budget."""
+    await orchestrator.extend(access.the_repl.id, wanted.hours)
+    return shape(orchestrator, await orchestrator.get(access.the_repl.id))
+
+
+@router.get("/api/repls/{repl_id}/lease")
+async def lease(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.OPEN)]) -> LedgerShape:
+    """What keeps it awake, until when, and what kept it awake before."""
+    repl = access.the_repl
+    left_s = await orchestrator.extension_left_s(repl.owner_id)
+    spans = [SpanShape.model_validate(span, from_attributes=True) for span in orchestrator.ledger(repl.id)]
+    return LedgerShape(
+        lease=lease_shape(orchestrator, repl),
+        since=orchestrator.counting_since,
+        spans=spans,
+        extend_hours=EXTEND_HOURS,
+        extend_left_s=left_s,
+    )
 
 
 @router.post("/api/repls/{repl_id}/fork", status_code=201)

@@ -1,6 +1,8 @@
 """Pure types and rules: no I/O, no clock, no asyncio. `now` is always an argument."""
 
+from orchestrator.domain.extension import EXTEND_HOURS, extended, used_today_s
 from orchestrator.domain.lease import Activity, CpuSample, Lease
+from orchestrator.domain.ledger import Ledger, Span, closed, noted, totals_s
 from orchestrator.domain.limits import Egress, Limits, Size
 from orchestrator.domain.observation import Observation, SandboxPhase
 from orchestrator.domain.plan import (
@@ -20,6 +22,7 @@ from orchestrator.domain.plan import (
 from orchestrator.domain.repl import TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
 
 __all__ = [
+    "EXTEND_HOURS",
     "TRANSITIONS",
     "Action",
     "Activity",
@@ -30,6 +33,7 @@ __all__ = [
     "Goal",
     "IllegalTransition",
     "Lease",
+    "Ledger",
     "Limits",
     "Move",
     "Observation",
@@ -40,11 +44,17 @@ __all__ = [
     "Save",
     "Seed",
     "Size",
+    "Span",
     "Stop",
     "Wake",
     "adopted",
     "advance",
+    "closed",
     "deadline",
+    "extended",
     "failed",
+    "noted",
     "plan",
+    "totals_s",
+    "used_today_s",
 ]

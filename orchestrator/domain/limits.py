@@ -32,6 +32,7 @@ class Limits:
     max_repls: int = 50  # per owner, the trash included: it holds disk as well
     max_running: int = 10  # per owner
     idle_stop_s: float = 1800  # a coffee break is survived; a night is not
+    extend_day_s: float = 24 * 3600  # per owner and day: one REPL day and night, or six for an afternoon
     trash_s: float = 30 * 86400  # what was deleted by mistake is missed within a month
     start_deadline_s: float = 30  # a local start takes 0.1 s, a cold image pull some seconds
     seed_deadline_s: float = 300  # a fork copies at most a full disk

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestrator.domain.extension import given_back
 from orchestrator.domain.lease import Lease
 from orchestrator.domain.limits import Limits
 from orchestrator.domain.observation import Observation, SandboxPhase
@@ -35,6 +36,8 @@ class Move:
             changes |= {"epoch": repl.epoch + 1, "stop_reason": None}
         if self.event in (Event.DOWN, Event.FAIL) and repl.phase is not Phase.STOPPED:
             changes["unsaved"] = True  # programs may have written until the end
+            if (self.goal or repl.goal) is not Goal.RUN:  # else it goes on elsewhere
+                changes |= given_back(repl, now)
         if self.goal is not None:
             changes["goal"] = self.goal
         if self.stop_reason is not None:

@@ -85,6 +85,9 @@ class Repl:
     copy_version: str | None = None  # or as they were in this version
     failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
     stop_reason: str | None = None  # one plain sentence: why it last stopped
+    awake_until: datetime | None = None  # kept so because somebody asked; None also when it stopped before
+    extended_at: datetime | None = None  # when somebody last asked, and
+    extended_s: int = 0  # of that day's budget, what was used for it
     unsaved: bool = False  # since it last ran, no version of its files was acknowledged by the store
     saved_version: str | None = None  # the newest that was, and
     saved_at: datetime | None = None  # until when it holds everything

@@ -17,6 +17,7 @@ from orchestrator.domain import (
     Goal,
     IllegalTransition,
     Lease,
+    Ledger,
     Limits,
     Move,
     Observation,
@@ -30,8 +31,12 @@ from orchestrator.domain import (
     Wake,
     adopted,
     advance,
+    closed,
+    noted,
     plan,
+    totals_s,
 )
+from orchestrator.domain.ledger import SPANS_KEPT
 from tests.contracts.records import make_repl
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -372,3 +377,36 @@ def test_asking_again_recovers_from_anything(history: list[Callable[[World], Non
     assert world.repl.phase is Phase.RUNNING, world
     assert world.observation is not None
     assert world.observation == seen(world.repl.epoch, SandboxPhase.RUNNING, world.observation.reason)
+
+
+def test_a_ledger_is_bounded_and_keeps_the_newest() -> None:
+    ledger: Ledger = ()
+    for number in range(2 * SPANS_KEPT):
+        ledger = noted(ledger, Activity.OUTPUT, NOW + timedelta(hours=number))
+    assert len(ledger) == SPANS_KEPT
+    assert ledger[-1].ended_at == NOW + timedelta(hours=2 * SPANS_KEPT - 1)
+
+
+def test_spans_of_two_activities_overlap_and_are_summed_within_a_day() -> None:
+    ledger: Ledger = ()
+    for minute in range(120):
+        ledger = noted(ledger, Activity.OUTPUT, NOW + timedelta(minutes=minute))
+        if minute % 5 == 0:
+            ledger = noted(ledger, Activity.EDIT, NOW + timedelta(minutes=minute))
+    assert [span.activity for span in ledger].count(Activity.OUTPUT) == 1
+    assert [span.activity for span in ledger].count(Activity.EDIT) == 24
+    ledger = noted(ledger, Activity.EXTENDED, NOW + timedelta(minutes=120), NOW + timedelta(hours=6))
+    totals = totals_s(ledger, NOW + timedelta(minutes=60), NOW + timedelta(minutes=130))
+    assert totals == {Activity.OUTPUT: 59 * 60, Activity.EXTENDED: 10 * 60, Activity.EDIT: 0}
+    assert closed(ledger, NOW + timedelta(hours=3))[-1].ended_at == NOW + timedelta(hours=3)
+
+
+@pytest.mark.parametrize("goal", [Goal.RUN, Goal.STOP, Goal.DELETE])
+def test_what_goes_on_elsewhere_stays_awake(goal: Goal) -> None:
+    awake = {"awake_until": NOW + timedelta(hours=3), "extended_at": NOW, "extended_s": 4 * 3600}
+    stopping = repl(phase=Phase.STOPPING, goal=goal, epoch=3, **awake)
+    changes = Move(event=Event.DOWN).changes(stopping, NOW)
+    kept = goal is Goal.RUN
+    assert ("awake_until" in changes) is not kept
+    if not kept:
+        assert (changes["awake_until"], changes["extended_s"]) == (None, 3600)

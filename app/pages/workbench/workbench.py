@@ -11,6 +11,7 @@ from app.access import Access, Action, Actor, allowed
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
+from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import Desk
 from app.pages.workbench.header import Header
@@ -19,7 +20,7 @@ from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, told
 from components.preload import preload
-from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
@@ -58,7 +59,9 @@ class Workbench:
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(on_start=lambda: self.do("start"), on_file=lambda: self._views.show("editor"))
-            self._status = Status(on_extend=lambda: self.do("extend"))
+            self._awake = Status(
+                on_lease=self._explain_awake, on_extend=lambda hours: self._attempt(lambda: self._extend(hours))
+            ).awake
             self._views = Views(self._root, on_view=self._viewed)
 
     # Its life
@@ -146,7 +149,14 @@ class Workbench:
     # What keeps it awake
 
     def _show_lease(self) -> None:
-        self._status.set_lease(self._orchestrator.lease(self._repl.id), datetime.now(UTC))
+        self._awake.show(self._orchestrator.lease(self._repl.id), datetime.now(UTC))
+
+    async def _explain_awake(self) -> None:
+        lease = self._orchestrator.lease(self._repl.id)
+        if lease is not None:
+            left_s = await self._orchestrator.extension_left_s(self._repl.owner_id)
+            ledger, since = self._orchestrator.ledger(self._repl.id), self._orchestrator.counting_since
+            self._awake.explain(Facts(lease, ledger, since, left_s, datetime.now(UTC)))
 
     def _warn(self) -> None:
         lease = self._orchestrator.lease(self._repl.id)
@@ -174,7 +184,7 @@ class Workbench:
             "home": lambda: ui.navigate.to("/"),
             "start": lambda: self._attempt(self._start),
             "sleep": lambda: self._attempt(self._sleep),
-            "extend": lambda: self._attempt(self._extend),
+            "extend": lambda: self._attempt(lambda: self._extend(EXTEND_HOURS[0])),
         }
         if desk is not None:
             actions |= {
@@ -206,10 +216,10 @@ class Workbench:
     async def _sleep(self) -> None:
         await self._orchestrator.stop(self._repl.id)
 
-    async def _extend(self) -> None:
-        self._orchestrator.extend(self._repl.id)
+    async def _extend(self, hours: int) -> None:
+        await self._orchestrator.extend(self._repl.id, hours)
         self._show_lease()
-        told("It stays awake for four more hours.")
+        told(f"It stays awake for {hours} hour{'s' if hours > 1 else ''}.")
 
     async def _run(self, desk: Desk) -> None:
         desk.below.show()
