@@ -1,5 +1,7 @@
 """Answering with an error: JSON for programs, a page with a sentence and an action for people."""
 
+from contextlib import suppress
+
 import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
@@ -72,6 +74,7 @@ class Answering:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._closed = False
         self.status = 0
 
     async def send(self, message: Message) -> None:
@@ -79,15 +82,18 @@ class Answering:
             self.status = message["status"]
         elif message["type"] in ("websocket.accept", "websocket.close"):
             self.status = self.status or (101 if message["type"] == "websocket.accept" else 403)
+            self._closed = message["type"] == "websocket.close"
         await self._send(message)
 
-    async def fail(self, error: Exception) -> None:
+    async def fail(self, error: Exception, response: Response | None = None) -> None:
+        """Tell of it while there is somebody to be told; `response` in place of the usual one."""
         if self.status >= 500:
             return  # whoever answered so has logged it
         told = public_error(error)
-        if not self.status:
-            await refuse(self._scope, self._receive, self.send, answer(self._scope, told))
-        elif self.status == 101:
-            code = WS_1008_POLICY_VIOLATION if told.status in (401, 403, 404) else WS_1011_INTERNAL_ERROR
-            await self._send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
-        # else: a body left unfinished is cut off by the server, so that it does not look whole
+        with suppress(OSError, RuntimeError):  # who asked has left, or is leaving
+            if not self.status:
+                await refuse(self._scope, self._receive, self.send, response or answer(self._scope, told))
+            elif self.status == 101 and not self._closed:
+                code = WS_1008_POLICY_VIOLATION if told.status in (401, 403, 404) else WS_1011_INTERNAL_ERROR
+                await self.send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
+            # else: a body left unfinished is cut off by the server, so that it does not look whole

@@ -8,7 +8,7 @@ import inspect
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -76,13 +76,34 @@ def _failed_if_skipped(report: Report) -> Report:
     return report
 
 
+LEFT_BEHIND = pytest.StashKey[list[str]]()  # by xdist's workers, each of which can only see its own children
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_BEHIND] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended, perhaps by a crash."""
+    node.config.stash[LEFT_BEHIND] += getattr(node, "workeroutput", {}).get("left_behind", [])
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A child process left behind fails the run, whatever the tests said."""
-    children = [child for child in psutil.Process().children(recursive=False) if child.status() != psutil.STATUS_ZOMBIE]
-    left = [" ".join(child.cmdline())[:120] for child in children if not _belongs_to_the_runner(child)]
-    if left:
+    left = [*session.config.stash[LEFT_BEHIND], *_left_behind()]
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_behind"] = left
+    elif left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
         print(f"\nchild processes outlive the tests: {left}")
+
+
+def _left_behind() -> list[str]:
+    """The command lines of our children."""
+    children = [child for child in psutil.Process().children(recursive=False) if child.status() != psutil.STATUS_ZOMBIE]
+    return [" ".join(child.cmdline())[:120] for child in children if not _belongs_to_the_runner(child)]
 
 
 def _belongs_to_the_runner(child: psutil.Process) -> bool:

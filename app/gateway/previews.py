@@ -10,7 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from app import cookies
 from app.access import Access, Action, Actor, SignInNeeded, grant
 from app.addresses import PORT_LEAST, PORT_MOST, Addresses, Headers, PreviewHost, header, local_path
-from app.errors import Answering, json_answer, page_answer, public_error, refuse, wants_page
+from app.errors import Answering, json_answer, page_answer, public_error, wants_page
 from app.gateway.live import Live
 from app.gateway.passes import PASS_LASTS, Pass, Passes
 from app.gateway.runners import runner_scope, running_app, viewer_of
@@ -75,10 +75,7 @@ class Previews:
                 await self._show(host, scope, receive, answering.send)
         except Exception as error:  # the outer edge of this host: a fault of ours is logged here
             told = public_error(error)
-            if answering.status:
-                await answering.fail(told)
-            else:
-                await refuse(scope, receive, answering.send, self._refusal(scope, told))
+            await answering.fail(told, self._refusal(scope, told))
 
     async def _show(self, host: PreviewHost, scope: Scope, receive: Receive, send: Send) -> None:
         self._check_origin(host, scope)

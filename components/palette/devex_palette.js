@@ -48,6 +48,7 @@ export default {
   },
   methods: {
     shortcut(event) {
+      if (this.mode && event.key === "Escape") return this.escape(event);
       const command = this.commands.find((one) => one.keys && matches(event, one.keys));
       const letter = event.ctrlKey && !event.shiftKey && /^[a-z]$/.test(event.key);
       if (!command || (letter && event.target.closest?.(FULL_SCREEN))) return;
@@ -71,6 +72,12 @@ export default {
       clearTimeout(this.timer);
       this.asking?.abort();
       if (focusBack) this.before?.focus?.();
+    },
+    /** Wherever the keyboard is: a menu below has it until the palette takes it back. */
+    escape(event) {
+      this.close();
+      event.preventDefault();
+      event.stopPropagation();
     },
     refocus() {
       setTimeout(() => this.mode && this.$refs.input?.focus(), REFOCUS_MS);
@@ -125,8 +132,7 @@ export default {
         this.$nextTick(() => this.$refs.list.children[this.at]?.scrollIntoView({ block: "nearest" }));
       } else if (event.key === "Enter") {
         if (this.items[this.at]) this.choose(this.items[this.at]);
-      } else if (event.key === "Escape") this.close();
-      else if (event.key !== "Tab") return;
+      } else if (event.key !== "Tab") return;
       event.preventDefault();
       event.stopPropagation();
     },

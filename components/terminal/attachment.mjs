@@ -16,6 +16,7 @@ export class Attachment {
     this.on = on;
     this.offset = 0; // the next byte this side wants
     this.cuts = 0;
+    this.isReady = false;
     this.forgetAcks();
     this.forgetPending();
     this.connection = new Connection(() => path(this.offset), {
@@ -32,21 +33,30 @@ export class Attachment {
 
   lost(code) {
     this.cuts += 1;
+    this.isReady = false;
     this.forgetAcks();
-    if (code === NO_SUCH_TERMINAL) this.close();
+    if (code === NO_SUCH_TERMINAL) {
+      this.forgetPending();
+      this.close();
+    }
     this.on.state(code === NO_SUCH_TERMINAL ? "gone" : "reconnecting");
   }
 
-  /** Keys; kept while there is no link, up to a screenful, and sent when it is back. */
+  /** Keys; kept while there is no link, up to a screenful, and sent in their order when it is back. */
   type(bytes) {
     for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
       const piece = bytes.subarray(from, from + PASTE_BYTES);
-      if (this.connection.send(input(piece))) continue;
+      if (this.isReady && this.connection.send(input(piece))) continue;
       if (this.pendingBytes + piece.length <= MAX_PENDING_BYTES) {
         this.pending.push(piece);
         this.pendingBytes += piece.length;
       }
     }
+  }
+
+  /** The keys that are still kept. */
+  untyped() {
+    return this.pending.flatMap((piece) => [...piece]);
   }
 
   /** 0 x 0 for a screen that is hidden. */
@@ -57,6 +67,7 @@ export class Attachment {
   receive(message) {
     switch (message?.kind) {
       case "ready":
+        this.isReady = true;
         this.on.ready(message.about);
         this.on.state("live");
         this.typePending();

@@ -6,6 +6,7 @@ export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";
 export { boundCounts } from "./bounds.mjs";
 export { Attachment } from "./attachment.mjs";
+export { keepKeys, takeKeys } from "./kept.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
 

@@ -1,5 +1,5 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, webgl } from "devex-bundle/terminal.js";
+import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, keepKeys, takeKeys, webgl } from "devex-bundle/terminal.js";
 import { replUrl } from "devex-bundle/repl.js";
 
 const FONT_PX = 13;
@@ -106,9 +106,12 @@ export default {
       },
       state: (state) => (this.state = state),
     });
+    this.attachment.type(takeKeys(this.replId, this.terminalId));
+    window.addEventListener("pagehide", this.keepKeys);
     this.fit();
   },
   unmounted() {
+    window.removeEventListener("pagehide", this.keepKeys);
     clearTimeout(this.naming);
     this.observer?.disconnect();
     this.themes?.disconnect();
@@ -181,6 +184,9 @@ export default {
       }
       const size = this.fitting.proposeDimensions();
       if (size?.cols > 1 && size.rows > 0) this.attachment.resize(size.cols, size.rows);
+    },
+    keepKeys({ persisted }) {
+      if (!persisted) keepKeys(this.replId, this.terminalId, this.attachment.untyped()); // else this page itself comes back
     },
     focus() {
       this.term?.focus();

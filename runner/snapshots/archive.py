@@ -9,7 +9,7 @@ from typing import Final
 
 from runner.errors import DevexError
 from runner.snapshots.history import Found, Version
-from runner.workspace.archive import PIECE_BYTES, Sink, zip_info
+from runner.workspace.archive import Sink, zip_info
 
 ZIP_BYTES: Final = 8 << 30  # before compression, as of a workspace
 ZIP_ENTRIES: Final = 200_000  # as many as a workspace has; ZIP lists them at its end, so each stays in memory
@@ -31,23 +31,25 @@ async def zip_pieces(version: Version, path: str) -> AsyncGenerator[bytes, None]
                 add(found, os.fsencode(found.row.content[0]))
             elif not found.row.content or found.row.kind == "d":
                 add(found, b"")
-            if sink.size >= PIECE_BYTES:
-                yield sink.take()
+            for data in sink.taken():
+                yield data
         files = [found for found in entries if found.row.kind == "f"]
         async with aclosing(version.packs(found for found in files if len(found.row.content) == 1)) as packs:
             async for wanted, pieces in packs:
                 for found in wanted:
                     await asyncio.to_thread(add, found, pieces.of(found.row))
-                    if sink.size >= PIECE_BYTES:
-                        yield sink.take()
+                    for data in sink.taken():
+                        yield data
         for found in files:
             if len(found.row.content) > 1:
                 with archive.open(_info(found, path), "w", force_zip64=True) as target:
                     async with aclosing(version.content(found.row)) as content:
                         async for piece in content:
                             await asyncio.to_thread(target.write, piece)
-                            yield sink.take()
-    yield sink.take()
+                            for data in sink.taken():
+                                yield data
+    for data in sink.taken(least_bytes=1):
+        yield data
 
 
 async def _entries(version: Version, path: str) -> list[Found]:

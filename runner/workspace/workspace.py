@@ -18,7 +18,7 @@ from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_fil
 from runner.workspace.problems import explain, explained
 from runner.workspace.quota import UNLIMITED, Quota, Usage
 from runner.workspace.removal import remove_tree
-from runner.workspace.tree import MAX_LISTED, WALK_ENTRIES, Walk, scan
+from runner.workspace.tree import MAX_LISTED, WALK_BUDGET_S, WALK_ENTRIES, Walk, scan
 
 NEW_FOLDER_MODE = 0o755
 RESUMABLE_FOR_S = 86_400  # uploads that can be continued
@@ -121,9 +121,16 @@ class Workspace:
         with explained(path), access.opened(self._root, parse(path), access.FOLDER) as folder:
             return sorted(scan(folder, limit))
 
-    def walk(self, path: str = "", *, skip: Collection[str] = (), entries: int = WALK_ENTRIES) -> Walk:
+    def walk(
+        self,
+        path: str = "",
+        *,
+        skip: Collection[str] = (),
+        entries: int = WALK_ENTRIES,
+        budget_s: float = WALK_BUDGET_S,
+    ) -> Walk:
         """Iterate over (folder, entries) below a folder; names in `skip` are listed but not entered."""
-        return Walk(self._root, parse(path), frozenset(skip), entries)
+        return Walk(self._root, parse(path), frozenset(skip), entries, budget_s=budget_s)
 
     def usage(self) -> Usage:
         """What the disk holds, drafts included; sparse files count their blocks, hard-linked ones count once.

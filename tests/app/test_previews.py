@@ -1,14 +1,18 @@
 """The hosts of a REPL's ports: getting in, what gets through, and who may call whom."""
 
+import asyncio
+import logging
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from starlette.types import Receive, Send
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from app.accounts import SignedIn
 from orchestrator.domain import Repl
+from runner.errors import DevexError
 from tests.app.running_site import PASSWORD, Echoing, Site, site_of
 
 
@@ -176,3 +180,29 @@ async def test_a_repl_that_comes_up_is_waited_for(site: Site) -> None:
     socket = await site.socket(f"/repls/{made.json()['id']}/echo", token=owner.token)
     await socket.send("here")
     assert await socket.recv() == "here"
+
+
+async def test_a_failure_after_the_browser_has_left_is_told_to_nobody(
+    site: Site, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    left = asyncio.Event()
+
+    async def failing(scope: object, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        left.set()
+        raise DevexError("gone", "It has gone.", "Try again.")
+
+    owner = await site.user()
+    repl = await site.repl(owner)
+    cookie, _ = await entered(site, owner, repl)
+    host = host_of(site, repl, 5000)
+    site.backend.runner_app = lambda repl_id: failing  # type: ignore[method-assign]
+    socket = await site.socket("/ws", host=host, cookie=cookie, origin=f"http://{host}")
+    socket.transport.abort()
+    await asyncio.wait_for(left.wait(), 10)
+    assert (await visit(site, f"{site.origin}/healthz")).status_code == 200
+    assert "unexpected" not in capfd.readouterr().out
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

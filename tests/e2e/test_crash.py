@@ -19,6 +19,12 @@ BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is 
 COUNTER = "for i in $(seq 100000); do echo tick-$i; sleep 0.1; done"
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
+
+
 @contextmanager
 def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
     """A server on these data that answers; ended with Ctrl-C unless it has ended."""
@@ -38,9 +44,30 @@ def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             server.communicate(timeout=30)
 
 
+def test_keys_typed_while_it_was_away_arrive(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
+    with started(tmp_path, port) as server:
+        begin(page, served, "ada", "Survivor")
+        server.kill()
+        server.wait()
+    expect(page.get_by_text("Reconnecting… what you type is kept").last).to_be_visible()
+    page.evaluate("window.isFirstLoad = true")
+    page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
+    page.keyboard.type("echo typed-$((20+3))\n")
+    with started(tmp_path, port):
+        page.wait_for_function("!window.isFirstLoad", timeout=BACK_MS)
+        expect(terminal(page)).to_contain_text("typed-23", timeout=BACK_MS)
+        page.reload()
+        expect(terminal(page)).to_contain_text("typed-23")
+        page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
+        page.keyboard.type("echo again-$((20+3))\n")
+        expect(terminal(page)).to_contain_text("again-23")
+        assert terminal(page).inner_text().count("typed-23") == 1
+
+
 def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
     with started(tmp_path, port) as server:
         begin(page, served, "ada", "Survivor")

@@ -35,6 +35,19 @@ def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -
     assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
 
 
+def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "pocket")
+    create(narrow, "Python", "Asleep")
+    narrow.get_by_role("button", name="More", exact=True).tap()
+    narrow.get_by_role("menuitem", name="Stop this REPL").tap()
+    file = narrow.locator(".dx-shelf").get_by_role("treeitem", name="main.py")
+    expect(file).to_be_visible()
+    narrow.goto(f"{narrow.url}?start=false")
+    file.tap()
+    expect(narrow.locator(".dx-shelf .cm-content")).to_be_visible()
+    expect(file).to_be_hidden()
+
+
 def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "finger")
     create(narrow, "Python", "Touched")

@@ -12,10 +12,15 @@ from runner.errors import DevexError
 
 
 class Cover:
-    """Lies over the workbench unless the REPL runs; `on_file` is called when a file is chosen in it."""
+    """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
+    them is chosen.
+    """
 
-    def __init__(self, *, on_start: Callable[[], Any], on_file: Callable[[], None]) -> None:
+    def __init__(
+        self, *, on_start: Callable[[], Any], on_shelf: Callable[[], None], on_file: Callable[[], None]
+    ) -> None:
         self._on_start = on_start
+        self._on_shelf = on_shelf
         self._on_file = on_file
         self._shown: object = None
         self._root = ui.element("div").classes("dx-cover dx-hidden")
@@ -44,6 +49,7 @@ class Cover:
             else:
                 self._stopped(repl, error)
                 Shelf(repl.id, on_file=self._on_file)
+                self._on_shelf()
 
     def _stopped(self, repl: Repl, error: DevexError | None) -> None:
         has_failed = repl.phase is Phase.FAILED or error is not None

@@ -58,7 +58,11 @@ class Workbench:
             self._header = Header(repl, do=self.do)
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
-                self._cover = Cover(on_start=lambda: self.do("start"), on_file=lambda: self._views.show("editor"))
+                self._cover = Cover(
+                    on_start=lambda: self.do("start"),
+                    on_shelf=lambda: self._views.show("files"),
+                    on_file=lambda: self._views.show("editor"),
+                )
             self._awake = Status(
                 on_lease=self._explain_awake, on_extend=lambda hours: self._attempt(lambda: self._extend(hours))
             ).awake

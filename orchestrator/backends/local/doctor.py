@@ -16,9 +16,9 @@ _MODES = {
     "root-setuid": "No user namespaces here: root makes the sandboxes, each with a uid of its own.",
 }
 _BOUND = {
-    "memory": "One REPL could use up the memory of this machine.",
-    "pids": "Processes are bounded by rlimits only.",
-    "cpu": "One REPL could slow down the others.",
+    "memory": ("memory", "One REPL could use up the memory of this machine."),
+    "pids": ("processes", "Processes are bounded by rlimits only."),
+    "cpu": ("CPU", "One REPL could slow down the others."),
 }
 _DELEGATE = "Run DEVEX as root, or by systemd with Delegate=yes."
 
@@ -29,7 +29,7 @@ def checks(facts: Message, failures: dict[str, str], layout: Layout) -> list[Che
         Check(name="sandbox", ok=True, detail=_MODES[facts["mode"]].format(euid=os.geteuid()) + _tried(facts)),
         Check(name="bubblewrap", ok=True, detail=f"{facts['bubblewrap']} starts {facts['python']}."),
         _filter(failures),
-        *(_bound(facts, controller, without) for controller, without in _BOUND.items()),
+        *(_bound(facts, controller, *told) for controller, told in _BOUND.items()),
         *(_tool(Path(path), package) for path, package in _TOOLS.items()),
         _hard_links(Path("/proc/sys/fs/protected_hardlinks")),
         _space(layout),
@@ -47,10 +47,9 @@ def _filter(failures: dict[str, str]) -> Check:
     return Check(name="system calls", ok=False, detail=detail, action="Do not let strangers in; report this.")
 
 
-def _bound(facts: Message, controller: str, without: str) -> Check:
-    name = f"{controller} limit"
+def _bound(facts: Message, controller: str, name: str, without: str) -> Check:
     if controller in facts["controllers"]:
-        return Check(name=name, ok=True, detail=f"By control groups, version {facts['cgroups']}.")
+        return Check(name=name, ok=True, detail=f"Bounded by control groups, version {facts['cgroups']}.")
     return Check(name=name, ok=False, detail=without, action=_DELEGATE)
 
 
@@ -74,6 +73,6 @@ def _hard_links(setting: Path) -> Check:
 
 def _space(layout: Layout) -> Check:
     free = shutil.disk_usage(layout.data).free
-    detail = f"{free >> 20} MiB free in {layout.data}."
+    detail = f"{free / (1 << 30):.1f} GiB free in {layout.data}."
     action = "" if free >= LEAST_FREE_BYTES else "Make room: a full disk stops every REPL."
     return Check(name="disk", ok=not action, detail=detail, action=action)

@@ -14,6 +14,7 @@ _BASE: Mapping[str, str] = {
     "PATH": f"{WORKSPACE}/.local/bin:/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "TMPDIR": TMP,
+    "HISTFILE": f"{TMP}/.bash_history",  # what was typed, secrets too, is not to go along with the files
     # The system is read-only and cannot be broken: pip installs below HOME, npm -g too.
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",

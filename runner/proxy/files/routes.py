@@ -23,7 +23,7 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 import os
 import time
 from bisect import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -40,7 +40,7 @@ from runner.proxy.files import address, transfer
 from runner.proxy.files.uploads import Uploads
 from runner.proxy.viewer import viewer_of
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
-from runner.workspace.archive import check_size, zip_pieces
+from runner.workspace.archive import HELD_BYTES, Memory, check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
 from runner.workspace.search import MAX_FILES, file_paths, rank, search_text
 from runner.workspace.tree import MAX_LISTED
@@ -54,6 +54,8 @@ LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 
 LISTINGS: Final = 2  # at a time; more wait
 FOUND: Final = 100
 FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
+ZIP_MEMORY: Final = Memory(512 << 20)  # of all ZIPs of this process, while they are sent
+ZIP_GROWTH: Final = 2, 1 << 20  # what a folder may grow meanwhile: programs go on writing
 HEAVY: Final = 2  # searches, listings of names and size counts at a time; more wait
 
 
@@ -165,10 +167,13 @@ class Files:
         path = address.query_path(request, "path", "")
         zip_bytes, entries = self._limits.zip_bytes, self._workspace.quota.limit.entries
         await to_thread.run_sync(self._workspace.list_dir, path, 1)
-        await to_thread.run_sync(check_size, self._workspace, path, zip_bytes, entries, limiter=self._heavy)
+        held = await to_thread.run_sync(check_size, self._workspace, path, zip_bytes, entries, limiter=self._heavy)
         name = path.rpartition("/")[2] or "workspace"
         headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(f"{name}.zip")}
-        return transfer.Stream(zip_pieces(self._workspace, path, zip_bytes), 200, headers)
+        claimed = min(held * ZIP_GROWTH[0] + ZIP_GROWTH[1], HELD_BYTES)
+        ZIP_MEMORY.claim(claimed)
+        pieces = zip_pieces(self._workspace, path, zip_bytes, claimed)
+        return transfer.Stream(_ZipPieces(pieces, claimed), 200, headers)
 
     async def find(self, request: Request) -> Response:
         wanted = address.query(request, "q", "")
@@ -274,6 +279,23 @@ class _FilePieces:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+
+class _ZipPieces:
+    """Gives back what was claimed of ZIP_MEMORY."""
+
+    def __init__(self, pieces: Generator[bytes, None, None], claimed_bytes: int) -> None:
+        self._pieces = pieces
+        self._claimed_bytes = claimed_bytes
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        try:
+            self._pieces.close()
+        finally:
+            ZIP_MEMORY.give_back(self._claimed_bytes)
 
 
 def _splices(items: list[Any]) -> list[Splice]:

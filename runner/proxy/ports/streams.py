@@ -19,12 +19,22 @@ PIECE_FRAMES: Final = 4  # a chunk, a WebSocket's frame or a read costs as much 
 BUFFER_BYTES: Final = 128 * 1024  # read ahead of a slow browser; asyncio holds up to twice this
 
 
+class Held:
+    """What is kept of messages that programs have begun, of all streams of one sandbox."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+
+
 class Pair(NamedTuple):
-    """A connection; `turn` is to be awaited before each piece of what its program sends is handled."""
+    """A connection; `turn` is to be awaited before each piece of what its program sends is handled, and what is kept
+    of it is counted in `held`.
+    """
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     turn: Callable[[], Awaitable[None]]
+    held: Held
 
 
 class PortClosedError(DevexError):
@@ -49,6 +59,7 @@ class Streams:
         self._expected: dict[int, asyncio.Future[Pair | None]] = {}
         self._open = 0
         self._pieces = 0
+        self._held = Held()
         self._budget = Budget(time.monotonic())
 
     @asynccontextmanager
@@ -112,5 +123,6 @@ class Streams:
         protocol.connection_made(transport)
         if rest:
             reader.feed_data(rest)
-        arrival.set_result(Pair(reader, asyncio.StreamWriter(transport, protocol, reader, loop), self._turn))
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        arrival.set_result(Pair(reader, writer, self._turn, self._held))
         return True

@@ -21,9 +21,10 @@ from wsproto.events import Message as Outgoing
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from runner.proxy.ports.headers import to_browser, to_program
-from runner.proxy.ports.streams import Pair, PortClosedError
+from runner.proxy.ports.streams import Held, Pair, PortClosedError
 
 MAX_MESSAGE_BYTES: Final = 16 << 20  # of memory: a program's message is held whole; a longer one ends the connection
+HELD_BYTES: Final = 64 << 20  # of all messages that one REPL's programs have begun: whose part is too much is cut off
 READ_BYTES: Final = 64 * 1024
 GOING_AWAY, NO_CODE, TOO_BIG, INTERNAL = 1001, 1005, 1009, 1011
 GOODBYE_S: Final = 5.0  # for a program to take what was sent before the browser left
@@ -43,11 +44,12 @@ async def relay_websocket(scope: Scope, receive: Receive, send: Send, pair: Pair
         extra_headers=headers,
     )
     writer.write(connection.send(request))
-    relay = _Downstream(send, port, can_reject="websocket.http.response" in scope.get("extensions", {}))
+    relay = _Downstream(send, port, pair.held, can_reject="websocket.http.response" in scope.get("extensions", {}))
     ways = [
         asyncio.create_task(_from_program(connection, pair, relay), name=f"from port {port}"),
         asyncio.create_task(_from_browser(connection, writer, receive), name=f"to port {port}"),
     ]
+    ways[0].add_done_callback(lambda _: relay.drop())
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -85,7 +87,7 @@ async def _from_browser(connection: WSConnection, writer: asyncio.StreamWriter, 
 
 
 async def _from_program(connection: WSConnection, pair: Pair, relay: "_Downstream") -> None:
-    reader, writer, turn = pair
+    reader, writer, turn, _ = pair
     while not relay.ended:
         data = await reader.read(READ_BYTES)
         await turn()
@@ -109,10 +111,11 @@ async def _from_program(connection: WSConnection, pair: Pair, relay: "_Downstrea
 class _Downstream:
     """What the program's side says, as ASGI messages to the browser."""
 
-    def __init__(self, send: Send, port: int, *, can_reject: bool) -> None:
+    def __init__(self, send: Send, port: int, held: Held, *, can_reject: bool) -> None:
         self.ended = False
         self._send = send
         self._port = port
+        self._held = held
         self._can_reject = can_reject
         self._accepted = False
         self._parts: list[str | bytes] = []
@@ -150,14 +153,22 @@ class _Downstream:
         self.ended = not more
 
     async def _message(self, event: TextMessage | BytesMessage) -> None:
-        self._size += sys.getsizeof(event.data)  # parts without any content would be held without end
-        if self._size > MAX_MESSAGE_BYTES:
+        size = sys.getsizeof(event.data)  # parts without any content would be held without end
+        self._size += size
+        self._held.size_bytes += size
+        if self._size > MAX_MESSAGE_BYTES or self._held.size_bytes > HELD_BYTES:
+            self.drop()
             await self._close(TOO_BIG, "message too big")
             return
         self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
         if event.message_finished:
-            parts, self._parts, self._size = self._parts, [], 0
-            await self._send(_whole(parts, text=isinstance(event, TextMessage)))
+            await self._send(_whole(self._parts, text=isinstance(event, TextMessage)))
+            self.drop()
+
+    def drop(self) -> None:
+        """Hold nothing any more."""
+        self._held.size_bytes -= self._size
+        self._parts, self._size = [], 0
 
     async def fail(self, code: int) -> None:
         """The program's side ended without saying goodbye."""

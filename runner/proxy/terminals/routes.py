@@ -29,7 +29,8 @@ from runner.proxy.viewer import viewer_of
 BODY_BYTES: Final = 4096
 SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})
 # What xterm.js answers to programs by itself: device attributes, cursor position, modes, settings, colours.
-_REPLY: Final = re.compile(rb"\x1b(?:\[[?>=]?[0-9;]*\$?[cnRyt]|[P\]])")
+_REPLY: Final = re.compile(rb"\x1b(?:\[[?>=]?[0-9;]*\$?[cnRyt]|[P\]].+)", re.DOTALL)  # Alt+Shift+P is a key
+_FOCUS: Final = re.compile(rb"\x1b\[[IO]")  # the window came to the front, or went
 
 
 class TerminalRoutes:
@@ -58,7 +59,6 @@ class TerminalRoutes:
         asked = await http.json_body(request, BODY_BYTES)
         size = http.field(asked, "cols", int, DEFAULT_SIZE[0]), http.field(asked, "rows", int, DEFAULT_SIZE[1])
         terminal = await self._terminals.open("shell", self._shell, size=size)
-        self._on_key()
         return http.Json(next(one for one in self._terminals.listing() if one["id"] == terminal.id), 201)
 
     async def _close(self, request: Request) -> Response:
@@ -99,9 +99,7 @@ class TerminalRoutes:
 
     def _accept(self, terminal: Terminal, attachment: Attachment, kind: int, body: bytes) -> None:
         if kind == wire.INPUT:
-            if attachment.can_write and not (_REPLY.match(body) and not terminal.may_reply(attachment)):
-                self._terminals.type(terminal, body)
-                self._on_key()
+            self._type(terminal, attachment, body)
         elif kind == wire.ACK:
             terminal.acknowledge(attachment, wire.offset(body))
         elif kind == wire.RESIZE:
@@ -113,6 +111,15 @@ class TerminalRoutes:
             attachment.answer(wire.number(body))
         else:
             raise wire.BadMessage("an unknown kind of message")
+
+    def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
+        """Keys; and what a terminal says by itself, which is no activity: programs may ask for it all day."""
+        is_reply = _REPLY.fullmatch(body) is not None
+        if not attachment.can_write or (is_reply and not terminal.may_reply(attachment)):
+            return
+        self._terminals.type(terminal, body)
+        if not is_reply and not _FOCUS.fullmatch(body):
+            self._on_key()
 
 
 class _Endpoint:

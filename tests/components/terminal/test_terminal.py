@@ -2,6 +2,7 @@
 
 import base64
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from runner.agent import install
 from tests.chromium import opened
@@ -61,8 +62,7 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
         page.goto(served.url)
         expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
         expect(rows(page)).to_contain_text("$")
-        page.get_by_role("button", name="focus").click()
-        expect(page.locator(".xterm-helper-textarea")).to_be_focused()
+        focus(page)
         yield page
     assert not asked
 
@@ -75,6 +75,11 @@ def rows(page: Page) -> Locator:
 def enter(page: Page, line: str) -> None:
     page.keyboard.type(line)
     page.keyboard.press("Enter")
+
+
+def focus(page: Page) -> None:
+    page.get_by_role("button", name="focus").click()
+    expect(page.locator(".xterm-helper-textarea")).to_be_focused()
 
 
 def paste(page: Page, text: str) -> None:
@@ -115,6 +120,47 @@ def test_after_a_restart_of_the_proxy_it_goes_on(page: Page, served: Served) -> 
     assert rows(page).inner_text().count("before") == 1
 
 
+def test_keys_typed_while_it_was_away_outlive_a_reload(page: Page, served: Served) -> None:
+    address = f"{served.url}/?terminal={page.locator('#terminal').inner_text()}"
+    away = ""  # what part of a socket's address has no way to the server
+
+    def answer(socket: WebSocketRoute) -> None:
+        if away and away in socket.url:
+            socket.close()
+        else:
+            socket.connect_to_server()
+
+    page.route_web_socket(re.compile("/terminals/"), answer)
+    page.goto(address)
+    expect(rows(page)).to_contain_text("$")
+    focus(page)
+    away = address.rpartition("=")[2]
+    httpx.post(f"{served.url}/restart", timeout=30, trust_env=False).raise_for_status()
+    expect(page.get_by_text("Reconnecting… what you type is kept")).to_be_visible()
+    enter(page, "echo ke''pt")
+    page.reload()
+    page.goto(served.url)  # another terminal in the same tab
+    expect(rows(page)).to_contain_text("$")
+    focus(page)
+    enter(page, "echo an''other")
+    expect(rows(page)).to_contain_text("another")
+    expect(rows(page)).not_to_contain_text("kept")
+    page.goto(address)
+    expect(page.get_by_text("Reconnecting… what you type is kept")).to_be_visible()
+    focus(page)
+    enter(page, "echo af''terwards")
+    away = ""
+    expect(rows(page)).to_contain_text("afterwards")
+    page.reload()
+    expect(rows(page)).to_contain_text("afterwards")
+    focus(page)
+    enter(page, "echo do''ne")
+    expect(rows(page)).to_contain_text("done")
+    shown = rows(page).inner_text()
+    assert shown.count("kept") == 1
+    assert shown.index("kept") < shown.index("afterwards")
+
+
 def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> None:
     enter(page, "echo ke''pt")
     expect(rows(page)).to_contain_text("kept")
@@ -122,8 +168,7 @@ def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> 
     other = page.context.new_page()
     other.goto(f"{served.url}/?terminal={terminal}")
     expect(rows(other)).to_contain_text("kept")
-    other.get_by_role("button", name="focus").click()
-    expect(other.locator(".xterm-helper-textarea")).to_be_focused()
+    focus(other)
     enter(other, "echo fr''om other")
     expect(rows(page)).to_contain_text("from other")
 

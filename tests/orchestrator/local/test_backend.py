@@ -81,3 +81,11 @@ async def test_a_server_out_of_descriptors_ends_no_sandbox(box: Box, caplog: pyt
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert (await box.backend.observe())["repl1"].phase is SandboxPhase.RUNNING
     assert await box.run("echo fine") == (0, "fine\n")
+
+
+async def test_what_was_typed_is_not_among_the_files(box: Box) -> None:
+    """They are copied, downloaded and shown to others."""
+    code, output = await box.run("echo 'echo se$((1))cret' | bash -i; cat $HISTFILE")
+    assert code == 0, output
+    assert "echo se$((1))cret" in output.splitlines()
+    assert [path.name for path in box.workspace.iterdir()] == ["hello.txt"]

@@ -299,5 +299,7 @@ def test_the_doctor_says_what_is_missing_and_what_helps(tmp_path: Path) -> None:
     assert found["sandbox"].ok
     assert "root with x: y" in found["sandbox"].detail
     assert found["system calls"].ok is False
-    assert found["memory limit"].ok is False
-    assert "Delegate" in found["memory limit"].action
+    assert found["memory"].ok is False
+    assert "Delegate" in found["memory"].action
+    assert {"memory", "processes", "CPU"} <= found.keys()
+    assert "GiB free" in found["disk"].detail

@@ -230,6 +230,11 @@ class Tab:
             while await self.step() != kind:
                 pass
 
+    async def pinged(self) -> None:
+        """Until the proxy has taken all that was sent."""
+        await self.socket.send(struct.pack(">BI", PING, 1))
+        await self.until_kind(PONG)
+
     async def until_closed(self) -> int:
         """-> the code."""
         try:

@@ -7,6 +7,7 @@ import json
 import random
 import re
 import socket
+import struct
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -340,6 +341,23 @@ async def test_a_message_of_endless_empty_parts_is_too_big(stage: Stage, monkeyp
         with pytest.raises(ConnectionClosed):
             await connection.recv()
         assert connection.close_code == 1009
+
+
+async def test_programs_of_one_repl_begin_no_more_than_is_held(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports_websocket, "HELD_BYTES", 64 * 1024)
+    part = b"\x7e" + struct.pack(">H", 40_000) + b"x" * 40_000
+    async with asyncio.timeout(DEADLINE_S), saying(b"\x02" + part) as beginning, saying(b"\x82" + part) as whole:
+        async with websocket(stage, beginning, "/"):
+            while stage.proxy._streams._held.size_bytes < 40_000:
+                await asyncio.sleep(0.01)
+            async with websocket(stage, whole, "/") as other:
+                with pytest.raises(ConnectionClosed):
+                    await other.recv()
+                assert other.close_code == 1009
+        while stage.proxy._streams._held.size_bytes:
+            await asyncio.sleep(0.01)
+        async with websocket(stage, whole, "/") as other:
+            assert len(await other.recv()) == 40_000
 
 
 async def test_connections_are_counted_and_given_back(stage: Stage, served: tuple[Program, int]) -> None:

@@ -209,8 +209,7 @@ async def test_a_viewer_who_may_only_look_types_nothing(stage: Stage) -> None:
         await reader.type("touch typed-by-reader\n")
         await reader.resize(40, 10)
         await reader.socket.send(bytes([SIGNAL, 9]))
-        await reader.socket.send(struct.pack(">BI", PING, 5))
-        await reader.until_kind(PONG)  # so all of it was read
+        await reader.pinged()
         await writer.type("echo al''ive\n")
         await reader.until("alive")
         assert reader.ready
@@ -246,6 +245,27 @@ async def test_a_programs_question_is_answered_once_and_never_again(stage: Stage
         await again.acknowledge()
         await again.type("\x1b[8;8R")
         await again.until("[8;8R")
+
+
+SAID = ["\x1b[?1;2c", "\x1b[5;7R", "\x1b[?5;7R", "\x1b[0n", "\x1b[?2004;1$y", "\x1b[8;24;80t", "\x1b[I", "\x1b[O"]
+SAID_AT_LENGTH = ["\x1bP1$r0m\x1b\\", "\x1b]11;rgb:ffff/ffff/ffff\x1b\\"]
+KEYS = ["a", "\x1b", "\x1b[A", "\x1bOR", "\x1bP", "\x1b]", "\x1b[200~pasted\x1b[201~", "\x1b[M !!"]
+
+
+@pytest.mark.parametrize("said", [*SAID, *SAID_AT_LENGTH])
+async def test_what_a_terminal_says_by_itself_is_no_typing(stage: Stage, said: str) -> None:
+    async with stage.shell() as tab:
+        await tab.type(said)
+        await tab.pinged()
+        assert "keystroke" not in stage.activity
+
+
+@pytest.mark.parametrize("key", KEYS)
+async def test_keys_pastes_and_the_mouse_are_typing(stage: Stage, key: str) -> None:
+    async with stage.shell() as tab:
+        await tab.type(key)
+        await tab.pinged()
+        assert "keystroke" in stage.activity
 
 
 async def test_the_smallest_window_decides_and_hidden_ones_do_not(stage: Stage) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from runner.proxy.files import routes
+from runner.workspace.archive import Memory
 from tests.runner.proxy.files.serving import MIB, code
 
 
@@ -60,6 +62,21 @@ async def test_downloads_end_when_the_browser_goes(client: httpx.AsyncClient, ro
     async with asyncio.timeout(30):
         while any(target.endswith("/a/big") for target in opened_files()):
             await client.get("tree")
+
+
+async def test_zips_share_the_memory_they_hold(
+    client: httpx.AsyncClient, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "big").write_bytes(os.urandom(64 * MIB))
+    monkeypatch.setattr(routes, "ZIP_MEMORY", Memory(3 * MIB // 2))  # a small folder claims a little more than 1 MiB
+    async with client.stream("GET", "zip") as first:
+        await anext(first.aiter_raw())
+        second = await client.get("zip")
+        assert (second.status_code, code(second)) == (503, "busy")
+    async with asyncio.timeout(30):
+        while (again := await client.get("zip")).status_code == 503:
+            pass
+    assert zipfile.ZipFile(io.BytesIO(again.content)).namelist() == ["big"]
 
 
 def opened_files() -> list[str]:
