@@ -33,6 +33,7 @@ def serve(settings: Settings) -> None:
 
     def stop_all() -> None:
         backend.keep_on_exit = False
+        server.orchestrator.stop_on_exit = True
 
     server = Server(settings, backend=backend, on_interrupt=stop_all)
     try:

@@ -6,6 +6,7 @@ Every call that changes what is wanted records it first and wakes the reconciler
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -41,6 +42,8 @@ SLUG_TRIES = 3  # 40 random bits: a second try is already next to impossible
 PORT = 3000  # what most frameworks listen on
 OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
 STOPPED_BY_USER = "It was stopped by hand."
+STOPPED_WITH_SERVER = "The server was stopped."
+RESTING = (Phase.STOPPED, Phase.FAILED)
 DELETED = "It was moved to the trash."
 
 log = logging.getLogger(__name__)
@@ -99,6 +102,7 @@ class Orchestrator:
         )
         self._computing = Computing(backend, clock, limits, on_activity=self.touch)
         self._loop: asyncio.Task[None] | None = None
+        self.stop_on_exit = False  # whether all that runs is stopped, and saved before, when the orchestrator ends
         backend.on_activity = self.touch
 
     async def __aenter__(self) -> Self:
@@ -112,6 +116,11 @@ class Orchestrator:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self.stop_on_exit:
+            try:
+                await self._stop_all()
+            except Exception:  # the database is away, say: what runs is ended all the same
+                log.exception("REPLs were not stopped in order; they are saved when DEVEX starts again")
         if self._loop is not None:
             self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
@@ -320,6 +329,33 @@ class Orchestrator:
         return max(self.limits.extend_day_s - used_today_s(owned, self._clock.now()), 0)
 
     # Parts
+
+    async def _stop_all(self) -> None:
+        """Each as if by hand, all within `limits.shutdown_deadline_s`; then says what is not saved."""
+        changes = self.subscribe()
+        live = await self._records.list_live()
+        running = {repl.id for repl in live if repl.goal is Goal.RUN or repl.phase not in RESTING}
+        if running:
+            log.info("saving and stopping %d REPLs, in %.0f s at most", len(running), self.limits.shutdown_deadline_s)
+
+        def change(repl: Repl) -> dict[str, Any]:
+            return {"goal": Goal.STOP, "stop_reason": STOPPED_WITH_SERVER} if repl.goal is Goal.RUN else {}
+
+        for repl_id in running:
+            with suppress(NoSuchRepl):  # removed for good meanwhile
+                await self._change(repl_id, change)
+        until = self._clock.now() + timedelta(seconds=self.limits.shutdown_deadline_s)
+        with suppress(TimeoutError):
+            await within(self._clock, until, self._until_saved(running, changes))
+        for repl in await self._records.list_live():
+            if repl.unsaved or repl.phase not in RESTING:
+                reason = repl.unsafe or "There was not enough time."
+                what = f"“{repl.name}” is not in the store as it is: {reason}"
+                log.warning("%s Its files are on this machine's disk, and saved when DEVEX starts again.", what)
+
+    async def _until_saved(self, repl_ids: set[str], changes: Subscription[Repl]) -> None:
+        while any(repl.id in repl_ids and not repl.in_trash for repl in await self._records.list_live()):
+            await anext(changes)
 
     async def _insert(self, owner_id: str, new: New, *, start: bool, request_id: str | None) -> Repl:
         async with self._owner_lock(owner_id):

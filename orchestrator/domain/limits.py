@@ -38,6 +38,7 @@ class Limits:
     seed_deadline_s: float = 300  # a fork copies at most a full disk
     save_deadline_s: float = 60  # of a stop, for a last version; after it the files wait on the disk to be saved
     stop_deadline_s: float = 60  # after it: documents are flushed, programs get 5 s to end, disks are slow
+    shutdown_deadline_s: float = 30  # of Ctrl-C, for versions of all that runs: somebody waits at the terminal
     retry_first_s: float = 0.5  # back-off doubles from here...
     retry_most_s: float = 60  # ...up to here, with jitter
     resync_s: float = 60  # what an event was lost about is seen at the latest after this

@@ -19,6 +19,7 @@ import pytest
 from tests.app.running_site import free_port
 
 ROOT = Path(__file__).parents[2]
+ENDS_S = 60  # versions are saved for 30 s at most, and programs get 5 s
 
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
@@ -53,7 +54,7 @@ def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
-        process.wait(30)
+        process.wait(ENDS_S)
         process.stdout.close()
 
 
@@ -85,7 +86,7 @@ def test_the_first_start_makes_an_administrator_once(tmp_path: Path) -> None:
             browser.get("/_nicegui_ws/socket.io/", params={"client_id": client_id[1], "EIO": 4, "transport": "polling"})
             browser.get("/nothing", params={"token": token})
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(ENDS_S) == 0
     log = (tmp_path / "log").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
     assert {"/setup", "/api/setup", "/_nicegui_ws/socket.io/"} <= {line.get("path") for line in lines}
@@ -97,7 +98,7 @@ def test_the_first_start_makes_an_administrator_once(tmp_path: Path) -> None:
     with serving(tmp_path, second=True, launcher_grace_s=0) as (again, origin, _):  # its launcher ends with it
         assert httpx.get(f"{origin}/healthz", trust_env=False).json() == {"status": "ok"}
         again.send_signal(signal.SIGTERM)
-        assert again.wait(30) in (0, -signal.SIGTERM)
+        assert again.wait(ENDS_S) in (0, -signal.SIGTERM)
 
 
 def test_repls_outlive_the_server_but_not_ctrl_c(tmp_path: Path) -> None:
@@ -110,15 +111,25 @@ def test_repls_outlive_the_server_but_not_ctrl_c(tmp_path: Path) -> None:
         assert browser.post(f"/api/repls/{repl['id']}/start", params={"wait": True}).json()["phase"] == "running"
         terminal = browser.post(f"/repls/{repl['id']}/terminals", json={"cols": 80, "rows": 24}).json()["id"]
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(ENDS_S)
     with serving(tmp_path, port=port, second=True) as (process, _, _):
         assert browser.post(f"/api/repls/{repl['id']}/start", params={"wait": True}).json()["epoch"] == 1
         found = browser.get(f"/repls/{repl['id']}/terminals")
         assert [(one["id"], one["exit"]) for one in found.json()["terminals"]] == [(terminal, None)], found.text
+        assert browser.put(f"/repls/{repl['id']}/files/last.txt", content=b"last").status_code == 201
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(ENDS_S) == 0
+    assert "not in the store" not in (tmp_path / "log").read_text()
     with serving(tmp_path, port=port, second=True):
-        assert browser.get(f"/api/repls/{repl['id']}").json()["phase"] == "stopped"
+        stopped = browser.get(f"/api/repls/{repl['id']}").json()
+        assert (stopped["phase"], stopped["stop_reason"]) == ("stopped", "The server was stopped.")
+        versions = browser.get(f"/repls/{repl['id']}/snapshots").json()["versions"]
+        assert "before it stopped" in [version["message"] for version in versions]
+        newest = f"/repls/{repl['id']}/snapshots/{versions[0]['version']}"
+        assert browser.get(f"{newest}/file", params={"path": "last.txt"}).content == b"last"
+        assert b"last.txt" in browser.get(f"{newest}/zip").content
+        found = browser.get(f"{newest}/search", params={"q": "LAST"}).json()["matches"]
+        assert [one["path"] for one in found] == ["last.txt"]
         assert browser.get(f"/repls/{repl['id']}/files/main.py").status_code == 200
     browser.close()
 

@@ -102,7 +102,7 @@ class Server:
         assert self.process
         self.process.send_signal(signal.SIGINT)
         try:
-            self.process.wait(30)
+            self.process.wait(60)  # versions are saved for 30 s at most
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
-from tests.e2e.serving import ROOT, Served
+from tests.e2e.serving import ROOT, STOP_DEADLINE_S, Served
 from tests.e2e.workbench import begin, editor, terminal
 
 BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
@@ -41,7 +41,7 @@ def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             yield server
         finally:
             server.send_signal(signal.SIGINT)
-            server.communicate(timeout=30)
+            server.communicate(timeout=STOP_DEADLINE_S)
 
 
 def test_keys_typed_while_it_was_away_arrive(page: Page, tmp_path: Path) -> None:

@@ -112,6 +112,20 @@ class HangsOnStop(MemoryBackend):
             await asyncio.Event().wait()
 
 
+class StoreIsDown(MemoryBackend):
+    """No version can be saved while `down`; with `hanging` nobody says so."""
+
+    down = True
+    hanging = False
+
+    async def save(self, repl_id: str, epoch: int, message: str) -> str:
+        if self.down and self.hanging:
+            await asyncio.Event().wait()
+        if self.down:
+            raise BackendError("The store does not answer.", retryable=True)
+        return await super().save(repl_id, epoch, message)
+
+
 class CannotSaveOnStop(MemoryBackend):
     """`stop` raises while `failing`, as with a full disk: the sandbox stays."""
 

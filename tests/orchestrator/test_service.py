@@ -10,7 +10,7 @@ from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from tests.orchestrator.conftest import MakeOrchestrator
-from tests.orchestrator.fakes import ManualClock, settle
+from tests.orchestrator.fakes import ManualClock, StoreIsDown, settle
 
 DAY_S = 86400
 SAMPLE_S = Limits().cpu_sample_s
@@ -354,6 +354,60 @@ async def test_activity_of_a_stopped_one_means_nothing(orchestrator: Orchestrato
     assert orchestrator.lease(repl.id) is None
     assert orchestrator.ledger(repl.id) == ()
     assert await refusal(orchestrator.extend(repl.id, 1)) == "not_running"
+
+
+async def test_stopping_with_the_server_saves_first(
+    serve: MakeOrchestrator, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serve() as orchestrator:
+        repls = [await orchestrator.create("ann", name, "python") for name in "abc"]
+        for repl in repls:
+            await orchestrator.open(repl.id)
+            machine.workspaces[repl.id]["mine.txt"] = b"new"
+        orchestrator.stop_on_exit = True
+    assert machine.sandboxes == {}
+    assert all(machine.versions[repl.id][-1]["mine.txt"] == b"new" for repl in repls)
+    assert "not in the store" not in caplog.text
+    async with serve() as after:
+        stopped = await after.get(repls[0].id)
+        assert (stopped.phase, stopped.goal, stopped.unsaved) == (Phase.STOPPED, Goal.STOP, False)
+        assert stopped.stop_reason == "The server was stopped."
+
+
+async def test_without_being_told_the_server_leaves_them_running(serve: MakeOrchestrator, machine: Machine) -> None:
+    async with serve() as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python")
+        await orchestrator.open(repl.id)
+    assert machine.sandboxes[repl.id].alive
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_what_could_not_be_saved_in_time_is_said_and_saved_later(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock, caplog: pytest.LogCaptureFixture, hangs: bool
+) -> None:
+    class Down(StoreIsDown):
+        hanging = hangs
+
+    async def serving() -> str:
+        async with serve(Down) as orchestrator:
+            repl = await orchestrator.create("ann", "precious", "python")
+            await orchestrator.open(repl.id)
+            orchestrator.stop_on_exit = True
+        return repl.id
+
+    ending = asyncio.create_task(serving())
+    await clock.advance(Limits().shutdown_deadline_s - 1)
+    assert not ending.done()
+    await clock.advance(2)
+    repl_id = await asyncio.wait_for(ending, 10)
+    reason = "There was not enough time." if hangs else "The store does not answer."
+    assert f"“precious” is not in the store as it is: {reason}" in caplog.text
+    machine.sandboxes.clear()  # as the local backend does when it ends
+    async with serve() as after:
+        await settle()
+        saved = await after.get(repl_id)
+        assert (saved.phase, saved.unsaved, saved.unsafe) == (Phase.STOPPED, False, None)
+        assert saved.saved_version is not None
 
 
 async def test_a_program_of_the_template_gets_its_environment(
