@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,6 +32,7 @@ _PORT = r":[1-9][0-9]{0,4}"
 _HOST_PORT = re.compile(_HOST + _PORT)
 _HOST_MAYBE_PORT = re.compile(f"{_HOST}({_PORT})?")
 _PATTERN = re.compile(rf"(\*\.)?{_HOST}({_PORT})?")
+_BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((/[A-Za-z0-9!_.'()*-]+)*)/?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 SignUp = Literal["open", "invite", "closed"]
@@ -79,6 +81,40 @@ class Settings(BaseSettings):
     secret: SecretStr = Field(
         default=SecretStr(""),
         description="Signs preview cookies; at least 32 characters. By default one is made in `data_dir`.",
+    )
+    store: str = Field(
+        default="",
+        description="Where versions are kept: `s3://bucket/prefix` or the absolute path of a folder; by default "
+        "`store` in `data_dir`. See [operations.md](operations.md).",
+    )
+    s3_endpoint: str = Field(
+        default="", description="Address of the S3 server, such as `https://minio.example.com:9000`; by default AWS."
+    )
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket.")
+    s3_access_key: str = Field(
+        default="",
+        description="With `s3_secret_key`. By default they are looked for as AWS's tools do: environment, files, the "
+        "machine's role.",
+    )
+    s3_secret_key: SecretStr = Field(default=SecretStr(""), description="The secret that belongs to `s3_access_key`.")
+    s3_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto",
+        description="Where the bucket's name goes: into the `path`, or into the host (`virtual`). `auto`: as AWS "
+        "wants, and into the path at an `s3_endpoint`.",
+    )
+    s3_ca_file: str = Field(
+        default="", description="File of certificates (PEM) to trust for `s3_endpoint` in place of the usual ones."
+    )
+    s3_sse: Literal["", "AES256", "aws:kms"] = Field(
+        default="", description="Have the S3 server encrypt at rest: `AES256` or `aws:kms`."
+    )
+    s3_sse_key: str = Field(default="", description="Id of the key for `aws:kms`; by default the bucket's.")
+    autosave_s: int = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="Seconds from the first change to the next version in the store: what a machine that dies takes "
+        "along. More versions cost more requests.",
     )
     sign_up: SignUp = Field(
         default="invite", description="Who may make an account: anyone, whoever has an invitation, or nobody."
@@ -186,6 +222,27 @@ class Settings(BaseSettings):
             raise ValueError("it must look like postgres://user:password@host/name or sqlite:///path")
         return value
 
+    @field_validator("store")
+    @classmethod
+    def _is_store(cls, value: str) -> str:
+        parsed_store(value)
+        return value
+
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _is_endpoint(cls, value: str) -> str:
+        endpoint = value.rstrip("/").lower()
+        if endpoint and not re.fullmatch(f"https?://{_HOST}({_PORT})?", endpoint):
+            raise ValueError("it must look like https://minio.example.com:9000, without a path")
+        return endpoint
+
+    @field_validator("s3_ca_file")
+    @classmethod
+    def _is_file(cls, value: str) -> str:
+        if value and not Path(value).is_file():
+            raise ValueError("there is no such file")
+        return str(Path(value).resolve()) if value else ""
+
     @field_validator("preview_domain")
     @classmethod
     def _is_domain(cls, value: str) -> str:
@@ -207,6 +264,14 @@ class Settings(BaseSettings):
                 "DEVEX_HOST is a public address: set DEVEX_PUBLIC_URL to the https:// address of the proxy in front "
                 "of it, or DEVEX_ALLOW_PLAIN_HTTP=true on a network you trust"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> "Settings":
+        if bool(self.s3_access_key) is not bool(self.s3_secret_key.get_secret_value()):
+            raise ValueError("DEVEX_S3_ACCESS_KEY and DEVEX_S3_SECRET_KEY are set both or not at all")
+        if self.s3_sse_key and self.s3_sse != "aws:kms":
+            raise ValueError("DEVEX_S3_SSE_KEY is for DEVEX_S3_SSE=aws:kms")
         return self
 
     @property
@@ -248,6 +313,24 @@ def read() -> Settings:
             raise BadSetting(f"{reason}.") from None
         name = f"{PREFIX}{str(first['loc'][0]).upper()}"
         raise BadSetting(f"{name} cannot be used: {reason[:1].lower()}{reason[1:]}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    name: str
+    prefix: str  # of every key: "devex/", or ""
+
+
+def parsed_store(text: str) -> Path | Bucket | None:
+    """What DEVEX_STORE names; None is the default. Raises ValueError, with what it must look like."""
+    if not text:
+        return None
+    if found := _BUCKET.fullmatch(text):
+        prefix = found[2].strip("/")
+        return Bucket(found[1], f"{prefix}/" if prefix else "")
+    if not text.startswith("/") or "\0" in text:
+        raise ValueError("it must look like s3://bucket/prefix or /the/absolute/path/of/a/folder")
+    return Path(text)
 
 
 def _refuse_misspelt(names: list[str]) -> None:

@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app import data_dir
+from app import data_dir, store
 from app.server import Server
 from app.settings import Settings
 from app.storage import database
@@ -76,7 +76,13 @@ async def _sandbox_checks(settings: Settings, folder: Path) -> list[Check]:
 
 def local_backend(settings: Settings, folder: Path) -> LocalBackend:
     rules = EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except))
-    return LocalBackend(folder, egress=rules, grace_s=settings.launcher_grace_s)
+    return LocalBackend(
+        folder,
+        egress=rules,
+        grace_s=settings.launcher_grace_s,
+        store=store.chosen(settings),
+        autosave_s=settings.autosave_s,
+    )
 
 
 def check_port(settings: Settings) -> None:

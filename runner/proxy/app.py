@@ -29,7 +29,7 @@ from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
 from runner.proxy.terminals.terminals import Terminals
-from runner.snapshots.autosave import Autosave, Restoring, Stored
+from runner.snapshots.autosave import PAUSE_S, Autosave, Restoring, Stored
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
@@ -54,6 +54,7 @@ class ProxyConfig:
     quota_bytes: int
     quota_entries: int
     restored: Path | None = None
+    autosave_s: float = PAUSE_S
 
 
 class RunnerProxy:
@@ -130,6 +131,7 @@ class RunnerProxy:
                     tell=self._on_stored,
                     tell_restoring=self._on_restoring,
                     restored=config.restored,
+                    pause_s=config.autosave_s,
                 )
             self._watcher = await stack.enter_async_context(
                 TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk)

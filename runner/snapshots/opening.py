@@ -10,6 +10,7 @@ from typing import Any
 
 from runner.snapshots.asking import Ask, FarSigner
 from runner.snapshots.directory import DirectoryStore
+from runner.snapshots.patience import PATIENCE, Patience
 from runner.snapshots.s3 import S3Config, S3Store
 from runner.snapshots.signed import SignedStore
 from runner.snapshots.store import Store
@@ -22,13 +23,22 @@ def spec_of(store: Path | S3Config) -> StoreSpec:
     return {"s3": asdict(store)} if isinstance(store, S3Config) else {"directory": str(store)}
 
 
-def store_of(spec: StoreSpec, ask: Ask | None = None) -> Store:
+def store_of(spec: StoreSpec, ask: Ask | None = None, patience: Patience = PATIENCE) -> Store:
     """Not open yet: `async with store_of(spec) as store`. `ask` reaches the signer, for a store that needs one."""
     match spec:
         case {"directory": str(root)}:
             return DirectoryStore(Path(root))
         case {"s3": dict(fields)}:
-            return S3Store(S3Config(**fields))
+            return S3Store(S3Config(**fields), patience)
         case {"signed": {"ca_file": (str() | None) as ca_file}} if ask is not None:
-            return SignedStore(FarSigner(ask), ca_file)
+            return SignedStore(FarSigner(ask), ca_file, patience)
     raise ValueError("not a store")
+
+
+def place_of(spec: StoreSpec) -> str:
+    """For people: where it is, without what opens it."""
+    match spec:
+        case {"s3": dict(fields)}:
+            at = f" at {fields['endpoint_url']}" if fields.get("endpoint_url") else ""
+            return f"s3://{fields['bucket']}/{fields.get('prefix', '')}{at}"
+    return str(spec["directory"])

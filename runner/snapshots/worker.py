@@ -31,6 +31,7 @@ from runner.snapshots.frames import Message
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
 from runner.snapshots.opening import store_of
+from runner.snapshots.probe import IMPATIENT, probe
 from runner.snapshots.restore import restore
 from runner.snapshots.search import search
 from runner.snapshots.store import Store, StoreError
@@ -164,6 +165,11 @@ class Worker:
         """-> {versions, chunks, bytes, problems}"""
         async with self._heavy:
             return asdict(await verify(history))
+
+    async def do_probe(self, job: Message, history: History) -> bool:
+        """-> whether the store refuses to replace objects"""
+        async with store_of(job["store"], patience=IMPATIENT) as store:
+            return await probe(store)
 
     async def do_purge(self, job: Message, history: History) -> None:
         """cache. Versions first, so that what is cut off leaves none that is not whole."""

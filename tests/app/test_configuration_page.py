@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from app import config_page
+from app import config_page, store
 from app.settings import BadSetting, Settings, read
 from orchestrator.domain import Egress
 
@@ -64,6 +64,17 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("TRUSTED_PROXIES", "10.0.0.0/8"),
         ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),
+        ("STORE", "a/relative/folder"),
+        ("STORE", "s3://"),
+        ("STORE", "s3://b/devex"),
+        ("STORE", "s3://bucket//devex"),
+        ("STORE", "https://minio.example.com/bucket"),
+        ("S3_ENDPOINT", "minio.example.com:9000"),
+        ("S3_ENDPOINT", "https://minio.example.com/bucket"),
+        ("S3_CA_FILE", "/nothing/ca.pem"),
+        ("S3_SSE", "yes"),
+        ("S3_ADDRESSING", "host"),
+        ("AUTOSAVE_S", "0"),
         ("EGRESS", "all"),
         ("CPUS", "0"),
         ("CPUS", "0.001"),
@@ -125,3 +136,49 @@ def test_a_public_address_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:
         read()
     monkeypatch.setenv("DEVEX_ALLOW_PLAIN_HTTP", "true")
     assert read().https is False
+
+
+@pytest.mark.parametrize("name", ["S3_ACCESS_KEY", "S3_SECRET_KEY"])
+def test_one_key_without_the_other_is_a_mistake(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(f"DEVEX_{name}", "only-one-of-the-two")
+    with pytest.raises(BadSetting, match="DEVEX_S3_ACCESS_KEY and DEVEX_S3_SECRET_KEY are set both") as refusal:
+        read()
+    assert "only-one-of-the-two" not in refusal.value.message
+
+
+def test_a_key_to_encrypt_with_needs_the_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVEX_S3_SSE_KEY", "a-key")
+    with pytest.raises(BadSetting, match="DEVEX_S3_SSE_KEY is for DEVEX_S3_SSE=aws:kms"):
+        read()
+    monkeypatch.setenv("DEVEX_S3_SSE", "aws:kms")
+    assert store.chosen(read()) == {"directory": f"{Path.cwd()}/data/store"}
+
+
+def test_what_a_store_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    for name, value in {
+        "STORE": "s3://versions/teams/devex/",
+        "S3_ENDPOINT": "https://Minio.example.com:9000/",
+        "S3_ACCESS_KEY": "somebody",
+        "S3_SECRET_KEY": "knows",
+        "S3_CA_FILE": "ca.pem",
+        "S3_SSE": "AES256",
+    }.items():
+        monkeypatch.setenv(f"DEVEX_{name}", value)
+    chosen = read()
+    assert "knows" not in repr(chosen)
+    assert store.chosen(chosen)["s3"] == {
+        "bucket": "versions",
+        "prefix": "teams/devex/",
+        "region": "us-east-1",
+        "endpoint_url": "https://minio.example.com:9000",
+        "addressing": "path",
+        "ca_file": str(tmp_path / "ca.pem"),
+        "access_key": "somebody",
+        "secret_key": "knows",
+        "encryption": "AES256",
+        "encryption_key_id": None,
+    }
+    assert store.other(chosen, "/srv/versions") == {"directory": "/srv/versions"}
+    with pytest.raises(BadSetting, match="“srv” is no store: it must look like s3://bucket/prefix"):
+        store.other(chosen, "srv")

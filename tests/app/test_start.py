@@ -1,7 +1,6 @@
 """The real command in a process of its own: how it starts, how it refuses to, and what it leaves in the logs."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -9,53 +8,13 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.app.commands import ENDS_S, ROOT, devex, environment, serving
 from tests.app.running_site import free_port
-
-ROOT = Path(__file__).parents[2]
-ENDS_S = 60  # versions are saved for 30 s at most, and programs get 5 s
-
-
-def environment(folder: Path, **settings: object) -> dict[str, str]:
-    """Nothing of ours but what is named: NiceGUI looks for signs of a test run."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    given = {"DATA_DIR": folder / "data", "PORT": free_port()} | {name.upper(): one for name, one in settings.items()}
-    return kept | {"PYTHONPATH": str(ROOT)} | {f"DEVEX_{name}": str(value) for name, value in given.items()}
-
-
-def devex(folder: Path, *words: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    """Run a command that ends by itself."""
-    command = [sys.executable, "-m", "app.cli", *words]
-    return subprocess.run(
-        command, env=environment(folder, **settings), cwd=folder, capture_output=True, text=True, timeout=60
-    )
-
-
-@contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
-    """-> the process, where it is, and the set-up link ("" when there is none)."""
-    given = environment(folder, **settings)
-    command = [sys.executable, str(ROOT / "main.py")]
-    with (folder / "log").open("a") as log:
-        process = subprocess.Popen(command, env=given, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert process.stdout
-    try:
-        first = process.stdout.readline()
-        assert "DEVEX is at " in first, (folder / "log").read_text()
-        origin = first.split()[-1]
-        link = process.stdout.readline().split()[-1] if not settings.get("second") else ""
-        yield process, origin, link
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-        process.wait(ENDS_S)
-        process.stdout.close()
 
 
 def refusal(folder: Path, **settings: object) -> tuple[int, str]:
@@ -243,7 +202,7 @@ def test_the_doctor_tells_as_much_beside_a_running_server(tmp_path: Path) -> Non
         beside = checks()
     assert {"ok    sandbox", "ok    bubblewrap", "ok    system calls"} <= set(beside)
     assert alone.keys() == beside.keys()
-    for changing in ("ok    settings", "ok    disk"):  # the port, and what is free
+    for changing in ("ok    settings", "ok    disk", "ok    store's disk"):  # the port, and what is free
         alone.pop(changing, None)
         beside.pop(changing, None)
     assert alone == beside

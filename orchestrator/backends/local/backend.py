@@ -28,10 +28,14 @@ from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.viewer import NOBODY
+from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.store import StoreError
 from runner.snapshots.workers import Workers
 from runner.workspace import UNLIMITED, Usage
+
+PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then
 
 T = TypeVar("T")
 
@@ -51,6 +55,7 @@ class LocalBackend:
         egress: EgressRules | None = None,
         keep_on_exit: bool = True,
         store: StoreSpec | None = None,
+        autosave_s: float = PAUSE_S,
     ) -> None:
         self.keep_on_exit = keep_on_exit
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
@@ -63,7 +68,9 @@ class LocalBackend:
         self._launcher: LauncherClient | None = None
         self._connecting = asyncio.Lock()
         self._store = store or spec_of(self._layout.store)
+        self._autosave_s = autosave_s
         self._workers = Workers()
+        self._looking: asyncio.Task[None] | None = None
         self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
 
     async def __aenter__(self) -> Self:
@@ -76,10 +83,15 @@ class LocalBackend:
                 self._adopt(launcher, found)
         except BackendError as error:
             log.error("no REPL can run: %s %s", error.message, error.action)
+        if "s3" in self._store:  # one in a folder needs no process of its own to be believed
+            self._looking = asyncio.create_task(self._look_at_store(), name="look at the store")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         launcher, self._launcher = self._launcher, None
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
         live = list(self._live.values())
         await asyncio.gather(*(one.quiesce() for one in live))
         if launcher and not self.keep_on_exit:
@@ -198,12 +210,31 @@ class LocalBackend:
         return app
 
     async def doctor(self) -> list[Check]:
+        return [*await self._sandbox_checks(), *await self._store_checks()]
+
+    async def _sandbox_checks(self) -> list[Check]:
         try:
             launcher = await self._connected()
             failures = await launcher.ask("doctor")
         except BackendError as error:
             return [Check(name="sandbox", ok=False, detail=error.message, action=error.action)]
         return doctor.checks(launcher.facts, failures, self._layout)
+
+    async def _store_checks(self) -> list[Check]:
+        try:
+            async with asyncio.timeout(PROBE_S):
+                conditional: bool = await self._workers.run("probe", store=self._store, prefix="")
+        except TimeoutError:
+            return doctor.store_checks(self._store, StoreError("The store does not answer.", retryable=True))
+        except DevexError as error:
+            return doctor.store_checks(self._store, error)
+        return doctor.store_checks(self._store, conditional)
+
+    async def _look_at_store(self) -> None:
+        """Whoever set it wrong reads so in the log, and not after the first hour of work."""
+        for check in await self._store_checks():
+            if not check.ok:
+                log.warning("%s: %s %s", check.name, check.detail, check.action)
 
     def _runs(self, spec: SandboxSpec) -> bool:
         """Raises BackendError: another epoch does."""
@@ -238,6 +269,7 @@ class LocalBackend:
             snapshots=self._snapshots(
                 spec.repl_id, spec.epoch, uid, Usage(spec.size.disk_bytes, spec.size.disk_entries)
             ),
+            autosave_s=self._autosave_s,
             adopted=adopted,
         )
 

@@ -3,10 +3,13 @@
 import os
 import shutil
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.wire import Message
+from runner.errors import DevexError
+from runner.snapshots.opening import StoreSpec, place_of
 
 LEAST_FREE_BYTES = 2 << 30  # one REPL's disk
 _TOOLS = {"/bin/bash": "bash", "/usr/bin/git": "git", "/usr/bin/setpriv": "util-linux"}
@@ -20,6 +23,11 @@ _BOUND = {
     "pids": ("processes", "Processes are bounded by rlimits only."),
     "cpu": ("CPU", "One REPL could slow down the others."),
 }
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+_REPLACES = (
+    "The server ignores that an object may only be created, not replaced. Versions are safe while one DEVEX writes "
+    "them; two that use the same place could replace each other's."
+)
 _DELEGATE = "Run DEVEX as root, or by systemd with Delegate=yes."
 
 
@@ -34,6 +42,41 @@ def checks(facts: Message, failures: dict[str, str], layout: Layout) -> list[Che
         _hard_links(Path("/proc/sys/fs/protected_hardlinks")),
         _space(layout),
     ]
+
+
+def store_checks(spec: StoreSpec, probed: bool | DevexError) -> list[Check]:
+    """`probed`: whether existing objects are left alone, or what failed."""
+    if isinstance(probed, DevexError):
+        return [Check(name="store", ok=False, detail=f"{place_of(spec)}: {probed.message}", action=probed.action)]
+    return [
+        Check(name="store", ok=True, detail=f"{place_of(spec)} is written, listed, read and deleted from."),
+        _conditional(probed),
+        *_way_to(spec),
+        *_space_of(spec),
+    ]
+
+
+def _conditional(kept: bool) -> Check:
+    name = "store keeps what it has"
+    if kept:
+        return Check(name=name, ok=True, detail="It refuses to replace an object.")
+    return Check(name=name, ok=None, detail=_REPLACES, action="Give every DEVEX a prefix of its own.")
+
+
+def _way_to(spec: StoreSpec) -> list[Check]:
+    endpoint = spec["s3"]["endpoint_url"] if "s3" in spec else None
+    if not endpoint or endpoint.startswith("https:") or urlsplit(endpoint).hostname in _LOOPBACK:
+        return []
+    detail = f"Files travel readable to {endpoint}; the secret key does not travel."
+    return [
+        Check(name="way to the store", ok=None, detail=detail, action="Set DEVEX_S3_ENDPOINT to its https address.")
+    ]
+
+
+def _space_of(spec: StoreSpec) -> list[Check]:
+    return (
+        [_free("store's disk", Path(spec["directory"]), "versions are no longer saved")] if "directory" in spec else []
+    )
 
 
 def _tried(facts: Message) -> str:
@@ -72,7 +115,10 @@ def _hard_links(setting: Path) -> Check:
 
 
 def _space(layout: Layout) -> Check:
-    free = shutil.disk_usage(layout.data).free
-    detail = f"{free / (1 << 30):.1f} GiB free in {layout.data}."
-    action = "" if free >= LEAST_FREE_BYTES else "Make room: a full disk stops every REPL."
-    return Check(name="disk", ok=not action, detail=detail, action=action)
+    return _free("disk", layout.data, "every REPL stops")
+
+
+def _free(name: str, folder: Path, when_full: str) -> Check:
+    free = shutil.disk_usage(folder).free
+    action = "" if free >= LEAST_FREE_BYTES else f"Make room: when it is full, {when_full}."
+    return Check(name=name, ok=not action, detail=f"{free / (1 << 30):.1f} GiB free in {folder}.", action=action)

@@ -49,6 +49,7 @@ class Incarnation:
         changed: Callable[[str], None],
         on_activity: Callable[[str, str], None],
         snapshots: Snapshots,
+        autosave_s: float,
         adopted: bool,
     ) -> None:
         self.spec = spec
@@ -64,6 +65,7 @@ class Incarnation:
         self._changed = changed
         self._on_activity = on_activity
         self._snapshots = snapshots
+        self._autosave_s = autosave_s
         self._adopted = adopted
         self._ended = asyncio.Event()
         self._life = asyncio.create_task(self._live(), name=f"sandbox {spec.repl_id} {spec.epoch}")
@@ -179,6 +181,7 @@ class Incarnation:
             run_command=spec.run_command,
             quota_bytes=spec.size.disk_bytes,
             quota_entries=spec.size.disk_entries,
+            autosave_s=self._autosave_s,
         )
         return await stack.enter_async_context(
             RunnerProxy(
