@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -59,6 +59,25 @@ def migrate() -> None:
         return "The database is up to date."
 
     _with_database(done)
+
+
+@cli.command()
+def verify(
+    repl: Annotated[str, typer.Argument(help="Id or slug.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Of every REPL, those in the trash included.")] = False,
+) -> None:
+    """Read every stored version of a REPL again and check every hash; ends with 1 when something is wrong."""
+    if bool(repl) is everything:
+        raise typer.BadParameter("name one REPL, or all with --all")
+    from app import operations
+    from app.storage.records import TortoiseRecords
+
+    async def read_again(chosen: Settings) -> str:
+        repls = await TortoiseRecords().list_all() if everything else [await operations.named(repl)]
+        await operations.verify_versions(chosen, repls)
+        return "Every version is as it was written."
+
+    _with_database(read_again)
 
 
 @cli.command()

@@ -36,6 +36,10 @@ class TortoiseRecords:
     async def list_by_owner(self, owner_id: str) -> list[Repl]:
         return [_of(row) for row in await ReplRow.filter(owner_id=owner_id).order_by("-opened_at")]
 
+    async def list_all(self) -> list[Repl]:
+        """Those in the trash, too; by slug."""
+        return [_of(row) for row in await ReplRow.all().order_by("slug")]
+
     async def list_live(self) -> list[Repl]:
         return [_of(row) for row in await ReplRow.filter(~AT_REST)]
 

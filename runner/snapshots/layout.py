@@ -117,10 +117,8 @@ def index_key(digest: Digest) -> str:
 
 def commit_key(version: str) -> str:
     """Raises DevexError `no_version`."""
-    found = _VERSION.fullmatch(version)
-    if found is None:
-        raise DevexError("no_version", "There is no such version.", "Choose one of the list.", status=404)
-    return f"c/{EPOCHS - int(found[1]):09d}-{SEQUENCES - int(found[2]):011d}"
+    epoch, seq = order_of(version)
+    return f"c/{EPOCHS - epoch:09d}-{SEQUENCES - seq:011d}"
 
 
 def version_of(key: str) -> str:
@@ -129,6 +127,14 @@ def version_of(key: str) -> str:
         return f"{EPOCHS - int(epoch)}-{SEQUENCES - int(seq)}"
     except ValueError:
         raise Damaged("list of versions") from None
+
+
+def order_of(version: str) -> tuple[int, int]:
+    """Grows from each version to the next. Raises DevexError `no_version`."""
+    found = _VERSION.fullmatch(version)
+    if found is None:
+        raise DevexError("no_version", "There is no such version.", "Choose one of the list.", status=404)
+    return int(found[1]), int(found[2])
 
 
 def compressed(data: bytes | memoryview) -> bytes:

@@ -4,11 +4,16 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
+from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.collect import reachable
 from runner.snapshots.history import History
 from runner.snapshots.layout import Damaged, Digest, Place
+from runner.snapshots.store import StoreError
+
+ROUNDS: Final = 3  # old versions may be thinned out while they are read, and packs with them: then it is done again
 
 
 @dataclass
@@ -22,17 +27,34 @@ class Verified:
 
 
 async def verify(history: History) -> Verified:
-    """Every hash of every version. Raises StoreError."""
+    """Every hash of every version, also while its writer is at work. Raises StoreError."""
+    versions = await history.versions()
+    found = await _verified(history, versions)
+    for _ in range(ROUNDS - 1):
+        before, versions = versions, await history.versions()
+        if not found.problems or versions == before:
+            break
+        found = await _verified(history, versions)
+    return found
+
+
+async def _verified(history: History, versions: Sequence[str]) -> Verified:
     found = Verified()
     places: dict[Digest, Place] = {}
-    for name in await history.versions():
+    for name in versions:
         try:
             version = await history.open(name)
             await reachable(version, version.commit.root, places)
-        except Damaged as error:
+        except StoreError:
+            raise
+        except DevexError as error:
             found.problems.append(f"Version {name}: {error.message}")
         else:
             found.versions += 1
+    try:
+        await history.names()
+    except Damaged as error:
+        found.problems.append(error.message)
     packs: dict[str, list[tuple[Digest, Place]]] = defaultdict(list)
     for digest, place in places.items():
         packs[place.pack].append((digest, place))

@@ -210,6 +210,8 @@ class LocalBackend:
         return app
 
     async def doctor(self) -> list[Check]:
+        if self._looking is not None:
+            self._looking.cancel()  # who asks is told the same
         return [*await self._sandbox_checks(), *await self._store_checks()]
 
     async def _sandbox_checks(self) -> list[Check]:
