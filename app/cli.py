@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -78,6 +79,60 @@ def verify(
         return "Every version is as it was written."
 
     _with_database(read_again)
+
+
+@cli.command()
+def export(
+    repl: Annotated[str, typer.Argument(help="Id or slug.")],
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+) -> None:
+    """Write a REPL's files and history into a file that `devex import` understands, here or elsewhere."""
+    from app import moving, operations
+
+    async def write(chosen: Settings) -> str:
+        return await moving.export(chosen, await operations.named(repl), file)
+
+    _with_database(write)
+
+
+@cli.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `devex export` wrote.")],
+    owner: Annotated[str, typer.Option(help="Whose REPL it becomes.")],
+) -> None:
+    """Make a new REPL of an exported one. A running server lays out its files within a minute."""
+    from app import moving
+
+    async def read(chosen: Settings) -> str:
+        user = await _accounts(chosen).named(owner)
+        repl = await moving.import_bundle(chosen, file, user.id)
+        return f"{repl.slug} is {user.name}'s. It is at {chosen.origin}/repl/{repl.id} once the server has its files."
+
+    _with_database(read)
+
+
+@cli.command("migrate-store")
+def migrate_store(
+    to: Annotated[str, typer.Option(help="The other store, as DEVEX_STORE would name it; DEVEX_S3_… tell of S3.")],
+) -> None:
+    """Copy every version to another store; begin again where it was cut off. See docs/operations.md."""
+    from app import operations
+
+    _with_database(lambda chosen: operations.migrate_store(chosen, to))
+
+
+@cli.command()
+def recover(
+    owner: Annotated[str, typer.Option(help="Who gets REPLs that are in the store and in no list.")] = "",
+) -> None:
+    """After a database was put back or the machine was lost: take files that are gone from the newest versions."""
+    from app import operations
+
+    async def look(chosen: Settings) -> str:
+        user = await _accounts(chosen).named(owner) if owner else None
+        return await operations.recover(chosen, user.id if user else None)
+
+    _with_database(look)
 
 
 @cli.command()

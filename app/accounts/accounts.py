@@ -180,6 +180,14 @@ class Accounts:
         rows = await User.all().order_by("name")
         return [UserInfo(row.id, row.name, Role(row.role), row.created_at, row.disabled_at is not None) for row in rows]
 
+    async def named(self, name: str) -> UserInfo:
+        """Raises DevexError `no_user`."""
+        key = _key(name)
+        found = next((user for user in await self.users() if key and _key(user.name) == key), None)
+        if found is None:
+            raise DevexError("no_user", f"There is no user “{name}”.", "Give the name of a user.", status=404)
+        return found
+
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """A disabled user is signed out everywhere and cannot sign in."""
         await self._check_changeable(user_id)

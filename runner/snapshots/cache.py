@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 from runner.snapshots.layout import Commit, Digest, Place, commit_bytes, commit_of
 
-FORMAT: Final = 1  # another one is thrown away
+FORMAT: Final = 2  # another one is thrown away
 PENDING_S: Final = 12 * 3600  # of what was stored and never committed; garbage collection leaves it alone for a day
 
 _TABLES: Final = """
@@ -19,6 +19,7 @@ CREATE TABLE blob (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, s
 CREATE TABLE pending (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, size INT, at REAL) WITHOUT ROWID;
 CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE head (version TEXT, data BLOB);
+CREATE TABLE store (name TEXT);
 """
 _DIGEST_BYTES: Final = 20
 
@@ -29,12 +30,19 @@ class Known(NamedTuple):
 
 
 class Cache:
-    def __init__(self, path: Path) -> None:
+    """`store` names the one the versions go to: what waits for its version in another one is forgotten."""
+
+    def __init__(self, path: Path, store: str = "") -> None:
         try:
             self._db = _opened(path)
         except sqlite3.DatabaseError:
             path.unlink(missing_ok=True)
             self._db = _opened(path)
+        if self._db.execute("SELECT name FROM store").fetchall() != [(store,)]:
+            self.forget_pending()
+            self._db.execute("DELETE FROM store")
+            self._db.execute("INSERT INTO store VALUES (?)", (store,))
+            self.save()
 
     def __enter__(self) -> Self:
         return self

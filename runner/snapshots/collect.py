@@ -63,6 +63,12 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
     return Collected(len(gone), len(dead), sum(one.size_bytes for one in dead) - moved)
 
 
+async def purge(history: History) -> None:
+    """Delete everything. Versions first, so that what is cut off leaves none that is not whole. Raises StoreError."""
+    for kind in ("c/", ""):
+        await history.store.delete([one.key for one in await history.objects(kind)])
+
+
 async def reachable(version: Version, roots: Iterable[Digest], alive: dict[Digest, Place]) -> None:
     """Add every chunk and tree below `roots`, and where it lies, to `alive`; what is in it already is not looked into.
 

@@ -30,6 +30,7 @@ LEVEL: Final = 3  # zstd: 200 MB/s of text here; higher levels cost more than th
 SEGMENT_ROWS: Final = 256  # on average; one changed file in a huge folder sends about 10 kB
 SEGMENT_MOST: Final = 4096
 MAX_TREE_BYTES: Final = 8 << 20  # of SEGMENT_MOST rows with the longest names; what is longer was not written by us
+MAX_PIECE_BYTES: Final = max(CHUNK_BYTES, MAX_TREE_BYTES)
 MAX_OBJECT_BYTES: Final = 64 << 20  # of a decompressed index part; a million chunks
 EPOCHS: Final = 10**8
 SEQUENCES: Final = 10**10
@@ -37,6 +38,7 @@ SEQUENCES: Final = 10**10
 Digest = str  # 40 hexadecimal digits: SHA-256, cut to 160 bits
 Kind = Literal["f", "d", "l"]
 
+_PACK: Final = re.compile(r"[pt]/[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}")
 _VERSION: Final = re.compile(r"([0-9]{1,8})-([0-9]{1,10})")
 
@@ -224,9 +226,25 @@ def index_places(data: bytes) -> list[tuple[Digest, Place]]:
     try:
         found = json.loads(decompressed(data, MAX_OBJECT_BYTES, "index"))
         packs = found["packs"]
-        return [(digest, Place(packs[pack], *where)) for digest, pack, *where in found["blobs"]]
+        if not all(_PACK.fullmatch(pack) for pack in packs):
+            raise Damaged("index")
+        return [(_digest(digest), _place(packs[pack], *where)) for digest, pack, *where in found["blobs"]]
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         raise Damaged("index") from None
+
+
+def _digest(text: Any) -> Digest:
+    if not _DIGEST.fullmatch(text):
+        raise ValueError(text)
+    return str(text)
+
+
+def _place(pack: str, *where: Any) -> Place:
+    """What promises more than is ever written is refused before it is unpacked."""
+    offset, stored_bytes, size_bytes = where
+    if not all(type(number) is int and number >= 0 for number in where) or size_bytes > MAX_PIECE_BYTES:
+        raise ValueError(where)
+    return Place(pack, offset, stored_bytes, size_bytes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +269,9 @@ def name_bytes(name: Name) -> bytes:
 def name_of(data: bytes) -> Name:
     """Raises Damaged."""
     try:
-        return Name(**json.loads(data))
+        name = Name(**json.loads(data))
+        _require(str, name.name, name.author, name.at)
+        return name
     except (ValueError, TypeError, RecursionError):
         raise Damaged("name of a version") from None
 
@@ -266,6 +286,44 @@ def commit_of(data: bytes) -> Commit:
         fields: dict[str, Any] = json.loads(decompressed(data, MAX_OBJECT_BYTES, "version"))
         fields["root"], fields["index"] = tuple(fields["root"]), tuple(fields["index"])
         fields["notes"] = tuple((path, why) for path, why in fields["notes"])
-        return Commit(**fields)
+        commit = Commit(**fields)
+        _check(commit)
+        return commit
     except (ValueError, TypeError, KeyError, RecursionError):
         raise Damaged("version") from None
+
+
+def _check(commit: Commit) -> None:
+    """Raises ValueError, TypeError."""
+    commit_key(commit.version)
+    for digest in (*commit.root, *commit.index):
+        _digest(digest)
+    _require(int, commit.epoch, commit.seq, commit.files, commit.size_bytes, commit.added, commit.noted)
+    _require(str, commit.author, commit.message, *(text for note in commit.notes for text in note))
+    _require(str | None, commit.parent)
+    if commit.taken_at.tzinfo is None:
+        raise ValueError(commit.at)
+
+
+def _require(kind: Any, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, kind):
+            raise TypeError(value)
+
+
+def check_object(name: str, data: bytes) -> None:
+    """Raises Damaged unless it is what its name says, as far as it tells by itself."""
+    kind, _, rest = name.partition("/")
+    match kind:
+        case "p" | "t" | "i":
+            is_it = digest_of(data) == rest
+        case "c":
+            is_it = commit_key(commit_of(data).version) == name
+        case "n":
+            is_it = _VERSION.fullmatch(rest) is not None and bool(name_of(data).name)
+        case _:
+            is_it = False
+    if not is_it:
+        raise Damaged(f"object “{name}”")
+    if kind == "i":
+        index_places(data)

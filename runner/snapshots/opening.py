@@ -41,4 +41,6 @@ def place_of(spec: StoreSpec) -> str:
         case {"s3": dict(fields)}:
             at = f" at {fields['endpoint_url']}" if fields.get("endpoint_url") else ""
             return f"s3://{fields['bucket']}/{fields.get('prefix', '')}{at}"
-    return str(spec["directory"])
+        case {"directory": str(root)}:
+            return root
+    return "where the signer says"

@@ -25,12 +25,12 @@ from runner.errors import DevexError
 from runner.snapshots import frames
 from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache
-from runner.snapshots.collect import collect
+from runner.snapshots.collect import collect, purge
 from runner.snapshots.compare import changes
 from runner.snapshots.frames import Message
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
-from runner.snapshots.opening import store_of
+from runner.snapshots.opening import place_of, store_of
 from runner.snapshots.probe import IMPATIENT, probe
 from runner.snapshots.restore import restore
 from runner.snapshots.search import search
@@ -132,7 +132,7 @@ class Worker:
     async def do_take(self, job: Message, history: History) -> Message:
         """workspace, cache, epoch, author, message -> the commit"""
         async with self._heavy, self._progress(job) as tell:
-            with _workspace(job) as workspace, Cache(Path(job["cache"])) as cache:
+            with _workspace(job) as workspace, _cache(job) as cache:
                 return _shown(await take(workspace, history, cache, _label(job), tell))
 
     async def do_restore(self, job: Message, history: History) -> Message:
@@ -142,7 +142,7 @@ class Worker:
         """
         async with self._heavy, self._progress(job) as tell:
             wanted = await history.open(job["version"])
-            with _workspace(job) as workspace, Cache(Path(job["cache"])) as cache:
+            with _workspace(job) as workspace, _cache(job) as cache:
                 now = None
                 if not job.get("empty"):
                     label = _label({**job, "message": f"before restoring {wanted.commit.version}"})
@@ -158,7 +158,7 @@ class Worker:
     async def do_collect(self, job: Message, history: History) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
         async with self._heavy:
-            with Cache(Path(job["cache"])) as cache:
+            with _cache(job) as cache:
                 return asdict(await collect(history, cache, job["epoch"], datetime.now(UTC)))
 
     async def do_verify(self, job: Message, history: History) -> Message:
@@ -172,10 +172,9 @@ class Worker:
             return await probe(store)
 
     async def do_purge(self, job: Message, history: History) -> None:
-        """cache. Versions first, so that what is cut off leaves none that is not whole."""
+        """cache"""
         async with self._heavy:
-            for kind in ("c/", ""):
-                await history.store.delete([one.key for one in await history.objects(kind)])
+            await purge(history)
             for suffix in ("", "-wal", "-shm"):
                 Path(f"{job['cache']}{suffix}").unlink(missing_ok=True)
 
@@ -303,6 +302,10 @@ def _workspace(job: Message) -> Workspace:
     root = Path(job["workspace"])
     where = (root, tuple(owner) if owner else None)
     return Workspace(*where, limit) if limit else Workspace(*where)
+
+
+def _cache(job: Message) -> Cache:
+    return Cache(Path(job["cache"]), f"{place_of(job['store'])} {job['prefix']}")
 
 
 def _label(job: Message) -> Label:

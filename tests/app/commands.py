@@ -64,6 +64,14 @@ def administrator(origin: str, link: str) -> Iterator[httpx.Client]:
         yield browser
 
 
+@contextmanager
+def sign_in(origin: str) -> Iterator[httpx.Client]:
+    """`ada` again, at a later server."""
+    with httpx.Client(base_url=origin, headers={"Origin": origin}, trust_env=False, timeout=DEADLINE_S) as browser:
+        assert browser.post("/api/session", json={"name": "ada", "password": PASSWORD}).status_code == 200
+        yield browser
+
+
 def new_repl(browser: httpx.Client, name: str, template: str = "blank") -> str:
     """-> its id; it runs."""
     repl: str = browser.post("/api/repls", json={"name": name, "template": template}).json()["id"]

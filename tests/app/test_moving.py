@@ -1,0 +1,107 @@
+"""`devex export` and `devex import`: a REPL from one server to another."""
+
+import shutil
+import sqlite3
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.app.commands import administrator, devex, new_repl, serving, sign_in, stop, until
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A REPL with two versions, the first with a name; with a file that is too large for some."""
+    folder = tmp_path_factory.mktemp("from")
+    with serving(folder) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "Straße", "python")
+        browser.put(f"/repls/{repl}/files/src/a.txt", content=b"first")
+        browser.post(f"/repls/{repl}/snapshots", json={"name": "before the change"})
+        browser.put(f"/repls/{repl}/files/src/a.txt", content=b"second")
+        browser.put(f"/repls/{repl}/files/large", content=bytes(20 << 20))
+        stop(browser, repl)
+        until(lambda: devex(folder, "export", repl, "some.devex").returncode == 0)
+        assert (folder / "some.devex").stat().st_mode & 0o077 == 0
+        again = devex(folder, "export", repl, "some.devex")
+        assert (again.returncode, "some.devex cannot be used: file exists." in again.stderr) == (1, True)
+        return folder / "some.devex"
+
+
+def records(folder: Path) -> int:
+    with sqlite3.connect(folder / "data" / "devex.sqlite3") as database:
+        count: int = database.execute("SELECT count(*) FROM repls").fetchone()[0]
+    database.close()
+    return count
+
+
+def stored(folder: Path) -> list[Path]:
+    return [path for path in (folder / "data" / "store").glob("*/*/*") if path.is_file()]
+
+
+def test_all_of_it_arrives(exported: Path, tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link):
+        pass
+    for _ in range(2):  # each is one of its own
+        imported = devex(tmp_path, "import", str(exported), "--owner", "Ada")
+        assert imported.returncode == 0, imported.stderr
+        assert "is ada's. It is at " in imported.stdout
+    assert devex(tmp_path, "verify", "--all").returncode == 0
+    with serving(tmp_path, second=True) as (_, origin, _), sign_in(origin) as browser:
+        found = browser.get("/api/repls").json()
+        assert [(one["name"], one["template"], one["epoch"]) for one in found] == [("Straße", "python", 1)] * 2
+        repl = found[0]["id"]
+        until(lambda: browser.get(f"/repls/{repl}/files/src/a.txt").status_code == 200)
+        assert browser.get(f"/repls/{repl}/files/src/a.txt").content == b"second"
+        assert browser.post(f"/api/repls/{repl}/start", params={"wait": True}).json()["epoch"] == 2
+        browser.put(f"/repls/{repl}/files/src/a.txt", content=b"third")
+        taken = browser.post(f"/repls/{repl}/snapshots", json={})
+        assert taken.status_code == 201, taken.text
+        versions = browser.get(f"/repls/{repl}/snapshots").json()["versions"]
+        assert versions[0]["version"] == taken.json()["version"]
+        named = [one["version"] for one in versions if one["name"] == "before the change"]
+        old = browser.get(f"/repls/{repl}/snapshots/{named[0]}/file", params={"path": "src/a.txt"})
+        assert old.content == b"first"
+
+
+def test_a_running_server_lays_out_what_is_imported(exported: Path, tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        assert devex(tmp_path, "import", str(exported), "--owner", "ada").returncode == 0
+        repl = browser.get("/api/repls").json()[0]["id"]
+        assert browser.post(f"/api/repls/{repl}/start", params={"wait": True}).json()["phase"] == "running"
+        assert browser.get(f"/repls/{repl}/files/src/a.txt").content == b"second"
+
+
+def test_what_is_refused_leaves_nothing(exported: Path, tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link):
+        pass
+    nobody = devex(tmp_path, "import", str(exported), "--owner", "eve")
+    assert (nobody.returncode, nobody.stderr) == (1, "There is no user “eve”. Give the name of a user.\n")
+    missing = devex(tmp_path, "import", "missing.devex", "--owner", "ada")
+    assert (missing.returncode, "cannot be used: no such file or directory." in missing.stderr) == (1, True)
+    content = exported.read_bytes()
+    with tarfile.open(exported) as members:
+        inside = next(one for one in members if one.name.startswith("p/")).offset_data
+    for name, data, said in (
+        ("cut", content[: len(content) // 2], "it was cut off"),
+        ("changed", content[:inside] + bytes([content[inside] ^ 1]) + content[inside + 1 :], "damaged"),
+        ("none", b"PK\3\4" + bytes(2000), "no bundle of a REPL"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        refused = devex(tmp_path, "import", name, "--owner", "ada")
+        assert refused.returncode == 1, name
+        assert said in refused.stderr, name
+        assert "Traceback" not in refused.stderr
+    small = devex(tmp_path, "import", str(exported), "--owner", "ada", disk_mib=16)
+    assert small.stderr.startswith("Its files are more than 16 MiB")
+    assert records(tmp_path) == 0
+    assert stored(tmp_path) == []
+
+
+def test_a_repl_without_versions_cannot_be_exported(tmp_path: Path) -> None:
+    with serving(tmp_path, autosave_s=3600) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "new")
+        shutil.rmtree(tmp_path / "data" / "store" / repl, ignore_errors=True)
+        refused = devex(tmp_path, "export", repl, "some.devex")
+        assert (refused.returncode, refused.stderr.startswith("It has no version yet.")) == (1, True)
+        assert not (tmp_path / "some.devex").exists()
