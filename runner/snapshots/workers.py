@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from itertools import count
+from pathlib import Path
 from typing import Any, Final, Self
 
 from runner.errors import DevexError
@@ -16,6 +18,7 @@ from runner.snapshots.store import Fenced, StoreError
 
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
 END_S: Final = 5.0  # for a worker that is told to end
+_ROOT: Final = Path(__file__).resolve().parents[2]
 WAITING: Final = 64  # answers to one job; it sends no more pieces than it was asked for, and progress can be dropped
 
 log = logging.getLogger(__name__)
@@ -124,11 +127,17 @@ class _Worker:
     @classmethod
     async def start(cls, answer: Ask | None) -> Self:
         pipe = asyncio.subprocess.PIPE
-        arguments = (sys.executable, "-m", "runner.snapshots.worker")
-        # Ctrl-C in the terminal is for the server alone
-        return cls(
-            await asyncio.create_subprocess_exec(*arguments, stdin=pipe, stdout=pipe, start_new_session=True), answer
+        arguments = (sys.executable, "-P", "-m", "runner.snapshots.worker")
+        # Our code is found wherever the server was called from; what lies there is not ours.
+        found_in = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            stdin=pipe,
+            stdout=pipe,
+            env={**os.environ, "PYTHONPATH": found_in},
+            start_new_session=True,  # Ctrl-C in the terminal is for the server alone
         )
+        return cls(process, answer)
 
     @property
     def busy(self) -> bool:

@@ -81,6 +81,14 @@ async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapsh
     assert second["version"] in [one["version"] for one in await snapshots.versions(None, 10)]
 
 
+async def test_it_works_wherever_the_server_was_called_from(
+    snapshots: Snapshots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "zstandard.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(tmp_path)
+    assert (await snapshots.take("ada", ""))["version"] == "1-1"
+
+
 async def test_what_is_not_there_is_said(snapshots: Snapshots, tmp_path: Path) -> None:
     (tmp_path / "workspace" / "a").write_text("one")
     await snapshots.take("ada", "")
