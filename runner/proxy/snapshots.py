@@ -1,8 +1,9 @@
 """Routes to the versions of a REPL. A version is {version, at, author, message, name, files, size_bytes, added, notes,
 noted}; paths and errors are as in `files.routes`.
 
-- `GET snapshots?before=&limit=` -> {versions, stored}, newest first; `stored` is what is safe now (`Stored`), null of
-  one that does not run
+- `GET snapshots?before=&limit=&path=` -> {versions, next, stored}, newest first, with `path` those that changed it;
+  `next` is the `before` of the older ones, null when there are none; `stored` is what is safe now (`Stored`), null of
+  a REPL that does not run
 - `POST snapshots` {name?} takes one now -> {version}; with a name it is kept for ever
 - `PUT snapshots/{version}/name` {name}; "" takes it away
 - `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]]}
@@ -75,8 +76,9 @@ class _Routes:
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
         limit = max(1, min(address.number(request, "limit", LISTED), LISTED_MOST))
-        versions = await self._snapshots.versions(before, limit)
-        return http.Json({"versions": versions, "stored": asdict(self._autosave.state) if self._autosave else None})
+        path = address.query_path(request, "path", "")
+        found = await self._snapshots.versions(before, limit, path)
+        return http.Json({**found, "stored": asdict(self._autosave.state) if self._autosave else None})
 
     async def take(self, request: Request) -> Response:
         assert self._autosave is not None

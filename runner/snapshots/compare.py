@@ -1,10 +1,12 @@
 """What differs between two versions: equal parts of their trees are not even read."""
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from runner.snapshots.history import Version
-from runner.snapshots.layout import Digest, Row
+from runner.snapshots.history import History, Version
+from runner.snapshots.layout import Commit, Damaged, Digest, Row
+
+LOOKED_AT: Final = 100  # versions at once for what changed one path: each may cost a request or two
 
 
 class Change(NamedTuple):
@@ -44,3 +46,42 @@ def _differ(a: Row, b: Row, times: bool) -> bool:
     if a.kind != b.kind or a.mode != b.mode:
         return True
     return a.kind != "d" and (a.content != b.content or (times and a.mtime_ns != b.mtime_ns))
+
+
+async def changing(history: History, versions: Sequence[str], path: str, limit: int) -> tuple[list[Commit], str | None]:
+    """Of `versions`, newest first, those in which `path` is not what it was in the one before; at most `limit`.
+
+    With them the last one looked at, to go on after; None when that was the oldest.
+    """
+    found: list[Commit] = []
+    commits = await history.commits(versions[: LOOKED_AT + 1])  # one more, to compare with
+    if not commits:
+        return found, None
+    reader = await history.open(commits[0].version)
+    here = await reader.entry(path)
+    for at, commit in enumerate(commits):
+        older = commits[at + 1] if at + 1 < len(commits) else None
+        if older is None and len(versions) > LOOKED_AT:
+            return found, commits[at - 1].version
+        before = None
+        if older is not None:
+            reader, before = await _entry(history, reader, older, path)
+        if _content(here) != _content(before):
+            found.append(commit)
+        if len(found) == limit:
+            return found, commit.version if older is not None else None
+        here = before
+    return found, None
+
+
+async def _entry(history: History, reader: Version, commit: Commit, path: str) -> tuple[Version, Row | None]:
+    """Mostly, a newer version's index knows where an older one's trees lie."""
+    try:
+        return reader, await reader.entry(path, commit.root)
+    except Damaged:
+        reader = await history.open(commit.version)
+        return reader, await reader.entry(path)
+
+
+def _content(row: Row | None) -> object:
+    return row and (row.kind, row.mode, row.content)

@@ -169,18 +169,22 @@ class Version:
             rows += layout.tree_rows(layout.chunk(pack[place.offset :][: place.stored_bytes], place, digest))
         return rows
 
-    async def find(self, path: str) -> Row:
-        """The entry at a path. Raises DevexError `not_found` (404)."""
-        content = self.commit.root
+    async def entry(self, path: str, root: Sequence[Digest] | None = None) -> Row | None:
+        """What is at a path, or at one below another version's `root`; None where nothing is."""
+        content = self.commit.root if root is None else root
         row: Row | None = None
         for name in path.split("/"):
             if row is not None and row.kind != "d":
-                row = None
-                break
+                return None
             row = next((one for one in await self.rows(content) if one.name == name), None)
             if row is None:
-                break
+                return None
             content = row.content
+        return row
+
+    async def find(self, path: str) -> Row:
+        """The entry at a path. Raises DevexError `not_found` (404)."""
+        row = await self.entry(path)
         if row is None:
             raise DevexError(
                 "not_found", "This version has no such file.", "Choose another version or file.", status=404

@@ -89,7 +89,7 @@ class Commit:
     message: str  # what made it: "autosave", "before stop", "restore of 7-41"
     files: int
     size_bytes: int
-    added: int  # files that differ from the parent, roughly: those that were read
+    added: int  # files that brought something new: roughly those that differ from the parent
     notes: tuple[tuple[str, str], ...] = ()
     noted: int = 0
 

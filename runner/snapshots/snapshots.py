@@ -82,9 +82,10 @@ class Snapshots:
         found: Message | None = await self._ask("head")
         return found
 
-    async def versions(self, before: str | None, limit: int) -> list[Message]:
-        """Newest first."""
-        found: list[Message] = await self._ask("list", before=before, limit=limit)
+    async def versions(self, before: str | None, limit: int, path: str = "") -> Message:
+        """-> {versions, next}, newest first: those that changed `path`, if one is given; `next` is the `before` of the
+        older ones, null when there are none."""
+        found: Message = await self._ask("list", before=before, limit=limit, path=path)
         return found
 
     async def name(self, version: str, name: str, author: str) -> None:

@@ -81,7 +81,7 @@ async def take(
         message=label.message,
         files=scan.files,
         size_bytes=scan.size_bytes,
-        added=scan.read,
+        added=scan.added,
         notes=tuple(scan.notes),
         noted=scan.noted,
     )
@@ -154,6 +154,7 @@ class _Uploads:
     def __init__(self, history: History, cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
         self.places: dict[Digest, Place] = cache.pending(time.time())
         self.sent_bytes = 0
+        self.chunks = 0  # of files, that the store did not have
         self._history = history
         self._cache = cache
         self._loop = loop
@@ -174,6 +175,7 @@ class _Uploads:
         pack.inside.append((digest, len(pack.data), len(stored), len(data)))
         pack.data += stored
         self._new.add(digest)
+        self.chunks += kind == "p"
         if len(pack.data) >= layout.PACK_BYTES:
             self._close(kind)
 
@@ -254,7 +256,7 @@ class _Scan:
         stored: set[bytes],
         progress: Progress,
     ) -> None:
-        self.files = self.size_bytes = self.read = self.noted = 0
+        self.files = self.size_bytes = self.added = self.noted = 0
         self.notes: list[tuple[str, str]] = []
         self._workspace = workspace
         self._cache = cache
@@ -320,13 +322,14 @@ class _Scan:
         if found.size_bytes > MAX_FILE_BYTES:
             self._note(path, f"is larger than {MAX_FILE_BYTES >> 30} GiB")
             return None
-        self.read += 1
+        handed_over = self._upload.chunks
         row, whole = self._read(path, entry.name, fresh)
         for _ in range(TRIES - 1):
             if not whole:
                 row, whole = self._read(path, entry.name, fresh)
         if not whole:
             self._note(path, "was written while it was read, and may be torn")
+        self.added += self._upload.chunks > handed_over
         return row
 
     def _read(self, path: str, name: str, fresh: dict[bytes, Known]) -> tuple[Row, bool]:

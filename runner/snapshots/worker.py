@@ -26,7 +26,7 @@ from runner.snapshots import frames
 from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect, purge
-from runner.snapshots.compare import changes
+from runner.snapshots.compare import changes, changing
 from runner.snapshots.frames import Message
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
@@ -185,17 +185,23 @@ class Worker:
         version = await history.head()
         return None if version is None else _shown(await history.commit(version))
 
-    async def do_list(self, job: Message, history: History) -> list[Message]:
-        """before, limit -> commits, newest first, with their names"""
+    async def do_list(self, job: Message, history: History) -> Message:
+        """before, limit, path -> {versions, next}: commits, newest first, with their names"""
         versions = await history.versions()
         if before := job.get("before"):
             versions = versions[versions.index(before) + 1 :] if before in versions else []
         names = await history.names()
-        commits = await history.commits(versions[: min(job.get("limit", LISTED), LISTED)])
-        return [
+        limit = min(job.get("limit", LISTED), LISTED)
+        if path := job.get("path"):
+            commits, last = await changing(history, versions, path, limit)
+        else:
+            commits = await history.commits(versions[:limit])
+            last = versions[limit - 1] if len(versions) > limit else None
+        shown = [
             {**_shown(commit), "name": names[commit.version].name if commit.version in names else ""}
             for commit in commits
         ]
+        return {"versions": shown, "next": last}
 
     async def do_name(self, job: Message, history: History) -> None:
         """version, name ("" takes it away), author"""

@@ -41,6 +41,9 @@ async def test_a_version_is_made_seen_compared_and_brought_back(saving: Stage) -
     listed = (await http.get("/snapshots")).json()
     assert [(one["version"], one["name"]) for one in listed["versions"]] == [(second, ""), (first, "before the change")]
     assert listed["stored"]["version"] == second
+    assert listed["next"] is None
+    of_one = (await http.get("/snapshots?path=sub/b.txt")).json()
+    assert [one["version"] for one in of_one["versions"]] == [second]
     assert listed["stored"]["problem"] is None
     assert {one["author"] for one in listed["versions"]} == {"Una"}
     changes = (await http.get(f"/snapshots/{second}/changes")).json()["changes"]

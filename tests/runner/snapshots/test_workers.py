@@ -64,12 +64,14 @@ async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapsh
     (root / "b.txt").write_text("new")
     second = await snapshots.take("bob", "by hand")
     await snapshots.name(first["version"], "release", "ada")
-    listed = await snapshots.versions(None, 10)
+    listed = (await snapshots.versions(None, 10))["versions"]
     assert [(one["version"], one["author"], one["name"]) for one in listed] == [
         ("1-2", "bob", ""),
         ("1-1", "ada", "release"),
     ]
-    assert await snapshots.versions("1-2", 10) == [listed[1]]
+    assert await snapshots.versions("1-2", 10) == {"versions": [listed[1]], "next": None}
+    assert await snapshots.versions(None, 1) == {"versions": [listed[0]], "next": "1-2"}
+    assert await snapshots.versions(None, 10, "b.txt") == {"versions": [listed[0]], "next": None}
     assert await snapshots.changes("1-2", None) == {
         "changes": [["a.txt", ["f", 3], ["f", 4]], ["b.txt", None, ["f", 3]]], "more": False,
     }  # fmt: skip
@@ -78,7 +80,7 @@ async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapsh
     done = await snapshots.restore(first["version"], "", "ada")
     assert contents(root) == {"a.txt": b"one"}
     assert (done["files"], done["removed"], done["version"]) == (1, 1, "1-3")
-    assert second["version"] in [one["version"] for one in await snapshots.versions(None, 10)]
+    assert second["version"] in [one["version"] for one in (await snapshots.versions(None, 10))["versions"]]
 
 
 async def test_it_works_wherever_the_server_was_called_from(
