@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from nicegui import ui
 
 from app.pages.frame import menu_item
-from app.pages.words import ago, badge_of, colour_of
+from app.pages.words import ago, badge_of, colour_of, unsafe_words
 from components.controls import button, icon_button, link, set_label, text
 from orchestrator.domain import Goal, Phase, Repl
 
@@ -34,6 +34,7 @@ class Card:
                 self._start = button("Start", self._press("start"), icon_name="play", kind="quiet", small=True)
                 self._recover = button("Recover", self._press("start"), icon_name="play", small=True)
             self._failure = text("", "dx-error")
+            self._unsafe = text("", "dx-error")
         self.set_repl(repl)
 
     def set_repl(self, repl: Repl) -> None:
@@ -41,16 +42,20 @@ class Card:
         self._repl = repl
         self._name.set_text(repl.name)
         set_label(self._more, f"More for {repl.name}")
-        self._opened.set_text(f"opened {ago(repl.opened_at, datetime.now(UTC))}")
+        now = datetime.now(UTC)
+        self._opened.set_text(f"opened {ago(repl.opened_at, now)}")
         self._phase.set_text(repl.phase.value.capitalize())
         self._phase.props(f"data-phase={repl.phase.value}")
         self._failure.set_text(repl.failure or "")
+        unsafe = unsafe_words(repl, now)
+        self._unsafe.set_text(unsafe)
         runs, has_failed = repl.goal is Goal.RUN, repl.phase is Phase.FAILED
         for element, is_shown in (
             (self._stop, runs),
             (self._start, not runs and not has_failed),
             (self._recover, not runs and has_failed),
             (self._failure, bool(repl.failure)),
+            (self._unsafe, bool(unsafe)),
         ):
             element.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
 

@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from orchestrator.domain import Phase, Repl
+
 _BADGES = {
     "python": ("Py", "#3f7fc1"),
     "flask": ("Fl", "#3f8f8a"),
@@ -58,6 +60,14 @@ def ago(then: datetime, now: datetime) -> str:
             count = int(seconds // length_s)
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def unsafe_words(repl: Repl, now: datetime) -> str:
+    """Of a REPL that does not run: why its last changes are on this machine's disk only; "" when they are not."""
+    if not repl.unsafe or repl.phase is Phase.RUNNING:
+        return ""
+    until = f" Everything up to {ago(repl.saved_at, now)} is safe." if repl.saved_at else ""
+    return f"Not safe in the store: {repl.unsafe} Its files are kept here, and this is tried again.{until}"
 
 
 def span(seconds: float) -> str:

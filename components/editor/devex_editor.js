@@ -58,7 +58,7 @@ export default {
       const reason = tab.state === "refused" ? this.why(tab)[0] : tab.notice.message;
       if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
       if (tab.readOnly) return ["Read only", "warn"];
-      return tab.dirty ? ["Saving…", "none"] : ["Saved", "ok"];
+      return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok"];
     },
     banner() {
       const tab = this.front;

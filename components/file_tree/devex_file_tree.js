@@ -1,4 +1,5 @@
 // The file tree: draws only the rows in sight, loads directories when they are opened, and follows the REPL's tree events.
+import { SHOW_HISTORY } from "devex-bundle/history.js";
 import { EVENT } from "devex-bundle/repl.js";
 import {
   NOTHING, Remote, TreeModel, all, basename, chosenFiles, confirmed, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
@@ -359,17 +360,21 @@ export default {
       const copy = row && { label: "Copy path", icon: "copy", run: () => this.copy(row.path) };
       const fetchIt = { label: row?.kind === "d" || !row ? "Download as zip" : "Download", icon: "download", run: () => this.download([row ?? EVERYTHING]) };
       const fetchAll = { label: `Download ${several.length}`, icon: "download", run: () => this.download(several) };
+      const versions = row?.kind === "f" && { label: "History of this file", icon: "history", run: () => this.showHistory(row.path) };
       const removeAll = { label: `Delete ${several.length}`, icon: "trash", keys: "Del", run: () => this.remove(several) };
       if (several.length > 1) return openMenu(this.readonly ? [fetchAll] : [fetchAll, null, removeAll], at);
-      if (this.readonly) return openMenu([fetchIt, copy].filter(Boolean), at);
+      if (this.readonly) return openMenu([fetchIt, copy, versions].filter(Boolean), at);
       openMenu([
         ...this.additions,
         null,
         fetchIt,
-        ...(row ? [copy, null,
+        ...(row ? [copy, versions, null,
           { label: "Rename", icon: "rename", keys: "F2", run: () => (this.renaming = row.path) },
           { label: "Delete", icon: "trash", keys: "Del", run: () => this.remove([row]) }] : []),
-      ], at);
+      ].filter((item) => item !== false), at);
+    },
+    showHistory(path) {
+      window.dispatchEvent(new CustomEvent(SHOW_HISTORY, { detail: path }));
     },
     copy(path) {
       // The clipboard API needs https; this way also works over plain http.

@@ -11,7 +11,8 @@ class FileTree(Element, component="devex_file_tree.js", esm=BUNDLE):
     """Talks to the REPL's file routes from the browser and hears its tree events through the `ReplEvents` of the page.
 
     `on_open(path)`: a file was chosen. `on_failed(sentence, action)`: something could not be done. `on_moved(from, to)`
-    and `on_removed(path)`: a file or directory was renamed, moved or deleted here.
+    and `on_removed(path)`: a file or directory was renamed, moved or deleted here. A file's menu opens the `History` of
+    the page.
     """
 
     def __init__(

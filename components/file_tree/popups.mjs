@@ -49,20 +49,42 @@ function menuItem({ label, icon, keys, run }) {
   return button;
 }
 
-/** Asks; resolves to true only when the named action was chosen. */
-export function confirmed({ title, text, action }) {
+/** Asks; resolves to true only when the named action was chosen. `tone` is "danger" where something is lost. */
+export async function confirmed({ title, text, action, tone = "danger" }) {
+  const dialog = dialogOf({ title, text, action, tone });
+  dialog.querySelector("[value=yes]").autofocus = true;
+  return (await answered(dialog)) === "yes";
+}
+
+/** Asks for one line; resolves to null when the user thinks better of it. */
+export async function asked({ title, text, label, value, most, action }) {
+  const dialog = dialogOf({ title, text, action, tone: "plain" });
+  const field = Object.assign(document.createElement("input"), { className: "dx-input", value, maxLength: most, autofocus: true, spellcheck: false });
+  field.setAttribute("aria-label", label);
+  dialog.querySelector("p").after(field);
+  return (await answered(dialog)) === "yes" ? field.value.trim() : null;
+}
+
+function dialogOf({ title, text, action, tone }) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "dx-dialog";
+  dialog.setAttribute("aria-label", title);
+  dialog.innerHTML = `<form method="dialog" style="display:grid;gap:14px"><div class="dx-dialog-title"></div><p class="dx-muted"></p>
+    <div class="dx-dialog-actions"><button type="button" class="dx-btn">Cancel</button><button class="dx-btn dx-btn-primary" value="yes"></button></div></form>`;
+  dialog.querySelector(".dx-dialog-title").textContent = title;
+  dialog.querySelector("p").textContent = text;
+  const yes = dialog.querySelector("[value=yes]");
+  yes.textContent = action;
+  yes.classList.toggle("dx-btn-danger", tone === "danger");
+  dialog.querySelector("[type=button]").onclick = () => dialog.close("");
+  return dialog;
+}
+
+function answered(dialog) {
   return new Promise((resolve) => {
-    const dialog = document.createElement("dialog");
-    dialog.className = "dx-dialog";
-    dialog.setAttribute("aria-label", title);
-    dialog.innerHTML = `<form method="dialog" style="display:grid;gap:14px"><div class="dx-dialog-title"></div><p class="dx-muted"></p>
-      <div class="dx-dialog-actions"><button class="dx-btn" value="">Cancel</button><button class="dx-btn dx-btn-primary dx-btn-danger" value="yes" autofocus></button></div></form>`;
-    dialog.querySelector(".dx-dialog-title").textContent = title;
-    dialog.querySelector("p").textContent = text;
-    dialog.querySelector("[value=yes]").textContent = action;
     dialog.addEventListener("close", () => {
       dialog.remove();
-      resolve(dialog.returnValue === "yes");
+      resolve(dialog.returnValue);
     });
     document.body.append(dialog);
     dialog.showModal();

@@ -51,6 +51,7 @@ def workbench(page: Page, look: str) -> None:
     """A web program with its preview, a terminal, the palette."""
     create(page, "Node.js", "Demo")
     expect(terminal(page)).to_contain_text("$")
+    history(page, look)
     run(page)
     if look == "narrow":
         for view in VIEWS:
@@ -68,6 +69,42 @@ def workbench(page: Page, look: str) -> None:
     expect(page.get_by_role("dialog").get_by_role("option").first).to_be_visible()
     picture(page, look, "workbench-palette")
     page.keyboard.press("Escape")
+
+
+def history(page: Page, look: str) -> None:
+    """Two versions by hand, the newer one open; on a narrow screen one step after the other."""
+    for number in (1, 2):
+        page.locator(".cm-content:visible").click()
+        page.keyboard.press("Control+End")
+        page.keyboard.insert_text(f"// a line for version {number}\n")
+        expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
+        page.keyboard.press("Control+Shift+P")
+        page.keyboard.type("Save a version")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("A version is saved.").last).to_be_visible()
+    page.keyboard.press("Control+Shift+P")
+    page.keyboard.type("History")
+    page.keyboard.press("Enter")
+    versions = page.get_by_role("listbox", name="Versions").get_by_role("option")
+    expect(versions.first).to_have_attribute("aria-selected", "true")
+    if look == "narrow":
+        picture(page, look, "history-versions")
+        versions.first.click()
+        picture(page, look, "history-files")
+        page.get_by_role("listbox", name="Changed files").get_by_role("option").first.click()
+    expect(page.locator(".dx-history-texts .cm-content").last).to_be_visible()
+    picture(page, look, "history")
+    if look != "narrow":
+        page.get_by_role("button", name="Restore everything").click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+        picture(page, look, "history-restore")
+        page.get_by_role("button", name="Cancel").click()
+        page.get_by_role("button", name="Close the history").click()
+        page.locator(".dx-receipt > button").click()
+        picture(page, look, "receipt")
+        page.keyboard.press("Escape")
+    else:
+        page.get_by_role("button", name="Close the history").click()
 
 
 def main() -> None:

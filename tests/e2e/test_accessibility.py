@@ -81,6 +81,18 @@ def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
     themed.get_by_role("treeitem").first.click(button="right")
     assert problems(themed) == []
     themed.keyboard.press("Escape")
+    themed.locator(".dx-receipt > button").click()
+    expect(themed.locator(".dx-receipt-more")).to_be_visible()
+    assert problems(themed) == []
+    themed.locator(".dx-receipt-more").get_by_role("button", name="Save a version now").click()
+    themed.get_by_role("button", name="History", exact=True).click()
+    expect(themed.locator(".dx-history-texts .cm-content").last).to_be_visible()
+    assert problems(themed) == []
+    themed.get_by_role("button", name="Restore everything").click()
+    expect(themed.get_by_role("dialog")).to_be_visible()
+    assert problems(themed) == []
+    themed.get_by_role("button", name="Cancel").click()
+    themed.get_by_role("button", name="Close the history").click()
     themed.get_by_role("button", name="More", exact=True).click()
     themed.get_by_role("menuitem", name="Stop this REPL").click()
     expect(themed.get_by_role("heading", name="is stopped")).to_be_visible()

@@ -16,6 +16,6 @@ def test_a_lost_connection_is_told_and_typing_kept(page: Page, served: Served) -
     page.keyboard.insert_text("# typed in the tunnel\n")
     page.context.set_offline(False)
     expect(connection.get_by_text("Connected")).to_be_visible()
-    expect(page.locator(".dx-saved")).to_have_text("Saved")
+    expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
     page.reload()
     expect(editor(page)).to_contain_text("typed in the tunnel")

@@ -77,7 +77,7 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
         editor(page).click()
         page.keyboard.press("Control+Home")
         page.keyboard.insert_text("# typed before\n")
-        expect(page.locator(".dx-saved")).to_have_text("Saved")
+        expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
         server.kill()
         server.wait()
     connection = page.locator(".dx-connection")
@@ -87,7 +87,7 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
     page.keyboard.insert_text("# typed while it was away\n")
     with started(tmp_path, port):
         expect(connection.get_by_text("Connected")).to_be_visible(timeout=BACK_MS)
-        expect(page.locator(".dx-saved")).to_have_text("Saved", timeout=BACK_MS)
+        expect(page.locator(".dx-saved")).to_have_text("Saved to disk", timeout=BACK_MS)
         text = (tmp_path / "data" / "workspaces" / page.url.rpartition("/")[2] / "main.py").read_text()
         assert text.startswith("# typed while it was away\n# typed before\n")
         expect(terminal(page)).to_contain_text(re.compile(r"tick-\d{3,}"))  # the same program, still counting

@@ -48,6 +48,30 @@ def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> N
     expect(file).to_be_hidden()
 
 
+def test_the_history_is_read_step_by_step(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "toe")
+    create(narrow, "Python", "Steps")
+    narrow.locator(".dx-receipt > button").tap()
+    narrow.get_by_role("button", name="Save a version now").tap()
+    expect(narrow.get_by_text("A version is saved.").last).to_be_visible()
+    narrow.get_by_role("button", name="More", exact=True).tap()
+    narrow.get_by_role("menuitem", name="History").tap()
+    versions = narrow.get_by_role("listbox", name="Versions")
+    versions.get_by_role("option").first.tap()
+    expect(versions).to_be_hidden()
+    narrow.get_by_role("option", name="main.py").tap()
+    expect(narrow.locator(".dx-history-texts .cm-content")).to_have_count(1)  # no room for two
+    for control in narrow.locator(".dx-history :is(button, a):visible").all():
+        assert is_in_reach(control), control
+    assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
+    narrow.get_by_role("button", name="Back").tap()
+    narrow.get_by_role("button", name="Back").tap()
+    expect(versions).to_be_visible()
+    narrow.get_by_role("tab", name="Files", exact=True).tap()
+    expect(versions).to_be_hidden()
+    expect(narrow.get_by_role("tree")).to_be_visible()
+
+
 def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "finger")
     create(narrow, "Python", "Touched")

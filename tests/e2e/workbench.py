@@ -55,7 +55,7 @@ def type_into_editor(page: Page, text: str) -> None:
     editor(page).click()
     page.keyboard.press("Control+A")
     page.keyboard.insert_text(text)
-    expect(page.locator(".dx-saved")).to_have_text("Saved")
+    expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
 
 
 def terminal(page: Page) -> Locator:

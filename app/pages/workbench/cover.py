@@ -1,10 +1,12 @@
 """What the workbench shows while its REPL does not run: progress, or one sentence, one button and the files."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from nicegui import ui
 
+from app.pages.words import unsafe_words
 from app.pages.workbench.shelf import Shelf
 from components.controls import button, icon, link, text
 from orchestrator.domain import Goal, Phase, Repl
@@ -13,13 +15,19 @@ from runner.errors import DevexError
 
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
-    them is chosen.
+    them is chosen, `on_history` when the versions are asked for.
     """
 
     def __init__(
-        self, *, on_start: Callable[[], Any], on_shelf: Callable[[], None], on_file: Callable[[], None]
+        self,
+        *,
+        on_start: Callable[[], Any],
+        on_history: Callable[[], Any],
+        on_shelf: Callable[[], None],
+        on_file: Callable[[], None],
     ) -> None:
         self._on_start = on_start
+        self._on_history = on_history
         self._on_shelf = on_shelf
         self._on_file = on_file
         self._shown: object = None
@@ -27,7 +35,7 @@ class Cover:
 
     def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
         """Show what `repl` needs shown; `error` is why it could not be opened."""
-        what = (repl.phase, repl.goal, repl.name, repl.in_trash, repl.failure, repl.stop_reason, error)
+        what = (repl.phase, repl.goal, repl.name, repl.in_trash, repl.failure, repl.unsafe, repl.stop_reason, error)
         if what == self._shown:
             return  # a file that is being read stays open
         self._shown = what
@@ -54,13 +62,15 @@ class Cover:
     def _stopped(self, repl: Repl, error: DevexError | None) -> None:
         has_failed = repl.phase is Phase.FAILED or error is not None
         why = repl.failure or (error.message if error else None) or repl.stop_reason or ""
+        safety = unsafe_words(repl, datetime.now(UTC)) or "Your files are safe."
         with ui.element("div").classes("dx-asleep").props("role=status"):
             icon("warning" if has_failed else "moon").classes(f"dx-tone-{'danger' if has_failed else 'muted'}")
             with ui.element("div").classes("dx-grow"):
                 text(f"{repl.name} could not run" if has_failed else f"{repl.name} is stopped", "dx-subtitle", tag="h2")
-                text(f"{why} Your files are safe.".strip(), "dx-muted", tag="p")
+                text(f"{why} {safety}".strip(), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
                 button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
+                button("History", self._on_history, icon_name="history")
                 link("Download files", f"/repls/{repl.id}/zip", "dx-btn")
 
 

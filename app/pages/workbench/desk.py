@@ -29,6 +29,8 @@ COMMANDS = (
     Command("panel", "Show or hide the panel below", "Mod+J"),
     Command("preview", "Show or hide the preview"),
     Command("reload-preview", "Reload the preview"),
+    Command("history", "History"),
+    Command("save-version", "Save a version now"),
     Command("theme", "Switch between light and dark"),
     Command("extend", "Keep this REPL awake"),
     Command("sleep", "Stop this REPL"),

@@ -27,6 +27,7 @@ class Header:
             icon_button("sidebar", "Files (Ctrl+B)", lambda: do("files")).classes("dx-wide")
             icon_button("terminal", "Panel (Ctrl+J)", lambda: do("panel")).classes("dx-wide")
             icon_button("globe", "Preview", lambda: do("preview")).classes("dx-wide")
+            icon_button("history", "History", lambda: do("history")).classes("dx-wide")
             icon_button("sun", "Light or dark", lambda: do("theme"))
             self._menu(repl, do)
         self.set_repl(repl)
@@ -56,6 +57,7 @@ class Header:
         with icon_button("more", "More"), ui.menu().props("auto-close"):
             menu_item("command", "All commands", lambda: do("commands"))
             menu_item("search", "Find in files", lambda: do("search"))
+            menu_item("history", "History", lambda: do("history"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
             menu_item("stop", "Stop this REPL", lambda: do("sleep"))

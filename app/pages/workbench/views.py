@@ -20,14 +20,17 @@ class Views:
         with ui.element("nav").classes("dx-views").props('role=tablist aria-label="Views"'):
             for view, icon_name in VIEWS.items():
                 self._tabs[view] = self._tab(view, icon_name)
-        self.show("editor")
+        self._mark("editor")
 
     def show(self, view: str) -> None:
         """Bring a view to the front."""
+        self._mark(view)
+        self._on_view(view)
+
+    def _mark(self, view: str) -> None:
         self._root.props(f"data-view={view}")
         for name, tab in self._tabs.items():
             tab.props(f"aria-selected={str(name == view).lower()}")
-        self._on_view(view)
 
     def _tab(self, view: str, icon_name: str) -> Element:
         with ui.element("button").props("type=button role=tab") as tab:

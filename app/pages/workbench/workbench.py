@@ -19,13 +19,14 @@ from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, told
+from components.history import History
 from components.preload import preload
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
-ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "palette.js")
+ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js")
 FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
 
 
@@ -60,9 +61,11 @@ class Workbench:
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(
                     on_start=lambda: self.do("start"),
+                    on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
                     on_file=lambda: self._views.show("editor"),
                 )
+                self._history = History(repl.id, on_told=told, on_failed=failed)
             self._awake = Status(
                 on_lease=self._explain_awake, on_extend=lambda hours: self._attempt(lambda: self._extend(hours))
             ).awake
@@ -117,6 +120,7 @@ class Workbench:
         """What needs a running REPL is out of reach while it does not run."""
         runs = repl.phase is Phase.RUNNING and error is None
         self._cover.set_repl(repl, error)
+        self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
         self._root.props(add="" if runs else "data-asleep", remove="data-asleep" if runs else "")
 
@@ -172,6 +176,7 @@ class Workbench:
     # What the user does
 
     def _viewed(self, view: str) -> None:
+        self._history.close()
         if self._desk and view == "terminal":
             self._desk.panel.show_terminal()
         elif self._desk and view == "output":
@@ -185,13 +190,14 @@ class Workbench:
         desk = self._desk
         actions: dict[str, Callable[[], Any]] = {
             "theme": self._switch_theme,
+            "history": self._history.open,
             "home": lambda: ui.navigate.to("/"),
             "start": lambda: self._attempt(self._start),
             "sleep": lambda: self._attempt(self._sleep),
             "extend": lambda: self._attempt(lambda: self._extend(EXTEND_HOURS[0])),
         }
         if desk is not None:
-            actions |= {
+            behind: dict[str, Callable[[], Any]] = {
                 "run": lambda: self._attempt(lambda: self._run(desk)),
                 "stop": lambda: self._attempt(lambda: self._ask("POST", "stop", {})),
                 "editor": lambda: self._go_to_editor(desk),
@@ -206,6 +212,9 @@ class Workbench:
                 "commands": lambda: desk.palette.open("commands"),
                 "search": lambda: desk.palette.open("search"),
             }
+            if command in behind:
+                self._history.close()
+            actions |= behind
         if command in actions:
             outcome = actions[command]()
             if asyncio.iscoroutine(outcome):

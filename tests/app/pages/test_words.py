@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.pages.words import ago, browser_words, command_words, ending_words, span
+from app.pages.words import ago, browser_words, command_words, ending_words, span, unsafe_words
+from orchestrator.domain import Goal, Phase, Repl
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -23,6 +24,34 @@ def test_ago(seconds: int, words: str) -> None:
 )
 def test_span(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("phase", "unsafe", "saved_at", "words"),
+    [
+        (Phase.STOPPED, None, NOW, ""),
+        (Phase.RUNNING, "The store is full.", NOW, ""),  # there the status line says so
+        (
+            Phase.STOPPED,
+            "The store is full.",
+            None,
+            "Not safe in the store: The store is full. Its files are kept here, and this is tried again.",
+        ),
+        (
+            Phase.FAILED,
+            "It is away.",
+            NOW - timedelta(hours=2),
+            "Not safe in the store: It is away. Its files are kept here, and this is tried again."
+            " Everything up to 2 hours ago is safe.",
+        ),
+    ],
+)
+def test_what_is_not_safe_is_said(phase: Phase, unsafe: str | None, saved_at: datetime | None, words: str) -> None:
+    repl = Repl(
+        id="r1", slug="r1", owner_id="u1", name="One", template="python", goal=Goal.STOP, phase=phase,
+        created_at=NOW, opened_at=NOW, phase_at=NOW, unsafe=unsafe, saved_at=saved_at,
+    )  # fmt: skip
+    assert unsafe_words(repl, NOW) == words
 
 
 def test_browsers_have_names() -> None:

@@ -205,7 +205,7 @@ def test_the_command_saves_at_once(visit: Callable[..., Page], served: Served) -
     page.keyboard.press("Control+s")
     expect(page.locator(".dx-editor > [role=status]").last).to_have_text("Saved")
     assert (served.root / "a.py").read_text() == f"x = 1{before}"
-    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved")
+    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved to disk")
     expect(page.locator("#cursor")).to_have_text("Ln 1, Col 6")
     page.keyboard.press("Control+f")
     expect(page.locator(".cm-search")).to_be_visible()
@@ -254,7 +254,7 @@ def test_words_are_completed(visit: Callable[..., Page]) -> None:
     offered.click()
     shows(page, "\ngreet")
     expect(page.locator("[data-dirty]")).to_have_count(0)
-    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved")
+    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved to disk")
 
 
 def test_a_megabyte_in_one_line_stays_usable(visit: Callable[..., Page], served: Served) -> None:

@@ -1,0 +1,6 @@
+"""The versions of a REPL: the way back to them, and the word that there is one."""
+
+from components.history.history import History
+from components.history.receipt import Receipt
+
+__all__ = ["History", "Receipt"]

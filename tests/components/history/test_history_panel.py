@@ -1,0 +1,339 @@
+"""The history and the receipt in Chromium, over real routes, a real worker and a real store."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.chromium import browser, opened
+
+__all__ = ["browser"]  # a fixture of the tests below
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+DEADLINE_S = 60
+
+
+class Served:
+    """The page's server: `workspace` and `store` are its folders."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        self.workspace = folder / "workspace"
+        self.store = folder / "store"
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.Client(base_url=f"{self.url}/repls/one", trust_env=False, timeout=DEADLINE_S)
+
+    def until_up(self) -> None:
+        ends_at = time.monotonic() + DEADLINE_S
+        while True:
+            try:
+                self.http.get("/snapshots").raise_for_status()
+                return
+            except httpx.TransportError:
+                assert time.monotonic() < ends_at, "it does not come up"
+                time.sleep(0.05)
+
+    def write(self, path: str, content: str | bytes) -> None:
+        answer = self.http.put("/files", params={"path": path}, content=content)
+        assert answer.is_success, answer.text
+
+    def save(self, name: str = "") -> str:
+        """-> the version"""
+        version: str = self.http.post("/snapshots", json={"name": name}).raise_for_status().json()["version"]
+        return version
+
+    def text(self, path: str) -> str:
+        return (self.workspace / path).read_text()
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    (tmp_path / "workspace").mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
+    command = [sys.executable, str(HERE / "history_page.py"), str(tmp_path), str(port)]
+    with subprocess.Popen(command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}) as server:
+        served = Served(tmp_path, port)
+        try:
+            with served.http:
+                served.until_up()
+                yield served
+        finally:
+            server.terminate()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with opened(browser, viewport={"width": 1280, "height": 800}) as page:
+        yield page
+
+
+def visit(page: Page, served: Served, query: str = "") -> None:
+    page.goto(f"{served.url}/{query}")
+    expect(page.locator("body[data-online]")).to_be_attached()
+    expect(page.get_by_role("tree")).to_be_visible()
+
+
+def command(page: Page, letters: str) -> None:
+    page.keyboard.press("Control+Shift+P")
+    page.keyboard.type(letters)
+    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+
+
+def open_history(page: Page) -> Locator:
+    """-> the versions"""
+    command(page, "History")
+    listed = versions(page)
+    expect(listed.first).to_have_attribute("aria-selected", "true")
+    return listed
+
+
+def versions(page: Page) -> Locator:
+    return page.get_by_role("listbox", name="Versions").get_by_role("option")
+
+
+def changed(page: Page) -> Locator:
+    return page.get_by_role("listbox", name="Changed files").get_by_role("option")
+
+
+def sides(page: Page) -> Locator:
+    return page.locator(".dx-history-texts .cm-content")
+
+
+def test_what_changed_is_seen_and_an_older_text_comes_back(page: Page, served: Served) -> None:
+    served.write("a.py", "print('one')\nsame\n")
+    served.write("sub/b.txt", "untouched\n")
+    served.save()
+    served.write("a.py", "print('two')\nsame\n")
+    newest = served.save()
+    visit(page, served)
+    listed = open_history(page)
+    expect(listed).to_have_count(2)
+    expect(listed.first).to_contain_text("Saved by hand")
+    expect(listed.first).to_contain_text("ada · 1 file changed")
+    expect(changed(page)).to_have_count(1)
+    expect(changed(page)).to_contain_text("a.py")
+    expect(sides(page)).to_have_count(2)
+    expect(sides(page).first).to_contain_text("print('one')")
+    expect(sides(page).last).to_contain_text("print('two')")
+    expect(page.locator(".cm-merge-b .cm-changedText")).to_have_text("two")
+    listed.last.click()
+    expect(changed(page)).to_have_count(3)  # with the folder
+    expect(sides(page).first).to_have_text("")
+    expect(sides(page).last).to_contain_text("print('one')")
+    page.get_by_role("button", name="With now").click()
+    expect(sides(page).first).to_contain_text("print('one')")
+    expect(sides(page).last).to_contain_text("print('two')")
+    page.get_by_role("button", name="Restore this file").click()
+    dialog = page.get_by_role("dialog", name=re.compile("Restore “a.py” from"))
+    expect(dialog).to_contain_text("1 file changes. First, everything as it is now is saved")
+    dialog.get_by_role("button", name="Cancel").click()
+    assert "two" in served.text("a.py")
+    page.get_by_role("button", name="Restore this file").click()
+    dialog.get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    expect(listed.first).to_contain_text("Restored a.py from the version of")
+    assert served.text("a.py") == "print('one')\nsame\n"
+    expect(sides(page).last).to_contain_text("print('one')")
+    expect(page.locator(".dx-history-sides")).to_contain_text("the same")
+    assert served.http.get(f"/snapshots/{newest}/file?path=a.py").text == "print('two')\nsame\n"
+
+
+def test_everything_a_folder_and_a_deleted_file_come_back(page: Page, served: Served) -> None:
+    served.write("sub/deep/a.txt", "a\n")
+    served.write("sub/b.txt", "b\n")
+    served.write("c.txt", "c\n")
+    served.save("all there")
+    shutil.rmtree(served.workspace / "sub")
+    (served.workspace / "c.txt").unlink()
+    served.write("new.txt", "new\n")
+    served.save()
+    visit(page, served)
+    open_history(page)
+    changed(page).filter(has_text="c.txt").click()
+    page.get_by_role("button", name="Bring it back").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    assert served.text("c.txt") == "c\n"
+    versions(page).filter(has_text="all there").click()
+    page.get_by_role("button", name="All files", exact=True).click()
+    files = page.get_by_role("listbox", name="Files of this version").get_by_role("option")
+    files.filter(has_text="sub").click()
+    expect(files).to_have_count(3)  # the folder above, deep and b.txt
+    files.filter(has_text="deep").click()
+    expect(files.last).to_contain_text("a.txt")
+    page.get_by_role("button", name="Restore this folder").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    assert served.text("sub/deep/a.txt") == "a\n"
+    assert not (served.workspace / "sub" / "b.txt").exists()
+    page.get_by_role("button", name="Restore everything").click()
+    expect(page.get_by_role("dialog")).to_contain_text("1 file comes back, 1 file is removed.")
+    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored, 1 file removed.")
+    assert served.text("sub/b.txt") == "b\n"
+    assert not (served.workspace / "new.txt").exists()
+
+
+def test_what_cannot_be_shown_is_said(page: Page, served: Served) -> None:
+    served.write("image", b"\x89PNG\0\xff")
+    served.write("large", b"x" * 2_000_001)
+    served.save()
+    visit(page, served)
+    open_history(page)
+    changed(page).filter(has_text="image").click()
+    expect(page.locator(".dx-history-texts")).to_contain_text("This file is not text.")
+    changed(page).filter(has_text="large").click()
+    expect(page.locator(".dx-history-texts")).to_contain_text("This file is larger than 2 MB.")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download this version of the file").click()
+    assert download.value.path().stat().st_size == 2_000_001
+
+
+def test_a_name_is_given_and_taken_away(page: Page, served: Served) -> None:
+    served.write("a.txt", "a\n")
+    version = served.save()
+    visit(page, served)
+    listed = open_history(page)
+    page.get_by_role("button", name="Name this version").click()
+    expect(page.get_by_label("Name of the version")).to_be_focused()
+    page.keyboard.type("It works")
+    page.keyboard.press("Enter")
+    expect(listed.first).to_contain_text("It works")
+    assert served.http.get("/snapshots").json()["versions"][0]["name"] == "It works"
+    page.get_by_role("button", name="Rename").click()
+    page.get_by_label("Name of the version").fill("")
+    page.get_by_role("button", name="Keep").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("no name any more")
+    expect(listed.first).not_to_contain_text("It works")
+    assert served.http.get("/snapshots").json()["versions"][0]["version"] == version
+
+
+def test_a_file_has_a_history_of_its_own(page: Page, served: Served) -> None:
+    for number in range(3):
+        served.write("other.txt", f"other {number}\n")
+        if number != 1:
+            served.write("one.txt", f"one {number}\n")
+        served.save()
+    visit(page, served)
+    page.get_by_role("treeitem", name="one.txt").click(button="right")
+    page.get_by_role("menuitem", name="History of this file").click()
+    expect(page.get_by_role("heading", name="History of one.txt")).to_be_visible()
+    expect(versions(page)).to_have_count(2)
+    versions(page).last.click()
+    expect(sides(page).first).to_contain_text("one 0")
+    expect(sides(page).last).to_contain_text("one 2")
+    page.get_by_role("button", name="All files").first.click()
+    expect(versions(page)).to_have_count(3)
+
+
+def test_older_versions_come_as_one_scrolls(page: Page, served: Served) -> None:
+    for number in range(35):
+        served.write("a.txt", f"{number}\n")
+        served.save()
+    visit(page, served)
+    listed = open_history(page)
+    expect(listed).to_have_count(30)
+    versions(page).nth(29).scroll_into_view_if_needed()
+    expect(listed).to_have_count(35)
+    expect(page.get_by_text("This is the oldest version.")).to_be_visible()
+
+
+def test_by_keyboard_alone(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.write("b.txt", "one\n")
+    served.save()
+    served.write("a.txt", "two\n")
+    served.save()
+    visit(page, served)
+    page.get_by_role("tree").focus()
+    listed = open_history(page)
+    expect(page.get_by_role("listbox", name="Versions")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(listed.last).to_have_attribute("aria-selected", "true")
+    expect(changed(page)).to_have_count(2)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("listbox", name="Changed files")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(changed(page).last).to_have_attribute("aria-selected", "true")
+    page.get_by_role("button", name="Restore this file").press("Enter")
+    expect(page.get_by_role("dialog").get_by_role("button", name="Restore")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.get_by_role("listbox", name="Versions").focus()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("region", name="History")).to_have_count(0)
+    expect(page.get_by_role("tree")).to_be_focused()
+
+
+def test_another_command_puts_it_away(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.save()
+    visit(page, served)
+    open_history(page)
+    expect(page.get_by_role("tree")).to_be_hidden()
+    command(page, "Something")
+    expect(page.locator("#heard")).to_have_text("else")
+    expect(page.get_by_role("region", name="History")).to_have_count(0)
+    expect(page.get_by_role("tree")).to_be_visible()
+
+
+def test_who_may_only_look_is_offered_nothing_else(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.save()
+    visit(page, served, "?writable=false")
+    open_history(page)
+    expect(sides(page).last).to_contain_text("one")
+    expect(page.get_by_role("region", name="History")).to_contain_text("Look, but do not touch.")
+    for name in ("Restore", "Name", "Save a version"):
+        expect(page.get_by_role("region", name="History").get_by_role("button", name=name)).to_have_count(0)
+
+
+def test_the_receipt_says_what_is_safe(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.save()
+    visit(page, served)
+    receipt = page.locator(".dx-receipt > button")
+    expect(receipt).to_contain_text(re.compile(r"Safe in the store at \d\d:\d\d:\d\d"))
+    served.write("a.txt", "two\n")
+    expect(receipt).to_contain_text(re.compile(r"Not yet in the store: \d+ s"))
+    receipt.click()
+    expect(page.get_by_text("on disk, but not in the store yet")).to_be_visible()
+    page.get_by_role("button", name="Save a version now").click()
+    expect(page.locator("#heard")).to_have_text("told A version is saved.")
+    expect(receipt).to_contain_text("Safe in the store at")
+    served.store.rename(served.store.with_name("away"))
+    served.write("a.txt", "three\n")
+    expect(receipt).to_contain_text("Not yet in the store")
+    command(page, "Save a version")
+    expect(page.locator("#heard")).to_contain_text("failed")
+    expect(receipt).to_contain_text("Not safe:")
+    expect(page.locator(".dx-receipt [role=status]")).to_contain_text("Not safe:")
+    served.store.with_name("away").rename(served.store)
+    command(page, "Save a version")
+    expect(receipt).to_contain_text("Safe in the store at")
+    command(page, "Save a version")
+    expect(page.locator("#heard")).to_have_text("told Nothing has changed since the newest version.")
+
+
+def test_a_new_version_shows_up_by_itself(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.save()
+    visit(page, served)
+    listed = open_history(page)
+    expect(listed).to_have_count(1)
+    served.write("a.txt", "two\n")
+    served.save()
+    expect(listed).to_have_count(2)
+    expect(listed.last).to_have_attribute("aria-selected", "true")  # what one looks at stays

@@ -1,0 +1,146 @@
+"""Nothing is lost: versions are seen, compared and brought back, and what was acknowledged survives every death."""
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.serving import Served
+from tests.e2e.test_crash import BACK_MS, started
+from tests.e2e.workbench import begin, editor, terminal, type_into_editor
+
+
+def command(page: Page, letters: str) -> None:
+    page.keyboard.press("Control+Shift+P")
+    page.keyboard.type(letters)
+    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
+    page.keyboard.press("Enter")
+
+
+def save_version(page: Page) -> None:
+    command(page, "Save a version")
+    expect(page.get_by_text("A version is saved.").last).to_be_visible()
+    expect(page.locator(".dx-receipt > button")).to_contain_text(re.compile(r"Safe in the store at \d\d:\d\d:\d\d"))
+
+
+def versions(page: Page) -> Locator:
+    return page.get_by_role("listbox", name="Versions").get_by_role("option")
+
+
+def version_that_says(page: Page, text: str) -> None:
+    """Choose, in the history of a file, the newest version that holds this text."""
+    expect(versions(page).first).to_be_visible()
+    older = page.locator(".dx-history-texts .cm-content").first
+    for version in versions(page).all():
+        version.click()
+        expect(version).to_have_attribute("aria-selected", "true")
+        expect(older).to_be_visible()
+        if text in older.inner_text():
+            return
+    raise AssertionError(f"no version says {text}")
+
+
+def restore_file(page: Page) -> None:
+    page.get_by_role("button", name="Restore this file").click()
+    page.get_by_role("dialog", name=re.compile("Restore “main.py” from")).get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+
+
+def history_of(page: Page, name: str) -> None:
+    page.get_by_role("treeitem", name=name).click(button="right")
+    page.get_by_role("menuitem", name="History of this file").click()
+    expect(page.get_by_role("heading", name=f"History of {name}")).to_be_visible()
+
+
+def test_an_older_text_is_compared_and_comes_back_into_the_editor(page: Page, served: Served) -> None:
+    begin(page, served, "historian", "Past")
+    type_into_editor(page, "print('the old text')\n")
+    save_version(page)
+    type_into_editor(page, "print('the new text')\n")
+    save_version(page)
+    page.get_by_role("button", name="History", exact=True).click()
+    expect(versions(page).first).to_contain_text("Saved by hand")
+    expect(versions(page).first).to_contain_text("historian")
+    texts = page.locator(".dx-history-texts .cm-content")
+    expect(texts.first).to_contain_text("the old text")
+    expect(texts.last).to_contain_text("the new text")
+    expect(page.locator(".dx-history-texts .cm-changedText").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(editor(page)).to_contain_text("the new text")
+    history_of(page, "main.py")
+    version_that_says(page, "the old text")
+    expect(texts.last).to_contain_text("the new text")  # as it is now
+    restore_file(page)
+    expect(versions(page).first).to_contain_text("Restored main.py from the version of")
+    page.get_by_role("button", name="Close the history").click()
+    expect(editor(page)).to_contain_text("the old text")
+    expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
+    page.keyboard.press("Control+`")
+    page.keyboard.type("cat main.py\n")
+    expect(terminal(page)).to_contain_text("print('the old text')")
+
+
+def test_the_history_of_a_stopped_repl_is_read(page: Page, served: Served) -> None:
+    begin(page, served, "archivist", "Asleep")
+    type_into_editor(page, "print('kept')\n")
+    save_version(page)
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name="Stop this REPL").click()
+    expect(page.get_by_role("heading", name="is stopped")).to_be_visible()
+    page.get_by_role("button", name="History", exact=True).click()
+    expect(versions(page).first).to_be_visible()
+    versions(page).last.click()
+    expect(page.get_by_text("To bring something back, start this REPL.")).to_be_visible()
+    expect(page.get_by_role("button", name="Restore everything")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.locator(".dx-shelf").get_by_role("treeitem", name="main.py").click(button="right")
+    page.get_by_role("menuitem", name="History of this file").click()
+    version_that_says(page, "kept")
+    original = page.url
+    page.get_by_role("button", name="Fork").click()
+    page.get_by_role("dialog").get_by_role("button", name="Fork").click()
+    expect(page).not_to_have_url(original)
+    expect(editor(page)).to_contain_text("kept")
+
+
+def test_what_was_acknowledged_survives_the_death_of_everything(page: Page, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
+    with started(tmp_path, port) as server:
+        begin(page, served, "ada", "Phoenix")
+        type_into_editor(page, "print('yesterday')\n")
+        save_version(page)
+        type_into_editor(page, "print('today')\n")
+        kill_everything(served.data_dir, server.pid)
+        server.wait()
+    expect(page.locator(".dx-connection").get_by_text("Connecting…")).to_be_visible()
+    with started(tmp_path, port):
+        page.reload()
+        expect(editor(page)).to_contain_text("print('today')", timeout=BACK_MS)
+        history_of(page, "main.py")
+        version_that_says(page, "yesterday")
+        restore_file(page)
+        page.get_by_role("button", name="Close the history").click()
+        expect(editor(page)).to_contain_text("print('yesterday')")
+
+
+def kill_everything(data_dir: Path, server_pid: int) -> None:
+    """The server first, so that it cannot react; then the launcher and all that lives below it."""
+    launchers = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if str(data_dir) in (line := process.info["cmdline"] or []) and "orchestrator.backends.local.launcher" in line
+    ]
+    assert launchers
+    below = [child for launcher in launchers for child in launcher.children(recursive=True)]
+    os.kill(server_pid, signal.SIGKILL)
+    for process in [*launchers, *below]:
+        try:
+            process.kill()
+        except psutil.NoSuchProcess:
+            pass
