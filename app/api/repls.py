@@ -88,6 +88,9 @@ class ReplShape(BaseModel):
     epoch: int
     failure: str | None
     stop_reason: str | None
+    saved_version: str | None = Field(description="The newest version that the store acknowledged at a stop.")
+    saved_at: datetime | None = Field(description="Until when that holds everything.")
+    unsafe: str | None = Field(description="Why nothing newer could be stored.")
     created_at: datetime
     opened_at: datetime
     deleted_at: datetime | None

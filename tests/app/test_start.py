@@ -82,6 +82,7 @@ def test_repls_outlive_the_server_but_not_ctrl_c(tmp_path: Path) -> None:
     with serving(tmp_path, port=port, second=True):
         stopped = browser.get(f"/api/repls/{repl['id']}").json()
         assert (stopped["phase"], stopped["stop_reason"]) == ("stopped", "The server was stopped.")
+        assert stopped["unsafe"] is None
         versions = browser.get(f"/repls/{repl['id']}/snapshots").json()["versions"]
         assert "before it stopped" in [version["message"] for version in versions]
         newest = f"/repls/{repl['id']}/snapshots/{versions[0]['version']}"
