@@ -158,8 +158,8 @@ class Draft:
         DevexError `changed` (412). A hard-linked file is written in place, so that its other names follow.
         """
         with explained(self.path):
-            current = self._current()
-            if expect is not None:
+            current = None if expect == ABSENT else self._current()  # whether it is, taking its place will tell
+            if expect not in {None, ABSENT}:
                 self._compare(current, expect)
             if mode is None:
                 mode = NEW_FILE_MODE if current is None else current.mode & 0o777
@@ -184,14 +184,10 @@ class Draft:
         return found
 
     def _compare(self, current: Stat | None, expect: str | Stat) -> None:
+        if current is None:
+            raise changed(self.path)
         if isinstance(expect, Stat):
-            if current is None or current.stamp != expect.stamp:
-                raise changed(self.path)
-            return
-        if current is None or expect == ABSENT:
-            if expect == ABSENT and current is not None:
-                raise exists(self.path)
-            if expect != ABSENT:
+            if current.stamp != expect.stamp:
                 raise changed(self.path)
             return
         descriptor = os.open(self._name, access.READ | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._folder)

@@ -83,12 +83,11 @@ def test_a_change_between_comparing_and_replacing_survives(root: Path, workspace
     assert os.listdir(root) == ["f"]
 
 
-def test_a_file_made_between_comparing_and_creating_survives(root: Path, workspace: Workspace) -> None:
+def test_a_file_made_before_one_is_created_in_its_place_survives(root: Path, workspace: Workspace) -> None:
     with workspace.draft("f") as draft:
         draft.write(b"ours")
-        draft._compare(None, ABSENT)
         (root / "f").write_bytes(b"theirs")
-        assert refusal(draft._take_place, None, ABSENT).status == 412
+        assert refusal(draft.commit, expect=ABSENT).status == 412
     assert (root / "f").read_bytes() == b"theirs"
 
 
