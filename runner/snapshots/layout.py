@@ -13,6 +13,7 @@ and a writer of an outdated epoch sorts behind whoever replaced it.
 import json
 import os
 import re
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -139,20 +140,29 @@ def order_of(version: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
+class _Zstd(threading.local):
+    """Of each thread: to make one takes longer than to compress a small file with it."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd: Final = _Zstd()
+
+
 def compressed(data: bytes | memoryview) -> bytes:
-    return zstandard.ZstdCompressor(level=LEVEL).compress(data)
+    return _zstd.compressor.compress(data)
 
 
 def decompressed(data: bytes, most_bytes: int, what: str) -> bytes:
-    """At most so many bytes, however much the frame promises. Raises Damaged."""
+    """At most so many bytes, however much the frame promises or holds. Raises Damaged."""
     try:
-        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data)
-        plain = reader.read(most_bytes + 1)
+        if zstandard.frame_content_size(data) <= most_bytes:  # -1 where it does not say: then the maximum counts
+            return _zstd.decompressor.decompress(data, max_output_size=most_bytes)
     except zstandard.ZstdError:
-        raise Damaged(what) from None
-    if len(plain) > most_bytes:
-        raise Damaged(what)
-    return plain
+        pass
+    raise Damaged(what)
 
 
 def chunk(stored: bytes, place: Place, digest: Digest) -> bytes:

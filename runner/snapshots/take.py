@@ -21,7 +21,8 @@ from runner.snapshots.store import Fenced
 from runner.workspace import Entry, Stat, Workspace
 from runner.workspace.paths import join
 
-IN_FLIGHT: Final = 3  # packs on their way to the store; with PACK_BYTES it bounds the memory
+BATCH_BYTES: Final = 4 << 20  # what is compressed into one pack; with a chunk that goes beyond it, twice as much
+IN_FLIGHT: Final = 3  # packs on their way to the store; with BATCH_BYTES it bounds the memory
 PARTS: Final = 20  # index parts of a version; more are written anew as one
 TRIES: Final = 3  # at a file that is written while it is read
 RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again within one tick of its time stamp
@@ -132,17 +133,31 @@ async def write(history: History, commit: Commit) -> None:
     data = layout.commit_bytes(commit)
     key = history.key(layout.commit_key(commit.version))
     await history.store.create(key, data)
-    if await history.head() != commit.version:
-        raise Fenced
-    if await history.store.get(key) != data:
+    head, found = await asyncio.gather(history.head(), history.store.get(key))
+    if head != commit.version or found != data:
         raise Fenced
 
 
 @dataclass
-class _Pack:
+class _Batch:
+    """What will be one pack."""
+
     kind: Literal["p", "t"]
-    data: bytearray = field(default_factory=bytearray)
-    inside: list[tuple[Digest, int, int, int]] = field(default_factory=list)  # offset, stored bytes, bytes
+    size_bytes: int = 0
+    inside: list[tuple[Digest, bytes]] = field(default_factory=list)
+
+    def packed(self) -> tuple[str, bytes, list[tuple[Digest, Place]]]:
+        """-> its key, its bytes, and what lies where in it. Blocks: compresses, mostly without Python's lock."""
+        pieces = [layout.compressed(data) for _, data in self.inside]
+        pack = b"".join(pieces)
+        key = layout.pack_key(self.kind, pack)
+        places: list[tuple[Digest, Place]] = []
+        offset = 0
+        for (digest, data), piece in zip(self.inside, pieces, strict=True):
+            places.append((digest, Place(key, offset, len(piece), len(data))))
+            offset += len(piece)
+        self.inside.clear()
+        return key, pack, places
 
 
 class _Uploads:
@@ -159,7 +174,7 @@ class _Uploads:
         self._cache = cache
         self._loop = loop
         self._room = threading.BoundedSemaphore(IN_FLIGHT)
-        self._open = {"p": _Pack("p"), "t": _Pack("t")}
+        self._open = {"p": _Batch("p"), "t": _Batch("t")}
         self._new: set[Digest] = set()
         self._arrived: list[tuple[Digest, Place]] = []  # and not yet in the cache
         self._tasks: set[asyncio.Task[None]] = set()
@@ -168,15 +183,14 @@ class _Uploads:
     def has(self, digest: Digest) -> bool:
         return digest in self.places or digest in self._new
 
-    def add(self, kind: Literal["p", "t"], digest: Digest, data: bytes | memoryview) -> None:
+    def add(self, kind: Literal["p", "t"], digest: Digest, data: bytes) -> None:
         """In the scanning thread."""
-        pack = self._open[kind]
-        stored = layout.compressed(data)
-        pack.inside.append((digest, len(pack.data), len(stored), len(data)))
-        pack.data += stored
+        batch = self._open[kind]
+        batch.inside.append((digest, data))
+        batch.size_bytes += len(data)
         self._new.add(digest)
         self.chunks += kind == "p"
-        if len(pack.data) >= layout.PACK_BYTES:
+        if batch.size_bytes >= BATCH_BYTES:
             self._close(kind)
 
     def finish(self) -> None:
@@ -201,14 +215,14 @@ class _Uploads:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _close(self, kind: Literal["p", "t"]) -> None:
-        pack, self._open[kind] = self._open[kind], _Pack(kind)
-        if not pack.inside:
+        batch, self._open[kind] = self._open[kind], _Batch(kind)
+        if not batch.inside:
             return
         self._room.acquire()
         try:
             self.check()
             self._save()
-            self._loop.call_soon_threadsafe(self._begin, pack)
+            self._loop.call_soon_threadsafe(self._begin, batch)
         except BaseException:
             self._room.release()
             raise
@@ -219,22 +233,19 @@ class _Uploads:
         self._cache.add_pending(arrived, time.time())
         self._cache.save()
 
-    def _begin(self, pack: _Pack) -> None:
+    def _begin(self, batch: _Batch) -> None:
         if self._error is not None:
             self._room.release()
             return
-        task = self._loop.create_task(self._send(pack), name="upload of a pack")
+        task = self._loop.create_task(self._send(batch), name="upload of a pack")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _send(self, pack: _Pack) -> None:
+    async def _send(self, batch: _Batch) -> None:
         try:
-            data = bytes(pack.data)
-            pack.data.clear()
-            key = layout.pack_key(pack.kind, data)
-            await self._history.store.create(self._history.key(key), data)
-            self.sent_bytes += len(data)
-            places = [(digest, Place(key, *where)) for digest, *where in pack.inside]
+            key, pack, places = await asyncio.to_thread(batch.packed)
+            await self._history.store.create(self._history.key(key), pack)
+            self.sent_bytes += len(pack)
             self.places.update(places)
             self._arrived += places
         except BaseException as error:  # told to the scanning thread, which waits for it
@@ -369,7 +380,7 @@ class _Scan:
             piece = view[:got]
             digest = layout.digest_of(piece)
             if not self._has(digest):
-                self._upload.add("p", digest, piece)
+                self._upload.add("p", digest, bytes(piece))
             chunks.append(digest)
             offset += got
             self._tell(rarely=True)
