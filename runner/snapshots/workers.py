@@ -19,6 +19,10 @@ from runner.snapshots.store import Fenced, StoreError
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
 END_S: Final = 5.0  # for a worker that is told to end
 _ROOT: Final = Path(__file__).resolve().parents[2]
+MALLOC: Final = {  # glibc's: packs go back to the system at once, not into a heap of each thread: 35 MB less
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+}
 WAITING: Final = 64  # answers to one job; it sends no more pieces than it was asked for, and progress can be dropped
 
 log = logging.getLogger(__name__)
@@ -134,7 +138,7 @@ class _Worker:
             *arguments,
             stdin=pipe,
             stdout=pipe,
-            env={**os.environ, "PYTHONPATH": found_in},
+            env={**os.environ, **MALLOC, "PYTHONPATH": found_in},
             start_new_session=True,  # Ctrl-C in the terminal is for the server alone
         )
         return cls(process, answer)
