@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import browser, memory, terminals
+from tests.bench import browser, memory, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -35,6 +35,8 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
             for name, measured in zip(("save_bytes", "save_ms"), browser.save(server), strict=True):
                 if only in (None, name):
                     yield judge(name, measured)
+    for name, measured in snapshots.measure(lambda name: only in (None, name)):
+        yield judge(name, measured)
 
 
 def main() -> int:

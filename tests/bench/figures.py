@@ -1,6 +1,7 @@
 """What is measured, in which unit, and what is promised."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +29,30 @@ TARGETS = {
     "editor_usable_ms": Target(unit="ms", value=1000),
     "save_bytes": Target(unit="B", value=200),
     "save_ms": Target(unit="ms", value=600),
+    "snapshot_first_ratio": Target(unit="of rclone's", value=0.5),
+    "snapshot_first_s": Target(unit="s", value=2),
+    "snapshot_one_ms": Target(unit="ms", value=100),
+    "snapshot_none_ms": Target(unit="ms", value=150),
+    "restore_s": Target(unit="s", value=3),
+    "snapshot_peak_mib": Target(unit="MiB", value=130),
+    "snapshot_one_requests": Target(unit="requests", value=8),
+    "snapshot_one_kib": Target(unit="KiB", value=16),
+    "snapshot_first_far_s": Target(unit="s", value=3),
+    "snapshot_one_far_s": Target(unit="s", value=0.5),
+    "restore_far_s": Target(unit="s", value=9),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A value and the physical limit beside it, both in the target's unit; None where nothing physical bounds it."""
+    """A value and the physical limit beside it, both in the target's unit; None where nothing physical bounds it.
+
+    `beside`: what other programs need for the same, in the same unit.
+    """
 
     value: float
     limit: float | None = None
+    beside: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(name: str, measured: Measured) -> dict[str, object]:
@@ -53,6 +69,7 @@ def judge(name: str, measured: Measured) -> dict[str, object]:
         "unit": promise.unit,
         "target": round(target, 3),
         "limit": None if measured.limit is None else round(measured.limit, 3),
+        "beside": {who: round(value, 3) for who, value in measured.beside.items()},
         "met": met,
     }
 
