@@ -21,7 +21,7 @@ export default {
         <h2 class="dx-subtitle" :title="path">{{ path ? 'History of ' + path : 'History' }}</h2>
         <button v-if="path" type="button" class="dx-btn dx-btn-quiet dx-btn-small" @click="show('')">All files</button>
         <span class="dx-grow"></span>
-        <button v-if="writable" type="button" class="dx-btn dx-btn-small" :disabled="busy" @click="save">Save a version now</button>
+        <button v-if="writable" type="button" class="dx-btn dx-btn-small" :disabled="Boolean(busy)" @click="save">Save a version now</button>
         <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Close the history" title="Close (Esc)" @click="close(true)"><i class="dx-i dx-i-close"></i></button>
       </header>
       <div class="dx-history-said" role="status" :data-tone="said.tone">
@@ -70,7 +70,7 @@ export default {
               </div>
             </div>
             <div class="dx-segments" role="group" aria-label="Which files">
-              <button type="button" :aria-pressed="view === 'changed'" @click="look('changed')">Changed<template v-if="changes"> {{ changes.changes.length }}{{ changes.more ? '+' : '' }}</template></button>
+              <button type="button" :aria-pressed="view === 'changed'" @click="look('changed')">{{ changes ? 'Changed (' + changes.changes.length + (changes.more ? '+' : '') + ')' : 'Changed' }}</button>
               <button type="button" :aria-pressed="view === 'all'" @click="look('all')">All files</button>
             </div>
             <div ref="files" class="dx-history-list dx-history-files" role="listbox" tabindex="0" :aria-label="view === 'all' ? 'Files of this version' : 'Changed files'" :aria-activedescendant="at >= 0 ? idOf('file', at) : null" @keydown="fileKey">
@@ -230,8 +230,7 @@ export default {
       this.now = Date.now();
       this.say("");
       this.choose(null);
-      await this.list(() => this.versions.more(this.listing.signal));
-      if (this.listed.length) this.choose(this.listed[0]);
+      await this.more();
     },
     more() {
       return this.list(() => this.versions.more(this.listing.signal));
@@ -250,7 +249,8 @@ export default {
         this.newest = stored?.version ?? this.newest;
         const { listed, isWhole } = this.versions;
         Object.assign(this, { listed, isWhole });
-        this.chosen = listed.find(({ version }) => version === this.chosen?.version) ?? this.chosen;
+        if (!this.chosen && listed.length) this.choose(this.listed[0]);
+        else this.chosen = this.listed.find(({ version }) => version === this.chosen?.version) ?? this.chosen;
       } catch (failed) {
         if (!signal.aborted) this.problem = wordsOf(failed);
       } finally {

@@ -107,6 +107,23 @@ def test_the_history_of_a_stopped_repl_is_read(page: Page, served: Served) -> No
     expect(editor(page)).to_contain_text("kept")
 
 
+def test_a_stop_whose_last_changes_are_not_in_the_store_says_so(page: Page, served: Served) -> None:
+    begin(page, served, "unlucky", "Unsafe")
+    save_version(page)
+    store = served.data_dir / "store"
+    away = store.rename(store.with_name("store-away"))
+    type_into_editor(page, "print('only on disk')\n")
+    page.get_by_role("button", name="More", exact=True).click()
+    page.get_by_role("menuitem", name="Stop this REPL").click()
+    page.goto(served.url)
+    card = page.get_by_role("article")
+    expect(card).to_contain_text("Not safe in the store:")
+    expect(card).to_contain_text("Its files are kept here")
+    away.rename(store)
+    expect(card).not_to_contain_text("Not safe in the store:")
+    expect(card.locator(".dx-chip")).to_have_text("Stopped")
+
+
 def test_what_was_acknowledged_survives_the_death_of_everything(page: Page, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
