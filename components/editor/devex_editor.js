@@ -41,7 +41,7 @@ export default {
         <div v-if="!tabs.length" class="dx-editor-empty"><strong>No file is open</strong><span>Choose one from the files, or press <kbd>Ctrl+P</kbd> to find it by name.</span></div>
       </div>
       <div class="dx-sr" role="status">{{ said }}</div>
-      <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]">{{ saved[0] }}</span></Teleport>
+      <Teleport v-if="savedIn" defer :to="'#' + savedIn"><span v-if="saved[0]" :data-tone="saved[1]" :title="saved[2] ?? saved[0]">{{ saved[0] }}</span></Teleport>
       <Teleport v-if="cursorIn" defer :to="'#' + cursorIn"><span v-if="active && cursor">Ln {{ cursor.line }}, Col {{ cursor.column }}</span></Teleport>
     </div>`,
   props: { replId: String, firstFile: String, savedIn: String, cursorIn: String, saveCommand: String },
@@ -58,7 +58,7 @@ export default {
       const reason = tab.state === "refused" ? this.why(tab)[0] : tab.notice.message;
       if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
       if (tab.readOnly) return ["Read only", "warn"];
-      return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok"];
+      return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok", "This file is on disk as it is seen here."];
     },
     banner() {
       const tab = this.front;

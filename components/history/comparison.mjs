@@ -12,11 +12,12 @@ const FOLDED = { margin: 3, minSize: 6 }; // lines
 const PARTS = { theme: new Compartment(), language: new Compartment() };
 
 export class Comparison {
-  /** `before` and `after` are {text, label}; the labels are for screen readers. */
-  constructor(parent, path, before, after, { sideBySide, folded }) {
+  /** `before` and `after` are {text, label}; the labels are for screen readers. `folded`: lines that are the same are
+   * left out where there are many; `marked`: what differs within a line is underlined. */
+  constructor(parent, path, before, after, { sideBySide, folded, marked }) {
     this.path = path;
     const diffConfig = { scanLimit: 500, timeout: MOST_MS };
-    const how = { gutter: true, highlightChanges: true, diffConfig, ...(folded && { collapseUnchanged: FOLDED }) };
+    const how = { gutter: true, highlightChanges: marked, diffConfig, ...(folded && { collapseUnchanged: FOLDED }) };
     if (sideBySide) {
       const side = ({ text, label }) => ({ doc: text, extensions: this.extensions(label) });
       this.merged = new MergeView({ parent, a: side(before), b: side(after), ...how });

@@ -398,7 +398,7 @@ export default {
       await this.$nextTick();
       if (signal.aborted) return;
       const named = [before, after].map(({ text }, at) => ({ text, label: `${file}, ${labels[at]}` }));
-      const comparison = await compared(this.$refs.host, file, ...named, { sideBySide, folded: this.folded && !same });
+      const comparison = await compared(this.$refs.host, file, ...named, { sideBySide, folded: this.folded && !same, marked: !before.absent && !after.absent });
       if (signal.aborted) comparison.destroy();
       else this.comparison = comparison;
     },

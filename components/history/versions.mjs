@@ -21,7 +21,8 @@ export class Versions {
   /** Adds the next older ones; returns what is safe now. */
   async more(signal) {
     const { versions, stored, next } = await this.#page(this.after, signal);
-    this.listed = [...this.listed, ...versions];
+    const known = new Set(this.listed.map(({ version }) => version)); // two may have asked for the same ones
+    this.listed = [...this.listed, ...versions.filter(({ version }) => !known.has(version))];
     this.#goOn(next);
     return stored;
   }

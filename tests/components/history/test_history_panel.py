@@ -201,6 +201,28 @@ def test_what_cannot_be_shown_is_said(page: Page, served: Served) -> None:
     assert download.value.path().stat().st_size == 2_000_001
 
 
+def test_a_file_whose_name_is_no_text_comes_back(page: Page, served: Served) -> None:
+    strange = os.fsencode(served.workspace) + b"/odd\xff.txt"
+    with open(strange, "w") as file:
+        file.write("as it was\n")
+    served.save()
+    with open(strange, "w") as file:
+        file.write("as it is\n")
+    served.save()
+    visit(page, served)
+    page.get_by_role("treeitem", name="odd").click(button="right")
+    page.get_by_role("menuitem", name="History of this file").click()
+    expect(versions(page)).to_have_count(2)
+    versions(page).last.click()
+    expect(sides(page).first).to_contain_text("as it was")
+    expect(sides(page).last).to_contain_text("as it is")
+    page.get_by_role("button", name="Restore this file").click()
+    page.get_by_role("dialog").get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    with open(strange) as file:
+        assert file.read() == "as it was\n"
+
+
 def test_a_name_is_given_and_taken_away(page: Page, served: Served) -> None:
     served.write("a.txt", "a\n")
     version = served.save()
