@@ -1,13 +1,16 @@
 """`devex export` and `devex import`: a REPL from one server to another."""
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from tests.app.commands import administrator, devex, new_repl, serving, sign_in, stop, until
+from tests.app.commands import administrator, devex, environment, new_repl, serving, sign_in, stop, until
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +108,26 @@ def test_a_repl_without_versions_cannot_be_exported(tmp_path: Path) -> None:
         refused = devex(tmp_path, "export", repl, "some.devex")
         assert (refused.returncode, refused.stderr.startswith("It has no version yet.")) == (1, True)
         assert not (tmp_path / "some.devex").exists()
+
+
+def test_an_import_that_is_killed_is_removed(exported: Path, tmp_path: Path) -> None:
+    """It is in the trash of its owner, whose day is over soon here."""
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link):
+        pass
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "app.cli", "import", "pipe", "--owner", "ada"]
+    importing = subprocess.Popen(command, env=environment(tmp_path), cwd=tmp_path)
+    with (tmp_path / "pipe").open("wb") as pipe:
+        content = exported.read_bytes()
+        pipe.write(content[: len(content) // 2])
+        pipe.flush()
+        until(lambda: bool(stored(tmp_path)))
+        importing.kill()
+        importing.wait()
+    with sqlite3.connect(tmp_path / "data" / "devex.sqlite3") as database:
+        assert database.execute("SELECT goal FROM repls WHERE purge_at > created_at").fetchall() == [("delete",)]
+        database.execute("UPDATE repls SET purge_at = created_at")
+    database.close()
+    with serving(tmp_path, second=True):
+        until(lambda: records(tmp_path) == 0)
+    assert stored(tmp_path) == []
