@@ -63,7 +63,7 @@ async def _verified(history: History, repl: Repl) -> Verified:
 async def migrate_store(settings: Settings, to: str) -> str:
     """Copy every REPL's versions to the store that DEVEX_STORE would name so. Raises DevexError."""
     source, target = store.chosen(settings), store.other(settings, to)
-    if source == target:
+    if place_of(source) == place_of(target):
         raise BadSetting(f"“{to}” is the store in use.")
     good = True
     async with store_of(source) as here, store_of(target) as there:

@@ -11,23 +11,24 @@ FOLDER = "store"  # in the data folder
 
 def chosen(settings: Settings) -> StoreSpec:
     """Holds the secret key: it belongs in a pipe, not in a program's arguments or a log."""
-    return _spec(settings, settings.store)
+    return _spec(settings, settings.store, must_exist=True)
 
 
 def other(settings: Settings, text: str) -> StoreSpec:
-    """The store that DEVEX_STORE would name with this text. Raises BadSetting."""
+    """The store that DEVEX_STORE would name with this text; a folder is made. Raises BadSetting."""
     try:
-        return _spec(settings, text)
+        return _spec(settings, text, must_exist=False)
     except ValueError as error:
         raise BadSetting(f"“{text}” is no store: {error}.") from None
 
 
-def _spec(settings: Settings, text: str) -> StoreSpec:
+def _spec(settings: Settings, text: str, *, must_exist: bool) -> StoreSpec:
+    """A folder that an operator set is not made: it may be on a disk that is not mounted yet."""
     match parsed_store(text):
         case None:
             return spec_of(settings.data_dir.resolve() / FOLDER)
         case Path() as folder:
-            return spec_of(folder)
+            return spec_of(folder, must_exist=must_exist)
         case bucket:
             return spec_of(_s3(settings, bucket.name, bucket.prefix))
 

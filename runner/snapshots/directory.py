@@ -45,10 +45,11 @@ T = TypeVar("T")
 
 
 class DirectoryStore:
-    """`root` is made where it is missing, when the store is opened."""
+    """`root` is made where it is missing, when the store is opened, unless it `must_exist`: its disk may be missing."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, must_exist: bool = False) -> None:
         self._root = root
+        self._must_exist = must_exist
         self._drafts = root / DRAFTS
         self._turns = asyncio.Semaphore(THREADS)  # whoever waits for one has no deadline running
 
@@ -99,6 +100,9 @@ class DirectoryStore:
             raise _explained(error) from error
 
     def _open(self) -> None:
+        if self._must_exist and not self._root.is_dir():
+            action = "Ask the operator to mount its disk, or to make the folder."
+            raise StoreError(f"There is no folder {self._root}.", retryable=True, action=action)
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._drafts.mkdir(mode=0o700, exist_ok=True)
         for name in os.listdir(self._drafts):

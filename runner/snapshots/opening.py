@@ -15,19 +15,23 @@ from runner.snapshots.s3 import S3Config, S3Store
 from runner.snapshots.signed import SignedStore
 from runner.snapshots.store import Store
 
-# Of JSON's types: {"directory": root}, {"s3": {S3Config's fields}} or {"signed": {"ca_file": path or null}}
+# Of JSON's types: {"directory": root, "must_exist": boolean}, {"s3": {S3Config's fields}} or
+# {"signed": {"ca_file": path or null}}
 StoreSpec = Mapping[str, Any]
 
 
-def spec_of(store: Path | S3Config) -> StoreSpec:
-    return {"s3": asdict(store)} if isinstance(store, S3Config) else {"directory": str(store)}
+def spec_of(store: Path | S3Config, *, must_exist: bool = False) -> StoreSpec:
+    """A folder that need not exist is made."""
+    if isinstance(store, S3Config):
+        return {"s3": asdict(store)}
+    return {"directory": str(store), "must_exist": must_exist}
 
 
 def store_of(spec: StoreSpec, ask: Ask | None = None, patience: Patience = PATIENCE) -> Store:
     """Not open yet: `async with store_of(spec) as store`. `ask` reaches the signer, for a store that needs one."""
     match spec:
-        case {"directory": str(root)}:
-            return DirectoryStore(Path(root))
+        case {"directory": str(root), "must_exist": bool(must_exist)}:
+            return DirectoryStore(Path(root), must_exist=must_exist)
         case {"s3": dict(fields)}:
             return S3Store(S3Config(**fields), patience)
         case {"signed": {"ca_file": (str() | None) as ca_file}} if ask is not None:

@@ -151,7 +151,7 @@ def test_a_key_to_encrypt_with_needs_the_method(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(BadSetting, match="DEVEX_S3_SSE_KEY is for DEVEX_S3_SSE=aws:kms"):
         read()
     monkeypatch.setenv("DEVEX_S3_SSE", "aws:kms")
-    assert store.chosen(read()) == {"directory": f"{Path.cwd()}/data/store"}
+    assert store.chosen(read()) == {"directory": f"{Path.cwd()}/data/store", "must_exist": False}
 
 
 def test_what_a_store_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -179,6 +179,8 @@ def test_what_a_store_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         "encryption": "AES256",
         "encryption_key_id": None,
     }
-    assert store.other(chosen, "/srv/versions") == {"directory": "/srv/versions"}
+    assert store.other(chosen, "/srv/versions") == {"directory": "/srv/versions", "must_exist": False}
+    monkeypatch.setenv("DEVEX_STORE", "/srv/versions")
+    assert store.chosen(read()) == {"directory": "/srv/versions", "must_exist": True}
     with pytest.raises(BadSetting, match="“srv” is no store: it must look like s3://bucket/prefix"):
         store.other(chosen, "srv")

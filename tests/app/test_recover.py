@@ -19,6 +19,7 @@ def test_everything_comes_back_from_the_store(tmp_path: Path) -> None:
     settings = {"store": tmp_path / "store", "autosave_s": 1, "launcher_grace_s": 0}
     data, saved = tmp_path / "data", tmp_path / "saved"
     saved.mkdir()
+    (tmp_path / "store").mkdir()
     with serving(tmp_path, **settings) as (process, origin, link), administrator(origin, link) as browser:
         repl = new_repl(browser, "lost")
         trashed = new_repl(browser, "in the trash")

@@ -62,9 +62,13 @@ def _arguments(process: psutil.Process) -> list[str]:
 
 
 def test_versions_are_kept_in_the_folder_that_is_set(tmp_path: Path) -> None:
+    """It is not made: when its disk comes, what has waited is saved in it."""
     folder = tmp_path / "elsewhere"
     with serving(tmp_path, store=folder) as (_, origin, link), administrator(origin, link) as browser:
+        until(lambda: f"There is no folder {folder}." in (tmp_path / "log").read_text())
         repl = new_repl(browser, "in a folder")
+        assert browser.get(f"/repls/{repl}/snapshots").json()["error"]["message"] == f"There is no folder {folder}."
+        folder.mkdir()
         stop(browser, repl)
         until(lambda: (folder / repl / "c").is_dir())
     assert not (tmp_path / "data" / "store").exists()

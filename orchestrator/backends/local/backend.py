@@ -83,7 +83,7 @@ class LocalBackend:
                 self._adopt(launcher, found)
         except BackendError as error:
             log.error("no REPL can run: %s %s", error.message, error.action)
-        if "s3" in self._store:  # one in a folder needs no process of its own to be believed
+        if "s3" in self._store or self._store["must_exist"]:  # one of ours needs no process to be believed
             self._looking = asyncio.create_task(self._look_at_store(), name="look at the store")
         return self
 
