@@ -254,6 +254,42 @@ async def test_what_tools_make_again_is_left_out_unless_asked_for(place: Place) 
     assert files == {".git/config", "keep.log", "node_modules/x/index.js", ".devexignore"}
 
 
+@pytest.mark.parametrize(
+    ("pattern", "left_out", "kept"),
+    [
+        ("*a*b*c", {"abc", "xaxbxc", "d/abcc", "aabbc"}, {"acb", "abcd", "cba", "d/acb"}),
+        ("a*", {"a", "ab", "d/ax"}, {"ba", "d/ba"}),
+        ("*.test.*", {"x.test.py", "d/.test."}, {"test.py", "x.tests.py"}),
+        ("**/d/**/*.[oa]", {"d/x.o", "d/e/f/x.a", "e/d/x.o"}, {"x.o", "d/x.c", "e/x.a"}),
+        ("d/*/*f*", {"d/e/xfx"}, {"d/f", "e/d/e/f"}),
+        ("[z-a]", set(), {"z", "a"}),
+    ],
+)
+async def test_patterns_mean_what_they_mean_to_git(
+    place: Place, pattern: str, left_out: set[str], kept: set[str]
+) -> None:
+    for name in left_out | kept:
+        (place.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (place.root / name).touch()
+    (place.root / ".devexignore").write_text(pattern)
+    version = await place.history.open((await place.take()).version)
+    assert {path async for path, row in version.walk() if row.kind == "f"} == kept | {".devexignore"}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "text", ["*a" * 30 + "*b", "/".join(["*a*a*a*a*b"] * 12), "/".join(["**/a"] * 30) + "/b", "*a*a*b\n" * 9000]
+)
+async def test_no_pattern_holds_up_the_process_that_saves_everybody(place: Place, text: str) -> None:
+    (place.root / ".devexignore").write_text(text)
+    deep = place.root / "/".join(["a" * 250] * 12)
+    deep.mkdir(parents=True)
+    (place.root / "/".join(["a"] * 60)).mkdir(parents=True)
+    for number in range(200):
+        (deep / f"{number:03}{'a' * 240}").touch()
+    assert (await place.take()).files == 201
+
+
 async def test_restoring_leaves_alone_what_no_version_has(place: Place) -> None:
     (place.root / "app" / "node_modules").mkdir(parents=True)
     (place.root / "app" / "node_modules" / "x").write_text("installed")
