@@ -6,7 +6,7 @@ noted}; paths and errors are as in `files.routes`.
   a REPL that does not run
 - `POST snapshots` {name?} takes one now -> {version}; with a name it is kept for ever
 - `PUT snapshots/{version}/name` {name}; "" takes it away
-- `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]]}
+- `GET snapshots/{version}/tree?path=` -> {path, entries: [[name, kind, size]], complete}
 - `GET snapshots/{version}/file?path=` bytes, always an attachment
 - `GET snapshots/{version}/zip?path=` the folder, or all, as a ZIP file
 - `GET snapshots/{version}/search?q=` -> as `GET search`
@@ -96,8 +96,7 @@ class _Routes:
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
-        entries = await self._snapshots.folder(request.path_params["version"], path)
-        return http.Json({"path": path, "entries": entries})
+        return http.Json({"path": path, **await self._snapshots.folder(request.path_params["version"], path)})
 
     async def file(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")

@@ -5,7 +5,7 @@ import json
 import struct
 from typing import Any, Final
 
-MAX_JSON_BYTES: Final = 64 << 20  # a list of all that differs between two versions of 100,000 files
+MAX_JSON_BYTES: Final = 16 << 20  # a listing of 2 million characters, of which each may take 6 bytes, and some
 MAX_DATA_BYTES: Final = 8 << 20  # one chunk of a file and some
 _HEAD: Final = struct.Struct("!II")
 
@@ -13,7 +13,10 @@ Message = dict[str, Any]
 
 
 def encode(message: Message, data: bytes = b"") -> bytes:
+    """Raises ValueError for what `read` refuses."""
     body = json.dumps(message, separators=(",", ":")).encode()
+    if len(body) > MAX_JSON_BYTES or len(data) > MAX_DATA_BYTES:
+        raise ValueError("a message is too long")
     return _HEAD.pack(len(body), len(data)) + body + data
 
 

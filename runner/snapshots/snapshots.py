@@ -93,10 +93,10 @@ class Snapshots:
         async with self._lock:
             await self._ask("name", version=version, name=name, author=author)
 
-    async def folder(self, version: str, path: str) -> list[list[Any]]:
-        """-> rows [name, kind, size in bytes]"""
-        rows: list[list[Any]] = await self._ask("folder", version=version, path=path)
-        return rows
+    async def folder(self, version: str, path: str) -> Message:
+        """-> {entries: rows [name, kind, size in bytes], complete}"""
+        found: Message = await self._ask("folder", version=version, path=path)
+        return found
 
     async def changes(self, version: str, since: str | None) -> Message:
         """-> {changes: [[path, old, new]], more}, old and new [kind, size in bytes] or null"""

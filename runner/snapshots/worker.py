@@ -12,12 +12,13 @@ import contextlib
 import logging
 import os
 import sys
+from bisect import bisect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ from runner.workspace import Usage, Workspace
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
+LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes, and the server reads them all
 VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
 LOOKING: Final = 2  # searches and ZIPs at a time: each has a list of all files
 PIECES: Final = 2  # of a file, sent before they are asked for
@@ -103,7 +105,11 @@ class Worker:
             answer = {"error": {**fault.body()["error"], "status": 500, "retryable": True, "cause": repr(error)}}
         else:
             answer = {"result": answer}
-        await self._send({"id": number, **answer}, b"")
+        try:
+            await self._send({"id": number, **answer}, b"")
+        except ValueError:  # longer than the server listens to: it would end this process, and everybody's jobs
+            large = DevexError("too_large", "This is too much to be listed.", "Look at a part of it.", status=413)
+            await self._send({"id": number, "error": {**large.body()["error"], "status": 413, "retryable": False}}, b"")
 
     async def _do(self, job: Message) -> Any:
         history = History(await self._store(job["store"]), job["prefix"])
@@ -197,10 +203,12 @@ class Worker:
         else:
             commits = await history.commits(versions[:limit])
             last = versions[limit - 1] if len(versions) > limit else None
-        shown = [
-            {**_shown(commit), "name": names[commit.version].name if commit.version in names else ""}
-            for commit in commits
-        ]
+        left = LISTED_CHARACTERS
+        shown: list[Message] = []
+        for commit in commits:
+            left -= sum(len(at) + len(why) for at, why in commit.notes)
+            name = names[commit.version].name if commit.version in names else ""
+            shown.append({**_shown(commit), "name": name, "notes": commit.notes if left >= 0 else ()})
         return {"versions": shown, "next": last}
 
     async def do_name(self, job: Message, history: History) -> None:
@@ -208,10 +216,13 @@ class Worker:
         name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="seconds"))
         await history.set_name(job["version"], name if job["name"] else None)
 
-    async def do_folder(self, job: Message, history: History) -> list[list[Any]]:
-        """version, path -> rows [name, kind, size in bytes]"""
+    async def do_folder(self, job: Message, history: History) -> Message:
+        """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
         version = await self._version(job, history, job["version"])
-        return [[row.name, row.kind, row.size_bytes] for row in await version.folder(job["path"])]
+        rows = await version.folder(job["path"])
+        told = bisect(list(accumulate(len(row.name) for row in rows)), LISTED_CHARACTERS)
+        entries = [[row.name, row.kind, row.size_bytes] for row in rows[:told]]
+        return {"entries": entries, "complete": told == len(rows)}
 
     async def do_changes(self, job: Message, history: History) -> Message:
         """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
@@ -219,9 +230,11 @@ class Worker:
         new = await self._version(job, history, job["version"])
         old = await self._version(job, history, since) if since else None
         found: list[list[Any]] = []
+        left = LISTED_CHARACTERS
         async with contextlib.aclosing(changes(old, new)) as differing:
             async for path, a, b in differing:
-                if len(found) >= MAX_CHANGES:
+                left -= len(path)
+                if len(found) >= MAX_CHANGES or left < 0:
                     return {"changes": found, "more": True}
                 found.append([path, _brief(a), _brief(b)])
         return {"changes": found, "more": False}

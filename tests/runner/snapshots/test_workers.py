@@ -75,7 +75,7 @@ async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapsh
     assert await snapshots.changes("1-2", None) == {
         "changes": [["a.txt", ["f", 3], ["f", 4]], ["b.txt", None, ["f", 3]]], "more": False,
     }  # fmt: skip
-    assert await snapshots.folder("1-1", "") == [["a.txt", "f", 3]]
+    assert await snapshots.folder("1-1", "") == {"entries": [["a.txt", "f", 3]], "complete": True}
     assert b"".join([piece async for piece in snapshots.read("1-1", "a.txt")]) == b"one"
     done = await snapshots.restore(first["version"], "", "ada")
     assert contents(root) == {"a.txt": b"one"}
@@ -159,6 +159,25 @@ async def killed_at_random(workers: Workers, job: asyncio.Task[object], chance: 
     await asyncio.wait([job])
     if error := job.exception():
         assert isinstance(error, WorkerDied)
+
+
+async def test_names_too_long_to_be_told_end_nobodys_worker(
+    workers: Workers, snapshots: Snapshots, tmp_path: Path
+) -> None:
+    """A process that wrote more than the server reads is ended, and with it what it does for everybody."""
+    name = b"\xff" * 240
+    deep = os.path.join(os.fsencode(tmp_path / "workspace"), *[name] * 15)
+    os.makedirs(deep)
+    folder = os.open(deep, os.O_RDONLY)
+    for number in range(9000):
+        os.close(os.open(b"%04d" % number + name, os.O_CREAT | os.O_WRONLY, dir_fd=folder))
+    os.close(folder)
+    version = (await snapshots.take("ada", ""))["version"]
+    pid = workers.pid
+    assert (await snapshots.changes(version, None))["more"]
+    listed = await snapshots.folder(version, "/".join([os.fsdecode(name)] * 15))
+    assert (len(listed["entries"]), listed["complete"]) == ((2 << 20) // 244, False)
+    assert workers.pid == pid
 
 
 async def kill_and_check(workers: Workers, tmp_path: Path, kills: int, seed: int) -> None:
