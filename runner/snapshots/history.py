@@ -15,7 +15,7 @@ from runner.snapshots.store import Listed, Missing, Store
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 TREE_PACKS: Final = 3  # kept while a version is read: trees that were written together lie together
 PACKS_AHEAD: Final = 2  # fetched side by side, of 4 MiB and more
-AHEAD: Final = 3  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
+AHEAD: Final = 2  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
 
 NO_VERSION: Final = "This REPL has no version yet."
 

@@ -22,7 +22,7 @@ from runner.workspace import Entry, Stat, Workspace
 from runner.workspace.paths import join
 
 BATCH_BYTES: Final = 4 << 20  # what is compressed into one pack; with a chunk that goes beyond it, twice as much
-IN_FLIGHT: Final = 3  # packs on their way to the store; with BATCH_BYTES it bounds the memory
+IN_FLIGHT: Final = 2  # packs on their way to the store; with BATCH_BYTES it bounds the memory
 PARTS: Final = 20  # index parts of a version; more are written anew as one
 TRIES: Final = 3  # at a file that is written while it is read
 RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again within one tick of its time stamp
