@@ -31,6 +31,11 @@ $(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
 $(BIN)/rclone: .ci/rclone | $(VENV)/dev.stamp
 	@.ci/rclone $@
 
+# A figure beside ours; its library is of another version than ours, hence a place of its own.
+$(VENV)/aws/bin/aws: .ci/aws.lock | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(VENV)/aws
+	@$(VENV)/aws/bin/pip install --quiet --disable-pip-version-check --require-hashes -r .ci/aws.lock
+
 bundle: $(VENV)/run.stamp  ## build the browser's JavaScript (skipped when nothing changed)
 	@$(BIN)/python -m components.build
 
@@ -58,6 +63,7 @@ soak: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## the long runs
 
 bench: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## measure; ONLY=name for one figure; writes bench-results.json
 	@.ci/system-packages
+	@$(MAKE) --no-print-directory $(VENV)/aws/bin/aws || echo "AWS's CLI cannot be installed: nothing is measured with it" >&2
 	@$(BIN)/python -m tests.bench $(ONLY)
 
 clean:  ## remove what was built and installed (not your data)
