@@ -44,7 +44,9 @@ MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
 LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes, and the server reads them all
 VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
-LOOKING: Final = 2  # searches and ZIPs at a time: each has a list of all files
+SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
+ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
+STILL_S: Final = 60.0  # who asks for no further piece for so long has left
 PIECES: Final = 2  # of a file, sent before they are asked for
 NICE: Final = 5  # typing goes before saving
 
@@ -61,7 +63,8 @@ class Worker:
         self._stores: dict[str, Store] = {}
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
-        self._looking = asyncio.Semaphore(LOOKING)
+        self._searching = asyncio.Semaphore(SEARCHES)
+        self._zips = 0
         self._versions: dict[tuple[str, str, str], Version] = {}
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._asked: dict[int, asyncio.Future[Message]] = {}
@@ -250,13 +253,19 @@ class Worker:
 
     async def do_zip(self, job: Message, history: History) -> None:
         """version, path -> the folder as a ZIP file, in pieces"""
-        async with self._looking:
+        if self._zips == ZIPS:
+            message = f"{ZIPS} versions are being downloaded already."
+            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+        self._zips += 1
+        try:
             version = await self._version(job, history, job["version"])
             await self._send_pieces(job, zip_pieces(version, job["path"]))
+        finally:
+            self._zips -= 1
 
     async def do_search(self, job: Message, history: History) -> Message:
         """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
-        async with self._looking:
+        async with self._searching:
             found = await search(await self._version(job, history, job["version"]), job["query"])
             return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
 
@@ -266,8 +275,12 @@ class Worker:
         try:
             async with contextlib.aclosing(made) as pieces:
                 async for piece in pieces:
-                    await wanted.acquire()
+                    async with asyncio.timeout(STILL_S):
+                        await wanted.acquire()
                     await self._send({"id": job["id"], "piece": True}, piece)
+        except TimeoutError:
+            message = "The download stood still for too long."
+            raise DevexError("too_slow", message, "Start it again.", status=408, retryable=True) from None
         finally:
             del self._wanted[job["id"]]
 

@@ -1,5 +1,6 @@
 """ZIP files of versions and searches in them, in the real worker, after the workspace is gone."""
 
+import asyncio
 import io
 import os
 import shutil
@@ -14,6 +15,7 @@ from runner.errors import DevexError
 from runner.snapshots import archive
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.worker import ZIPS
 from runner.snapshots.workers import Workers
 from runner.workspace import Usage, Workspace
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
@@ -92,15 +94,29 @@ async def test_what_is_too_large_is_not_begun(
     assert (refused.value.code, refused.value.status) == ("too_large", 413)
 
 
-async def test_a_reader_that_leaves_ends_the_zip(snapshots: Snapshots, tmp_path: Path) -> None:
-    for number in range(8):
+async def test_so_many_zips_are_made_at_a_time_and_a_reader_that_leaves_ends_one(
+    snapshots: Snapshots, tmp_path: Path
+) -> None:
+    for number in range(4):
         (tmp_path / f"workspace/{number}").write_bytes(os.urandom(5 << 20))
     version = (await snapshots.take("", ""))["version"]
-    for _ in range(3):  # more than are served at a time
-        pieces = snapshots.zip(version, "")
+    slow = [snapshots.zip(version, "") for _ in range(ZIPS)]
+    for pieces in slow:
         await anext(pieces)
-        await pieces.aclose()
+    with pytest.raises(DevexError) as refused:
+        await anext(snapshots.zip(version, ""))
+    assert (refused.value.code, refused.value.status, refused.value.retryable) == ("busy", 503, True)
     assert (await snapshots.search(version, "x"))["complete"] is True
+    for pieces in slow:
+        await pieces.aclose()
+    async with asyncio.timeout(30):
+        while True:  # until the worker has heard that they left
+            try:
+                found = await zipped(snapshots, version)
+            except DevexError:
+                continue
+            break
+    assert len(found.namelist()) == 4
 
 
 async def test_a_search_finds_what_it_finds_in_a_workspace(snapshots: Snapshots, tmp_path: Path) -> None:
