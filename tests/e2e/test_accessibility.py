@@ -74,6 +74,10 @@ def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
     begin(themed, served, f"axe-wb-{scheme}", "Seen")
     expect(run(themed)).to_contain_text("Exit code 0")
     assert problems(themed) == []
+    themed.locator(".dx-lease").click()
+    expect(themed.locator(".dx-awake")).to_contain_text("Awake because")
+    assert problems(themed) == []
+    themed.locator(".dx-awake").get_by_role("button", name="1 h", exact=True).click()  # longer than all this takes
     themed.keyboard.press("Control+Shift+P")
     expect(themed.get_by_role("option").first).to_be_visible()
     assert problems(themed) == []

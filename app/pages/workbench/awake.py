@@ -40,12 +40,15 @@ class Awake:
 
     def __init__(self, *, on_open: Callable[[], Any], on_extend: Callable[[int], Any]) -> None:
         self._on_extend = on_extend
-        with ui.element("button").classes("dx-lease dx-hidden").props("type=button") as self._button:
+        with (
+            ui.element("button").classes("dx-lease dx-hidden").props("type=button aria-haspopup=dialog") as self._button
+        ):
             self._left = text("")
             self._why = text("", "dx-wide")
             text("Extend", tag="strong")
-            with ui.menu().props('anchor="top right" self="bottom right"') as self._menu:
+            with ui.menu().props('anchor="top right" self="bottom right" role=dialog') as self._menu:
                 self._told = ui.element("div").classes("dx-awake")
+        self._menu._props["aria-label"] = "What keeps this REPL awake"
         self._button.on("click", on_open)
 
     def show(self, lease: Lease | None, now: datetime) -> None:
