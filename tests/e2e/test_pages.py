@@ -24,6 +24,8 @@ def test_the_first_administrator_invites(page: Page, served: Served, browser: Br
     link = page.get_by_label("Link to send").input_value()
     page.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("The link is copied.")).to_be_visible()
+    expect(page.get_by_text("is written, listed, read and deleted from.")).to_be_visible()
+    expect(page.get_by_text("It refuses to replace an object.")).to_be_visible()
     guest = browser.new_context().new_page()
     guest.goto(link)
     come_in(guest, "guest")
