@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Self
 
 from runner.snapshots.layout import Commit, Digest, Place, commit_bytes, commit_of
 
-FORMAT: Final = 2  # another one is thrown away
+FORMAT: Final = 3  # another one is thrown away
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 PENDING_S: Final = 12 * 3600  # of what was stored and never committed; garbage collection leaves it alone for a day
 
 _TABLES: Final = """
@@ -20,6 +21,7 @@ CREATE TABLE pending (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT
 CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE head (version TEXT, data BLOB);
 CREATE TABLE store (name TEXT);
+CREATE TABLE made (boot TEXT);
 """
 _DIGEST_BYTES: Final = 20
 
@@ -30,13 +32,17 @@ class Known(NamedTuple):
 
 
 class Cache:
-    """`store` names the one the versions go to: what waits for its version in another one is forgotten."""
+    """At `path`, or without one in memory, where it ends with its use. `store` names the one the versions go to: what
+    waits for its version in another one is forgotten.
+    """
 
-    def __init__(self, path: Path, store: str = "") -> None:
+    def __init__(self, path: Path | None, store: str = "") -> None:
         try:
-            self._db = _opened(path)
+            self._db = _opened(path or ":memory:")
         except sqlite3.DatabaseError:
-            path.unlink(missing_ok=True)
+            if path is None:
+                raise
+            discard(path)
             self._db = _opened(path)
         if self._db.execute("SELECT name FROM store").fetchall() != [(store,)]:
             self.forget_pending()
@@ -55,8 +61,13 @@ class Cache:
 
     # files
 
-    def folder(self, folder: bytes) -> dict[bytes, Known]:
-        found = self._db.execute("SELECT name, stamp, chunks FROM file WHERE folder = ?", (folder,))
+    def folder(self, folder: bytes, after: bytes, last: bytes | None) -> dict[bytes, Known]:
+        """Those in a folder with names after one and up to another, in their bytes' order; None: up to the end."""
+        query = "SELECT name, stamp, chunks FROM file WHERE folder = ? AND name > ?"
+        if last is None:
+            found = self._db.execute(query, (folder, after))
+        else:
+            found = self._db.execute(f"{query} AND name <= ?", (folder, after, last))
         return {name: Known(stamp, _split(chunks)) for name, stamp, chunks in found}
 
     def remember(self, folder: bytes, files: Iterable[tuple[bytes, Known]], gone: Iterable[bytes]) -> None:
@@ -79,11 +90,18 @@ class Cache:
         """Digests (20 bytes) of all that the head's index names."""
         return {digest for (digest,) in self._db.execute("SELECT digest FROM blob")}
 
-    def pending(self, now_s: float) -> dict[Digest, Place]:
-        """What an earlier snapshot had stored before it was cut off."""
+    def pending(self) -> Iterator[tuple[Digest, Place]]:
+        """What this snapshot has stored, and an earlier one before it was cut off."""
+        for digest, *place in self._db.execute("SELECT digest, pack, offset, stored, size FROM pending"):
+            yield digest.hex(), Place(*place)
+
+    def pending_packs(self, now_s: float) -> set[str]:
+        """Packs that no version names, and that garbage collection leaves alone for now."""
         self._db.execute("DELETE FROM pending WHERE at < ? OR at > ?", (now_s - PENDING_S, now_s))
-        found = self._db.execute("SELECT digest, pack, offset, stored, size FROM pending")
-        return {digest.hex(): Place(*place) for digest, *place in found}
+        return {pack for (pack,) in self._db.execute("SELECT DISTINCT pack FROM pending")}
+
+    def forget_packs(self, packs: Iterable[str]) -> None:
+        self._db.executemany("DELETE FROM pending WHERE pack = ?", ((pack,) for pack in packs))
 
     def add_pending(self, places: Iterable[tuple[Digest, Place]], now_s: float) -> None:
         self._db.executemany(
@@ -93,11 +111,6 @@ class Cache:
 
     def forget_pending(self) -> None:
         self._db.execute("DELETE FROM pending")
-
-    def place(self, digest: Digest) -> Place | None:
-        query = "SELECT pack, offset, stored, size FROM blob WHERE digest = ?"
-        found = self._db.execute(query, (bytes.fromhex(digest),)).fetchone()
-        return Place(*found) if found else None
 
     def parts(self) -> set[Digest]:
         return {part for (part,) in self._db.execute("SELECT digest FROM part")}
@@ -113,6 +126,10 @@ class Cache:
         for part in self.parts() - set(parts):
             self._db.execute("DELETE FROM blob WHERE part = ?", (part,))
             self._db.execute("DELETE FROM part WHERE digest = ?", (part,))
+
+    def count(self) -> int:
+        found: int = self._db.execute("SELECT count(*) FROM blob").fetchone()[0]
+        return found
 
     def places(self) -> Iterator[tuple[Digest, Place]]:
         for digest, *place in self._db.execute("SELECT digest, pack, offset, stored, size FROM blob"):
@@ -133,8 +150,23 @@ def _split(chunks: bytes) -> tuple[Digest, ...]:
     return tuple(chunks[at : at + _DIGEST_BYTES].hex() for at in range(0, len(chunks), _DIGEST_BYTES))
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """Without a journal's durability: what a crash loses is read again; what it tears is thrown away."""
+def discard(path: Path) -> None:
+    """With its journal, which another one must not replay."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def _boot() -> str:
+    try:
+        return _BOOT.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _opened(path: Path | str) -> sqlite3.Connection:
+    """Without a journal's durability: a killed process loses nothing by it, and a machine that lost its power may have
+    mixed old with new. So what an earlier boot wrote is no more believed than what is torn.
+    """
     db = sqlite3.connect(path, check_same_thread=False)
     try:
         db.execute("PRAGMA journal_mode = WAL")
@@ -144,8 +176,11 @@ def _opened(path: Path) -> sqlite3.Connection:
             if db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise sqlite3.DatabaseError("another format")
             db.executescript(_TABLES)
+            db.execute("INSERT INTO made VALUES (?)", (_boot(),))
             db.execute(f"PRAGMA user_version = {FORMAT}")
         db.commit()
+        if db.execute("SELECT boot FROM made").fetchone() != (_boot(),):
+            raise sqlite3.DatabaseError("of an earlier boot")
     except BaseException:
         db.close()
         raise

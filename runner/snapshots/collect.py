@@ -4,15 +4,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
+from itertools import chain
+from typing import Final, Literal
 
 from runner.snapshots import layout
 from runner.snapshots.cache import Cache
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Digest, Place
+from runner.snapshots.places import Places
 from runner.snapshots.retention import kept
 from runner.snapshots.store import Fenced
-from runner.snapshots.take import write
+from runner.snapshots.take import write, write_index
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet
 SPARSE: Final = 0.3  # a pack of which less is alive is written anew
@@ -31,34 +33,35 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
     It can be cut off anywhere: commits go first; then the newest version is written once more with an index of only
     what is alive, so that no later version builds on what is about to go; then the rest goes.
     """
-    commits = await history.commits(await history.versions())
+    commits = await _claimed(history, epoch)
     if not commits:
         return Collected(0, 0, 0)
     head = commits[0]
-    if head.epoch > epoch:
-        raise Fenced
-    names = await history.names()
+    names = await history.named()
     keep = kept(commits, names, now)
     gone = [commit for commit in commits if commit.version not in keep]
     commits = [commit for commit in commits if commit.version in keep]
     await history.store.delete([history.key(layout.commit_key(commit.version)) for commit in gone])
     parts = dict.fromkeys(part for commit in reversed(commits) for part in commit.index)
-    alive: dict[Digest, Place] = {}
     everything = Version(history, head, await history.places(parts))
+    alive: set[bytes] = set()
     await reachable(everything, (digest for commit in commits for digest in commit.root), alive)
+    places = Places.of((digest, place) for digest, place in everything.places if bytes.fromhex(digest) in alive)
     before = now - young
     packs = [*await history.objects("p/"), *await history.objects("t/")]
-    sizes = {one.key: one.size_bytes for one in packs if one.modified_at < before}
-    moved = await _repacked(history, alive, sizes)
-    held = {history.key(place.pack) for place in alive.values()}
-    dead = [one for one in packs if one.key not in held and one.modified_at < before]
+    sizes = {layout.name_in(one.key): one.size_bytes for one in packs if one.modified_at < before}
+    places, moved = await _repacked(history, places, sizes)
+    held = places.packs()
+    dead = [one for one in packs if layout.name_in(one.key) not in held and one.modified_at < before]
     if dead:
-        tidy = await _tidied(history, cache, head, epoch, alive)
+        tidy = await _tidied(history, cache, head, epoch, places)
         commits = [tidy, *(commit for commit in commits if commit is not head or head.version in names)]
         if head.version not in names:
             await history.store.delete([history.key(layout.commit_key(head.version))])
-    named = {history.key(layout.index_key(part)) for commit in commits for part in commit.index}
-    dead += [one for one in await history.objects("i/") if one.key not in named and one.modified_at < before]
+    named = {layout.index_key(part) for commit in commits for part in commit.index}
+    dead += [
+        one for one in await history.objects("i/") if layout.name_in(one.key) not in named and one.modified_at < before
+    ]
     await history.store.delete([one.key for one in dead])
     return Collected(len(gone), len(dead), sum(one.size_bytes for one in dead) - moved)
 
@@ -69,70 +72,86 @@ async def purge(history: History) -> None:
         await history.store.delete([one.key for one in await history.objects(kind)])
 
 
-async def reachable(version: Version, roots: Iterable[Digest], alive: dict[Digest, Place]) -> None:
-    """Add every chunk and tree below `roots`, and where it lies, to `alive`; what is in it already is not looked into.
+async def _claimed(history: History, epoch: int) -> list[Commit]:
+    """All commits, the first of which is ours: from then on nobody older can add one that holds what is to go."""
+    commits = await history.every_commit()
+    if not commits or commits[0].epoch == epoch:
+        return commits
+    if commits[0].epoch > epoch:
+        raise Fenced
+    claim = replace(commits[0], epoch=epoch, seq=commits[0].seq + 1)
+    await write(history, claim, commits[0].version)
+    return await history.every_commit()
+
+
+async def reachable(version: Version, roots: Iterable[Digest], alive: set[bytes]) -> None:
+    """Add the digest of every chunk and tree below `roots` to `alive`; what is in it already is not looked into.
 
     Raises Damaged.
     """
     trees = list(roots)
     while trees:
         digest = trees.pop()
-        if digest in alive:
+        if bytes.fromhex(digest) in alive:
             continue
-        alive[digest] = version.place(digest)
-        for row in await version.rows((digest,)):
+        alive.add(bytes.fromhex(digest))
+        for row in await version.piece(digest):
             if row.kind == "d":
                 trees += row.content
             elif row.kind == "f":
-                alive.update((chunk, version.place(chunk)) for chunk in row.content)
+                for chunk in row.content:
+                    version.place(chunk)  # it is known where it lies
+                    alive.add(bytes.fromhex(chunk))
 
 
-async def _repacked(history: History, alive: dict[Digest, Place], sizes: Mapping[str, int]) -> int:
-    """Write what little is alive of large packs anew, and note in `alive` where it is now; -> bytes written."""
-    by_pack: dict[str, list[Digest]] = defaultdict(list)
-    for digest, place in alive.items():
-        by_pack[place.pack].append(digest)
-    written = 0
-    for kind in ("p/", "t/"):
-        pack, moved = bytearray(), dict[Digest, Place]()
-        for old, digests in by_pack.items():
-            stored_bytes = sum(alive[digest].stored_bytes for digest in digests)
-            size = sizes.get(history.key(old), 0)
-            if not old.startswith(kind) or stored_bytes >= SPARSE * size:
+async def _repacked(history: History, places: Places, sizes: Mapping[str, int]) -> tuple[Places, int]:
+    """Write what little is alive of large packs anew -> where everything is now, and the bytes written."""
+    alive: dict[str, int] = defaultdict(int)
+    for _, place in places:
+        alive[place.pack] += place.stored_bytes
+    sparse = {pack for pack, stored_bytes in alive.items() if stored_bytes < SPARSE * sizes.get(pack, 0)}
+    by_pack: dict[str, list[tuple[Digest, Place]]] = defaultdict(list)
+    for digest, place in places:
+        if place.pack in sparse:
+            by_pack[place.pack].append((digest, place))
+    written, moved = 0, Places.of(())
+    kinds: tuple[Literal["p", "t"], ...] = ("p", "t")
+    for kind in kinds:
+        pack, inside = bytearray(), list[tuple[Digest, Place]]()
+        for old in sorted(by_pack):
+            if not old.startswith(kind):
                 continue
             data = await history.fetch(old)
-            for digest in digests:
-                place = alive[digest]
+            for digest, place in by_pack.pop(old):
                 piece = data[place.offset :][: place.stored_bytes]
                 layout.chunk(piece, place, digest)  # nothing damaged is carried on
-                moved[digest] = place._replace(offset=len(pack))
+                inside.append((digest, place._replace(offset=len(pack))))
                 pack += piece
             if len(pack) >= layout.PACK_BYTES:
-                written += await _store(history, kind[0], pack, moved, alive)
-                pack, moved = bytearray(), {}
-        written += await _store(history, kind[0], pack, moved, alive)
-    return written
+                moved = Places.of(chain(moved, await _stored(history, kind, pack, inside)))
+                written += len(pack)
+                pack, inside = bytearray(), []
+        if inside:
+            moved = Places.of(chain(moved, await _stored(history, kind, pack, inside)))
+            written += len(pack)
+    return Places.of(chain(places, moved)), written
 
 
-async def _store(
-    history: History, kind: str, pack: bytearray, moved: Mapping[Digest, Place], alive: dict[Digest, Place]
-) -> int:
-    if moved:
-        key = layout.pack_key("p" if kind == "p" else "t", bytes(pack))
-        await history.store.create(history.key(key), bytes(pack))
-        alive.update((digest, place._replace(pack=key)) for digest, place in moved.items())
-    return len(pack)
+async def _stored(
+    history: History, kind: Literal["p", "t"], pack: bytearray, inside: Iterable[tuple[Digest, Place]]
+) -> list[tuple[Digest, Place]]:
+    data = bytes(pack)
+    key = layout.pack_key(kind, data)
+    await history.store.create(history.key(key), data)
+    return [(digest, place._replace(pack=key)) for digest, place in inside]
 
 
-async def _tidied(history: History, cache: Cache, head: Commit, epoch: int, alive: Mapping[Digest, Place]) -> Commit:
-    data = layout.index_bytes(alive.items())
-    part = layout.digest_of(data)
-    await history.store.create(history.key(layout.index_key(part)), data)
-    tidy = replace(head, epoch=epoch, seq=head.seq + 1, index=(part,))
-    await write(history, tidy)
-    cache.forget_pending()
+async def _tidied(history: History, cache: Cache, head: Commit, epoch: int, places: Places) -> Commit:
     cache.keep_parts(())
-    cache.add_part(part, alive.items())
+    index = await write_index(history, cache, places)
+    tidy = replace(head, epoch=epoch, seq=head.seq + 1, index=index)
+    await write(history, tidy, head.version)
+    cache.forget_pending()
     cache.set_head(tidy)
     cache.save()
     return tidy

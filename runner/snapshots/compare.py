@@ -1,6 +1,8 @@
 """What differs between two versions: equal parts of their trees are not even read."""
 
-from collections.abc import AsyncGenerator, Sequence
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Final, NamedTuple
 
 from runner.snapshots.history import History, Version
@@ -24,21 +26,38 @@ async def changes(old: Version | None, new: Version, *, times: bool = False) -> 
     ]
     while pending:
         folder, before, after = pending.pop()
-        if tuple(before) == tuple(after):
-            continue
-        olds = {row.name: row for row in await old.rows(before)} if old and before else {}
-        news = {row.name: row for row in await new.rows(after)}
-        for name in sorted(olds.keys() | news.keys()):
-            a, b = olds.get(name), news.get(name)
-            if a == b:
-                continue
-            path = f"{folder}/{name}" if folder else name
-            if a is None or b is None or _differ(a, b, times):
-                yield Change(path, a, b)
-            inside_a = a.content if a is not None and a.kind == "d" else ()
-            inside_b = b.content if b is not None and b.kind == "d" else ()
-            if inside_a or inside_b:
-                pending.append((path, inside_a, inside_b))
+        same = {*before} & {*after}  # pieces of one folder: their names are in no other piece of it
+        olds = (old or new).rows([piece for piece in before if piece not in same])
+        news = new.rows([piece for piece in after if piece not in same])
+        async with aclosing(olds), aclosing(news), aclosing(_paired(olds, news)) as pairs:
+            async for a, b in pairs:
+                if a == b:
+                    continue
+                name = a.name if a is not None else b.name if b is not None else ""
+                path = f"{folder}/{name}" if folder else name
+                if a is None or b is None or _differ(a, b, times):
+                    yield Change(path, a, b)
+                inside_a = a.content if a is not None and a.kind == "d" else ()
+                inside_b = b.content if b is not None and b.kind == "d" else ()
+                if inside_a != inside_b:
+                    pending.append((path, inside_a, inside_b))
+
+
+async def _paired(
+    olds: AsyncIterator[Row], news: AsyncIterator[Row]
+) -> AsyncGenerator[tuple[Row | None, Row | None], None]:
+    """What has one name, from two lists that are in its order."""
+    a, b = await anext(olds, None), await anext(news, None)
+    while a is not None or b is not None:
+        if b is None or (a is not None and os.fsencode(a.name) < os.fsencode(b.name)):
+            yield a, None
+            a = await anext(olds, None)
+        elif a is None or a.name != b.name:
+            yield None, b
+            b = await anext(news, None)
+        else:
+            yield a, b
+            a, b = await anext(olds, None), await anext(news, None)
 
 
 def _differ(a: Row, b: Row, times: bool) -> bool:

@@ -1,19 +1,21 @@
 """Reading a REPL's versions from its store."""
 
 import asyncio
+import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Sequence
+from contextlib import aclosing, suppress
 from itertools import groupby
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.layout import Commit, Digest, Name, Place, Row
+from runner.snapshots.places import Places
 from runner.snapshots.store import Listed, Missing, Store
 
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
-TREE_PACKS: Final = 3  # kept while a version is read: trees that were written together lie together
+TREE_BYTES: Final = 8 << 20  # of packs kept while a version is read: trees that were written together lie together
 PACKS_AHEAD: Final = 2  # fetched side by side, of 4 MiB and more
 AHEAD: Final = 2  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
 
@@ -39,9 +41,12 @@ class History:
 
     async def head(self) -> str | None:
         """The newest version's name; costs one request."""
-        async for found in self.store.list(self.key("c/"), limit=1):
-            return layout.version_of(found.key.removeprefix(f"{self.prefix}/"))
-        return None
+        return next(iter(await self.newest(1)), None)
+
+    async def newest(self, limit: int) -> list[str]:
+        """The names of the newest versions, the newest first."""
+        found = [layout.name_in(one.key) async for one in self.store.list(self.key("c/"), limit=limit)]
+        return [layout.version_of(name) for name in found]
 
     async def commit(self, version: str) -> Commit:
         """Raises DevexError `missing` (404) or Damaged."""
@@ -58,7 +63,7 @@ class History:
 
     async def versions(self) -> list[str]:
         """All of them, newest first."""
-        return [layout.version_of(found.key.removeprefix(f"{self.prefix}/")) for found in await self.objects("c/")]
+        return [layout.version_of(layout.name_in(found.key)) for found in await self.objects("c/")]
 
     async def objects(self, kind: str) -> list[Listed]:
         """Of one kind: "p/", "t/", "i/", "c/" or "n/"."""
@@ -75,6 +80,18 @@ class History:
                 elif not (isinstance(commit, DevexError) and commit.code == "no_version"):
                     raise commit
         return found
+
+    async def every_commit(self) -> list[Commit]:
+        """Newest first. Raises Damaged where one is listed and not there: what it names must not be given up."""
+        versions = await self.versions()
+        found = await self.commits(versions)
+        if len(found) < len(versions):
+            raise layout.Damaged("list of versions")
+        return found
+
+    async def named(self) -> set[str]:
+        """Versions that have a name."""
+        return {listed.key.rpartition("/")[2] for listed in await self.objects("n/")}
 
     async def names(self) -> dict[str, Name]:
         """By version."""
@@ -99,12 +116,12 @@ class History:
             raise layout.Damaged("index")
         return layout.index_places(data)
 
-    async def places(self, parts: Iterable[Digest]) -> dict[Digest, Place]:
+    async def places(self, parts: Iterable[Digest]) -> Places:
         """Later parts win."""
-        found: dict[Digest, Place] = {}
+        found: list[Places] = []
         for part in parts:
-            found.update(await self.part(part))
-        return found
+            found.append(Places.of(await self.part(part)))  # noqa: PERF401 - one after another, for the memory
+        return Places.of(place for places in found for place in places)
 
     async def open(self, version: str) -> "Version":
         """The newest version's index comes last: what was packed anew since is found there."""
@@ -145,29 +162,37 @@ class Pieces(NamedTuple):
 class Version:
     """One version, to be read. Whatever is read is checked against its digest."""
 
-    def __init__(self, history: History, commit: Commit, places: Mapping[Digest, Place]) -> None:
+    def __init__(self, history: History, commit: Commit, places: Places) -> None:
         self.commit = commit
         self.history = history
-        self._places = places
+        self.places = places
         self._packs: OrderedDict[str, bytes] = OrderedDict()
 
     def place(self, digest: Digest) -> Place:
         """Raises Damaged."""
-        place = self._places.get(digest)
+        place = self.places.get(digest)
         if place is None:
             raise layout.Damaged("index")
         return place
 
-    async def rows(self, content: Sequence[Digest]) -> list[Row]:
-        """A folder's entries, by name."""
-        rows: list[Row] = []
+    async def rows(self, content: Sequence[Digest]) -> AsyncGenerator[Row, None]:
+        """A folder's entries, in the order of their names' bytes. Raises Damaged."""
+        before = b""
         for digest in content:
-            place = self.place(digest)
-            if place.size_bytes > layout.MAX_TREE_BYTES:
-                raise layout.Damaged("list of files")
-            pack = await self._pack(place.pack)
-            rows += layout.tree_rows(layout.chunk(pack[place.offset :][: place.stored_bytes], place, digest))
-        return rows
+            for row in await self.piece(digest):
+                name = os.fsencode(row.name)
+                if name <= before:
+                    raise layout.Damaged("list of files")
+                before = name
+                yield row
+
+    async def piece(self, digest: Digest) -> list[Row]:
+        """Of a folder's entries."""
+        place = self.place(digest)
+        if place.size_bytes > layout.MAX_TREE_BYTES:
+            raise layout.Damaged("list of files")
+        pack = await self._pack(place.pack)
+        return layout.tree_rows(layout.chunk(pack[place.offset :][: place.stored_bytes], place, digest))
 
     async def entry(self, path: str, root: Sequence[Digest] | None = None) -> Row | None:
         """What is at a path, or at one below another version's `root`; None where nothing is."""
@@ -176,7 +201,8 @@ class Version:
         for name in path.split("/"):
             if row is not None and row.kind != "d":
                 return None
-            row = next((one for one in await self.rows(content) if one.name == name), None)
+            async with aclosing(self.rows(content)) as rows:
+                row = await anext((one async for one in rows if one.name == name), None)
             if row is None:
                 return None
             content = row.content
@@ -191,14 +217,14 @@ class Version:
             )
         return row
 
-    async def folder(self, path: str) -> list[Row]:
-        """Raises DevexError `not_found` (404) where there is none."""
+    async def folder(self, path: str) -> tuple[Digest, ...]:
+        """The pieces of its entries. Raises DevexError `not_found` (404) where there is none."""
         if not path:
-            return await self.rows(self.commit.root)
+            return self.commit.root
         row = await self.find(path)
         if row.kind != "d":
             raise DevexError("not_a_folder", "This is not a folder.", "Choose a folder.", status=409)
-        return await self.rows(row.content)
+        return row.content
 
     async def walk(
         self, content: Sequence[Digest] | None = None, path: str = "", *, skip: Container[str] = ()
@@ -207,7 +233,7 @@ class Version:
         stack = [(path, self.commit.root if content is None else content)]
         while stack:
             folder, segments = stack.pop()
-            for row in await self.rows(segments):
+            async for row in self.rows(segments):
                 whole = f"{folder}/{row.name}" if folder else row.name
                 yield whole, row
                 if row.kind == "d" and row.name not in skip:
@@ -244,19 +270,21 @@ class Version:
         return wanted, begin, asyncio.create_task(fetch, name="fetch of a pack")
 
     async def chunk(self, digest: Digest) -> bytes:
+        if digest == layout.ZEROS:
+            return layout.ZERO_CHUNK
         place = self.place(digest)
         if place.size_bytes > layout.CHUNK_BYTES:
             raise layout.Damaged("index")
         stored = await self.history.fetch(place.pack, place.offset, place.stored_bytes)
         return await asyncio.to_thread(layout.chunk, stored, place, digest)
 
-    async def content(self, row: Row) -> AsyncGenerator[bytes, None]:
-        """A file's chunks; AHEAD of them are on their way."""
+    async def content(self, row: Row, ahead: int = AHEAD) -> AsyncGenerator[bytes, None]:
+        """A file's chunks; `ahead` of them are on their way."""
         fetching: list[asyncio.Task[bytes]] = []
         left = list(reversed(row.content))
         try:
             while left or fetching:
-                while left and len(fetching) < AHEAD:
+                while left and len(fetching) < ahead:
                     fetching.append(asyncio.create_task(self.chunk(left.pop()), name="chunk"))
                 yield await fetching.pop(0)
         finally:
@@ -281,6 +309,6 @@ class Version:
             return self._packs[key]
         pack = await self.history.fetch(key)
         self._packs[key] = pack
-        while len(self._packs) > TREE_PACKS:
+        while len(self._packs) > 1 and sum(map(len, self._packs.values())) > TREE_BYTES:
             self._packs.popitem(last=False)
         return pack

@@ -32,7 +32,8 @@ SEGMENT_ROWS: Final = 256  # on average; one changed file in a huge folder sends
 SEGMENT_MOST: Final = 4096
 MAX_TREE_BYTES: Final = 8 << 20  # of SEGMENT_MOST rows with the longest names; what is longer was not written by us
 MAX_PIECE_BYTES: Final = max(CHUNK_BYTES, MAX_TREE_BYTES)
-MAX_OBJECT_BYTES: Final = 64 << 20  # of a decompressed index part; a million chunks
+PART_PLACES: Final = 25_000  # of an index part: some 2 MB of JSON, read whole
+MAX_OBJECT_BYTES: Final = 16 << 20  # of a decompressed index part or commit
 EPOCHS: Final = 10**8
 SEQUENCES: Final = 10**10
 
@@ -41,6 +42,7 @@ Kind = Literal["f", "d", "l"]
 
 _PACK: Final = re.compile(r"[pt]/[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}")
+_LARGEST: Final = 1 << 95  # of what a Row counts; years of nanoseconds beyond 2262 need more than 63 bits
 _VERSION: Final = re.compile(r"([0-9]{1,8})-([0-9]{1,10})")
 
 
@@ -110,6 +112,10 @@ def digest_of(data: bytes | bytearray | memoryview) -> Digest:
     return sha256(data).hexdigest()[:40]
 
 
+ZERO_CHUNK: Final = bytes(CHUNK_BYTES)
+ZEROS: Final = digest_of(ZERO_CHUNK)  # of sparse files: neither read nor written
+
+
 def pack_key(kind: Literal["p", "t"], data: bytes) -> str:
     return f"{kind}/{digest_of(data)}"
 
@@ -122,6 +128,11 @@ def commit_key(version: str) -> str:
     """Raises DevexError `no_version`."""
     epoch, seq = order_of(version)
     return f"c/{EPOCHS - epoch:09d}-{SEQUENCES - seq:011d}"
+
+
+def name_in(key: str) -> str:
+    """Of an object, without the prefix of its REPL: `p/DIGEST`."""
+    return "/".join(key.rsplit("/", 2)[-2:])
 
 
 def version_of(key: str) -> str:
@@ -177,7 +188,9 @@ def chunk(stored: bytes, place: Place, digest: Digest) -> bytes:
 
 
 def segments(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Rows, sorted by name, in pieces whose ends depend on names alone: what is added or removed changes one or two."""
+    """Rows, in the order of their names' bytes, in pieces whose ends depend on names alone: what is added or removed
+    changes one or two.
+    """
     piece: list[Row] = []
     for row in rows:
         piece.append(row)
@@ -208,7 +221,7 @@ def _row(fields: list[Any]) -> Row:
     if not name or name in {".", ".."} or "/" in name or "\0" in name:
         raise ValueError(name)
     for number in (mode, mtime_ns, size_bytes):
-        if not isinstance(number, int):
+        if not isinstance(number, int) or abs(number) > _LARGEST:
             raise ValueError(number)
     if kind in {"f", "d"}:
         if not all(_DIGEST.fullmatch(digest) for digest in content):

@@ -3,12 +3,12 @@
 import asyncio
 import errno
 import os
-import struct
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain, islice
 from typing import Final, Literal
 
 from runner.errors import DevexError
@@ -16,22 +16,22 @@ from runner.snapshots import layout
 from runner.snapshots.cache import Cache, Known
 from runner.snapshots.history import History
 from runner.snapshots.ignored import ignored_in
-from runner.snapshots.layout import CHUNK_BYTES, Commit, Digest, Place, Row
-from runner.snapshots.store import Fenced
-from runner.workspace import Entry, Stat, Workspace
+from runner.snapshots.layout import CHUNK_BYTES, PART_PLACES, ZEROS, Commit, Digest, Place, Row
+from runner.snapshots.places import Places
+from runner.snapshots.store import Fenced, Missing, StoreError, Taken
+from runner.workspace import Stat, Workspace
 from runner.workspace.paths import join
 
 BATCH_BYTES: Final = 4 << 20  # what is compressed into one pack; with a chunk that goes beyond it, twice as much
 IN_FLIGHT: Final = 2  # packs on their way to the store; with BATCH_BYTES it bounds the memory
-PARTS: Final = 20  # index parts of a version; more are written anew as one
+PARTS: Final = 20  # index parts of a version beyond those that are full; more are written anew
 TRIES: Final = 3  # at a file that is written while it is read
 RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again within one tick of its time stamp
 MAX_FILE_BYTES: Final = 64 << 30  # 16,384 chunks; only a sparse file pretends to more
-MAX_FOLDER: Final = 100_000  # entries of one folder; about 50 MB while it is read
+MAX_FOLDER: Final = 250_000  # entries of one folder; about 25 MB of names while it is read
+BATCH: Final = 1_000  # of them looked up in the cache at once
 PROGRESS_S: Final = 0.2
 STALE_FILES: Final = 10_000  # remembered files beyond twice those there are
-
-_ZEROS: Final = layout.digest_of(bytes(CHUNK_BYTES))
 
 Progress = Callable[[dict[str, int]], None]
 """Called a few times a second with `files` and `bytes` looked at, and `sent_bytes`."""
@@ -55,10 +55,12 @@ async def take(
 ) -> Commit:
     """The version of what is there now; when nothing changed, the newest one again. -> as read back.
 
-    Not a moment's picture: files are read one after another; each is whole (or noted). Raises Fenced, StoreError.
+    Not a moment's picture: files are read one after another; each is whole (or noted). Raises Fenced, StoreError,
+    Taken where another of the same epoch writes, DevexError when the disk fails.
     """
     head = await _head(history, cache, label.epoch)
     stored = await _known(history, cache, head)
+    await _forget_lost(history, cache)
     upload = _Uploads(history, cache, asyncio.get_running_loop())
     scan = _Scan(workspace, cache, upload, stored, progress)
     scanning = asyncio.ensure_future(asyncio.to_thread(scan.run))
@@ -67,10 +69,11 @@ async def take(
     finally:
         await upload.settle()  # which ends the thread, too
         await asyncio.wait([scanning])
-    if head is not None and root == head.root:
+    notes = tuple([*scan.notes, *scan.linked][: layout.MAX_NOTES])
+    if head is not None and root == head.root and notes == head.notes:
         await asyncio.to_thread(cache.save)
         return head
-    index = await _index(history, cache, head, upload)
+    index = await _index(history, cache, head)
     commit = Commit(
         epoch=label.epoch,
         seq=(head.seq if head else 0) + 1,
@@ -83,10 +86,10 @@ async def take(
         files=scan.files,
         size_bytes=scan.size_bytes,
         added=scan.added,
-        notes=tuple(scan.notes),
+        notes=notes,
         noted=scan.noted,
     )
-    await write(history, commit)
+    await write(history, commit, commit.parent)
     cache.set_head(commit)
     cache.forget_pending()
     if cache.files() > 2 * scan.files + STALE_FILES:
@@ -114,28 +117,69 @@ async def _known(history: History, cache: Cache, head: Commit | None) -> set[byt
     return cache.stored()
 
 
-async def _index(history: History, cache: Cache, head: Commit | None, upload: "_Uploads") -> tuple[Digest, ...]:
-    parts = head.index if head else ()
-    if not upload.places:
-        return parts
-    places: Iterable[tuple[Digest, Place]] = upload.places.items()
-    if len(parts) >= PARTS:
-        places, parts = {**dict(cache.places()), **upload.places}.items(), ()
-    data = layout.index_bytes(places)
-    part = layout.digest_of(data)
-    await history.store.create(history.key(layout.index_key(part)), data)
-    cache.add_part(part, places)
-    return (*parts, part)
+async def _forget_lost(history: History, cache: Cache) -> None:
+    """Of what is remembered to lie ready in the store: a collection, or another store, may not have it."""
+    packs = cache.pending_packs(time.time())
+    if packs:
+        there = {layout.name_in(one.key) for kind in ("p/", "t/") for one in await history.objects(kind)}
+        cache.forget_packs(packs - there)
 
 
-async def write(history: History, commit: Commit) -> None:
-    """Last of all, then read back: what is acknowledged is what a restore will find."""
+async def _index(history: History, cache: Cache, head: Commit | None) -> tuple[Digest, ...]:
+    places = Places.of(cache.pending())
+    if head is None:
+        return await write_index(history, cache, places)
+    if not places:
+        return head.index
+    if len(head.index) < PARTS + cache.count() // PART_PLACES:
+        return (*head.index, *await write_index(history, cache, places))
+    return await write_index(history, cache, Places.of(chain(cache.places(), cache.pending())))
+
+
+async def write_index(history: History, cache: Cache, places: Places) -> tuple[Digest, ...]:
+    """In parts that can be read one after another."""
+    parts: list[Digest] = []
+    left = iter(places)
+    while piece := list(islice(left, PART_PLACES)):
+        data = layout.index_bytes(piece)
+        part = layout.digest_of(data)
+        await history.store.create(history.key(layout.index_key(part)), data)
+        cache.add_part(part, piece)
+        parts.append(part)
+    return tuple(parts)
+
+
+async def write(history: History, commit: Commit, after: str | None) -> None:
+    """Last of all, then read back: what is acknowledged is what a restore will find. Raises Fenced, Taken.
+
+    `after` was the newest version when this one was begun. Of two incarnations that write at once at least one sees the
+    other, and takes back what it wrote: what is in it may be deleted by the other's garbage collection.
+    """
     data = layout.commit_bytes(commit)
     key = history.key(layout.commit_key(commit.version))
     await history.store.create(key, data)
-    head, found = await asyncio.gather(history.head(), history.store.get(key))
-    if head != commit.version or found != data:
-        raise Fenced
+    (newest, before, *_), found = await asyncio.gather(_newest(history), _found(history, key))
+    if newest is None:
+        raise StoreError("The store does not have what it has just taken.", retryable=True)
+    if newest == commit.version and before == after:
+        if found != data:
+            raise Taken(key)
+        return
+    is_fenced = layout.order_of(newest)[0] > commit.epoch
+    if is_fenced or newest == commit.version:
+        await history.store.delete([key])
+    raise Fenced if is_fenced else Taken(key)
+
+
+async def _newest(history: History) -> list[str | None]:
+    return [*await history.newest(2), None, None]
+
+
+async def _found(history: History, key: str) -> bytes | None:
+    try:
+        return await history.store.get(key)
+    except Missing:
+        return None
 
 
 @dataclass
@@ -163,11 +207,10 @@ class _Batch:
 class _Uploads:
     """Packs on their way to the store; filled by the scanning thread, which waits when IN_FLIGHT are.
 
-    `places` begins with what a snapshot that was cut off had stored already.
+    What has arrived is pending in the cache, and so is what a snapshot that was cut off had stored already.
     """
 
     def __init__(self, history: History, cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
-        self.places: dict[Digest, Place] = cache.pending(time.time())
         self.sent_bytes = 0
         self.chunks = 0  # of files, that the store did not have
         self._history = history
@@ -175,20 +218,20 @@ class _Uploads:
         self._loop = loop
         self._room = threading.BoundedSemaphore(IN_FLIGHT)
         self._open = {"p": _Batch("p"), "t": _Batch("t")}
-        self._new: set[Digest] = set()
+        self._there = {bytes.fromhex(digest) for digest, _ in cache.pending()}  # or in a pack that is being filled
         self._arrived: list[tuple[Digest, Place]] = []  # and not yet in the cache
         self._tasks: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
 
-    def has(self, digest: Digest) -> bool:
-        return digest in self.places or digest in self._new
+    def has(self, digest: bytes) -> bool:
+        return digest in self._there
 
     def add(self, kind: Literal["p", "t"], digest: Digest, data: bytes) -> None:
         """In the scanning thread."""
         batch = self._open[kind]
         batch.inside.append((digest, data))
         batch.size_bytes += len(data)
-        self._new.add(digest)
+        self._there.add(bytes.fromhex(digest))
         self.chunks += kind == "p"
         if batch.size_bytes >= BATCH_BYTES:
             self._close(kind)
@@ -239,21 +282,20 @@ class _Uploads:
             return
         task = self._loop.create_task(self._send(batch), name="upload of a pack")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Also of one that was cancelled before it began: the scanning thread waits for it."""
+        self._tasks.discard(task)
+        if not task.cancelled():
+            self._error = self._error or task.exception()
+        self._room.release()
 
     async def _send(self, batch: _Batch) -> None:
-        try:
-            key, pack, places = await asyncio.to_thread(batch.packed)
-            await self._history.store.create(self._history.key(key), pack)
-            self.sent_bytes += len(pack)
-            self.places.update(places)
-            self._arrived += places
-        except BaseException as error:  # told to the scanning thread, which waits for it
-            self._error = self._error or error
-            if isinstance(error, asyncio.CancelledError):
-                raise
-        finally:
-            self._room.release()
+        key, pack, places = await asyncio.to_thread(batch.packed)
+        await self._history.store.create(self._history.key(key), pack)
+        self.sent_bytes += len(pack)
+        self._arrived.extend(places)
 
 
 class _Scan:
@@ -269,6 +311,7 @@ class _Scan:
     ) -> None:
         self.files = self.size_bytes = self.added = self.noted = 0
         self.notes: list[tuple[str, str]] = []
+        self.linked: list[tuple[str, str]] = []  # notes, too, but the first to be left out
         self._workspace = workspace
         self._cache = cache
         self._ignored = ignored_in(workspace)
@@ -287,57 +330,73 @@ class _Scan:
 
     def _folder(self, path: str) -> tuple[Digest, ...]:
         """Raises DevexError when it cannot be listed."""
-        entries = self._workspace.list_dir(path, MAX_FOLDER)
-        if len(entries) == MAX_FOLDER:
-            self._note(path, f"only its first {MAX_FOLDER} entries are in the version")
-        folder = os.fsencode(path)
-        known = self._cache.folder(folder)
-        fresh: dict[bytes, Known] = {}
-        rows = (row for entry in entries if (row := self._row(path, entry, known, fresh)) is not None)
-        content = tuple(self._tree(piece) for piece in layout.segments(rows))
-        self._cache.remember(folder, fresh.items(), known)  # what is left in `known` was not seen again
-        return content
+        with self._workspace.folder(path, MAX_FOLDER + 1) as (descriptor, names):
+            if len(names) > MAX_FOLDER:
+                del names[MAX_FOLDER:]
+                self._note(path, f"holds too much: only {MAX_FOLDER} of its entries are in the version")
+            return tuple(self._tree(piece) for piece in layout.segments(self._rows(path, descriptor, names)))
 
-    def _row(self, folder: str, entry: Entry, known: dict[bytes, Known], fresh: dict[bytes, Known]) -> Row | None:
+    def _rows(self, path: str, descriptor: int, names: list[bytes]) -> Iterator[Row]:
+        folder, after = os.fsencode(path), b""
+        for begin in range(0, max(1, len(names)), BATCH):
+            batch = names[begin : begin + BATCH]
+            is_last = begin + BATCH >= len(names)
+            known = self._cache.folder(folder, after, None if is_last else batch[-1])
+            fresh: dict[bytes, Known] = {}
+            for name in batch:
+                if (row := self._row(path, descriptor, name, known, fresh)) is not None:
+                    yield row
+            self._cache.remember(folder, fresh.items(), known)  # what is left in `known` was not seen again
+            after = batch[-1] if batch else b""
+
+    def _row(
+        self, folder: str, descriptor: int, raw: bytes, known: dict[bytes, Known], fresh: dict[bytes, Known]
+    ) -> Row | None:
         self._upload.check()
-        path = join(folder, entry.name)
-        found = entry.stat
+        name = os.fsdecode(raw)
+        path = join(folder, name)
+        try:
+            found = Stat.of(os.stat(raw, dir_fd=descriptor, follow_symlinks=False))
+        except FileNotFoundError:
+            return None
         if self._ignored(path, found.kind == "d"):
             return None
         try:
             match found.kind:
                 case "d":
-                    return Row(entry.name, "d", found.mode, 0, 0, self._folder(path))
+                    return Row(name, "d", found.mode, 0, 0, self._folder(path))
                 case "l":
                     target = os.fsdecode(self._workspace.read_link(path))
-                    return Row(entry.name, "l", 0, found.mtime_ns, 0, (target,))
+                    return Row(name, "l", 0, found.mtime_ns, 0, (target,))
                 case "f":
                     self.files += 1
                     self.size_bytes += found.size_bytes
                     if time.monotonic() - self._told_s > PROGRESS_S:
                         self._tell()
-                    return self._file(path, entry, known, fresh)
+                    if found.links > 1:
+                        self._note_link(path)
+                    return self._file(path, found, known.pop(raw, None), fresh)
             self._note(path, "is a pipe, a socket or a device")
         except DevexError as error:
+            if error.code == "overloaded":  # it is we who cannot: not a version without it
+                raise
             if error.code not in {"not_found", "not_a_folder"}:  # vanished: it is not there
                 self._note(path, error.message)
         return None
 
-    def _file(self, path: str, entry: Entry, known: dict[bytes, Known], fresh: dict[bytes, Known]) -> Row | None:
-        name = os.fsencode(entry.name)
-        found = entry.stat
+    def _file(self, path: str, found: Stat, before: Known | None, fresh: dict[bytes, Known]) -> Row | None:
+        name = path.rpartition("/")[2]
         stamp = _stamp(found)
-        before = known.pop(name, None)
         if before is not None and before.stamp == stamp and all(map(self._has, before.chunks)):
-            return Row(entry.name, "f", found.mode, found.mtime_ns, found.size_bytes, before.chunks)
+            return Row(name, "f", found.mode, found.mtime_ns, found.size_bytes, before.chunks)
         if found.size_bytes > MAX_FILE_BYTES:
             self._note(path, f"is larger than {MAX_FILE_BYTES >> 30} GiB")
             return None
         handed_over = self._upload.chunks
-        row, whole = self._read(path, entry.name, fresh)
+        row, whole = self._read(path, name, fresh)
         for _ in range(TRIES - 1):
             if not whole:
-                row, whole = self._read(path, entry.name, fresh)
+                row, whole = self._read(path, name, fresh)
         if not whole:
             self._note(path, "was written while it was read, and may be torn")
         self.added += self._upload.chunks > handed_over
@@ -356,7 +415,7 @@ class _Scan:
             os.close(descriptor)
         stamp = _stamp(begun)
         whole = stamp == _stamp(ended) and size_bytes == begun.size_bytes
-        if whole and max(begun.mtime_ns, begun.ctime_ns) < self._started_ns - RACY_NS:
+        if whole and begun.ctime_ns < self._started_ns - RACY_NS:  # which, unlike mtime, nobody can set
             fresh[os.fsencode(name)] = Known(stamp, chunks)
         return Row(name, "f", ended.mode, ended.mtime_ns, size_bytes, chunks), whole
 
@@ -366,9 +425,9 @@ class _Scan:
         offset = 0
         while offset < size_bytes:
             if size_bytes - offset >= CHUNK_BYTES and _is_hole(descriptor, offset, CHUNK_BYTES):
-                if not self._has(_ZEROS):
-                    self._upload.add("p", _ZEROS, bytes(CHUNK_BYTES))
-                chunks.append(_ZEROS)
+                if not self._has(ZEROS):
+                    self._upload.add("p", ZEROS, layout.ZERO_CHUNK)
+                chunks.append(ZEROS)
                 offset += CHUNK_BYTES
                 continue
             view = memoryview(self._buffer)[: min(CHUNK_BYTES, size_bytes - offset)]
@@ -377,6 +436,7 @@ class _Scan:
                 got += more
             if not got:
                 break
+            is_cut = got < len(view)  # the file was: what is written behind it now is no part of this reading
             piece = view[:got]
             digest = layout.digest_of(piece)
             if not self._has(digest):
@@ -384,6 +444,8 @@ class _Scan:
             chunks.append(digest)
             offset += got
             self._tell(rarely=True)
+            if is_cut:
+                break
         return tuple(chunks), offset
 
     def _tree(self, rows: list[Row]) -> Digest:
@@ -394,12 +456,18 @@ class _Scan:
         return digest
 
     def _has(self, digest: Digest) -> bool:
-        return bytes.fromhex(digest) in self._stored or self._upload.has(digest)
+        raw = bytes.fromhex(digest)
+        return raw in self._stored or self._upload.has(raw)
 
     def _note(self, path: str, why: str) -> None:
         self.noted += 1
         if len(self.notes) < layout.MAX_NOTES:
             self.notes.append((path, why))
+
+    def _note_link(self, path: str) -> None:
+        self.noted += 1
+        if len(self.linked) < layout.MAX_NOTES:
+            self.linked.append((path, "has other names (hard links); restored, it is a file of its own"))
 
     def _tell(self, *, rarely: bool = False) -> None:
         now_s = time.monotonic()
@@ -410,8 +478,11 @@ class _Scan:
 
 
 def _stamp(found: Stat) -> bytes:
-    """Changes whenever the content may have, also for one who sets the time of modification back."""
-    return struct.pack("<qqQQ", found.mtime_ns, found.ctime_ns, found.size_bytes, found.inode)
+    """Changes whenever the content may have, also for one who sets the time of modification back.
+
+    As text: a time beyond 2262 has nanoseconds that no integer of 64 bits holds.
+    """
+    return b"%d %d %d %d" % (found.mtime_ns, found.ctime_ns, found.size_bytes, found.inode)
 
 
 def _is_hole(descriptor: int, offset: int, length: int) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from runner.errors import DevexError
@@ -11,6 +12,7 @@ from runner.snapshots import layout
 from runner.snapshots.collect import reachable
 from runner.snapshots.history import History
 from runner.snapshots.layout import Damaged, Digest, Place
+from runner.snapshots.places import Places
 from runner.snapshots.store import StoreError
 
 ROUNDS: Final = 3  # old versions may be thinned out while they are read, and packs with them: then it is done again
@@ -40,11 +42,16 @@ async def verify(history: History) -> Verified:
 
 async def _verified(history: History, versions: Sequence[str]) -> Verified:
     found = Verified()
-    places: dict[Digest, Place] = {}
+    seen: set[bytes] = set()
+    places = Places.of(())
     for name in versions:
         try:
             version = await history.open(name)
-            await reachable(version, version.commit.root, places)
+            before = len(seen)
+            await reachable(version, version.commit.root, seen)
+            if len(seen) > before:
+                new = ((digest, place) for digest, place in version.places if bytes.fromhex(digest) in seen)
+                places = Places.of(chain(new, places))
         except StoreError:
             raise
         except DevexError as error:
@@ -55,10 +62,11 @@ async def _verified(history: History, versions: Sequence[str]) -> Verified:
         await history.names()
     except Damaged as error:
         found.problems.append(error.message)
-    packs: dict[str, list[tuple[Digest, Place]]] = defaultdict(list)
-    for digest, place in places.items():
-        packs[place.pack].append((digest, place))
-    for pack, chunks in packs.items():
+    by_pack: dict[str, list[Digest]] = defaultdict(list)
+    for digest, place in places:
+        by_pack[place.pack].append(digest)
+    for pack, digests in by_pack.items():
+        chunks = [(digest, at) for digest in digests if (at := places.get(digest)) is not None]
         try:
             data = await history.fetch(pack)
         except Damaged as error:

@@ -11,21 +11,21 @@ import asyncio
 import contextlib
 import logging
 import os
+import sqlite3
 import sys
-from bisect import bisect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
-from itertools import accumulate, count
+from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from runner.errors import DevexError
 from runner.snapshots import frames
 from runner.snapshots.archive import zip_pieces
-from runner.snapshots.cache import Cache
+from runner.snapshots.cache import Cache, discard
 from runner.snapshots.collect import collect, purge
 from runner.snapshots.compare import changes, changing
 from runner.snapshots.frames import Message
@@ -39,6 +39,7 @@ from runner.snapshots.store import Store, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Usage, Workspace
+from runner.workspace.paths import display
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
@@ -48,10 +49,12 @@ SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
 STILL_S: Final = 60.0  # who asks for no further piece for so long has left
 PIECES: Final = 2  # of a file, sent before they are asked for
+READ_AHEAD: Final = 1  # beside them, for each of those who read at once
 NICE: Final = 5  # typing goes before saving
 
 log = logging.getLogger("devex.worker")
 
+T = TypeVar("T")
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -141,34 +144,37 @@ class Worker:
     async def do_take(self, job: Message, history: History) -> Message:
         """workspace, cache, epoch, author, message -> the commit"""
         async with self._heavy, self._progress(job) as tell:
-            with _workspace(job) as workspace, _cache(job) as cache:
-                return _shown(await take(workspace, history, cache, _label(job), tell))
+            with _workspace(job) as workspace:
+                return _shown(await _cached(job, lambda cache: take(workspace, history, cache, _label(job), tell)))
 
     async def do_restore(self, job: Message, history: History) -> Message:
         """workspace, cache, epoch, author, version, path, empty -> {restored, removed, notes, noted, version}
 
         Unless the workspace is `empty`, what is there becomes a version first; and so does the result.
         """
+        path = job.get("path", "")
         async with self._heavy, self._progress(job) as tell:
             wanted = await history.open(job["version"])
-            with _workspace(job) as workspace, _cache(job) as cache:
-                now = None
-                if not job.get("empty"):
-                    label = _label({**job, "message": f"before restoring {wanted.commit.version}"})
-                    now = await history.open((await take(workspace, history, cache, label, tell)).version)
-                done = await restore(workspace, wanted, now, job.get("path", ""), tell)
-                result = {**asdict(done), "version": wanted.commit.version}
-                if not job.get("empty"):
-                    of = job.get("path") or "everything"
-                    label = _label({**job, "message": f"restored {of} of {wanted.commit.version}"})
-                    result["version"] = (await take(workspace, history, cache, label, tell)).version
-                return result
+            with _workspace(job) as workspace:
+                if job.get("empty"):
+                    done = await restore(workspace, wanted, None, path, tell)
+                    return {**asdict(done), "version": wanted.commit.version}
+
+                async def taken(message: str) -> str:
+                    label = _label({**job, "message": message})
+                    return (await _cached(job, lambda cache: take(workspace, history, cache, label, tell))).version
+
+                now = await history.open(await taken(f"before restoring {wanted.commit.version}"))
+                done = await restore(workspace, wanted, now, path, tell)
+                after = await taken(f"restored {display(path) or 'everything'} of {wanted.commit.version}")
+                return {**asdict(done), "version": after}
 
     async def do_collect(self, job: Message, history: History) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
         async with self._heavy:
-            with _cache(job) as cache:
-                return asdict(await collect(history, cache, job["epoch"], datetime.now(UTC)))
+            self._close_versions(job)
+            now = datetime.now(UTC)
+            return asdict(await _cached(job, lambda cache: collect(history, cache, job["epoch"], now)))
 
     async def do_verify(self, job: Message, history: History) -> Message:
         """-> {versions, chunks, bytes, problems}"""
@@ -183,9 +189,9 @@ class Worker:
     async def do_purge(self, job: Message, history: History) -> None:
         """cache"""
         async with self._heavy:
+            self._close_versions(job)
             await purge(history)
-            for suffix in ("", "-wal", "-shm"):
-                Path(f"{job['cache']}{suffix}").unlink(missing_ok=True)
+            discard(Path(job["cache"]))
 
     # what reads
 
@@ -222,10 +228,15 @@ class Worker:
     async def do_folder(self, job: Message, history: History) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
         version = await self._version(job, history, job["version"])
-        rows = await version.folder(job["path"])
-        told = bisect(list(accumulate(len(row.name) for row in rows)), LISTED_CHARACTERS)
-        entries = [[row.name, row.kind, row.size_bytes] for row in rows[:told]]
-        return {"entries": entries, "complete": told == len(rows)}
+        entries: list[list[Any]] = []
+        left = LISTED_CHARACTERS
+        async with contextlib.aclosing(version.rows(await version.folder(job["path"]))) as rows:
+            async for row in rows:
+                left -= len(row.name)
+                if left < 0:
+                    return {"entries": entries, "complete": False}
+                entries.append([row.name, row.kind, row.size_bytes])
+        return {"entries": entries, "complete": True}
 
     async def do_changes(self, job: Message, history: History) -> Message:
         """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
@@ -248,7 +259,7 @@ class Worker:
         row = await version.find(job["path"])
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
-        await self._send_pieces(job, version.content(row))
+        await self._send_pieces(job, version.content(row, READ_AHEAD))
         return {"size_bytes": row.size_bytes, "mode": row.mode}
 
     async def do_zip(self, job: Message, history: History) -> None:
@@ -296,6 +307,11 @@ class Worker:
             del self._versions[next(iter(self._versions))]
         return version
 
+    def _close_versions(self, job: Message) -> None:
+        """Of a REPL: they would look for what they name where it will no more be."""
+        of = (repr(job["store"]), job["prefix"])
+        self._versions = {key: version for key, version in self._versions.items() if key[:2] != of}
+
     @asynccontextmanager
     async def _progress(self, job: Message) -> AsyncIterator[Tell]:
         """What is told from any thread is sent from the loop; the last of what came too fast counts."""
@@ -319,6 +335,19 @@ class Worker:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+
+async def _cached(job: Message, work: Callable[[Cache], Awaitable[T]]) -> T:
+    """A cache that breaks (a torn file, a full disk) is thrown away: without one everything is read again."""
+    path = Path(job["cache"])
+    try:
+        with _cache(job) as cache:
+            return await work(cache)
+    except sqlite3.Error as error:
+        log.warning("the cache %s is made anew: %s", path, error)
+        discard(path)
+    with Cache(None) as cache:
+        return await work(cache)
 
 
 async def _before(history: History, version: str) -> str | None:

@@ -151,11 +151,13 @@ class Draft:
         mode: int | None = None,
         mtime_ns: int | None = None,
         durable: bool = True,
+        apart: bool = False,
     ) -> Stat:
         """Become the file; returns what it is now. The mode of a file that was there is kept.
 
         `expect` is the digest or the Stat the file must still have, ABSENT, or None for whatever is there; otherwise
-        DevexError `changed` (412). A hard-linked file is written in place, so that its other names follow.
+        DevexError `changed` (412). A hard-linked file is written in place, so that its other names follow, unless it is
+        to stand `apart` from them.
         """
         with explained(self.path):
             current = None if expect == ABSENT else self._current()  # whether it is, taking its place will tell
@@ -168,7 +170,7 @@ class Draft:
                 os.utime(self._file, ns=(mtime_ns, mtime_ns))
             if durable:
                 os.fsync(self._file)
-            if current is not None and current.links > 1:
+            if current is not None and current.links > 1 and not apart:
                 return self._overwrite(current)
             self._take_place(current, expect)
             committed = Stat.of(os.fstat(self._file))

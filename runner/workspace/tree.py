@@ -7,6 +7,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from runner.workspace import access
@@ -39,6 +40,13 @@ def scan(folder: int, limit: int = MAX_LISTED, *, drafts: bool = False) -> list[
             except FileNotFoundError:
                 continue
     return found
+
+
+def names(folder: int, limit: int) -> list[bytes]:
+    """Of the entries of an open folder, at most `limit`, sorted by their bytes; without half-written files."""
+    with os.scandir(folder) as entries:
+        found = (os.fsencode(entry.name) for entry in entries if not is_draft(entry.name))
+        return sorted(islice(found, limit))
 
 
 @dataclass

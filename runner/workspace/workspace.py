@@ -4,21 +4,23 @@ import ctypes
 import errno
 import hashlib
 import os
+import secrets
+import stat
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
 from runner.errors import DevexError
 from runner.workspace import access
-from runner.workspace.drafts import CHUNK_BYTES, Draft, digest_of, draft_name, is_draft, is_resumable
+from runner.workspace.drafts import CHUNK_BYTES, Draft, changed, digest_of, draft_name, is_draft, is_resumable
 from runner.workspace.entries import Entry, Owner, Stat, require_regular
 from runner.workspace.paths import MAX_PATH_BYTES, Parts, join, parse, parse_file
 from runner.workspace.problems import explain, explained
 from runner.workspace.quota import UNLIMITED, Quota, Usage
 from runner.workspace.removal import remove_tree
-from runner.workspace.tree import MAX_LISTED, WALK_BUDGET_S, WALK_ENTRIES, Walk, scan
+from runner.workspace.tree import MAX_LISTED, WALK_BUDGET_S, WALK_ENTRIES, Walk, names, scan
 
 NEW_FOLDER_MODE = 0o755
 RESUMABLE_FOR_S = 86_400  # uploads that can be continued
@@ -121,6 +123,18 @@ class Workspace:
         with explained(path), access.opened(self._root, parse(path), access.FOLDER) as folder:
             return sorted(scan(folder, limit))
 
+    @contextmanager
+    def folder(self, path: str, limit: int) -> Iterator[tuple[int, list[bytes]]]:
+        """An open folder, and the names of at most `limit` of its entries, sorted: for who looks at many."""
+        with explained(path):
+            descriptor = access.open_beneath(self._root, parse(path), access.FOLDER)
+        try:
+            with explained(path):
+                found = names(descriptor, limit)
+            yield descriptor, found
+        finally:
+            os.close(descriptor)
+
     def walk(
         self,
         path: str = "",
@@ -209,12 +223,14 @@ class Workspace:
                 os.fchmod(folder, NEW_FOLDER_MODE)
             return True
 
-    def symlink(self, path: str, target: bytes) -> None:
+    def symlink(self, path: str, target: bytes, mtime_ns: int | None = None) -> None:
         """Store a link as it is; nothing here will follow it."""
         with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
             os.symlink(target, name, dir_fd=folder)
             if self.owner is not None:
                 os.chown(name, *self.owner, dir_fd=folder, follow_symlinks=False)
+            if mtime_ns is not None:
+                os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
 
     def remove(self, path: str) -> None:
         """Delete a file, a link or a whole folder."""
@@ -225,6 +241,16 @@ class Workspace:
                 if error.errno not in {errno.EISDIR, errno.EPERM}:
                     raise
                 remove_tree(folder, name)
+
+    def remove_unchanged(self, path: str, expect: Stat) -> None:
+        """Delete a file or link that is still what it was; DevexError `changed` (412) otherwise, and it is there."""
+        with explained(path), access.parent_of(self._root, parse_file(path)) as (folder, name):
+            aside = draft_name(secrets.token_hex(8)).encode()
+            access.rename(folder, name, folder, aside, access.RENAME_NOREPLACE)
+            if Stat.of(os.stat(aside, dir_fd=folder, follow_symlinks=False)).stamp != expect.stamp:
+                access.rename(folder, aside, folder, name, access.RENAME_NOREPLACE)
+                raise changed(path)
+            os.unlink(aside, dir_fd=folder)
 
     def remove_empty(self, path: str) -> bool:
         """Delete a folder; whether it was empty."""
@@ -237,10 +263,13 @@ class Workspace:
                 return False
             return True
 
-    def set_folder_mode(self, path: str, mode: int) -> None:
-        parts = parse_file(path)
-        with explained(path), access.opened(self._root, parts, access.FOLDER) as folder:
-            os.fchmod(folder, mode)
+    def set_folder_mode(self, path: str, mode: int) -> int:
+        """-> what it was; also of a folder that is locked for its owner, who we are."""
+        with explained(path), access.opened(self._root, parse(path), access.ANCHOR) as folder:
+            before = stat.S_IMODE(os.fstat(folder).st_mode)
+            if mode != before:
+                os.chmod(f"/proc/self/fd/{folder}", mode)  # fchmod(2) takes no descriptor opened without reading
+            return before
 
     def sync(self) -> None:
         """Bring all that was written without `durable` to the disk."""
