@@ -1,0 +1,87 @@
+"""Runs `one_job` and tells what came of it; and what must be true of a store and a workspace afterwards."""
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from runner.snapshots.history import History
+from runner.snapshots.layout import index_key, name_in
+from runner.snapshots.opening import StoreSpec, store_of
+from runner.snapshots.verify import verify
+from runner.workspace.drafts import is_draft
+from tests.runner.snapshots.one_job import PREFIX
+
+ROOT = Path(__file__).parents[3]
+JOB_S = 120.0
+
+Picture = dict[bytes, tuple[object, ...]]
+
+
+async def run(
+    job: Mapping[str, Any], *, within: Sequence[str] = (), kill_after_s: float | None = None
+) -> dict[str, Any] | None:
+    """None when it was killed: by itself, or so long after it had begun."""
+    command = (*within, sys.executable, "-m", "tests.runner.snapshots.one_job", json.dumps(job))
+    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, limit=1 << 24)
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(JOB_S):
+            begun = await process.stdout.readline()
+            assert begun in {b"begun\n", b""}
+            reading = asyncio.ensure_future(process.stdout.read())
+            if kill_after_s is not None:
+                await asyncio.wait([reading], timeout=kill_after_s)
+                if not reading.done():
+                    process.kill()
+            said = await reading
+            if await process.wait() == -signal.SIGKILL:
+                return None
+            return dict(json.loads(said if begun else b"{}"))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def picture(root: Path) -> Picture:
+    """Everything a version promises to bring back; without what a killed restore was just writing."""
+    found: Picture = {}
+    for folder, folders, files in os.walk(os.fsencode(root)):
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            key = os.path.relpath(path, os.fsencode(root))
+            if stat.S_ISLNK(status.st_mode):
+                found[key] = ("link", os.readlink(path), status.st_mtime_ns)
+            elif stat.S_ISDIR(status.st_mode):
+                found[key] = ("folder", stat.S_IMODE(status.st_mode))
+            elif not is_draft(os.fsdecode(name)):
+                with open(path, "rb") as file:
+                    found[key] = ("file", stat.S_IMODE(status.st_mode), status.st_mtime_ns, file.read())
+    return found
+
+
+async def check_whole(spec: StoreSpec) -> list[str]:
+    """Every version is; -> their names, the newest first."""
+    async with store_of(spec) as store:
+        history = History(store, PREFIX)
+        assert (await verify(history)).problems == []
+        return await history.versions()
+
+
+async def check_nothing_is_left_over(spec: StoreSpec) -> None:
+    """After a collection without regard to age: whatever is in the store, a version names it."""
+    async with store_of(spec) as store:
+        history = History(store, PREFIX)
+        commits = await history.every_commit()
+        parts = {part for commit in commits for part in commit.index}
+        packs = (await history.places(parts)).packs()
+        there = {name_in(one.key) for one in await history.objects("")}
+        expected = packs | {index_key(part) for part in parts}
+        assert {name for name in there if name[0] in "pti"} <= expected
