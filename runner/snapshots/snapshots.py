@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ READ_S: Final = 30.0
 class Shelf:
     """Where a workspace and its versions lie. `epoch` is of the incarnation that may write versions."""
 
-    store: StoreSpec
+    store: StoreSpec = field(repr=False)  # it may hold a key
     prefix: str
     workspace: Path
     owner: tuple[int, int] | None
