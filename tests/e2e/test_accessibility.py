@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.serving import ROOT, Served
-from tests.e2e.workbench import begin, come_in, name_and_create, run, sign_up
+from tests.e2e.workbench import begin, come_in, name_and_create, run, sign_up, type_into_editor
 
 AXE = ROOT / "components" / "node_modules" / "axe-core" / "axe.min.js"
 GRAVE = ("serious", "critical")
@@ -85,6 +85,7 @@ def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
     themed.get_by_role("treeitem").first.click(button="right")
     assert problems(themed) == []
     themed.keyboard.press("Escape")
+    type_into_editor(themed, "print('another version')")
     themed.locator(".dx-receipt > button").click()
     expect(themed.locator(".dx-receipt-more")).to_be_visible()
     assert problems(themed) == []
