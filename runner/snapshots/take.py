@@ -30,6 +30,9 @@ RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again with
 MAX_FILE_BYTES: Final = 64 << 30  # 16,384 chunks; only a sparse file pretends to more
 MAX_FOLDER: Final = 250_000  # entries of one folder; about 25 MB of names while it is read
 BATCH: Final = 1_000  # of them looked up in the cache at once
+HOLLOW: Final = 8  # a file of so many times what it takes on the disk: compressed ones are hardly like that
+HOLLOW_FREE_BYTES: Final = 64 << 10  # what a small file takes may be nothing
+HOLLOW_MOST_BYTES: Final = 2 << 30  # read of all such files: some seconds
 PROGRESS_S: Final = 0.2
 STALE_FILES: Final = 10_000  # remembered files beyond twice those there are
 
@@ -321,6 +324,7 @@ class _Scan:
         self._told_s = 0.0
         self._started_ns = time.time_ns()
         self._buffer = bytearray(CHUNK_BYTES)
+        self._hollow_bytes = 0
 
     def run(self) -> tuple[Digest, ...]:
         root = self._folder("")
@@ -407,7 +411,7 @@ class _Scan:
         descriptor = self._workspace.open_read(path)
         try:
             begun = Stat.of(os.fstat(descriptor))
-            chunks, size_bytes = self._chunks(path, descriptor, begun.size_bytes)
+            chunks, size_bytes = self._chunks(path, descriptor, begun)
             ended = Stat.of(os.fstat(descriptor))
         except OSError as error:
             raise DevexError("disk_error", f"could not be read: {error.strerror}", "Try again.", status=500) from error
@@ -419,9 +423,13 @@ class _Scan:
             fresh[os.fsencode(name)] = Known(stamp, chunks)
         return Row(name, "f", ended.mode, ended.mtime_ns, size_bytes, chunks), whole
 
-    def _chunks(self, path: str, descriptor: int, size_bytes: int) -> tuple[tuple[Digest, ...], int]:
-        """At most what the file held at first: one that grows for ever ends."""
+    def _chunks(self, path: str, descriptor: int, begun: Stat) -> tuple[tuple[Digest, ...], int]:
+        """At most what the file held at first: one that grows for ever ends. Raises DevexError for small holes without
+        an end: some MiB on the disk would keep everybody's versions waiting while terabytes of nothing are hashed.
+        """
         chunks: list[Digest] = []
+        size_bytes = begun.size_bytes
+        is_hollow = size_bytes > HOLLOW * begun.disk_bytes + HOLLOW_FREE_BYTES
         offset = 0
         while offset < size_bytes:
             if size_bytes - offset >= CHUNK_BYTES and _is_hole(descriptor, offset, CHUNK_BYTES):
@@ -430,6 +438,8 @@ class _Scan:
                 chunks.append(ZEROS)
                 offset += CHUNK_BYTES
                 continue
+            if is_hollow and self._hollow_bytes > HOLLOW_MOST_BYTES:
+                raise DevexError("hollow", "has more small holes than can be read", "Copy it without holes.")
             view = memoryview(self._buffer)[: min(CHUNK_BYTES, size_bytes - offset)]
             got = 0
             while got < len(view) and (more := os.preadv(descriptor, [view[got:]], offset + got)):
@@ -443,6 +453,8 @@ class _Scan:
                 self._upload.add("p", digest, bytes(piece))
             chunks.append(digest)
             offset += got
+            self._hollow_bytes += got * is_hollow
+            self._upload.check()
             self._tell(rarely=True)
             if is_cut:
                 break

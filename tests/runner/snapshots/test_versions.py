@@ -231,6 +231,21 @@ async def test_what_no_version_holds_is_named(place: Place) -> None:
     assert commit.files == 1
 
 
+@pytest.mark.timeout(120)
+async def test_files_of_small_holes_are_named_not_read_for_ever(place: Place) -> None:
+    """12 MiB on the disk that pretend to be 12 GiB of data."""
+    for number in range(4):
+        with (place.root / f"hollow{number}").open("wb") as file:
+            file.truncate(3 << 30)
+            for offset in range(0, 3 << 30, CHUNK_BYTES):
+                os.pwrite(file.fileno(), b"%d" % offset, offset)
+    (place.root / "z").write_bytes(b"data")
+    commit = await place.take()
+    assert {path for path, _ in commit.notes} == {f"hollow{number}" for number in range(4)}
+    version = await place.history.open(commit.version)
+    assert await version.read("z", 100) == b"data"
+
+
 async def test_too_deep_a_folder_is_named(place: Place) -> None:
     deep = place.root
     for _ in range(80):
