@@ -10,7 +10,7 @@ from typing import Final, Literal
 from runner.snapshots import layout
 from runner.snapshots.cache import Cache
 from runner.snapshots.history import History, Version
-from runner.snapshots.layout import Commit, Digest, Place
+from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
 from runner.snapshots.retention import kept
 from runner.snapshots.store import Fenced
@@ -99,9 +99,10 @@ async def reachable(version: Version, roots: Iterable[Digest], alive: set[bytes]
             if row.kind == "d":
                 trees += row.content
             elif row.kind == "f":
-                for chunk in row.content:
-                    version.place(chunk)  # it is known where it lies
-                    alive.add(bytes.fromhex(chunk))
+                places = [version.place(chunk) for chunk in row.content]  # it is known where each lies
+                if sum(place.size_bytes for place in places) != row.size_bytes:  # by which the disk's room is judged
+                    raise Damaged("list of files")
+                alive.update(map(bytes.fromhex, row.content))
 
 
 async def _repacked(history: History, places: Places, sizes: Mapping[str, int]) -> tuple[Places, int]:

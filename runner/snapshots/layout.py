@@ -223,10 +223,12 @@ def _row(fields: list[Any]) -> Row:
     for number in (mode, mtime_ns, size_bytes):
         if not isinstance(number, int) or abs(number) > _LARGEST:
             raise ValueError(number)
+    if size_bytes < 0:
+        raise ValueError(size_bytes)
     if kind in {"f", "d"}:
         if not all(_DIGEST.fullmatch(digest) for digest in content):
             raise ValueError(content)
-    elif kind != "l" or len(content) != 1:
+    elif kind != "l" or len(content) != 1 or not content[0] or "\0" in os.fsdecode(os.fsencode(content[0])):
         raise ValueError(kind)
     os.fsencode(name)
     return Row(name, kind, mode & 0o7777, mtime_ns, size_bytes, tuple(content))

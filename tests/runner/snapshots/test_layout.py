@@ -21,7 +21,7 @@ rows = st.builds(
     kind=st.sampled_from("fd"),
     mode=st.integers(0, 0o7777),
     mtime_ns=st.integers(-(2**63), 2**63 - 1),
-    size_bytes=st.integers(0, 2**63),
+    size_bytes=st.integers(0, 2**63 - 1),
     content=st.lists(digests, max_size=3).map(tuple),
 )
 
@@ -53,6 +53,12 @@ def test_a_tree_comes_back_as_it_was_written(tree: list[Row]) -> None:
         b'[["a","f","7",0,0,[]]]',
         b'[["\\ud800","f",0,0,0,[]]]',
         b"[" * 100_000,
+        b'[["a","f",0,%d,0,[]]]' % 2**96,
+        b'[["a","f",0,0,%d,[]]]' % 10**400,
+        b'[["a","f",0,0,-1,[]]]',
+        b'[["a","l",0,0,0,[5]]]',
+        b'[["a","l",0,0,0,[""]]]',
+        b'[["a","l",0,0,0,["b\\u0000"]]]',
     ],
 )
 def test_a_tree_that_we_did_not_write_is_refused(data: bytes) -> None:

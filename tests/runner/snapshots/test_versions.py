@@ -6,7 +6,7 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import DevexError
-from runner.snapshots import compare
+from runner.snapshots import compare, layout
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.compare import changes, changing
@@ -244,6 +244,28 @@ async def test_files_of_small_holes_are_named_not_read_for_ever(place: Place) ->
     assert {path for path, _ in commit.notes} == {f"hollow{number}" for number in range(4)}
     version = await place.history.open(commit.version)
     assert await version.read("z", 100) == b"data"
+
+
+async def test_a_size_that_is_not_the_contents_is_damage(place: Place) -> None:
+    """Somebody's bundle may say so: the room for what is restored is judged by it."""
+    (place.root / "a").write_bytes(b"data")
+    commit = await place.take()
+    version = await place.history.open(commit.version)
+    row = await version.find("a")
+    tree = layout.tree_bytes([row._replace(size_bytes=0, content=row.content * 1000)])
+    pack = layout.compressed(tree)
+    key, root = layout.pack_key("t", pack), layout.digest_of(tree)
+    part = layout.index_bytes([(root, layout.Place(key, 0, len(pack), len(tree)))])
+    index = (*commit.index, layout.digest_of(part))
+    lying = replace(commit, seq=commit.seq + 1, root=(root,), index=index)
+    for name, data in (
+        (key, pack),
+        (layout.index_key(index[-1]), part),
+        (layout.commit_key(lying.version), layout.commit_bytes(lying)),
+    ):
+        await place.history.store.create(place.history.key(name), data)
+    found = await verify(place.history)
+    assert (found.versions, len(found.problems)) == (1, 1)
 
 
 async def test_too_deep_a_folder_is_named(place: Place) -> None:
