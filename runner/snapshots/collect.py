@@ -124,7 +124,7 @@ async def _repacked(history: History, places: Places, sizes: Mapping[str, int]) 
                 continue
             data = await history.fetch(old)
             for digest, place in by_pack.pop(old):
-                piece = data[place.offset :][: place.stored_bytes]
+                piece = place.of(data)
                 layout.chunk(piece, place, digest)  # nothing damaged is carried on
                 inside.append((digest, place._replace(offset=len(pack))))
                 pack += piece

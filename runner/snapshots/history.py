@@ -156,7 +156,8 @@ class Pieces(NamedTuple):
     def of(self, row: Row) -> bytes:
         """The only chunk of a file, checked. Raises Damaged."""
         place = self.version.place(row.content[0])
-        return layout.chunk(self.data[place.offset - self.begin :][: place.stored_bytes], place, row.content[0])
+        begin = place.offset - self.begin
+        return layout.chunk(self.data[begin : begin + place.stored_bytes], place, row.content[0])
 
 
 class Version:
@@ -192,7 +193,7 @@ class Version:
         if place.size_bytes > layout.MAX_TREE_BYTES:
             raise layout.Damaged("list of files")
         pack = await self._pack(place.pack)
-        return layout.tree_rows(layout.chunk(pack[place.offset :][: place.stored_bytes], place, digest))
+        return layout.tree_rows(layout.chunk(place.of(pack), place, digest))
 
     async def entry(self, path: str, root: Sequence[Digest] | None = None) -> Row | None:
         """What is at a path, or at one below another version's `root`; None where nothing is."""

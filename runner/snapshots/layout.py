@@ -77,6 +77,10 @@ class Place(NamedTuple):
     stored_bytes: int
     size_bytes: int
 
+    def of(self, pack: bytes) -> bytes:
+        """What lies there in the whole pack."""
+        return pack[self.offset : self.offset + self.stored_bytes]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:

@@ -84,7 +84,7 @@ def _broken(pack: str, data: bytes, chunks: Sequence[tuple[Digest, Place]]) -> i
     broken = 0
     for digest, place in chunks:
         try:
-            layout.chunk(data[place.offset :][: place.stored_bytes], place, digest)
+            layout.chunk(place.of(data), place, digest)
         except Damaged:
             broken += 1
     if not broken and layout.digest_of(data) != pack.rpartition("/")[2]:
