@@ -23,6 +23,7 @@ from runner.workspace import Stat, Workspace
 from runner.workspace.paths import join
 
 BATCH_BYTES: Final = 4 << 20  # what is compressed into one pack; with a chunk that goes beyond it, twice as much
+ENTRY_BYTES: Final = 400  # what a chunk takes in memory beside its bytes: of tiny files more than they do
 IN_FLIGHT: Final = 2  # packs on their way to the store; with BATCH_BYTES it bounds the memory
 PARTS: Final = 20  # index parts of a version beyond those that are full; more are written anew
 TRIES: Final = 3  # at a file that is written while it is read
@@ -233,7 +234,7 @@ class _Uploads:
         """In the scanning thread."""
         batch = self._open[kind]
         batch.inside.append((digest, data))
-        batch.size_bytes += len(data)
+        batch.size_bytes += len(data) + ENTRY_BYTES
         self._there.add(bytes.fromhex(digest))
         self.chunks += kind == "p"
         if batch.size_bytes >= BATCH_BYTES:
