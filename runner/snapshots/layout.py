@@ -42,7 +42,7 @@ Kind = Literal["f", "d", "l"]
 
 _PACK: Final = re.compile(r"[pt]/[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}")
-_LARGEST: Final = 1 << 95  # of what a Row counts; years of nanoseconds beyond 2262 need more than 63 bits
+_LARGEST: Final = (2**63 - 1) * 10**9  # of what a Row counts: nanoseconds of as many seconds as the system takes
 _VERSION: Final = re.compile(r"([0-9]{1,8})-([0-9]{1,10})")
 
 
