@@ -104,7 +104,7 @@ class Snapshots:
         return found
 
     def read(self, version: str, path: str) -> AsyncGenerator[bytes, None]:
-        """A file in pieces of at most CHUNK_BYTES."""
+        """A file in small pieces; DevexError `busy` when too many are read already."""
         return self._workers.pieces("read", **self._reading, version=version, path=path)
 
     def zip(self, version: str, path: str) -> AsyncGenerator[bytes, None]:

@@ -13,6 +13,7 @@ import logging
 import os
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
@@ -48,7 +49,9 @@ VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
 SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
 STILL_S: Final = 60.0  # who asks for no further piece for so long has left
-PIECES: Final = 2  # of a file, sent before they are asked for
+PIECES: Final = 2  # of a file, sent before they are asked for: the server holds them for a slow reader
+PIECE_BYTES: Final = 256 << 10
+READERS: Final = 8  # of files in one REPL's versions; for each a chunk is held here
 READ_AHEAD: Final = 1  # beside them, for each of those who read at once
 NICE: Final = 5  # typing goes before saving
 
@@ -71,6 +74,7 @@ class Worker:
         self._versions: dict[tuple[str, str, str], Version] = {}
         self._jobs: dict[int, asyncio.Task[None]] = {}
         self._asked: dict[int, asyncio.Future[Message]] = {}
+        self._readers: Counter[str] = Counter()
         self._wanted: dict[int, asyncio.Semaphore] = {}  # pieces
 
     async def run(self, reader: asyncio.StreamReader) -> None:
@@ -259,7 +263,15 @@ class Worker:
         row = await version.find(job["path"])
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
-        await self._send_pieces(job, version.content(row, READ_AHEAD))
+        if self._readers[job["prefix"]] == READERS:
+            message = f"{READERS} files of its versions are being downloaded already."
+            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+        self._readers[job["prefix"]] += 1
+        try:
+            await self._send_pieces(job, version.content(row, READ_AHEAD))
+        finally:
+            self._readers[job["prefix"]] -= 1
+            self._readers += Counter()  # forgets who has none
         return {"size_bytes": row.size_bytes, "mode": row.mode}
 
     async def do_zip(self, job: Message, history: History) -> None:
@@ -285,10 +297,11 @@ class Worker:
         wanted = self._wanted[job["id"]] = asyncio.Semaphore(PIECES)
         try:
             async with contextlib.aclosing(made) as pieces:
-                async for piece in pieces:
-                    async with asyncio.timeout(STILL_S):
-                        await wanted.acquire()
-                    await self._send({"id": job["id"], "piece": True}, piece)
+                async for made_piece in pieces:
+                    for at in range(0, len(made_piece), PIECE_BYTES):
+                        async with asyncio.timeout(STILL_S):
+                            await wanted.acquire()
+                        await self._send({"id": job["id"], "piece": True}, made_piece[at : at + PIECE_BYTES])
         except TimeoutError:
             message = "The download stood still for too long."
             raise DevexError("too_slow", message, "Start it again.", status=408, retryable=True) from None

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,25 @@ async def test_names_too_long_to_be_told_end_nobodys_worker(
     listed = await snapshots.folder(version, "/".join([os.fsdecode(name)] * 15))
     assert (len(listed["entries"]), listed["complete"]) == ((2 << 20) // 244, False)
     assert workers.pid == pid
+
+
+async def test_readers_that_stand_still_hold_little_and_are_so_many(snapshots: Snapshots, tmp_path: Path) -> None:
+    """Whoever takes one piece and no more, over many connections, must not fill the server's memory."""
+    content = random.Random(1).randbytes(20 << 20)
+    (tmp_path / "workspace" / "a").write_bytes(content)
+    version = (await snapshots.take("ada", ""))["version"]
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            pieces = await stack.enter_async_context(aclosing(snapshots.read(version, "a")))
+            assert len(await anext(pieces)) <= 256 << 10
+        with pytest.raises(DevexError) as refused:
+            await anext(snapshots.read(version, "a"))
+        assert refused.value.code == "busy"
+    async with asyncio.timeout(10):
+        found = b""
+        while found != content:
+            with suppress(DevexError):  # busy: what was left is told to the worker, and ends there
+                found = b"".join([piece async for piece in snapshots.read(version, "a")])
 
 
 async def kill_and_check(workers: Workers, tmp_path: Path, kills: int, seed: int) -> None:
