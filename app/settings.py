@@ -192,7 +192,7 @@ class Settings(BaseSettings):
     @field_validator("egress_allow")
     @classmethod
     def _are_patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return _each_fits(value, _PATTERN, "pypi.org, *.pypi.org or pypi.org:443")
+        return _each_fits(value, _PATTERN, "example.org, *.example.org or example.org:443")
 
     @field_validator("egress_except")
     @classmethod

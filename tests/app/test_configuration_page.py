@@ -57,7 +57,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("DATABASE_URL", "mysql://host/name"),
         ("DATABASE_URL", "devex.sqlite3"),
         ("ALLOWED_HOSTS", "devex.example.com, http://devex.example.com"),
-        ("EGRESS_ALLOW", "https://pypi.org/simple"),
+        ("EGRESS_ALLOW", "https://packages.example.org/simple"),
         ("EGRESS_ALLOW", "pypi.*"),
         ("EGRESS_EXCEPT", "pypi.example.com"),
         ("EGRESS_EXCEPT", "10.0.0.0/8:443"),
