@@ -70,7 +70,8 @@ async def test_zips_share_the_memory_they_hold(
     (root / "big").write_bytes(os.urandom(64 * MIB))
     monkeypatch.setattr(routes, "ZIP_MEMORY", Memory(3 * MIB // 2))  # a small folder claims a little more than 1 MiB
     async with client.stream("GET", "zip") as first:
-        await anext(first.aiter_raw())
+        pieces = first.aiter_raw()  # kept: an iterator that is dropped closes its answer
+        await anext(pieces)
         second = await client.get("zip")
         assert (second.status_code, code(second)) == (503, "busy")
     async with asyncio.timeout(30):
