@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 
 from app.cookies import session_token
 from orchestrator.domain import Repl
-from orchestrator.service import NoSuchRepl
+from orchestrator.registry import NoSuchRepl
 from runner.errors import DevexError
 
 if TYPE_CHECKING:

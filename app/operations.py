@@ -13,7 +13,7 @@ from orchestrator.backends.local.layout import layout as local_layout
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.names import new_slug
-from orchestrator.service import NoSuchRepl
+from orchestrator.registry import NoSuchRepl
 from runner.errors import DevexError
 from runner.snapshots.copying import copy
 from runner.snapshots.history import History

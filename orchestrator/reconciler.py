@@ -7,9 +7,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from orchestrator.backends.base import Backend, BackendError, SandboxSpec
 from orchestrator.clock import Clock, within
@@ -34,6 +35,7 @@ from orchestrator.domain import (
 from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.records import RecordConflict, Records
+from orchestrator.registry import NoSuchRepl, Registry
 from orchestrator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -56,28 +58,28 @@ class _Backoff:
 
 
 class Reconciler:
-    """`spec_of` and `files_of` say what a Repl starts with; `publish` tells subscribers."""
+    """`spec_of` and `files_of` say what a Repl starts with."""
 
     def __init__(
         self,
         *,
         backend: Backend,
         records: Records,
+        registry: Registry,
         leases: Leases,
         clock: Clock,
         limits: Limits,
         spec_of: Callable[[Repl], SandboxSpec],
         files_of: Callable[[Repl], Mapping[str, bytes]],
-        publish: Callable[[Repl], None],
     ) -> None:
         self._backend = backend
         self._records = records
+        self._registry = registry
         self._leases = leases
         self._clock = clock
         self._limits = limits
         self._spec_of = spec_of
         self._files_of = files_of
-        self._publish = publish
         self._queue = WorkQueue(self._reconcile, clock)
         self._faults = Faults(limits)
         self._backoffs: dict[str, _Backoff] = {}
@@ -182,7 +184,7 @@ class Reconciler:
                 self._leases.drop(repl.id)
         level = logging.WARNING if move.event is Event.FAIL else logging.INFO
         log.log(level, "%s", moved.phase, extra={"repl_id": repl.id, "epoch": moved.epoch, "failure": moved.failure})
-        self._publish(moved)
+        self._registry.publish(moved)
 
     async def _attempt(self, repl: Repl, effect: Effect) -> bool:
         """Carry out an effect unless it is backing off; whether to plan again at once."""
@@ -234,7 +236,7 @@ class Reconciler:
             case Purge():
                 await self._backend.delete_workspace(repl.id)
                 await self._records.delete(repl.id)
-                self._publish(repl)
+                self._registry.publish(repl)
 
     async def _retry(self, repl: Repl, effect: Effect, reason: str, fault: Exception | None = None) -> bool:
         """Back off, exponentially and with jitter, and say why while the user waits; `fault` is one of ours."""
@@ -255,14 +257,10 @@ class Reconciler:
         self._wake_by(repl, until)
         return False
 
-    async def _note(self, repl_id: str, **changes: object) -> None:
+    async def _note(self, repl_id: str, **changes: Any) -> None:
         """Record a fact that holds whatever else was changed meanwhile."""
-        while repl := await self._records.get(repl_id):
-            try:
-                self._publish(await self._records.update(repl, **changes))
-            except RecordConflict:
-                continue
-            return
+        with suppress(NoSuchRepl):
+            await self._registry.change(repl_id, lambda repl: changes)
 
     def _wake_by(self, repl: Repl, at: datetime) -> None:
         """Plan again at `at`, or at the phase's deadline if that comes first."""
@@ -275,7 +273,7 @@ class Reconciler:
         warning_s = lease.warning_s(self._clock.now()) if lease else None
         if self._warned.get(repl.id) != warning_s:
             self._warned[repl.id] = warning_s
-            self._publish(repl)
+            self._registry.publish(repl)
 
     def _after(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)

@@ -6,16 +6,14 @@ Every call that changes what is wanted records it first and wakes the reconciler
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
-from weakref import WeakValueDictionary
 
 from starlette.types import ASGIApp
 
 from orchestrator.backends.base import Backend, SandboxSpec
-from orchestrator.changes import Changes, Subscription
+from orchestrator.changes import Subscription
 from orchestrator.clock import Clock, within
 from orchestrator.computing import Computing
 from orchestrator.domain import (
@@ -32,26 +30,21 @@ from orchestrator.domain import (
 )
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
+from orchestrator.quota import Quota
 from orchestrator.reconciler import Reconciler
-from orchestrator.records import DuplicateRecord, RecordConflict, Records
+from orchestrator.records import Records
+from orchestrator.registry import Registry
+from orchestrator.shutdown import stop_all
+from orchestrator.spec import first_files, sandbox_spec
 from orchestrator.templates import Template, availability
 from runner.errors import DevexError
 
 OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
-SLUG_TRIES = 3  # 40 random bits: a second try is already next to impossible
-PORT = 3000  # what most frameworks listen on
 OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
 STOPPED_BY_USER = "It was stopped by hand."
-STOPPED_WITH_SERVER = "The server was stopped."
-RESTING = (Phase.STOPPED, Phase.FAILED)
 DELETED = "It was moved to the trash."
 
 log = logging.getLogger(__name__)
-
-
-class NoSuchRepl(DevexError):
-    def __init__(self) -> None:
-        super().__init__("not_found", "There is no such REPL.", "Go back to your REPLs.", status=404)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +77,11 @@ class Orchestrator:
         self.backend = backend
         self.templates = templates
         self.limits = limits
+        self.quota = Quota(records, clock, limits)
         self._records = records
         self._clock = clock
         self._environment = environment
-        self._changes = Changes[Repl](key=lambda repl: repl.id)
-        self._owner_locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._registry = Registry(records)
         self._leases = Leases(clock, limits.idle_stop_s, self._wake)
         self._reconciler = Reconciler(
             backend=backend,
@@ -96,9 +89,9 @@ class Orchestrator:
             leases=self._leases,
             clock=clock,
             limits=limits,
+            registry=self._registry,
             spec_of=self._spec,
-            files_of=self._files,
-            publish=self._changes.publish,
+            files_of=lambda repl: first_files(repl, templates[repl.template]),
         )
         self._computing = Computing(backend, clock, limits, on_activity=self.touch)
         self._loop: asyncio.Task[None] | None = None
@@ -118,7 +111,7 @@ class Orchestrator:
     async def __aexit__(self, *exc: object) -> None:
         if self.stop_on_exit:
             try:
-                await self._stop_all()
+                await stop_all(self._stop, self._registry, self._records, self._clock, self.limits.shutdown_deadline_s)
             except Exception:  # the database is away, say: what runs is ended all the same
                 log.exception("REPLs were not stopped in order; they are saved when DEVEX starts again")
         if self._loop is not None:
@@ -137,10 +130,7 @@ class Orchestrator:
     # Reading
 
     async def get(self, repl_id: str) -> Repl:
-        repl = await self._records.get(repl_id)
-        if repl is None:
-            raise NoSuchRepl
-        return repl
+        return await self._registry.get(repl_id)
 
     async def get_by_slug(self, slug: str) -> Repl | None:
         return await self._records.get_by_slug(slug)
@@ -151,7 +141,7 @@ class Orchestrator:
 
     def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription[Repl]:
         """Repls as they change, from now on: also when a warning of the lease falls due or is lifted."""
-        return self._changes.subscribe(
+        return self._registry.subscribe(
             lambda repl: (repl_id is None or repl.id == repl_id) and (owner_id is None or repl.owner_id == owner_id)
         )
 
@@ -210,9 +200,9 @@ class Orchestrator:
             return changes | ({} if repl.goal is Goal.RUN else {"goal": Goal.RUN})
 
         repl = await self.get(repl_id)
-        async with self._owner_lock(repl.owner_id):
+        async with self.quota.lock(repl.owner_id):
             if repl.goal is not Goal.RUN:
-                await self._check_running(repl.owner_id)
+                await self.quota.check_one_more_running(repl.owner_id)
             repl = await self._change(repl_id, change)
         self._leases.renew(repl_id, Activity.OPENED)
         return repl
@@ -232,11 +222,7 @@ class Orchestrator:
 
     async def stop(self, repl_id: str) -> Repl:
         """Returns at once."""
-
-        def change(repl: Repl) -> dict[str, Any]:
-            return {"goal": Goal.STOP, "stop_reason": STOPPED_BY_USER} if repl.goal is Goal.RUN else {}
-
-        return await self._change(repl_id, change)
+        return await self._stop(repl_id, STOPPED_BY_USER)
 
     async def rename(self, repl_id: str, name: str) -> Repl:
         """The slug stays, so that addresses go on working."""
@@ -307,15 +293,14 @@ class Orchestrator:
             raise DevexError("hours", f"It is kept awake for {choice} hours.", "Choose one of them.", status=422)
         now = self._clock.now()
         owner_id = (await self.get(repl_id)).owner_id
-        async with self._owner_lock(owner_id):
-            left_s = await self.extension_left_s(owner_id)
+        async with self.quota.lock(owner_id):
+            left_s = await self.quota.extension_left_s(owner_id)
 
             def change(repl: Repl) -> dict[str, Any]:
                 if repl.phase is not Phase.RUNNING or repl.goal is not Goal.RUN:
                     raise DevexError("not_running", "It does not run.", "Start it.", status=409, retryable=True)
                 changes = extended(repl, hours, now)
-                if changes["extended_s"] - used_today_s([repl], now) > left_s:
-                    raise self._used_up(left_s)
+                self.quota.check_extension(changes["extended_s"] - used_today_s([repl], now), left_s)
                 return changes
 
             repl = await self._change(repl_id, change)
@@ -323,49 +308,17 @@ class Orchestrator:
             self._leases.extend(repl_id, repl.awake_until)
         return self._leases.get(repl_id)
 
-    async def extension_left_s(self, owner_id: str) -> float:
-        """What is left of today's budget for keeping this owner's REPLs awake."""
-        owned = await self._records.list_by_owner(owner_id)
-        return max(self.limits.extend_day_s - used_today_s(owned, self._clock.now()), 0)
-
     # Parts
 
-    async def _stop_all(self) -> None:
-        """Each as if by hand, all within `limits.shutdown_deadline_s`; then says what is not saved."""
-        changes = self.subscribe()
-        live = await self._records.list_live()
-        running = {repl.id for repl in live if repl.goal is Goal.RUN or repl.phase not in RESTING}
-        if running:
-            log.info("saving and stopping %d REPLs, in %.0f s at most", len(running), self.limits.shutdown_deadline_s)
-
-        def change(repl: Repl) -> dict[str, Any]:
-            return {"goal": Goal.STOP, "stop_reason": STOPPED_WITH_SERVER} if repl.goal is Goal.RUN else {}
-
-        for repl_id in running:
-            with suppress(NoSuchRepl):  # removed for good meanwhile
-                await self._change(repl_id, change)
-        until = self._clock.now() + timedelta(seconds=self.limits.shutdown_deadline_s)
-        with suppress(TimeoutError):
-            await within(self._clock, until, self._until_saved(running, changes))
-        for repl in await self._records.list_live():
-            if repl.unsaved or repl.phase not in RESTING:
-                reason = repl.unsafe or "There was not enough time."
-                what = f"“{repl.name}” is not in the store as it is: {reason}"
-                log.warning("%s Its files are on this machine's disk, and saved when DEVEX starts again.", what)
-
-    async def _until_saved(self, repl_ids: set[str], changes: Subscription[Repl]) -> None:
-        while any(repl.id in repl_ids and not repl.in_trash for repl in await self._records.list_live()):
-            await anext(changes)
-
     async def _insert(self, owner_id: str, new: New, *, start: bool, request_id: str | None) -> Repl:
-        async with self._owner_lock(owner_id):
+        async with self.quota.lock(owner_id):
             if request_id is not None:
                 earlier = await self._records.get_by_request(owner_id, request_id)
                 if earlier is not None:
                     return earlier
-            await self._check_count(owner_id)
+            await self.quota.check_one_more(owner_id)
             if start:
-                await self._check_running(owner_id)
+                await self.quota.check_one_more_running(owner_id)
             now = self._clock.now()
             repl = Repl(
                 id=new_id(),
@@ -381,38 +334,20 @@ class Orchestrator:
                 copy_version=new.copy_version,
                 request_id=request_id,
             )
-            repl = await self._insert_with_free_slug(repl)
-        self._tell(repl)
+            repl = await self._registry.insert(repl)
+        self._wake(repl.id)
         return repl
 
-    async def _insert_with_free_slug(self, repl: Repl) -> Repl:
-        for _ in range(SLUG_TRIES - 1):
-            try:
-                await self._records.insert(repl)
-            except DuplicateRecord:
-                repl = replace(repl, slug=new_slug(repl.name))
-            else:
-                return repl
-        await self._records.insert(repl)
-        return repl
+    async def _stop(self, repl_id: str, reason: str) -> Repl:
+        def change(repl: Repl) -> dict[str, Any]:
+            return {"goal": Goal.STOP, "stop_reason": reason} if repl.goal is Goal.RUN else {}
+
+        return await self._change(repl_id, change)
 
     async def _change(self, repl_id: str, change: Callable[[Repl], dict[str, Any]]) -> Repl:
-        """Apply `change` to what is recorded now; {} changes nothing."""
-        while True:
-            repl = await self.get(repl_id)
-            changes = change(repl)
-            if not changes:
-                return repl
-            try:
-                repl = await self._records.update(repl, **changes)
-            except RecordConflict:
-                continue
-            self._tell(repl)
-            return repl
-
-    def _tell(self, repl: Repl) -> None:
-        self._changes.publish(repl)
-        self._reconciler.wake(repl.id)
+        repl = await self._registry.change(repl_id, change)
+        self._wake(repl_id)
+        return repl
 
     def _wake(self, repl_id: str) -> None:
         self._reconciler.wake(repl_id)
@@ -425,49 +360,9 @@ class Orchestrator:
             repl = await anext(changes)
         return repl
 
-    def _owner_lock(self, owner_id: str) -> asyncio.Lock:
-        """Counting and inserting of one owner happen one after the other, so that limits hold."""
-        return self._owner_locks.setdefault(owner_id, asyncio.Lock())
-
-    async def _check_count(self, owner_id: str) -> None:
-        if len(await self._records.list_by_owner(owner_id)) >= self.limits.max_repls:
-            message = f"You have {self.limits.max_repls} REPLs, the most one may have."
-            raise DevexError("too_many", message, "Delete one you no longer need, and empty the trash.", status=409)
-
-    async def _check_running(self, owner_id: str) -> None:
-        running = [repl for repl in await self._records.list_by_owner(owner_id) if repl.goal is Goal.RUN]
-        if len(running) >= self.limits.max_running:
-            message = f"{self.limits.max_running} of your REPLs are running, the most at once."
-            raise DevexError("too_many_running", message, "Stop one and try again.", status=409, retryable=True)
-
-    def _used_up(self, left_s: float) -> DevexError:
-        most, left = self.limits.extend_day_s / 3600, f"{left_s // 3600:.0f} h {left_s % 3600 // 60:.0f} min"
-        message = f"Your REPLs may be kept awake for {most:g} hours a day, of which {left} are left today."
-        return DevexError("extend_budget", message, "Choose fewer hours, or wait until midnight UTC.", status=409)
-
     def _refuse_trash(self, repl: Repl) -> None:
         if repl.in_trash:
             raise DevexError("in_trash", "It is in the trash.", "Restore it first.", status=409)
 
-    def _files(self, repl: Repl) -> Mapping[str, bytes]:
-        return {} if repl.copy_of is not None else self.templates[repl.template].files
-
     def _spec(self, repl: Repl) -> SandboxSpec:
-        template = self.templates.get(repl.template)  # one may have been removed from the catalogue since
-        environment: dict[str, str] = {
-            "HOST": "0.0.0.0",
-            "PORT": str(PORT),
-            "DEVEX_REPL_ID": repl.id,
-            "DEVEX_REPL_SLUG": repl.slug,
-        }
-        if template is not None:
-            environment.update(template.environment)
-            environment["PORT"] = str(template.port or PORT)
-        return SandboxSpec(
-            repl_id=repl.id,
-            epoch=repl.epoch,
-            environment={**environment, **self._environment(repl)},
-            run_command=template.run_command if template is not None else None,
-            size=self.limits.size,
-            egress=self.limits.egress,
-        )
+        return sandbox_spec(repl, self.templates.get(repl.template), self.limits, self._environment(repl))

@@ -209,7 +209,7 @@ async def extend(
 async def lease(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.OPEN)]) -> LedgerShape:
     """What keeps it awake, until when, and what kept it awake before."""
     repl = access.the_repl
-    left_s = await orchestrator.extension_left_s(repl.owner_id)
+    left_s = await orchestrator.quota.extension_left_s(repl.owner_id)
     spans = [SpanShape.model_validate(span, from_attributes=True) for span in orchestrator.ledger(repl.id)]
     return LedgerShape(
         lease=lease_shape(orchestrator, repl),

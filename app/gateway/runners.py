@@ -11,7 +11,8 @@ from app.access import Access, Action, actor_of, authorize, grant
 from app.gateway.live import Live
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
-from orchestrator.service import NoSuchRepl, Orchestrator
+from orchestrator.registry import NoSuchRepl
+from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 

@@ -280,7 +280,7 @@ async def test_who_asks_keeps_it_awake_also_through_a_restart_of_the_server(
     async with serve() as after:
         await clock.advance(3 * 3600 - 60)
         assert (await after.get(repl.id)).phase is Phase.RUNNING
-        assert await after.extension_left_s("ann") == 20 * 3600
+        assert await after.quota.extension_left_s("ann") == 20 * 3600
         await clock.advance(61)
         assert (await after.get(repl.id)).phase is Phase.STOPPED
 
@@ -302,12 +302,12 @@ async def test_a_days_budget_for_keeping_awake_is_one_owners(orchestrator: Orche
     )
     await orchestrator.stop(second.id)
     await settle()
-    assert await orchestrator.extension_left_s("ann") == 11.5 * 3600  # what was not used is free again
+    assert await orchestrator.quota.extension_left_s("ann") == 11.5 * 3600  # what was not used is free again
     await orchestrator.extend(first.id, 12)
-    assert await orchestrator.extension_left_s("ann") == 11 * 3600
-    assert await orchestrator.extension_left_s("bob") == 12 * 3600
+    assert await orchestrator.quota.extension_left_s("ann") == 11 * 3600
+    assert await orchestrator.quota.extension_left_s("bob") == 12 * 3600
     await clock.advance(DAY_S - 1800)  # midnight
-    assert await orchestrator.extension_left_s("ann") == DAY_S
+    assert await orchestrator.quota.extension_left_s("ann") == DAY_S
 
 
 async def test_two_who_ask_at_once_get_one_budget(serve: MakeOrchestrator) -> None:
@@ -318,7 +318,7 @@ async def test_two_who_ask_at_once_get_one_budget(serve: MakeOrchestrator) -> No
         asked = (orchestrator.extend(repl.id, 12) for repl in repls)
         answers = await asyncio.gather(*asked, return_exceptions=True)
         assert [isinstance(answer, DevexError) for answer in answers].count(False) == 1
-        assert await orchestrator.extension_left_s("ann") == 0
+        assert await orchestrator.quota.extension_left_s("ann") == 0
 
 
 async def test_the_ledger_says_what_kept_it_awake(orchestrator: Orchestrator, clock: ManualClock) -> None:

@@ -162,7 +162,7 @@ class Workbench:
     async def _explain_awake(self) -> None:
         lease = self._orchestrator.lease(self._repl.id)
         if lease is not None:
-            left_s = await self._orchestrator.extension_left_s(self._repl.owner_id)
+            left_s = await self._orchestrator.quota.extension_left_s(self._repl.owner_id)
             ledger, since = self._orchestrator.ledger(self._repl.id), self._orchestrator.counting_since
             self._awake.explain(Facts(lease, ledger, since, left_s, datetime.now(UTC)))
 
