@@ -234,6 +234,7 @@ class Reconciler:
             case Stop(epoch):
                 await self._backend.stop(repl.id, epoch)
             case Purge():
+                await self._records.update(repl, purge_at=self._clock.now())  # RecordConflict: taken back meanwhile
                 await self._backend.delete_workspace(repl.id)
                 await self._records.delete(repl.id)
                 self._registry.publish(repl)

@@ -243,12 +243,14 @@ class Orchestrator:
         return await self._change(repl_id, change)
 
     async def undelete(self, repl_id: str) -> Repl:
-        """Out of the trash, stopped."""
-        now = self._clock.now()
+        """Out of the trash, stopped; refused once its removal may have begun, for parts of it may be gone."""
 
         def change(repl: Repl) -> dict[str, Any]:
             if not repl.in_trash:
                 return {}
+            now = self._clock.now()  # looked at with the record: a purge may have come in between
+            if repl.purge_at is None or repl.purge_at <= now:
+                raise DevexError("removing", "It is being removed for good.", "Create a new REPL.", status=409)
             changes: dict[str, Any] = {"goal": Goal.STOP, "deleted_at": None, "purge_at": None}
             return changes if repl.seeded else changes | {"phase_at": now}  # its files get their full time
 

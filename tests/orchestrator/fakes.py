@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.backends.base import BackendError, SandboxSpec
-from orchestrator.backends.memory import MemoryBackend
-from orchestrator.domain import Repl
+from orchestrator.backends.memory import Machine, MemoryBackend
+from orchestrator.domain import Observation, Repl
 from orchestrator.records import MemoryRecords
 
 
@@ -135,6 +135,32 @@ class CannotSaveOnStop(MemoryBackend):
         if self.failing and repl_id in self.machine.sandboxes:
             raise BackendError("The disk is full.", retryable=True)
         await super().stop(repl_id, epoch)
+
+
+class HangsOnPurge(MemoryBackend):
+    """`delete_workspace` has removed something and goes on when `may_end` is set."""
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        super().__init__(machine)
+        self.may_end = asyncio.Event()
+
+    async def delete_workspace(self, repl_id: str) -> None:
+        self.machine.versions.pop(repl_id, None)
+        await self.may_end.wait()
+        await super().delete_workspace(repl_id)
+
+
+class LooksSlowly(MemoryBackend):
+    """`observe` answers when `may_look` is set."""
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        super().__init__(machine)
+        self.may_look = asyncio.Event()
+        self.may_look.set()
+
+    async def observe(self) -> dict[str, Observation]:
+        await self.may_look.wait()
+        return await super().observe()
 
 
 class BreaksOnSeed(MemoryBackend):

@@ -10,7 +10,7 @@ from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from tests.orchestrator.conftest import MakeOrchestrator
-from tests.orchestrator.fakes import ManualClock, StoreIsDown, settle
+from tests.orchestrator.fakes import HangsOnPurge, LooksSlowly, ManualClock, StoreIsDown, settle
 
 DAY_S = 86400
 SAMPLE_S = Limits().cpu_sample_s
@@ -166,6 +166,41 @@ async def test_purge_needs_the_trash_and_is_at_once(orchestrator: Orchestrator, 
     assert await refusal(orchestrator.get(repl.id)) == "not_found"
     assert machine.workspaces == {}
     assert machine.sandboxes == {}
+
+
+async def test_what_is_being_removed_is_not_taken_back(serve: MakeOrchestrator, machine: Machine) -> None:
+    async with serve(HangsOnPurge) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python", start=False)
+        await orchestrator.delete(repl.id)
+        await orchestrator.purge(repl.id)
+        assert await refusal(orchestrator.undelete(repl.id)) == "removing"
+        await settle()
+        assert repl.id not in machine.versions
+        assert await refusal(orchestrator.undelete(repl.id)) == "removing"
+        assert await refusal(orchestrator.start(repl.id)) == "in_trash"
+        assert isinstance(orchestrator.backend, HangsOnPurge)
+        orchestrator.backend.may_end.set()
+        await settle()
+        assert await refusal(orchestrator.get(repl.id)) == "not_found"
+
+
+async def test_what_was_taken_back_at_the_last_moment_is_not_removed(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    async with serve(LooksSlowly, resync_s=DAY_S, cpu_sample_s=DAY_S) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python", start=False)
+        await orchestrator.delete(repl.id)
+        await clock.advance(30 * DAY_S - 1)
+        assert isinstance(orchestrator.backend, LooksSlowly)
+        orchestrator.backend.may_look.clear()
+        await orchestrator.rename(repl.id, "b")  # the reconciler has read its record, and waits
+        await settle()
+        await orchestrator.undelete(repl.id)
+        await clock.advance(2)
+        orchestrator.backend.may_look.set()
+        await settle()
+        assert (await orchestrator.get(repl.id)).in_trash is False
+        assert "main.py" in machine.workspaces[repl.id]
 
 
 async def test_limits_hold_under_concurrency(serve: MakeOrchestrator) -> None:
