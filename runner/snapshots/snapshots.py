@@ -55,7 +55,10 @@ class Snapshots:
     async def restore(
         self, version: str, path: str, author: str, progress: Progress | None = None, *, empty: bool = False
     ) -> Message:
-        """-> {files, removed, notes, noted, version}; what was there is a version of its own, unless it is `empty`."""
+        """-> {files, removed, notes, noted}; what was there is a version of its own, unless it is `empty`.
+
+        What came of it is no version yet.
+        """
         job = {**self._writing, "version": version, "path": path, "author": author, "empty": empty}
         async with self._lock:
             done: Message = await self._heavy("restore", progress, **job)

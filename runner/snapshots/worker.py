@@ -41,7 +41,6 @@ from runner.snapshots.store import Store, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Usage, Workspace
-from runner.workspace.paths import display
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
@@ -176,26 +175,20 @@ class Worker:
                 return _shown(await _cached(job, lambda cache: take(workspace, history, cache, _label(job), tell)))
 
     async def do_restore(self, job: Message, history: History) -> Message:
-        """workspace, cache, epoch, author, version, path, empty -> {restored, removed, notes, noted, version}
+        """workspace, cache, epoch, author, version, path, empty -> {files, removed, notes, noted}
 
-        Unless the workspace is `empty`, what is there becomes a version first; and so does the result.
+        Unless the workspace is `empty`, what is there becomes a version first.
         """
         path = job.get("path", "")
         async with self._turn(job), self._progress(job) as tell:
             wanted = await history.open(job["version"])
             with _workspace(job) as workspace:
-                if job.get("empty"):
-                    done = await restore(workspace, wanted, None, path, tell)
-                    return {**asdict(done), "version": wanted.commit.version}
-
-                async def taken(message: str) -> str:
-                    label = _label({**job, "message": message})
-                    return (await _cached(job, lambda cache: take(workspace, history, cache, label, tell))).version
-
-                now = await history.open(await taken(f"before restoring {wanted.commit.version}"))
-                done = await restore(workspace, wanted, now, path, tell)
-                after = await taken(f"restored {display(path) or 'everything'} of {wanted.commit.version}")
-                return {**asdict(done), "version": after}
+                now: Version | None = None
+                if not job.get("empty"):
+                    label = _label({**job, "message": f"before restoring {wanted.commit.version}"})
+                    before = await _cached(job, lambda cache: take(workspace, history, cache, label))
+                    now = await history.open(before.version)
+                return asdict(await restore(workspace, wanted, now, path, tell))
 
     async def do_collect(self, job: Message, history: History) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
