@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runner.errors import DevexError
 from runner.snapshots.frames import Message
@@ -187,7 +187,8 @@ class Autosave:
 
     def _restored_so_far(self, seen: dict[str, int]) -> None:
         assert self.restoring is not None
-        self.restoring = replace(self.restoring, problem=None, **seen)
+        counted: dict[str, Any] = {**seen}
+        self.restoring = replace(self.restoring, problem=None, **counted)
         if self._may_tell():
             self._tell_restoring(self.restoring)
 

@@ -243,7 +243,7 @@ class Worker:
 
     async def do_name(self, job: Message, history: History) -> None:
         """version, name ("" takes it away), author"""
-        name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="seconds"))
+        name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
         await history.set_name(job["version"], name if job["name"] else None)
 
     async def do_folder(self, job: Message, history: History) -> Message:

@@ -63,8 +63,10 @@ async def test_what_a_restore_did_is_safe_when_it_is_done(saving: Stage) -> None
     first = (await http.post("/snapshots", json={})).json()["version"]
     await http.put("/files/a.txt", content=b"two")
     await http.put("/files/sub/b.txt", content=b"new")
-    async with saving.events() as events:
+    async with saving.events() as told_of_files, saving.events() as events:
         done = (await http.post(f"/snapshots/{first}/restore", json={})).json()
+        while not any("sub" in removed for _, _, removed in (await told_of_files.next("tree"))["ops"]):
+            pass
         told = await events.next("restoring")
         while not told["done"]:
             assert (told["path"], told["problem"]) == ("", None)
