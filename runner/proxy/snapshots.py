@@ -16,7 +16,7 @@ noted}; paths and errors are as in `files.routes`.
   what was there before is a version, too
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Final
@@ -38,9 +38,11 @@ NAME_CHARS: Final = 100
 BODY_BYTES: Final = 64 << 10
 
 
-def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> list[BaseRoute]:
-    """Without `autosave` nothing that writes."""
-    routes = _Routes(snapshots, autosave)
+def snapshot_routes(
+    snapshots: Snapshots, autosave: Autosave | None = None, *, quiesce: Callable[[], Awaitable[None]] | None = None
+) -> list[BaseRoute]:
+    """Without `autosave` and `quiesce`, which brings what is in editors to the disk, nothing that writes."""
+    routes = _Routes(snapshots, autosave, quiesce)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/snapshots", routes.listing),
         ("GET", "/snapshots/{version}/tree", routes.tree),
@@ -61,9 +63,15 @@ def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> l
 
 
 class _Routes:
-    def __init__(self, snapshots: Snapshots, autosave: Autosave | None) -> None:
+    def __init__(
+        self,
+        snapshots: Snapshots,
+        autosave: Autosave | None,
+        quiesce: Callable[[], Awaitable[None]] | None,
+    ) -> None:
         self._snapshots = snapshots
         self._autosave = autosave
+        self._quiesce = quiesce
 
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
@@ -111,9 +119,10 @@ class _Routes:
     async def restore(self, request: Request) -> Response:
         fields = await http.json_body(request, BODY_BYTES)
         path = address.checked(http.field(fields, "path", str, default=""))
-        assert self._autosave is not None
+        assert self._quiesce is not None
+        await self._quiesce()
         version = request.path_params["version"]
-        return http.Json(await self._autosave.restore(version, path, viewer_of(request.scope).name))
+        return http.Json(await self._snapshots.restore(version, path, viewer_of(request.scope).name))
 
 
 async def _sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:

@@ -1,7 +1,7 @@
 """Thinning old versions out, and deleting what none of the others names."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -45,7 +45,8 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
     parts = dict.fromkeys(part for commit in reversed(commits) for part in commit.index)
     everything = Version(history, head, await history.places(parts))
     alive: set[bytes] = set()
-    await reachable(everything, (digest for commit in commits for digest in commit.root), alive)
+    async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
+        pass
     places = Places.of((digest, place) for digest, place in everything.places if bytes.fromhex(digest) in alive)
     before = now - young
     packs = [*await history.objects("p/"), *await history.objects("t/")]
@@ -84,17 +85,19 @@ async def _claimed(history: History, epoch: int) -> list[Commit]:
     return await history.every_commit()
 
 
-async def reachable(version: Version, roots: Iterable[Digest], alive: set[bytes]) -> None:
-    """Add the digest of every chunk and tree below `roots` to `alive`; what is in it already is not looked into.
-
-    Raises Damaged.
+async def reachable(
+    version: Version, roots: Iterable[Digest], alive: set[bytes]
+) -> AsyncGenerator[tuple[bytes, Place], None]:
+    """Every chunk and tree below `roots`, and where it lies; what is in `alive` already is not looked into, and what is
+    told is added to it. Raises Damaged.
     """
     trees = list(roots)
     while trees:
-        digest = trees.pop()
-        if bytes.fromhex(digest) in alive:
+        tree = bytes.fromhex(digest := trees.pop())
+        if tree in alive:
             continue
-        alive.add(bytes.fromhex(digest))
+        alive.add(tree)
+        yield tree, version.place(digest)
         for row in await version.piece(digest):
             if row.kind == "d":
                 trees += row.content
@@ -102,7 +105,10 @@ async def reachable(version: Version, roots: Iterable[Digest], alive: set[bytes]
                 places = [version.place(chunk) for chunk in row.content]  # it is known where each lies
                 if sum(place.size_bytes for place in places) != row.size_bytes:  # by which the disk's room is judged
                     raise Damaged("list of files")
-                alive.update(map(bytes.fromhex, row.content))
+                for chunk, place in zip(map(bytes.fromhex, row.content), places, strict=True):
+                    if chunk not in alive:
+                        alive.add(chunk)
+                        yield chunk, place
 
 
 async def _repacked(history: History, places: Places, sizes: Mapping[str, int]) -> tuple[Places, int]:

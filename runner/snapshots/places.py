@@ -1,15 +1,14 @@
-"""Where chunks and trees lie: a table of 36 bytes an entry, where a dictionary takes ten times as much."""
+"""Where chunks and trees lie: a table of 40 bytes an entry, where a dictionary takes ten times as much."""
 
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from operator import itemgetter
 from typing import Final, Self
 
 from runner.snapshots.layout import Damaged, Digest, Place
 
-_RECORD: Final = struct.Struct("!20sIIII")  # digest, number of the pack, and of Place the offset, stored bytes, bytes
+_RECORD: Final = struct.Struct("!20sIIIII")  # digest, how many came before, number of the pack, the rest of Place
 _DIGEST: Final = slice(0, 20)
 
 
@@ -25,10 +24,11 @@ class Places:
         records: list[bytes] = []
         for digest, (pack, *where) in found:
             try:
-                records.append(_RECORD.pack(bytes.fromhex(digest), packs.setdefault(pack, len(packs)), *where))
+                pack_number = packs.setdefault(pack, len(packs))
+                records.append(_RECORD.pack(bytes.fromhex(digest), len(records), pack_number, *where))
             except struct.error:
                 raise Damaged("index") from None
-        records.sort(key=itemgetter(_DIGEST))  # stable
+        records.sort()  # of one digest by when it came: a key for each would take as much memory again
         last = [one for one, after in pairwise([*records, b""]) if one[_DIGEST] != after[_DIGEST]]
         return cls(tuple(packs), b"".join(last))
 
@@ -36,7 +36,7 @@ class Places:
         return len(self._records) // _RECORD.size
 
     def __iter__(self) -> Iterator[tuple[Digest, Place]]:
-        for digest, pack, *where in _RECORD.iter_unpack(self._records):
+        for digest, _, pack, *where in _RECORD.iter_unpack(self._records):
             yield digest.hex(), Place(self._packs[pack], *where)
 
     def packs(self) -> set[str]:
@@ -48,7 +48,7 @@ class Places:
         number = bisect_left(range(len(self)), wanted, key=self._digest)
         if number == len(self) or self._digest(number) != wanted:
             return None
-        _, pack, *where = _RECORD.unpack_from(self._records, number * _RECORD.size)
+        _, _, pack, *where = _RECORD.unpack_from(self._records, number * _RECORD.size)
         return Place(self._packs[pack], *where)
 
     def _digest(self, number: int) -> bytes:

@@ -14,6 +14,7 @@ from runner.snapshots.history import History
 from runner.snapshots.layout import index_key, name_in
 from runner.snapshots.opening import StoreSpec, store_of
 from runner.snapshots.verify import verify
+from runner.snapshots.workers import MALLOC
 from runner.workspace.drafts import is_draft
 from tests.runner.snapshots.one_job import PREFIX
 
@@ -28,7 +29,9 @@ async def run(
 ) -> dict[str, Any] | None:
     """None when it was killed: by itself, or so long after it had begun."""
     command = (*within, sys.executable, "-m", "tests.runner.snapshots.one_job", json.dumps(job))
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, limit=1 << 24)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env={**os.environ, **MALLOC}, stdout=asyncio.subprocess.PIPE, limit=1 << 24
+    )
     assert process.stdout is not None
     try:
         async with asyncio.timeout(JOB_S):
