@@ -37,12 +37,12 @@ from orchestrator.leases import Leases
 from orchestrator.records import RecordConflict, Records
 from orchestrator.registry import NoSuchRepl, Registry
 from orchestrator.workqueue import WorkQueue
+from runner.snapshots.autosave import AT_REST, BEFORE_STOP
 
 log = logging.getLogger(__name__)
 
 Effect = Seed | Ensure | Save | Stop | Purge
 
-AT_REST = "after it ended"  # what a version is called that was taken when nothing ran
 _SLOW = "It took too long."
 _FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
 
@@ -228,7 +228,7 @@ class Reconciler:
             case Save(epoch):
                 resting = repl.phase in (Phase.STOPPED, Phase.FAILED)
                 at = self._clock.now()
-                version = await self._backend.save(repl.id, epoch, AT_REST if resting else "before it stopped")
+                version = await self._backend.save(repl.id, epoch, AT_REST if resting else BEFORE_STOP)
                 done = {"unsaved": False} if resting else {}
                 await self._note(repl.id, saved_version=version, saved_at=at, unsafe=None, **done)
             case Stop(epoch):

@@ -36,6 +36,9 @@ class Records(Protocol):
     async def list_live(self) -> list[Repl]:
         """Every Repl that is not `at_rest`."""
 
+    async def list_at_rest(self) -> list[Repl]:
+        """Every one that is."""
+
     async def insert(self, repl: Repl) -> None:
         """Raises DuplicateRecord."""
 
@@ -71,6 +74,9 @@ class MemoryRecords:
 
     async def list_live(self) -> list[Repl]:
         return [repl for repl in self._repls.values() if not repl.at_rest]
+
+    async def list_at_rest(self) -> list[Repl]:
+        return [repl for repl in self._repls.values() if repl.at_rest]
 
     async def insert(self, repl: Repl) -> None:
         taken = repl.id in self._repls or await self.get_by_slug(repl.slug) is not None

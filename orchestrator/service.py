@@ -37,6 +37,7 @@ from orchestrator.registry import Registry
 from orchestrator.shutdown import stop_all
 from orchestrator.spec import first_files, sandbox_spec
 from orchestrator.templates import Template, availability
+from orchestrator.thinning import Thinning
 from runner.errors import DevexError
 
 OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
@@ -94,6 +95,7 @@ class Orchestrator:
             files_of=lambda repl: first_files(repl, templates[repl.template]),
         )
         self._computing = Computing(backend, clock, limits, on_activity=self.touch)
+        self._thinning = Thinning(backend, records, clock, limits)
         self._loop: asyncio.Task[None] | None = None
         self.stop_on_exit = False  # whether all that runs is stopped, and saved before, when the orchestrator ends
         backend.on_activity = self.touch
@@ -124,6 +126,7 @@ class Orchestrator:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reconciler.run(), name="reconciler")
                 tasks.create_task(self._computing.run(), name="computing")
+                tasks.create_task(self._thinning.run(), name="thinning")
         except Exception:  # a fault in one of the loops themselves
             log.critical("no REPL starts or stops any more until the server is restarted", exc_info=True)
 

@@ -43,6 +43,9 @@ class TortoiseRecords:
     async def list_live(self) -> list[Repl]:
         return [_of(row) for row in await ReplRow.filter(~AT_REST)]
 
+    async def list_at_rest(self) -> list[Repl]:
+        return [_of(row) for row in await ReplRow.filter(AT_REST)]
+
     async def insert(self, repl: Repl) -> None:
         try:
             await ReplRow.create(**{name: getattr(repl, name) for name in FIELDS})

@@ -103,6 +103,12 @@ class Backend(Protocol):
         A workspace that was seeded before is made anew. Raises BackendError.
         """
 
+    async def collect(self, repl_id: str, epoch: int) -> None:
+        """Thin out the versions of what does not run, as of that epoch; what runs does it by itself and is left alone.
+
+        Raises BackendError, also when a newer epoch has stored a version.
+        """
+
     async def delete_workspace(self, repl_id: str) -> None:
         """Remove the files and their versions for good. One that does not exist is no error."""
 

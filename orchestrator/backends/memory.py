@@ -26,6 +26,7 @@ class Machine:
     workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
     versions: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     cpu_times: dict[str, float] = field(default_factory=dict)
+    collected: list[tuple[str, int]] = field(default_factory=list)  # whose versions were thinned out, with the epoch
 
     def version(self, repl_id: str, name: str) -> dict[str, bytes] | None:
         """The files of a version, by path; None when there is none of this name."""
@@ -108,6 +109,11 @@ class MemoryBackend:
         if copied is None:
             raise BackendError("The files to copy are gone.", retryable=False)
         self.machine.workspaces[repl_id] = {**copied, **files}
+
+    async def collect(self, repl_id: str, epoch: int) -> None:
+        """Of versions without a time none is old."""
+        if repl_id not in self.machine.sandboxes:
+            self.machine.collected.append((repl_id, epoch))
 
     async def delete_workspace(self, repl_id: str) -> None:
         self.machine.workspaces.pop(repl_id, None)

@@ -127,7 +127,7 @@ class RunnerProxy:
             if self._snapshots is not None:
                 self._autosave = Autosave(
                     self._snapshots,
-                    quiesce=self._rooms.flush,
+                    quiesce=self._quiesce_and_look,
                     tell=self._on_stored,
                     tell_restoring=self._on_restoring,
                     restored=config.restored,
@@ -179,7 +179,7 @@ class RunnerProxy:
     def _snapshot_routes(self) -> list[BaseRoute]:
         if self._snapshots is None or self._autosave is None:
             return []
-        return snapshot_routes(self._snapshots, self._autosave, quiesce=self._rooms.flush)
+        return snapshot_routes(self._snapshots, self._autosave)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)
@@ -195,6 +195,11 @@ class RunnerProxy:
     async def quiesce(self) -> None:
         """Bring every open document to disk."""
         await self._rooms.flush()
+
+    async def _quiesce_and_look(self) -> None:
+        """And hear at once of all that changed on the disk, so that it is not taken for a change after the version."""
+        await self._rooms.flush()
+        await self._watcher.look()
 
     async def _settled(self) -> None:
         """What is about to be run is all there, as it is in the editors."""

@@ -16,7 +16,7 @@ noted}; paths and errors are as in `files.routes`.
   what was there before is a version, too
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict
 from typing import Final
@@ -38,11 +38,9 @@ NAME_CHARS: Final = 100
 BODY_BYTES: Final = 64 << 10
 
 
-def snapshot_routes(
-    snapshots: Snapshots, autosave: Autosave | None = None, *, quiesce: Callable[[], Awaitable[None]] | None = None
-) -> list[BaseRoute]:
-    """Without `autosave` and `quiesce`, which brings what is in editors to the disk, nothing that writes."""
-    routes = _Routes(snapshots, autosave, quiesce)
+def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> list[BaseRoute]:
+    """Without `autosave` nothing that writes."""
+    routes = _Routes(snapshots, autosave)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/snapshots", routes.listing),
         ("GET", "/snapshots/{version}/tree", routes.tree),
@@ -63,15 +61,9 @@ def snapshot_routes(
 
 
 class _Routes:
-    def __init__(
-        self,
-        snapshots: Snapshots,
-        autosave: Autosave | None,
-        quiesce: Callable[[], Awaitable[None]] | None,
-    ) -> None:
+    def __init__(self, snapshots: Snapshots, autosave: Autosave | None) -> None:
         self._snapshots = snapshots
         self._autosave = autosave
-        self._quiesce = quiesce
 
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
@@ -119,10 +111,9 @@ class _Routes:
     async def restore(self, request: Request) -> Response:
         fields = await http.json_body(request, BODY_BYTES)
         path = address.checked(http.field(fields, "path", str, default=""))
-        assert self._quiesce is not None
-        await self._quiesce()
+        assert self._autosave is not None
         version = request.path_params["version"]
-        return http.Json(await self._snapshots.restore(version, path, viewer_of(request.scope).name))
+        return http.Json(await self._autosave.restore(version, path, viewer_of(request.scope).name))
 
 
 async def _sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:

@@ -3,23 +3,39 @@
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from runner.errors import DevexError
+from runner.snapshots.frames import Message
 from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.store import Fenced
+from runner.workspace.paths import display
 
 PAUSE_S: Final = 30.0  # what a machine that dies takes along, and the time of a snapshot
 RETRY_FIRST_S: Final = 5.0
 RETRY_MOST_S: Final = 300.0
 COLLECT_S: Final = 6 * 3600.0  # old versions are thinned out by the hour and the day
+TOLD_S: Final = 0.2  # how far something is, is told at most this often: more nobody can read
+
+BEFORE_STOP: Final = "before it stopped"
+AT_REST: Final = "after it ended"  # of what lay on the disk when nothing ran any more
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saving:
+    """How far a version is: what was looked at, and what of it the store did not have and has by now."""
+
+    files: int = 0
+    bytes: int = 0
+    sent_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,20 +43,28 @@ class Stored:
     """What of the workspace is safe. Times are ISO 8601, UTC.
 
     `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none;
-    `problem` says why it is not saved.
+    `problem` says why it is not saved; `saving` is there while the next version is taken.
     """
 
     version: str | None = None
     at: str | None = None
     changed_at: str | None = None
     problem: str | None = None
-    saving: bool = False
+    saving: Saving | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restoring:
-    """How far the workspace is brought back; `problem` says why it does not go on."""
+    """How far a version is brought back; `problem` says why it does not go on.
 
+    `path` is what a person asked for ("" is everything); None: the workspace was empty. Then the version is of `at`
+    (ISO 8601, UTC; None until it is known), and `cut_off` says that it was not the last word of who was here before:
+    what was changed later is lost.
+    """
+
+    path: str | None = None
+    at: str | None = None
+    cut_off: bool = False
     files: int = 0
     of_files: int = 0
     bytes: int = 0
@@ -50,7 +74,8 @@ class Restoring:
 
 
 class Autosave:
-    """`run` works until cancelled. `quiesce` brings what is in editors to the disk; `tell` gets every new state.
+    """`run` works until cancelled. `quiesce` brings what is in editors to the disk, and calls `changed` for what has
+    changed there before it returns; `tell` gets every new state.
 
     With `restored`, the workspace may be empty or half brought back: where that file is missing, the newest version
     comes first, and nothing is saved before. It lies where the workspace's programs cannot write.
@@ -69,6 +94,7 @@ class Autosave:
         self.state = Stored()
         self.restoring: Restoring | None = None  # None: there was nothing to bring back
         self.whole = asyncio.Event()  # the workspace is what a person left
+        self._told_s = 0.0
         self._tell_restoring = tell_restoring
         self._restored = restored
         self._snapshots = snapshots
@@ -97,22 +123,39 @@ class Autosave:
         """Now. Raises StoreError, Fenced: nothing is safe that was not before. Waits for what is brought back."""
         await self.whole.wait()
         async with self._saving:
-            authors = {author} if author else set(self._authors)
-            began = _now()
-            self._dirty.clear()  # what changes from here on may not be in it
-            self._authors.clear()
-            self._say(saving=True)
+            return await self._save(message, author)
+
+    async def restore(self, version: str, path: str, author: str) -> Message:
+        """`Snapshots.restore`, and a version of what came of it -> with its `version`. Raises as both."""
+        await self.whole.wait()
+        async with self._saving:
+            await self._quiesce()
+            self._show(Restoring(path=path))
             try:
-                await self._quiesce()
-                taken = await self._snapshots.take(", ".join(sorted(authors)), message)
-            except BaseException as error:
-                self._dirty.set()
-                self._authors |= authors
-                self._say(saving=False, changed_at=self.state.changed_at or began, problem=_words(error))
-                raise
-            changed_at = self.state.changed_at if self._dirty.is_set() else None
-            self._say(version=taken["version"], at=began, changed_at=changed_at, problem=None, saving=False)
-            return self.state
+                done = await self._snapshots.restore(version, path, author, self._restored_so_far)
+                stored = await self._save(f"restored {display(path) or 'everything'} of {version}", author)
+            finally:
+                assert self.restoring is not None
+                self._show(replace(self.restoring, done=True))
+            return {**done, "version": stored.version}
+
+    async def _save(self, message: str, author: str) -> Stored:
+        began = _now()
+        authors: set[str] = set()
+        self._say(saving=Saving())
+        try:
+            await self._quiesce()
+            authors, self._authors = self._authors, set()
+            self._dirty.clear()  # what changes from here on may not be in it
+            taken = await self._snapshots.take(author or ", ".join(sorted(authors)), message, self._saved_so_far)
+        except BaseException as error:
+            self._dirty.set()
+            self._authors |= authors
+            self._say(saving=None, changed_at=self.state.changed_at or began, problem=_words(error))
+            raise
+        changed_at = self.state.changed_at if self._dirty.is_set() else None
+        self._say(version=taken["version"], at=began, changed_at=changed_at, problem=None, saving=None)
+        return self.state
 
     async def run(self) -> None:
         """Begins as if something had changed: what happened before is nobody's memory."""
@@ -130,8 +173,8 @@ class Autosave:
         while True:
             try:
                 if (head := await self._snapshots.head()) is not None:
-                    self._show(Restoring())
-                    await self._snapshots.restore(head["version"], "", "", self._progress, empty=True)
+                    self._show(Restoring(at=head["at"], cut_off=head["message"] not in (BEFORE_STOP, AT_REST)))
+                    await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
                 self._restored.touch()
                 break
             except Exception as error:  # the outer edge: an empty workspace must never be saved over a full one
@@ -142,9 +185,22 @@ class Autosave:
         if self.restoring is not None:
             self._show(replace(self.restoring, problem=None, done=True))
 
-    def _progress(self, seen: dict[str, int]) -> None:
-        files, of_files, done_bytes, of_bytes = (seen[name] for name in ("files", "of_files", "bytes", "of_bytes"))
-        self._show(Restoring(files=files, of_files=of_files, bytes=done_bytes, of_bytes=of_bytes))
+    def _restored_so_far(self, seen: dict[str, int]) -> None:
+        assert self.restoring is not None
+        counted: dict[str, Any] = {**seen}
+        self.restoring = replace(self.restoring, problem=None, **counted)
+        if self._may_tell():
+            self._tell_restoring(self.restoring)
+
+    def _saved_so_far(self, seen: dict[str, int]) -> None:
+        if self._may_tell():
+            self._say(saving=Saving(**seen))
+
+    def _may_tell(self) -> bool:
+        now_s = time.monotonic()
+        due = now_s - self._told_s >= TOLD_S
+        self._told_s = now_s if due else self._told_s
+        return due
 
     def _show(self, state: Restoring) -> None:
         self.restoring = state

@@ -64,7 +64,7 @@ class _Round:
         await self._target.store.delete([self._target.key(name) for name in taken_back])
         for at in range(0, len(names), AT_ONCE):
             batch = names[at : at + AT_ONCE]
-            wanted = [name for name in batch if name not in copied or name.startswith("n/")]
+            wanted = [name for name in batch if name not in copied]
             for failed in await asyncio.gather(*map(self._one, wanted), return_exceptions=True):
                 if failed is not None:
                     raise failed
@@ -81,8 +81,6 @@ class _Round:
         except Damaged as error:
             self._copied.problems.append(error.message)
             return
-        if name.startswith("n/") and not await self._changed(name, data):
-            return
         try:
             await self._target.store.create(self._target.key(name), data)
         except Taken:
@@ -92,14 +90,3 @@ class _Round:
             raise StoreError("What is written to the store is not what is found in it.", retryable=False)
         self._copied.objects += 1
         self._copied.bytes += len(data)
-
-    async def _changed(self, name: str, data: bytes) -> bool:
-        """A name can be taken back and given anew: the only object that is ever replaced."""
-        key = self._target.key(name)
-        try:
-            if await self._target.store.get(key) == data:
-                return False
-        except Missing:
-            return True
-        await self._target.store.delete([key])
-        return True

@@ -91,24 +91,38 @@ class History:
 
     async def named(self) -> set[str]:
         """Versions that have a name."""
-        return {listed.key.rpartition("/")[2] for listed in await self.objects("n/")}
+        return {layout.version_named(layout.name_in(listed.key)) for listed in await self.objects("n/")}
 
     async def names(self) -> dict[str, Name]:
         """By version."""
         found: dict[str, Name] = {}
-        for listed in await self.objects("n/"):
-            with suppress(Missing):  # taken away meanwhile
-                found[listed.key.rpartition("/")[2]] = layout.name_of(await self.store.get(listed.key))
+        keys = [listed.key for listed in await self.objects("n/")]
+        for at in range(0, len(keys), LISTED_AT_ONCE):
+            batch = keys[at : at + LISTED_AT_ONCE]
+            for key, name in zip(batch, await asyncio.gather(*map(self._name, batch)), strict=True):
+                version = layout.version_named(layout.name_in(key))
+                if name is not None:
+                    found[version] = max(name, found.get(version, name), key=lambda one: one.at)
         return found
 
+    async def _name(self, key: str) -> Name | None:
+        """None: it was taken away meanwhile."""
+        with suppress(Missing):
+            return layout.name_of(await self.store.get(key))
+        return None
+
     async def set_name(self, version: str, name: Name | None) -> None:
-        """None takes it away, and with it the promise to keep the version."""
-        key = self.key(layout.name_key(version))
+        """None takes it away, and with it the promise to keep the version. At every moment it has the old name or the
+        new one, or both; the younger counts."""
+        names = self.key(layout.names_key(version))
+        old = {listed.key async for listed in self.store.list(names)}
         if name is not None:
             await self.commit(version)  # it is there
-        await self.store.delete([key])
-        if name is not None:
-            await self.store.create(key, layout.name_bytes(name))
+            data = layout.name_bytes(name)
+            new = self.key(layout.name_key(version, data))
+            await self.store.create(new, data)
+            old.discard(new)
+        await self.store.delete(sorted(old))
 
     async def part(self, digest: Digest) -> list[tuple[Digest, Place]]:
         data = await self.fetch(layout.index_key(digest))

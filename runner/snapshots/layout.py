@@ -4,7 +4,8 @@
     t/DIGEST   pack of trees: the same, each a piece of one folder's listing
     i/DIGEST   index part: where the chunks and trees that are new in one version lie
     c/KEY      commit: one version; written last, so whatever it names is there
-    n/VERSION  the name a person gave to a version, which is kept for ever then
+    n/VERSION-DIGEST
+               the name a person gave to a version, which is kept for ever then; of two, the younger one counts
 
 Nothing is ever overwritten. A commit's key counts down with epoch and sequence: the first key is the newest version,
 and a writer of an outdated epoch sorts behind whoever replaced it.
@@ -44,6 +45,7 @@ _PACK: Final = re.compile(r"[pt]/[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{40}")
 _LARGEST: Final = (2**63 - 1) * 10**9  # of what a Row counts: nanoseconds of as many seconds as the system takes
 _VERSION: Final = re.compile(r"([0-9]{1,8})-([0-9]{1,10})")
+_NAME: Final = re.compile(rf"n/({_VERSION.pattern})-({_DIGEST.pattern})")
 
 
 class Damaged(DevexError):
@@ -285,10 +287,22 @@ class Name:
     at: str  # ISO 8601, UTC
 
 
-def name_key(version: str) -> str:
-    """Raises DevexError `no_version`."""
+def names_key(version: str) -> str:
+    """What the keys of its names begin with. Raises DevexError `no_version`."""
     commit_key(version)
-    return f"n/{version}"
+    return f"n/{version}-"
+
+
+def name_key(version: str, data: bytes) -> str:
+    """Raises DevexError `no_version`."""
+    return f"{names_key(version)}{digest_of(data)}"
+
+
+def version_named(key: str) -> str:
+    """By an object of this key. Raises Damaged."""
+    if (found := _NAME.fullmatch(key)) is None:
+        raise Damaged("name of a version")
+    return found[1]
 
 
 def name_bytes(name: Name) -> bytes:
@@ -349,7 +363,7 @@ def check_object(name: str, data: bytes) -> None:
         case "c":
             is_it = commit_key(commit_of(data).version) == name
         case "n":
-            is_it = _VERSION.fullmatch(rest) is not None and bool(name_of(data).name)
+            is_it = name_key(version_named(name), data) == name and bool(name_of(data).name)
         case _:
             is_it = False
     if not is_it:

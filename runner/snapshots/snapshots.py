@@ -11,7 +11,7 @@ from runner.snapshots.opening import StoreSpec
 from runner.snapshots.workers import Progress, Workers
 from runner.workspace import Usage
 
-TAKE_S: Final = 600.0  # a first version of some gigabytes over a slow line
+TAKE_S: Final = 600.0  # from its turn on: a first version of some gigabytes over a slow line
 READ_S: Final = 30.0
 
 
@@ -48,35 +48,37 @@ class Snapshots:
 
     async def take(self, author: str, message: str, progress: Progress | None = None) -> Message:
         """A version of what is on the disk now; the newest one again when nothing changed."""
-        async with self._lock, asyncio.timeout(TAKE_S):
-            taken: Message = await self._workers.run("take", progress, **self._writing, author=author, message=message)
+        async with self._lock:
+            taken: Message = await self._heavy("take", progress, **self._writing, author=author, message=message)
             return taken
 
     async def restore(
         self, version: str, path: str, author: str, progress: Progress | None = None, *, empty: bool = False
     ) -> Message:
-        """-> {files, removed, notes, noted, version}; what was there is a version of its own, unless it is `empty`."""
+        """-> {files, removed, notes, noted}; what was there is a version of its own, unless it is `empty`.
+
+        What came of it is no version yet.
+        """
         job = {**self._writing, "version": version, "path": path, "author": author, "empty": empty}
-        async with self._lock, asyncio.timeout(TAKE_S):
-            done: Message = await self._workers.run("restore", progress, **job)
+        async with self._lock:
+            done: Message = await self._heavy("restore", progress, **job)
             return done
 
     async def collect(self) -> Message:
         """Thin old versions out -> {versions, objects, bytes}."""
-        async with self._lock, asyncio.timeout(TAKE_S):
-            done: Message = await self._workers.run("collect", **self._writing)
+        async with self._lock:
+            done: Message = await self._heavy("collect", **self._writing)
             return done
 
     async def verify(self) -> Message:
         """-> {versions, chunks, bytes, problems}"""
-        async with asyncio.timeout(TAKE_S):
-            found: Message = await self._workers.run("verify", **self._reading)
-            return found
+        found: Message = await self._heavy("verify", **self._reading)
+        return found
 
     async def purge(self) -> None:
         """Delete every version for good."""
-        async with self._lock, asyncio.timeout(TAKE_S):
-            await self._workers.run("purge", **self._writing)
+        async with self._lock:
+            await self._heavy("purge", **self._writing)
 
     async def head(self) -> Message | None:
         found: Message | None = await self._ask("head")
@@ -115,6 +117,9 @@ class Snapshots:
         """-> {matches: [{path, line, column, length, text, at}], complete}"""
         found: Message = await self._ask("search", version=version, query=query)
         return found
+
+    async def _heavy(self, do: str, progress: Progress | None = None, **job: Any) -> Any:
+        return await self._workers.run(do, progress, TAKE_S, **job)
 
     async def _ask(self, do: str, **job: Any) -> Any:
         async with asyncio.timeout(READ_S):

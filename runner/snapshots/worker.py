@@ -2,8 +2,9 @@
 neither the time nor the memory of it is the server's. Jobs come on standard input, answers go to standard output.
 
 A job is {"id", "do", "store", "prefix", ...}; its answers are any number of {"id", "progress"}, {"id", "piece"} with
-data, and one {"id", "result"} or {"id", "error"}. {"id", "next"} asks for one more piece, {"id", "cancel"} ends a
-job, the end of the input ends all. {"ask", "question"} asks the server what only it knows, such as a signature; it
+data, and one {"id", "result"}, {"id", "error"} or, when it was cancelled, {"id", "cancelled"}. Of jobs that are done
+one after another {"id", "turn"} tells that one begins. {"id", "next"} asks for one more piece, {"id", "cancel"} ends
+a job, the end of the input ends all. {"ask", "question"} asks the server what only it knows, such as a signature; it
 answers with {"ask", "answer"}.
 """
 
@@ -40,12 +41,12 @@ from runner.snapshots.store import Store, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Usage, Workspace
-from runner.workspace.paths import display
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
 LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes, and the server reads them all
 VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
+QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machine runs; who is refused tries again
 SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
 STILL_S: Final = 60.0  # who asks for no further piece for so long has left
@@ -69,6 +70,7 @@ class Worker:
         self._stores: dict[str, Store] = {}
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
+        self._queued = 0
         self._searching = asyncio.Semaphore(SEARCHES)
         self._zips = 0
         self._versions: dict[tuple[str, str, str], Version] = {}
@@ -107,6 +109,10 @@ class Worker:
         number = job["id"]
         try:
             answer = await self._do(job)
+        except asyncio.CancelledError:
+            with contextlib.suppress(OSError):  # there may be no server any more
+                await self._send({"id": number, "cancelled": True}, b"")
+            raise
         except DevexError as error:
             answer = {"error": {**error.body()["error"], "status": error.status, "retryable": error.retryable}}
         except Exception as error:
@@ -143,46 +149,57 @@ class Worker:
         finally:
             del self._asked[number]
 
+    @asynccontextmanager
+    async def _turn(self, job: Message) -> AsyncIterator[None]:
+        """One such job after another. Who asked counts the time from here."""
+        if self._queued == QUEUED:
+            message = f"{QUEUED} others are waiting already for their versions to be saved."
+            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+        self._queued += 1
+        try:
+            await self._heavy.acquire()
+        finally:
+            self._queued -= 1
+        try:
+            await self._send({"id": job["id"], "turn": True}, b"")
+            yield
+        finally:
+            self._heavy.release()
+
     # what writes: one after another
 
     async def do_take(self, job: Message, history: History) -> Message:
         """workspace, cache, epoch, author, message -> the commit"""
-        async with self._heavy, self._progress(job) as tell:
+        async with self._turn(job), self._progress(job) as tell:
             with _workspace(job) as workspace:
                 return _shown(await _cached(job, lambda cache: take(workspace, history, cache, _label(job), tell)))
 
     async def do_restore(self, job: Message, history: History) -> Message:
-        """workspace, cache, epoch, author, version, path, empty -> {restored, removed, notes, noted, version}
+        """workspace, cache, epoch, author, version, path, empty -> {files, removed, notes, noted}
 
-        Unless the workspace is `empty`, what is there becomes a version first; and so does the result.
+        Unless the workspace is `empty`, what is there becomes a version first.
         """
         path = job.get("path", "")
-        async with self._heavy, self._progress(job) as tell:
+        async with self._turn(job), self._progress(job) as tell:
             wanted = await history.open(job["version"])
             with _workspace(job) as workspace:
-                if job.get("empty"):
-                    done = await restore(workspace, wanted, None, path, tell)
-                    return {**asdict(done), "version": wanted.commit.version}
-
-                async def taken(message: str) -> str:
-                    label = _label({**job, "message": message})
-                    return (await _cached(job, lambda cache: take(workspace, history, cache, label, tell))).version
-
-                now = await history.open(await taken(f"before restoring {wanted.commit.version}"))
-                done = await restore(workspace, wanted, now, path, tell)
-                after = await taken(f"restored {display(path) or 'everything'} of {wanted.commit.version}")
-                return {**asdict(done), "version": after}
+                now: Version | None = None
+                if not job.get("empty"):
+                    label = _label({**job, "message": f"before restoring {wanted.commit.version}"})
+                    before = await _cached(job, lambda cache: take(workspace, history, cache, label))
+                    now = await history.open(before.version)
+                return asdict(await restore(workspace, wanted, now, path, tell))
 
     async def do_collect(self, job: Message, history: History) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
-        async with self._heavy:
+        async with self._turn(job):
             self._close_versions(job)
             now = datetime.now(UTC)
             return asdict(await _cached(job, lambda cache: collect(history, cache, job["epoch"], now)))
 
     async def do_verify(self, job: Message, history: History) -> Message:
         """-> {versions, chunks, bytes, problems}"""
-        async with self._heavy:
+        async with self._turn(job):
             return asdict(await verify(history))
 
     async def do_probe(self, job: Message, history: History) -> bool:
@@ -192,7 +209,7 @@ class Worker:
 
     async def do_purge(self, job: Message, history: History) -> None:
         """cache"""
-        async with self._heavy:
+        async with self._turn(job):
             self._close_versions(job)
             await purge(history)
             discard(Path(job["cache"]))
@@ -226,7 +243,7 @@ class Worker:
 
     async def do_name(self, job: Message, history: History) -> None:
         """version, name ("" takes it away), author"""
-        name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="seconds"))
+        name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
         await history.set_name(job["version"], name if job["name"] else None)
 
     async def do_folder(self, job: Message, history: History) -> Message:

@@ -17,7 +17,11 @@ from runner.snapshots.frames import Message
 from runner.snapshots.store import Fenced, StoreError
 
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
-END_S: Final = 5.0  # for a worker that is told to end
+END_S: Final = 5.0  # for a worker that is told to end, and then for the system to end it
+CANCEL_S: Final = (
+    60.0  # for a job that is given up; a slow disk writes some GiB in that time, one that hangs never ends
+)
+WAIT_S: Final = 1800.0  # for a job's turn: three others that take as long as they may
 _ROOT: Final = Path(__file__).resolve().parents[2]
 MALLOC: Final = {  # glibc's: packs go back to the system at once, not into a heap of each thread: 35 MB less
     "MALLOC_ARENA_MAX": "2",
@@ -38,14 +42,18 @@ class WorkerDied(StoreError):
 class Workers:
     """Jobs as `runner.snapshots.worker` describes them. Use `async with`; safe from many tasks.
 
-    `answer` answers what a signed store asks (see `asking`).
+    `answer` answers what a signed store asks (see `asking`). A process that has not ended a job `cancel_s` after it was
+    given up is killed: one disk or store that hangs must not end everybody's versions. Jobs that had not had their
+    turn are done by the next one.
     """
 
-    def __init__(self, idle_s: float = IDLE_S, answer: Ask | None = None) -> None:
+    def __init__(self, idle_s: float = IDLE_S, answer: Ask | None = None, cancel_s: float = CANCEL_S) -> None:
         self._idle_s = idle_s
         self._answer = answer
+        self._cancel_s = cancel_s
         self._starting = asyncio.Lock()
         self._worker: _Worker | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._resting: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -57,20 +65,25 @@ class Workers:
         if self._resting is not None:
             self._resting.cancel()
         async with self._starting:
-            if self._worker is not None:
-                await self._worker.end()
+            self._let_go()
+        await asyncio.gather(*self._ending)
 
     @property
     def pid(self) -> int | None:
         """Of the process, while there is one."""
         return self._worker.process.pid if self._worker and self._worker.alive else None
 
-    async def run(self, do: str, progress: Progress | None = None, **job: Any) -> Any:
-        """The result of a job. Raises what it raised, WorkerDied."""
-        async with aclosing(self._answers({**job, "do": do})) as answers:
+    async def run(self, do: str, progress: Progress | None = None, turn_s: float | None = None, **job: Any) -> Any:
+        """The result of a job. Raises what it raised, WorkerDied; TimeoutError `turn_s` after its turn came: of those
+        jobs that are done one after another.
+        """
+        wait_s = None if turn_s is None else WAIT_S
+        async with asyncio.timeout(wait_s) as deadline, aclosing(self._answers({**job, "do": do})) as answers:
             async for message, _ in answers:
                 if "result" in message:
                     return message["result"]
+                if turn_s is not None and "turn" in message:
+                    deadline.reschedule(asyncio.get_running_loop().time() + turn_s)
                 if progress and "progress" in message:
                     progress(message["progress"])
         raise WorkerDied
@@ -83,7 +96,7 @@ class Workers:
                     yield piece
 
     async def _answers(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
-        """Once more by another process, when the first was dying and nobody had noticed: jobs may be repeated."""
+        """Once more by another process, when the first ended before it had begun: jobs may be repeated."""
         answered = False
         for last in (False, True):
             try:
@@ -101,7 +114,8 @@ class Workers:
             if self._closed:
                 raise WorkerDied
             if self._worker is None or not self._worker.alive:
-                self._worker = await _Worker.start(self._answer)
+                self._let_go()
+                self._worker = await _Worker.start(self._answer, self._cancel_s)
             worker = self._worker
         if self._resting is not None:
             self._resting.cancel()
@@ -113,23 +127,38 @@ class Workers:
             if not worker.busy and worker.alive:
                 if self._resting is not None:
                     self._resting.cancel()
-                self._resting = asyncio.get_running_loop().call_later(self._idle_s, worker.rest)
+                self._resting = asyncio.get_running_loop().call_later(self._idle_s, self._rest)
+
+    def _rest(self) -> None:
+        if self._worker is not None and not self._worker.busy:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Of the process, which ends beside the next one."""
+        if self._worker is not None:
+            ending = asyncio.create_task(self._worker.end(), name="end of a worker")
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            self._worker = None
 
 
 class _Worker:
     """One process and the jobs it has."""
 
-    def __init__(self, process: asyncio.subprocess.Process, answer: Ask | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, answer: Ask | None, cancel_s: float) -> None:
         self.process = process
         self._answer = answer
+        self._cancel_s = cancel_s
         self._answering: set[asyncio.Task[None]] = set()
         self.alive = True  # takes jobs
         self._numbers = count(1)
         self._jobs: dict[int, asyncio.Queue[tuple[Message, bytes]]] = {}
+        self._unfinished: dict[int, str] = {}  # what the process has not ended, also of those who have left
+        self._given_up: dict[int, asyncio.TimerHandle] = {}
         self._reading = asyncio.create_task(self._read(), name="worker's answers")
 
     @classmethod
-    async def start(cls, answer: Ask | None) -> Self:
+    async def start(cls, answer: Ask | None, cancel_s: float) -> Self:
         pipe = asyncio.subprocess.PIPE
         arguments = (sys.executable, "-P", "-m", "runner.snapshots.worker")
         # Our code is found wherever the server was called from; what lies there is not ours.
@@ -141,37 +170,37 @@ class _Worker:
             env={**os.environ, **MALLOC, "PYTHONPATH": found_in},
             start_new_session=True,  # Ctrl-C in the terminal is for the server alone
         )
-        return cls(process, answer)
+        return cls(process, answer, cancel_s)
 
     @property
     def busy(self) -> bool:
         return bool(self._jobs)
 
-    def rest(self) -> None:
-        if not self.busy:
-            self.alive = False
-            self._write(None)
-
     async def end(self) -> None:
+        """By itself, or by force: one that hangs in its last job would stay for ever."""
         self.alive = False
         self._write(None)
-        try:
-            await asyncio.wait_for(self.process.wait(), END_S)
-        except TimeoutError:
-            self.process.kill()
-        await asyncio.wait([self._reading])
+        done, _ = await asyncio.wait([self._reading], timeout=END_S)
+        if not done:
+            self._kill()
+            done, _ = await asyncio.wait([self._reading], timeout=END_S)
+        if not done:  # in a system call that nothing interrupts
+            log.error("process %d, which saved versions, does not even end when it is killed", self.process.pid)
+            self._reading.cancel()
+            await asyncio.wait([self._reading])
 
     async def job(self, job: Message) -> AsyncGenerator[tuple[Message, bytes], None]:
         """Its answers up to the last; ends the job when it is left early."""
         number = next(self._numbers)
         answers = self._jobs[number] = asyncio.Queue(WAITING)
-        done = False
+        self._unfinished[number] = job["do"]
         try:
             self._write({**job, "id": number})
+            done = False
             while not done:
                 message, data = await answers.get()
-                done = not message.keys() & {"piece", "progress"}
-                if "died" in message:
+                done = _is_last(message)
+                if message.keys() & {"died", "cancelled"}:
                     raise WorkerDied
                 if "error" in message:
                     raise _error(message["error"])
@@ -180,8 +209,36 @@ class _Worker:
                 yield message, data
         finally:
             del self._jobs[number]
-            if not done:
+            if number in self._unfinished:
                 self._write({"id": number, "cancel": True})
+                later = asyncio.get_running_loop().call_later
+                self._given_up[number] = later(self._cancel_s, self._hangs, number)
+
+    def _hangs(self, number: int) -> None:
+        what = self._unfinished[number]
+        log.error(
+            "“%s” was given up %.0f s ago and goes on: process %d is killed", what, self._cancel_s, self.process.pid
+        )
+        self._kill()
+        self._died()
+
+    def _kill(self) -> None:
+        with suppress(ProcessLookupError):
+            self.process.kill()
+
+    def _died(self) -> None:
+        """Whoever waits is told, and nothing more is expected."""
+        self.alive = False
+        for task in self._answering:
+            task.cancel()
+        for timer in self._given_up.values():
+            timer.cancel()
+        self._given_up.clear()
+        self._unfinished.clear()
+        for number, answers in self._jobs.items():
+            if answers.full():
+                answers.get_nowait()
+            answers.put_nowait(({"id": number, "died": True}, b""))
 
     async def _reply(self, asked: Message) -> None:
         error = StoreError("Nobody signs here.", retryable=False)
@@ -213,22 +270,24 @@ class _Worker:
                     self._answering.add(task)
                     task.add_done_callback(self._answering.discard)
                     continue
-                answers = self._jobs.get(got[0]["id"])
+                number = got[0]["id"]
+                if _is_last(got[0]):
+                    self._unfinished.pop(number, None)
+                    if (timer := self._given_up.pop(number, None)) is not None:
+                        timer.cancel()
+                answers = self._jobs.get(number)
                 if answers is not None and not ("progress" in got[0] and answers.full()):
                     answers.put_nowait(got)
         except (ValueError, KeyError, asyncio.QueueFull):
             log.exception("the worker wrote nonsense")
-            with suppress(ProcessLookupError):
-                self.process.kill()
+            self._kill()
         finally:
-            self.alive = False
-            for task in self._answering:
-                task.cancel()
-            for number, answers in self._jobs.items():
-                if answers.full():
-                    answers.get_nowait()
-                answers.put_nowait(({"id": number, "died": True}, b""))
+            self._died()
         await self.process.wait()
+
+
+def _is_last(message: Message) -> bool:
+    return not message.keys() & {"piece", "progress", "turn"}
 
 
 _KINDS: Final[dict[str, type[DevexError]]] = {"store": StoreError, "fenced": Fenced}  # that somebody here tells apart

@@ -52,6 +52,7 @@ class TreeWatcher:
         self._on_changed = on_changed
         self._index = TreeIndex(workspace, max_watches)
         self._woken = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._took_s = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -59,6 +60,10 @@ class TreeWatcher:
     def degraded(self) -> bool:
         """True when changes are found by polling, so only after a while."""
         return self._index.degraded
+
+    async def look(self) -> None:
+        """Tell now of what has happened up to now, which is otherwise told with the next batch."""
+        await self._look(everything=False)
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._follow(), name="tree watcher")
@@ -72,13 +77,18 @@ class TreeWatcher:
         self._index.close()
 
     async def _follow(self) -> None:
-        await self._refresh(everything=True)
-        self._tell(TreeDelta(self.rev + 1, [], resync=True), ())
+        async with self._looking:
+            await self._refresh(everything=True)
+            self._tell(TreeDelta(self.rev + 1, [], resync=True), ())
         while True:
             polled = not await self._event()
             await asyncio.sleep(min(max(BATCH_S, DUTY * self._took_s), BATCH_LIMIT_S))
             self._woken.clear()
-            changes = await self._refresh(everything=polled)
+            await self._look(everything=polled)
+
+    async def _look(self, *, everything: bool) -> None:
+        async with self._looking:
+            changes = await self._refresh(everything=everything)
             if changes.ops or changes.files:
                 self._tell(_delta(self.rev, changes), changes.files)
 

@@ -206,6 +206,13 @@ class BackendContract:
         with pytest.raises(BackendError):
             await backend.save("nothing", 1, "by a test")
 
+    async def test_thinning_out_leaves_what_was_saved_last(self, seeded: Backend) -> None:
+        await seeded.collect("repl1", 1)
+        version = await seeded.save("repl1", 1, "by a test")
+        await seeded.collect("repl1", 1)
+        await seeded.seed("repl2", {}, copy_of="repl1", version=version)
+        assert await self.read(seeded.files_app("repl2", SIZE), "a/b/c.txt") == b"deep"
+
     async def test_a_running_one_is_copied_as_it_is_now(self, seeded: Backend) -> None:
         await self.started(seeded)
         async with self.client(seeded.runner_app("repl1")) as client:

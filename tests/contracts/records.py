@@ -107,6 +107,7 @@ class RecordsContract:
         for repl in at_rest + live:
             await records.insert(repl)
         assert {repl.id for repl in await records.list_live()} == {repl.id for repl in live}
+        assert {repl.id for repl in await records.list_at_rest()} == {repl.id for repl in at_rest}
 
     async def test_an_update_changes_named_fields_and_the_revision(self, records: Records) -> None:
         repl = make_repl()

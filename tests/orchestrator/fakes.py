@@ -126,6 +126,20 @@ class StoreIsDown(MemoryBackend):
         return await super().save(repl_id, epoch, message)
 
 
+class FirstHistoriesAreBroken(MemoryBackend):
+    """The first `collect` raises, the second never returns."""
+
+    calls = 0
+
+    async def collect(self, repl_id: str, epoch: int) -> None:
+        self.calls += 1
+        if self.calls == 1:
+            raise BackendError("The store's version is damaged.", retryable=False)
+        if self.calls == 2:
+            await asyncio.Event().wait()
+        await super().collect(repl_id, epoch)
+
+
 class CannotSaveOnStop(MemoryBackend):
     """`stop` raises while `failing`, as with a full disk: the sandbox stays."""
 

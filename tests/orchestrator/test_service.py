@@ -10,7 +10,14 @@ from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from tests.orchestrator.conftest import MakeOrchestrator
-from tests.orchestrator.fakes import HangsOnPurge, LooksSlowly, ManualClock, StoreIsDown, settle
+from tests.orchestrator.fakes import (
+    FirstHistoriesAreBroken,
+    HangsOnPurge,
+    LooksSlowly,
+    ManualClock,
+    StoreIsDown,
+    settle,
+)
 
 DAY_S = 86400
 SAMPLE_S = Limits().cpu_sample_s
@@ -455,3 +462,30 @@ async def test_a_program_of_the_template_gets_its_environment(
     assert spec.environment["MODE"] == "test"
     assert spec.environment["DEVEX_REPL_ID"] == repl.id
     assert spec.run_command == "python3 main.py"
+
+
+async def test_versions_of_what_rests_are_thinned_out_daily(
+    orchestrator: Orchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    resting = await orchestrator.create("ann", "a", "python", start=False)
+    deleted = await orchestrator.create("ann", "b", "python", start=False)
+    await orchestrator.delete(deleted.id)
+    running = await orchestrator.open((await orchestrator.create("ann", "c", "python")).id)
+    await orchestrator.extend(running.id, 12)
+    await clock.advance(2 * 3600)
+    assert machine.collected == [(resting.id, 0)]
+    await orchestrator.open(resting.id)
+    await orchestrator.stop(resting.id)
+    await clock.advance(DAY_S)
+    assert machine.collected[1:] == [(resting.id, 1), (running.id, 1)]  # which fell idle meanwhile
+
+
+async def test_a_broken_history_keeps_no_other_from_being_thinned_out(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    async with serve(FirstHistoriesAreBroken) as orchestrator:
+        repls = [await orchestrator.create("ann", name, "python", start=False) for name in "abc"]
+        await clock.advance(2 * 3600)
+        assert machine.collected == [(repls[2].id, 0)]
+        await clock.advance(DAY_S)
+        assert len(machine.collected) == 4

@@ -182,6 +182,14 @@ class LocalBackend:
             log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
         await _to_its_end(threading.Event(), self._workspaces.finish, repl_id, made, files)
 
+    async def collect(self, repl_id: str, epoch: int) -> None:
+        if repl_id in self._live:
+            return
+        try:
+            await self._snapshots(repl_id, epoch, 0, UNLIMITED).collect()
+        except DevexError as error:
+            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+
     async def delete_workspace(self, repl_id: str) -> None:
         try:
             await self._snapshots(repl_id, 0, 0, UNLIMITED).purge()

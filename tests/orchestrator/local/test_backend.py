@@ -3,13 +3,18 @@
 import asyncio
 import resource
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.base import BackendError
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.domain import CpuSample, SandboxPhase, Size
+from runner.snapshots import layout
+from runner.snapshots.directory import DirectoryStore
+from runner.snapshots.history import History
 from tests.contracts.backend import DEADLINE_S, BackendContract
 from tests.orchestrator.local.conftest import GRACE_S, Box, until_gone
 
@@ -29,6 +34,34 @@ class TestLocalBackend(BackendContract):
             assert (await client.get("/zip", params={"path": ""})).status_code == 413
         async with self.client(seeded.files_app("repl1", Size())) as client:
             assert (await client.get("/zip", params={"path": ""})).status_code == 200
+
+    async def test_old_versions_of_what_rests_are_thinned_out(self, seeded: LocalBackend, tmp_path: Path) -> None:
+        """All but the last of a day that is over; not what runs, and nothing that a newer epoch has stored."""
+        path = tmp_path / "workspaces" / "repl1" / "main.py"
+        async with DirectoryStore(tmp_path / "store") as store:
+            history = History(store, "repl1")
+            for number in range(4):
+                path.write_text(str(number))
+                version = await seeded.save("repl1", 1, "by a test")
+                if number < 3:
+                    await backdate(history, version, days=10)
+            every = await history.versions()
+            with pytest.raises(BackendError):
+                await seeded.collect("repl1", 0)
+            await self.started(seeded, epoch=1)
+            await seeded.collect("repl1", 1)
+            assert await history.versions() == every
+            await seeded.stop("repl1", 1)
+            await seeded.collect("repl1", 1)
+            assert await history.versions() == every[:2]
+
+
+async def backdate(history: History, version: str, days: int) -> None:
+    commit = await history.commit(version)
+    at = (commit.taken_at.replace(hour=12) - timedelta(days=days)).isoformat()
+    key = history.key(layout.commit_key(version))
+    await history.store.delete([key])
+    await history.store.create(key, layout.commit_bytes(replace(commit, at=at)))
 
 
 async def test_a_copy_that_is_given_up_ends(backend: LocalBackend, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.snapshots.autosave import BEFORE_STOP
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.workers import Workers
@@ -54,6 +55,40 @@ async def test_a_version_is_made_seen_compared_and_brought_back(saving: Stage) -
     assert (done["files"], done["notes"]) == (1, [])
     assert (await http.get("/files/a.txt")).content == b"one"
     assert (await http.get("/files/sub/b.txt")).content == b"new"
+
+
+async def test_what_a_restore_did_is_safe_when_it_is_done(saving: Stage) -> None:
+    http = saving.http
+    await http.put("/files/a.txt", content=b"one")
+    first = (await http.post("/snapshots", json={})).json()["version"]
+    await http.put("/files/a.txt", content=b"two")
+    await http.put("/files/sub/b.txt", content=b"new")
+    async with saving.events() as told_of_files, saving.events() as events:
+        done = (await http.post(f"/snapshots/{first}/restore", json={})).json()
+        while not any("sub" in removed for _, _, removed in (await told_of_files.next("tree"))["ops"]):
+            pass
+        told = await events.next("restoring")
+        while not told["done"]:
+            assert (told["path"], told["problem"]) == ("", None)
+            told = await events.next("restoring")
+        assert (told["files"], told["of_files"], told["bytes"]) == (1, 1, 3)
+    listed = (await http.get("/snapshots")).json()
+    newest = listed["versions"][0]
+    assert (newest["version"], newest["message"]) == (done["version"], f"restored everything of {first}")
+    assert listed["versions"][1]["message"] == f"before restoring {first}"
+    stored = listed["stored"]
+    assert (stored["version"], stored["changed_at"], stored["saving"]) == (done["version"], None, None)
+    assert stored["at"] <= newest["at"]
+
+
+async def test_what_the_save_itself_wrote_is_no_change_after_it(saving: Stage) -> None:
+    (saving.workspace / "a.txt").write_text("by a program")
+    version = (await saving.http.post("/snapshots", json={})).json()["version"]
+    async with saving.events() as events:
+        stored = (await events.next("hello"))["stored"]
+        assert (stored["version"], stored["changed_at"]) == (version, None)
+        (saving.workspace / "a.txt").write_text("and again")
+        assert (await events.next("stored"))["changed_at"] is not None
 
 
 async def test_a_version_is_downloaded_and_searched(saving: Stage) -> None:
@@ -132,10 +167,25 @@ async def test_an_empty_workspace_gets_its_newest_version_back(saving: Stage, tm
     async with saving.events() as events:
         restoring = (await events.next("hello"))["restoring"]
         assert (restoring["files"], restoring["of_files"], restoring["done"]) == (50, 50, True)
+        assert (restoring["path"], restoring["cut_off"]) == (None, True)
+        assert restoring["at"] == (await saving.http.get("/snapshots")).json()["versions"][0]["at"]
     await saving.http.delete("/files/d4")
     await saving.restart_proxy()
     assert (await saving.http.post("/snapshots", json={})).status_code == 201
     assert (await saving.http.get("/files/d4/f49")).status_code == 404
+
+
+async def test_nothing_was_lost_where_a_version_was_the_last_word(saving: Stage, tmp_path: Path) -> None:
+    await saving.http.put("/files/a.txt", content=b"one")
+    await saving.proxy.save(BEFORE_STOP)
+    await saving.proxy.__aexit__(None, None, None)
+    (saving.workspace / "a.txt").unlink()
+    await saving.restart_proxy(restored=tmp_path / "restored")
+    async with saving.events() as events:
+        told = (await events.next("hello"))["restoring"]
+        while not (told and told["done"]):
+            told = await events.next("restoring")
+    assert told["cut_off"] is False
 
 
 async def test_nothing_is_saved_over_what_could_not_be_brought_back(saving: Stage, tmp_path: Path) -> None:

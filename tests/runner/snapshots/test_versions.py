@@ -4,7 +4,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Commit, Name
 from runner.snapshots.restore import Restored, restore
-from runner.snapshots.store import Fenced
+from runner.snapshots.store import Fenced, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace
@@ -445,6 +445,41 @@ async def test_named_versions_stay(place: Place) -> None:
     await place.history.set_name(named.version, None)
     await collect(place.history, place.cache, 1, NOW + timedelta(days=60), young=timedelta(0))
     assert named.version not in await place.history.versions()
+
+
+class Broken(DirectoryStore):
+    """Does nothing of one kind any more."""
+
+    breaks = ""
+
+    async def create(self, key: str, data: bytes) -> None:
+        if self.breaks == "create":
+            raise StoreError("It broke.", retryable=False)
+        await super().create(key, data)
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        if self.breaks == "delete":
+            raise StoreError("It broke.", retryable=False)
+        await super().delete(keys)
+
+
+@pytest.mark.parametrize(("breaks", "left"), [("create", "1.0"), ("delete", "2.0")])
+async def test_a_rename_that_is_cut_off_loses_no_name(place: Place, tmp_path: Path, breaks: str, left: str) -> None:
+    (place.root / "a").write_text("release")
+    version = (await place.take()).version
+    async with Broken(tmp_path / "store") as store:
+        history = History(store, place.history.prefix)
+        await history.set_name(version, Name(name="1.0", author="ada", at="2026-01-01T00:00:00.000+00:00"))
+        store.breaks = breaks
+        with pytest.raises(StoreError):
+            await history.set_name(version, Name(name="2.0", author="ada", at="2026-01-01T00:00:00.001+00:00"))
+        assert (await history.names())[version].name == left
+        assert await history.named() == {version}
+        store.breaks = ""
+        await history.set_name(version, Name(name="3.0", author="ada", at="2026-01-01T00:00:00.002+00:00"))
+        assert {one: name.name for one, name in (await history.names()).items()} == {version: "3.0"}
+        await history.set_name(version, None)
+        assert await history.named() == set()
 
 
 async def test_what_is_young_is_not_collected(place: Place) -> None:

@@ -7,13 +7,16 @@ import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.errors import DevexError
+from runner.snapshots.frames import Message
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.store import Fenced
+from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.worker import QUEUED
 from runner.snapshots.workers import WorkerDied, Workers
 from runner.workspace import Usage
 from runner.workspace.drafts import is_draft
@@ -80,7 +83,7 @@ async def test_a_version_is_taken_listed_compared_read_named_and_restored(snapsh
     assert b"".join([piece async for piece in snapshots.read("1-1", "a.txt")]) == b"one"
     done = await snapshots.restore(first["version"], "", "ada")
     assert contents(root) == {"a.txt": b"one"}
-    assert (done["files"], done["removed"], done["version"]) == (1, 1, "1-3")
+    assert (done["files"], done["removed"]) == (1, 1)
     assert second["version"] in [one["version"] for one in (await snapshots.versions(None, 10))["versions"]]
 
 
@@ -150,6 +153,101 @@ async def test_a_killed_worker_fails_its_jobs_and_nothing_else(
     with pytest.raises(WorkerDied):
         await taking
     assert (await snapshots.take("ada", ""))["files"] == 200
+
+
+async def test_a_worker_that_hangs_is_killed_and_others_lose_nothing(tmp_path: Path) -> None:
+    """A process in a system call that never returns hears of no cancellation, and would be everybody's last one."""
+    async with Workers(cancel_s=0.2) as workers, asyncio.timeout(60):
+        snapshots = Snapshots(workers, a_shelf(tmp_path))
+        (tmp_path / "workspace" / "a").write_text("one")
+        await snapshots.take("ada", "")
+        hanging = workers.pid
+        assert hanging is not None
+        os.kill(hanging, signal.SIGSTOP)
+        given_up = asyncio.create_task(snapshots.head())
+        waiting = asyncio.create_task(snapshots.verify())
+        await asyncio.sleep(0)  # both have begun
+        given_up.cancel()
+        assert (await waiting)["problems"] == []
+        assert workers.pid != hanging
+        assert await snapshots.head() is not None
+
+
+async def test_jobs_that_end_when_they_are_given_up_end_nobodys_worker(tmp_path: Path) -> None:
+    async with Workers(cancel_s=3) as workers, asyncio.timeout(60):
+        snapshots = Snapshots(workers, a_shelf(tmp_path))
+        fill(tmp_path / "workspace", 1, 200)
+        for _ in range(5):
+            told = asyncio.Event()
+            jobs = [asyncio.create_task(snapshots.take("ada", "", lambda _, told=told: told.set()))]  # type: ignore[misc]
+            jobs.append(asyncio.create_task(snapshots.verify()))
+            await told.wait()
+            for job in jobs:
+                job.cancel()
+            await asyncio.wait(jobs)
+        pid = workers.pid
+        with suppress(TimeoutError):
+            async with asyncio.timeout(4):
+                while workers.pid == pid:
+                    await asyncio.sleep(0.05)
+        assert workers.pid == pid
+        assert (await snapshots.take("ada", ""))["files"] == 200
+
+
+async def test_a_worker_that_hangs_when_it_is_to_end_is_killed(tmp_path: Path) -> None:
+    async with asyncio.timeout(60):
+        async with Workers() as workers:
+            assert await Snapshots(workers, a_shelf(tmp_path)).head() is None
+            pid = workers.pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+class Gate:
+    """A store whose signer thinks for as long as it is shut: whoever has its turn there keeps it."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, question: Message) -> Message:
+        self.asked.set()
+        await self.opened.wait()
+        return {"error": {"message": "no", "action": "no", "retryable": False}}
+
+
+async def test_the_time_of_a_job_counts_from_its_turn(tmp_path: Path) -> None:
+    gate = Gate()
+    async with Workers(answer=gate) as workers, asyncio.timeout(60):
+        slow: dict[str, Any] = {"store": {"signed": {"ca_file": None}}, "prefix": "r2"}
+        other = asyncio.create_task(workers.run("verify", turn_s=60.0, **slow))
+        await gate.asked.wait()
+        mine: dict[str, Any] = {"store": spec_of(tmp_path / "store"), "prefix": "r1"}
+        waiting = asyncio.create_task(workers.run("verify", turn_s=2.0, **mine))
+        await asyncio.wait([waiting], timeout=3)
+        assert not waiting.done()
+        gate.opened.set()
+        assert (await waiting)["problems"] == []
+        with pytest.raises(StoreError):
+            await other
+
+
+async def test_so_many_wait_for_their_turn(tmp_path: Path) -> None:
+    gate = Gate()
+    async with Workers(answer=gate) as workers, asyncio.timeout(60):
+        slow: dict[str, Any] = {"store": {"signed": {"ca_file": None}}, "prefix": "r2"}
+        other = asyncio.create_task(workers.run("verify", turn_s=60.0, **slow))
+        await gate.asked.wait()
+        mine: dict[str, Any] = {"store": spec_of(tmp_path / "store"), "prefix": "r1"}
+        jobs = [asyncio.create_task(workers.run("verify", turn_s=60.0, **mine)) for _ in range(QUEUED + 5)]
+        done, waiting = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+        gate.opened.set()
+        await asyncio.wait([other, *waiting])
+        refused = [error for job in jobs if (error := job.exception()) is not None]
+        assert {error.code for error in refused if isinstance(error, DevexError)} == {"busy"}
+        assert (bool(done), len(refused), bool(other.exception())) == (True, 5, True)
 
 
 async def killed_at_random(workers: Workers, job: asyncio.Task[object], chance: random.Random) -> None:
