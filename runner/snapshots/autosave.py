@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.errors import DevexError
-from runner.snapshots.frames import Message
 from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.store import Fenced
+from runner.snapshots.worker.frames import Message
 from runner.workspace.paths import display
 
 PAUSE_S: Final = 30.0  # what a machine that dies takes along, and the time of a snapshot

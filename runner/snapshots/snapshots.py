@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from runner.snapshots.frames import Message
 from runner.snapshots.opening import StoreSpec
-from runner.snapshots.workers import Progress, Workers
+from runner.snapshots.worker.frames import Message
+from runner.snapshots.worker.workers import Progress, Workers
 from runner.workspace import Usage
 
 TAKE_S: Final = 600.0  # from its turn on: a first version of some gigabytes over a slow line

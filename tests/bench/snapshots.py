@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.workers import Workers
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 from tests.bench.figures import Measured
 from tests.bench.server import ROOT

@@ -32,7 +32,7 @@ from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.store import StoreError
-from runner.snapshots.workers import Workers
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage
 
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then

@@ -20,7 +20,7 @@ from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.viewer import Viewer
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.workers import Workers
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 
 REPL_ID = "one"

@@ -15,8 +15,8 @@ from runner.errors import DevexError
 from runner.snapshots import archive
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.worker import ZIPS
-from runner.snapshots.workers import Workers
+from runner.snapshots.worker.jobs import ZIPS
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage, Workspace
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
 from tests.runner.snapshots.test_versions import a_place

@@ -12,7 +12,7 @@ from runner.snapshots.signed import Get, Put
 from runner.snapshots.signing import S3Signer
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.store import Fenced, StoreError
-from runner.snapshots.workers import Workers
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 from tests.stores import Server
 

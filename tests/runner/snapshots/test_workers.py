@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from runner.errors import DevexError
-from runner.snapshots.frames import Message
 from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.store import Fenced, StoreError
-from runner.snapshots.worker import QUEUED
-from runner.snapshots.workers import WorkerDied, Workers
+from runner.snapshots.worker.frames import Message
+from runner.snapshots.worker.jobs import QUEUED
+from runner.snapshots.worker.workers import WorkerDied, Workers
 from runner.workspace import Usage
 from runner.workspace.drafts import is_draft
 

@@ -1,45 +1,34 @@
-"""The worker process: `python -m runner.snapshots.worker`. Hashes, compresses, scans and speaks to the store, so that
-neither the time nor the memory of it is the server's. Jobs come on standard input, answers go to standard output.
-
-A job is {"id", "do", "store", "prefix", ...}; its answers are any number of {"id", "progress"}, {"id", "piece"} with
-data, and one {"id", "result"}, {"id", "error"} or, when it was cancelled, {"id", "cancelled"}. Of jobs that are done
-one after another {"id", "turn"} tells that one begins. {"id", "next"} asks for one more piece, {"id", "cancel"} ends
-a job, the end of the input ends all. {"ask", "question"} asks the server what only it knows, such as a signature; it
-answers with {"ask", "answer"}.
-"""
+"""What the worker process does: taking, bringing back, collecting, listing, reading versions."""
 
 import asyncio
 import contextlib
 import logging
-import os
 import sqlite3
-import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import partial
-from itertools import count
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from runner.errors import DevexError
-from runner.snapshots import frames
 from runner.snapshots.archive import zip_pieces
+from runner.snapshots.asking import Ask
 from runner.snapshots.cache import Cache, discard
 from runner.snapshots.collect import collect, purge
 from runner.snapshots.compare import changes, changing
-from runner.snapshots.frames import Message
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
 from runner.snapshots.opening import place_of, store_of
 from runner.snapshots.probe import IMPATIENT, probe
 from runner.snapshots.restore import restore
 from runner.snapshots.search import search
-from runner.snapshots.store import Store, StoreError
+from runner.snapshots.store import Store
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
+from runner.snapshots.worker.frames import Message
+from runner.snapshots.worker.reply import Reply
 from runner.workspace import Usage, Workspace
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
@@ -49,88 +38,43 @@ VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
 QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machine runs; who is refused tries again
 SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
-STILL_S: Final = 60.0  # who asks for no further piece for so long has left
-PIECES: Final = 2  # of a file, sent before they are asked for: the server holds them for a slow reader
-PIECE_BYTES: Final = 256 << 10
 READERS: Final = 8  # of files in one REPL's versions; for each a chunk is held here
 READ_AHEAD: Final = 1  # beside them, for each of those who read at once
-NICE: Final = 5  # typing goes before saving
 
-log = logging.getLogger("devex.worker")
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-Tell = Callable[[dict[str, Any]], None]
 
 
-class Worker:
-    def __init__(self, send: Callable[[Message, bytes], Awaitable[None]]) -> None:
-        self._send = send
+class Jobs:
+    """`do_NAME` does the job of that name; its docstring says what is in the job beside store and prefix -> the result.
+
+    Use `async with`: stores stay open for the next job. `ask` asks the server.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
         self._stack = AsyncExitStack()
-        self._questions = count(1)
         self._stores: dict[str, Store] = {}
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
         self._queued = 0
         self._searching = asyncio.Semaphore(SEARCHES)
         self._zips = 0
-        self._versions: dict[tuple[str, str, str], Version] = {}
-        self._jobs: dict[int, asyncio.Task[None]] = {}
-        self._asked: dict[int, asyncio.Future[Message]] = {}
         self._readers: Counter[str] = Counter()
-        self._wanted: dict[int, asyncio.Semaphore] = {}  # pieces
+        self._versions: dict[tuple[str, str, str], Version] = {}
 
-    async def run(self, reader: asyncio.StreamReader) -> None:
-        async with self._stack, asyncio.TaskGroup() as tasks:
-            while (got := await frames.read(reader)) is not None:
-                message, _ = got
-                if "ask" in message:
-                    if (asked := self._asked.get(message["ask"])) is not None and not asked.done():
-                        asked.set_result(message["answer"])
-                    continue
-                number = message["id"]
-                if "next" in message:
-                    if (wanted := self._wanted.get(number)) is not None:
-                        wanted.release()
-                    continue
-                if "cancel" in message:
-                    if (task := self._jobs.get(number)) is not None:
-                        task.cancel()
-                    continue
-                task = self._jobs[number] = tasks.create_task(self._job(message), name=f"job {message['do']}")
-                task.add_done_callback(partial(self._ended, number))
-            for task in self._jobs.values():
-                task.cancel()
+    async def __aenter__(self) -> Self:
+        return self
 
-    def _ended(self, number: int, _: asyncio.Task[None]) -> None:
-        del self._jobs[number]
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
 
-    async def _job(self, job: Message) -> None:
-        """A job's outer edge: whatever breaks is its answer."""
-        number = job["id"]
-        try:
-            answer = await self._do(job)
-        except asyncio.CancelledError:
-            with contextlib.suppress(OSError):  # there may be no server any more
-                await self._send({"id": number, "cancelled": True}, b"")
-            raise
-        except DevexError as error:
-            answer = {"error": {**error.body()["error"], "status": error.status, "retryable": error.retryable}}
-        except Exception as error:
-            log.exception("job %s broke", job["do"])
-            fault = StoreError("Something went wrong in DEVEX itself.", retryable=True)
-            answer = {"error": {**fault.body()["error"], "status": 500, "retryable": True, "cause": repr(error)}}
-        else:
-            answer = {"result": answer}
-        try:
-            await self._send({"id": number, **answer}, b"")
-        except ValueError:  # longer than the server listens to: it would end this process, and everybody's jobs
-            large = DevexError("too_large", "This is too much to be listed.", "Look at a part of it.", status=413)
-            await self._send({"id": number, "error": {**large.body()["error"], "status": 413, "retryable": False}}, b"")
-
-    async def _do(self, job: Message) -> Any:
+    async def do(self, job: Message, reply: Reply) -> Any:
+        """Its result."""
         history = History(await self._store(job["store"]), job["prefix"])
         do = getattr(self, f"do_{job['do']}")
-        return await do(job, history)
+        return await do(job, history, reply)
 
     async def _store(self, spec: Message) -> Store:
         key = repr(sorted(spec.items()))
@@ -139,18 +83,8 @@ class Worker:
                 self._stores[key] = await self._stack.enter_async_context(store_of(spec, self._ask))
             return self._stores[key]
 
-    async def _ask(self, question: Message) -> Message:
-        number = next(self._questions)
-        answer = self._asked[number] = asyncio.get_running_loop().create_future()
-        try:
-            await self._send({"ask": number, "question": question}, b"")
-            answered: Message = await answer
-            return answered
-        finally:
-            del self._asked[number]
-
     @asynccontextmanager
-    async def _turn(self, job: Message) -> AsyncIterator[None]:
+    async def _turn(self, reply: Reply) -> AsyncIterator[None]:
         """One such job after another. Who asked counts the time from here."""
         if self._queued == QUEUED:
             message = f"{QUEUED} others are waiting already for their versions to be saved."
@@ -161,26 +95,26 @@ class Worker:
         finally:
             self._queued -= 1
         try:
-            await self._send({"id": job["id"], "turn": True}, b"")
+            await reply.begins()
             yield
         finally:
             self._heavy.release()
 
     # what writes: one after another
 
-    async def do_take(self, job: Message, history: History) -> Message:
+    async def do_take(self, job: Message, history: History, reply: Reply) -> Message:
         """workspace, cache, epoch, author, message -> the commit"""
-        async with self._turn(job), self._progress(job) as tell:
+        async with self._turn(reply), reply.progress() as tell:
             with _workspace(job) as workspace:
                 return _shown(await _cached(job, lambda cache: take(workspace, history, cache, _label(job), tell)))
 
-    async def do_restore(self, job: Message, history: History) -> Message:
+    async def do_restore(self, job: Message, history: History, reply: Reply) -> Message:
         """workspace, cache, epoch, author, version, path, empty -> {files, removed, notes, noted}
 
         Unless the workspace is `empty`, what is there becomes a version first.
         """
         path = job.get("path", "")
-        async with self._turn(job), self._progress(job) as tell:
+        async with self._turn(reply), reply.progress() as tell:
             wanted = await history.open(job["version"])
             with _workspace(job) as workspace:
                 now: Version | None = None
@@ -190,38 +124,38 @@ class Worker:
                     now = await history.open(before.version)
                 return asdict(await restore(workspace, wanted, now, path, tell))
 
-    async def do_collect(self, job: Message, history: History) -> Message:
+    async def do_collect(self, job: Message, history: History, reply: Reply) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
-        async with self._turn(job):
+        async with self._turn(reply):
             self._close_versions(job)
             now = datetime.now(UTC)
             return asdict(await _cached(job, lambda cache: collect(history, cache, job["epoch"], now)))
 
-    async def do_verify(self, job: Message, history: History) -> Message:
+    async def do_verify(self, job: Message, history: History, reply: Reply) -> Message:
         """-> {versions, chunks, bytes, problems}"""
-        async with self._turn(job):
+        async with self._turn(reply):
             return asdict(await verify(history))
 
-    async def do_probe(self, job: Message, history: History) -> bool:
+    async def do_probe(self, job: Message, history: History, reply: Reply) -> bool:
         """-> whether the store refuses to replace objects"""
         async with store_of(job["store"], patience=IMPATIENT) as store:
             return await probe(store)
 
-    async def do_purge(self, job: Message, history: History) -> None:
+    async def do_purge(self, job: Message, history: History, reply: Reply) -> None:
         """cache"""
-        async with self._turn(job):
+        async with self._turn(reply):
             self._close_versions(job)
             await purge(history)
             discard(Path(job["cache"]))
 
     # what reads
 
-    async def do_head(self, job: Message, history: History) -> Message | None:
+    async def do_head(self, job: Message, history: History, reply: Reply) -> Message | None:
         """-> the newest commit"""
         version = await history.head()
         return None if version is None else _shown(await history.commit(version))
 
-    async def do_list(self, job: Message, history: History) -> Message:
+    async def do_list(self, job: Message, history: History, reply: Reply) -> Message:
         """before, limit, path -> {versions, next}: commits, newest first, with their names"""
         versions = await history.versions()
         if before := job.get("before"):
@@ -241,12 +175,12 @@ class Worker:
             shown.append({**_shown(commit), "name": name, "notes": commit.notes if left >= 0 else ()})
         return {"versions": shown, "next": last}
 
-    async def do_name(self, job: Message, history: History) -> None:
+    async def do_name(self, job: Message, history: History, reply: Reply) -> None:
         """version, name ("" takes it away), author"""
         name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
         await history.set_name(job["version"], name if job["name"] else None)
 
-    async def do_folder(self, job: Message, history: History) -> Message:
+    async def do_folder(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
         version = await self._version(job, history, job["version"])
         entries: list[list[Any]] = []
@@ -259,7 +193,7 @@ class Worker:
                 entries.append([row.name, row.kind, row.size_bytes])
         return {"entries": entries, "complete": True}
 
-    async def do_changes(self, job: Message, history: History) -> Message:
+    async def do_changes(self, job: Message, history: History, reply: Reply) -> Message:
         """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
         since = job.get("since") or await _before(history, job["version"])
         new = await self._version(job, history, job["version"])
@@ -274,7 +208,7 @@ class Worker:
                 found.append([path, _brief(a), _brief(b)])
         return {"changes": found, "more": False}
 
-    async def do_read(self, job: Message, history: History) -> Message:
+    async def do_read(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> the file in pieces, then {size_bytes, mode}"""
         version = await self._version(job, history, job["version"])
         row = await version.find(job["path"])
@@ -285,13 +219,13 @@ class Worker:
             raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
         self._readers[job["prefix"]] += 1
         try:
-            await self._send_pieces(job, version.content(row, READ_AHEAD))
+            await reply.pieces(version.content(row, READ_AHEAD))
         finally:
             self._readers[job["prefix"]] -= 1
             self._readers += Counter()  # forgets who has none
         return {"size_bytes": row.size_bytes, "mode": row.mode}
 
-    async def do_zip(self, job: Message, history: History) -> None:
+    async def do_zip(self, job: Message, history: History, reply: Reply) -> None:
         """version, path -> the folder as a ZIP file, in pieces"""
         if self._zips == ZIPS:
             message = f"{ZIPS} versions are being downloaded already."
@@ -299,33 +233,17 @@ class Worker:
         self._zips += 1
         try:
             version = await self._version(job, history, job["version"])
-            await self._send_pieces(job, zip_pieces(version, job["path"]))
+            await reply.pieces(zip_pieces(version, job["path"]))
         finally:
             self._zips -= 1
 
-    async def do_search(self, job: Message, history: History) -> Message:
+    async def do_search(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
         async with self._searching:
             found = await search(await self._version(job, history, job["version"]), job["query"])
             return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
 
-    async def _send_pieces(self, job: Message, made: AsyncGenerator[bytes, None]) -> None:
-        """At the pace of who asks for them."""
-        wanted = self._wanted[job["id"]] = asyncio.Semaphore(PIECES)
-        try:
-            async with contextlib.aclosing(made) as pieces:
-                async for made_piece in pieces:
-                    for at in range(0, len(made_piece), PIECE_BYTES):
-                        async with asyncio.timeout(STILL_S):
-                            await wanted.acquire()
-                        await self._send({"id": job["id"], "piece": True}, made_piece[at : at + PIECE_BYTES])
-        except TimeoutError:
-            message = "The download stood still for too long."
-            raise DevexError("too_slow", message, "Start it again.", status=408, retryable=True) from None
-        finally:
-            del self._wanted[job["id"]]
-
-    async def do_check(self, job: Message, history: History) -> Message:
+    async def do_check(self, job: Message, history: History, reply: Reply) -> Message:
         """Whether the store answers -> {conditional}"""
         return {"conditional": await history.store.conditional()}
 
@@ -341,30 +259,6 @@ class Worker:
         """Of a REPL: they would look for what they name where it will no more be."""
         of = (repr(job["store"]), job["prefix"])
         self._versions = {key: version for key, version in self._versions.items() if key[:2] != of}
-
-    @asynccontextmanager
-    async def _progress(self, job: Message) -> AsyncIterator[Tell]:
-        """What is told from any thread is sent from the loop; the last of what came too fast counts."""
-        loop = asyncio.get_running_loop()
-        seen: list[dict[str, Any]] = []
-        told = asyncio.Event()
-
-        def tell(what: dict[str, Any]) -> None:
-            seen[:] = [what]
-            loop.call_soon_threadsafe(told.set)
-
-        async def send() -> None:
-            while True:
-                await told.wait()
-                told.clear()
-                await self._send({"id": job["id"], "progress": seen[0]}, b"")
-
-        sending = asyncio.create_task(send(), name="progress")
-        try:
-            yield tell
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
 
 
 async def _cached(job: Message, work: Callable[[Cache], Awaitable[T]]) -> T:
@@ -411,25 +305,3 @@ def _shown(commit: Commit) -> Message:
 
 def _brief(row: Row | None) -> list[Any] | None:
     return None if row is None else [row.kind, row.size_bytes]
-
-
-async def main() -> None:
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 20)
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-    transport, protocol = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, os.fdopen(1, "wb", 0))
-    writer = asyncio.StreamWriter(transport, protocol, None, loop)
-    sending = asyncio.Lock()
-
-    async def send(message: Message, data: bytes) -> None:
-        async with sending:
-            writer.write(frames.encode(message, data))
-            await writer.drain()
-
-    await Worker(send).run(reader)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    os.nice(NICE)
-    asyncio.run(main())

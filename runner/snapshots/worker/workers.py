@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from runner.errors import DevexError
-from runner.snapshots import frames
 from runner.snapshots.asking import Ask
-from runner.snapshots.frames import Message
 from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.worker import frames
+from runner.snapshots.worker.frames import Message
 
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
 END_S: Final = 5.0  # for a worker that is told to end, and then for the system to end it
@@ -22,7 +22,7 @@ CANCEL_S: Final = (
     60.0  # for a job that is given up; a slow disk writes some GiB in that time, one that hangs never ends
 )
 WAIT_S: Final = 1800.0  # for a job's turn: three others that take as long as they may
-_ROOT: Final = Path(__file__).resolve().parents[2]
+_ROOT: Final = Path(__file__).resolve().parents[3]
 MALLOC: Final = {  # glibc's: packs go back to the system at once, not into a heap of each thread: 35 MB less
     "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
@@ -40,7 +40,7 @@ class WorkerDied(StoreError):
 
 
 class Workers:
-    """Jobs as `runner.snapshots.worker` describes them. Use `async with`; safe from many tasks.
+    """Jobs as `runner.snapshots.worker.jobs` describes them. Use `async with`; safe from many tasks.
 
     `answer` answers what a signed store asks (see `asking`). A process that has not ended a job `cancel_s` after it was
     given up is killed: one disk or store that hangs must not end everybody's versions. Jobs that had not had their
