@@ -21,8 +21,8 @@ from runner.snapshots.collect import purge
 from runner.snapshots.copying import ROUNDS, names_of
 from runner.snapshots.history import History
 from runner.snapshots.layout import EPOCHS, SEQUENCES, Commit, check_object
-from runner.snapshots.opening import store_of
-from runner.snapshots.store import Missing, Taken
+from runner.snapshots.stores.opening import store_of
+from runner.snapshots.stores.store import Missing, Taken
 from runner.snapshots.verify import verify
 
 MIB: Final = 1 << 20

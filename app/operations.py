@@ -18,9 +18,9 @@ from runner.errors import DevexError
 from runner.snapshots.copying import copy
 from runner.snapshots.history import History
 from runner.snapshots.layout import order_of
-from runner.snapshots.opening import place_of, store_of
-from runner.snapshots.probe import probe
-from runner.snapshots.store import Store
+from runner.snapshots.stores.opening import place_of, store_of
+from runner.snapshots.stores.probe import probe
+from runner.snapshots.stores.store import Store
 from runner.snapshots.verify import Verified, verify
 
 _ID: Final = re.compile("[a-z2-7]{26}")  # of `names.new_id`

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from app.settings import BadSetting, Settings, parsed_store
-from runner.snapshots.opening import StoreSpec, spec_of
-from runner.snapshots.s3 import S3Config
+from runner.snapshots.stores.opening import StoreSpec, spec_of
+from runner.snapshots.stores.s3 import S3Config
 
 FOLDER = "store"  # in the data folder
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from runner.snapshots.s3 import S3Config
+from runner.snapshots.stores.s3 import S3Config
 
 BUCKET = "versions"
 ACCESS_KEY, SECRET_KEY = "tests-access-key", "tests-secret-key"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from runner.errors import DevexError
 from runner.snapshots.snapshots import Snapshots
-from runner.snapshots.store import Fenced
+from runner.snapshots.stores.store import Fenced
 from runner.snapshots.worker.frames import Message
 from runner.workspace.paths import display
 

@@ -13,7 +13,7 @@ from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
 from runner.snapshots.retention import kept
-from runner.snapshots.store import Fenced
+from runner.snapshots.stores.store import Fenced
 from runner.snapshots.take import write, write_index
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet

@@ -8,7 +8,7 @@ from typing import Final
 from runner.snapshots import layout
 from runner.snapshots.history import History
 from runner.snapshots.layout import Damaged
-from runner.snapshots.store import Missing, StoreError, Taken
+from runner.snapshots.stores.store import Missing, StoreError, Taken
 
 AT_ONCE: Final = 3  # objects held at a time: packs of some MiB
 ROUNDS: Final = 5  # what is thinned out meanwhile moves objects: then it is looked again

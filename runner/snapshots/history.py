@@ -12,7 +12,7 @@ from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.layout import Commit, Digest, Name, Place, Row
 from runner.snapshots.places import Places
-from runner.snapshots.store import Listed, Missing, Store
+from runner.snapshots.stores.store import Listed, Missing, Store
 
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 TREE_BYTES: Final = 8 << 20  # of packs kept while a version is read: trees that were written together lie together

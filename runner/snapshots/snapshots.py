@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from runner.snapshots.opening import StoreSpec
+from runner.snapshots.stores.opening import StoreSpec
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.workers import Progress, Workers
 from runner.workspace import Usage

@@ -13,7 +13,7 @@ from runner.snapshots.history import History
 from runner.snapshots.layout import PART_PLACES, Commit, Digest
 from runner.snapshots.places import Places
 from runner.snapshots.scan import Progress, Scan
-from runner.snapshots.store import Fenced, Missing, StoreError, Taken
+from runner.snapshots.stores.store import Fenced, Missing, StoreError, Taken
 from runner.snapshots.uploads import Uploads
 from runner.workspace import Workspace
 

@@ -12,7 +12,7 @@ from runner.snapshots import layout
 from runner.snapshots.collect import reachable
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Damaged, Place
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.store import StoreError
 
 _PIECE: Final = struct.Struct("!20sIII")  # digest, and of Place the offset, stored bytes, bytes
 ROUNDS: Final = 3  # old versions may be thinned out while they are read, and packs with them: then it is done again

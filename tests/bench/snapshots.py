@@ -16,8 +16,8 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 from tests.bench.figures import Measured

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from runner.snapshots.store import LARGEST_BYTES, Missing, Store, Taken
+from runner.snapshots.stores.store import LARGEST_BYTES, Missing, Store, Taken
 
 PACK = os.urandom(5 << 20)
 NO_KEYS = ("", "/", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/.b", ".drafts/a", "A", "a b", "a\0", "ä", "a\n")

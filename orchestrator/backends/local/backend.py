@@ -29,9 +29,9 @@ from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.viewer import NOBODY
 from runner.snapshots.autosave import PAUSE_S
-from runner.snapshots.opening import StoreSpec, spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.opening import StoreSpec, spec_of
+from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage
 

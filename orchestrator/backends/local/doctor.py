@@ -9,7 +9,7 @@ from orchestrator.backends.base import Check
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.wire import Message
 from runner.errors import DevexError
-from runner.snapshots.opening import StoreSpec, place_of
+from runner.snapshots.stores.opening import StoreSpec, place_of
 
 LEAST_FREE_BYTES = 2 << 30  # one REPL's disk
 _TOOLS = {"/bin/bash": "bash", "/usr/bin/git": "git", "/usr/bin/setpriv": "util-linux"}

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from runner.errors import DevexError
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker import frames
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.jobs import Jobs

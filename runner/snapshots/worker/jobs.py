@@ -14,17 +14,17 @@ from typing import Any, Final, Self, TypeVar
 
 from runner.errors import DevexError
 from runner.snapshots.archive import zip_pieces
-from runner.snapshots.asking import Ask
 from runner.snapshots.cache import Cache, discard
 from runner.snapshots.collect import collect, purge
 from runner.snapshots.compare import changes, changing
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Name, Row
-from runner.snapshots.opening import place_of, store_of
-from runner.snapshots.probe import IMPATIENT, probe
 from runner.snapshots.restore import restore
 from runner.snapshots.search import search
-from runner.snapshots.store import Store
+from runner.snapshots.stores.asking import Ask
+from runner.snapshots.stores.opening import place_of, store_of
+from runner.snapshots.stores.probe import IMPATIENT, probe
+from runner.snapshots.stores.store import Store
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.snapshots.worker.frames import Message

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from runner.errors import DevexError
-from runner.snapshots.asking import Ask
-from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.stores.asking import Ask
+from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker import frames
 from runner.snapshots.worker.frames import Message
 

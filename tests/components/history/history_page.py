@@ -18,8 +18,8 @@ from components.palette import Command, Palette
 from components.repl import ReplEvents
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.viewer import Viewer
-from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 

@@ -13,8 +13,8 @@ from orchestrator.backends.base import BackendError
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.domain import CpuSample, SandboxPhase, Size
 from runner.snapshots import layout
-from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
+from runner.snapshots.stores.directory import DirectoryStore
 from tests.contracts.backend import DEADLINE_S, BackendContract
 from tests.orchestrator.local.conftest import GRACE_S, Box, until_gone
 

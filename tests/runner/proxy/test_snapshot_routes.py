@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner.snapshots.autosave import BEFORE_STOP
-from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 from tests.runner.proxy.stage import Stage

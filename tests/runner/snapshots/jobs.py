@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.snapshots.history import History
 from runner.snapshots.layout import index_key, name_in
-from runner.snapshots.opening import StoreSpec, store_of
+from runner.snapshots.stores.opening import StoreSpec, store_of
 from runner.snapshots.verify import verify
 from runner.snapshots.worker.workers import MALLOC
 from runner.workspace.drafts import is_draft

@@ -22,9 +22,9 @@ from runner.errors import DevexError
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.history import History
-from runner.snapshots.opening import store_of
 from runner.snapshots.restore import restore
-from runner.snapshots.store import Listed, Store
+from runner.snapshots.stores.opening import store_of
+from runner.snapshots.stores.store import Listed, Store
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace

@@ -10,12 +10,12 @@ import pytest
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.copying import copy
-from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.layout import Name
-from runner.snapshots.patience import Patience
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.directory import DirectoryStore
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.store import StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace

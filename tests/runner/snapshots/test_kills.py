@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.opening import StoreSpec, spec_of
+from runner.snapshots.stores.opening import StoreSpec, spec_of
 from tests.runner.snapshots.jobs import check_nothing_is_left_over, check_whole, picture, run
 from tests.stores import Server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.opening import StoreSpec, spec_of
+from runner.snapshots.stores.opening import StoreSpec, spec_of
 from tests.runner.snapshots.jobs import check_whole, run
 from tests.stores import Server
 

@@ -13,8 +13,8 @@ import pytest
 
 from runner.errors import DevexError
 from runner.snapshots import archive
-from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.jobs import ZIPS
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage, Workspace

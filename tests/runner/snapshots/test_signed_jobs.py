@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from runner.snapshots import layout
-from runner.snapshots.asking import answered
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.signed import Get, Put
-from runner.snapshots.signing import S3Signer
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.stores.asking import answered
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.signed import Get, Put
+from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 from tests.stores import Server

@@ -15,10 +15,10 @@ import pytest
 from runner.errors import DevexError
 from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
-from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, commit_key
-from runner.snapshots.store import Listed, Store
+from runner.snapshots.stores.directory import DirectoryStore
+from runner.snapshots.stores.store import Listed, Store
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace

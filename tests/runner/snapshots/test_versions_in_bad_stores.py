@@ -18,10 +18,10 @@ from runner.snapshots.cache import Cache
 from runner.snapshots.collect import collect
 from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged
-from runner.snapshots.patience import Patience
 from runner.snapshots.restore import restore
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.store import StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace

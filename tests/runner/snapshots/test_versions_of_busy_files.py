@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from runner.snapshots.cache import Cache
-from runner.snapshots.directory import DirectoryStore
 from runner.snapshots.history import History
 from runner.snapshots.restore import restore
+from runner.snapshots.stores.directory import DirectoryStore
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace

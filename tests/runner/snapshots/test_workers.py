@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from runner.errors import DevexError
-from runner.snapshots.opening import spec_of
 from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.store import Fenced, StoreError
+from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.jobs import QUEUED
 from runner.snapshots.worker.workers import WorkerDied, Workers

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from runner.snapshots.store import StoreError
+from runner.snapshots.stores.store import StoreError
 
 _log = logging.getLogger(__name__)
 

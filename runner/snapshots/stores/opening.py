@@ -8,12 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner.snapshots.asking import Ask, FarSigner
-from runner.snapshots.directory import DirectoryStore
-from runner.snapshots.patience import PATIENCE, Patience
-from runner.snapshots.s3 import S3Config, S3Store
-from runner.snapshots.signed import SignedStore
-from runner.snapshots.store import Store
+from runner.snapshots.stores.asking import Ask, FarSigner
+from runner.snapshots.stores.directory import DirectoryStore
+from runner.snapshots.stores.patience import PATIENCE, Patience
+from runner.snapshots.stores.s3 import S3Config, S3Store
+from runner.snapshots.stores.signed import SignedStore
+from runner.snapshots.stores.store import Store
 
 # Of JSON's types: {"directory": root, "must_exist": boolean}, {"s3": {S3Config's fields}} or
 # {"signed": {"ca_file": path or null}}

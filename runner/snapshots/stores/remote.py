@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 import httpx
 
-from runner.snapshots.answers import Refusal
-from runner.snapshots.patience import Patience
-from runner.snapshots.store import Listed, Missing, StoreError, Taken, check_key, check_range, check_size
+from runner.snapshots.stores.answers import Refusal
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.store import Listed, Missing, StoreError, Taken, check_key, check_range, check_size
 
 CONNECTIONS: Final = 16  # packs of some MiB travel a few at a time; the rest are small ones
 USUAL_BYTES: Final = 8 << 20  # of an object whose size is not known yet; gives the deadline

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from runner.snapshots.directory import DRAFTS, DirectoryStore
-from runner.snapshots.store import Missing, Store, StoreError
+from runner.snapshots.stores.directory import DRAFTS, DirectoryStore
+from runner.snapshots.stores.store import Missing, Store, StoreError
 from tests.contracts.store import StoreContract, keys
 from tests.faults.server import mounted
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 LARGE_BYTES = 100 << 20  # takes a while to be written
 
 WRITE = f"""
 import asyncio, sys
 from pathlib import Path
-from runner.snapshots.directory import DirectoryStore
+from runner.snapshots.stores.directory import DirectoryStore
 
 async def write() -> None:
     async with DirectoryStore(Path(sys.argv[1])) as store:
@@ -37,7 +37,7 @@ TRY = """
 import asyncio, json, sys
 from pathlib import Path
 from runner.errors import DevexError
-from runner.snapshots.directory import DirectoryStore
+from runner.snapshots.stores.directory import DirectoryStore
 
 async def fill() -> None:
     root = Path(sys.argv[1])

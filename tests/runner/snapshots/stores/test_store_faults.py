@@ -8,11 +8,11 @@ from datetime import timedelta
 
 import pytest
 
-from runner.snapshots.patience import Patience
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.signed import SignedStore
-from runner.snapshots.signing import S3Signer
-from runner.snapshots.store import LARGEST_BYTES, Missing, Store, StoreError, Taken
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.signed import SignedStore
+from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.store import LARGEST_BYTES, Missing, Store, StoreError, Taken
 from tests.between import (
     Between,
     Exchange,

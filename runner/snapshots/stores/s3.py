@@ -13,11 +13,20 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, Final, Literal, Self
 
-from runner.snapshots.answers import Refusal, refusal
-from runner.snapshots.patience import PATIENCE, Patience
-from runner.snapshots.remote import CONNECTIONS, PAGE, Page, Piece, RemoteStore, broken, from_somebody_else, trusting
-from runner.snapshots.signed import Get, Put, Signed
-from runner.snapshots.store import (
+from runner.snapshots.stores.answers import Refusal, refusal
+from runner.snapshots.stores.patience import PATIENCE, Patience
+from runner.snapshots.stores.remote import (
+    CONNECTIONS,
+    PAGE,
+    Page,
+    Piece,
+    RemoteStore,
+    broken,
+    from_somebody_else,
+    trusting,
+)
+from runner.snapshots.stores.signed import Get, Put, Signed
+from runner.snapshots.stores.store import (
     LARGEST_BYTES,
     Listed,
     StoreError,

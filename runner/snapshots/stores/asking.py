@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.snapshots.remote import Page
-from runner.snapshots.signed import Get, Put, Signed, Signer
-from runner.snapshots.store import Listed, StoreError
+from runner.snapshots.stores.remote import Page
+from runner.snapshots.stores.signed import Get, Put, Signed, Signer
+from runner.snapshots.stores.store import Listed, StoreError
 
 Message = dict[str, Any]
 Ask = Callable[

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from runner.snapshots.patience import Patience
-from runner.snapshots.store import Store, StoreError
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.store import Store, StoreError
 
 IMPATIENT: Final = Patience(attempts=2, connect_s=3.0, silence_s=5.0)  # somebody waits for the answer
 

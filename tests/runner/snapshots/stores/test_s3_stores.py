@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.asking import FarSigner, Message, answered
-from runner.snapshots.opening import spec_of, store_of
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.signed import SignedStore
-from runner.snapshots.signing import S3Signer
-from runner.snapshots.store import Store, StoreError
+from runner.snapshots.stores.asking import FarSigner, Message, answered
+from runner.snapshots.stores.opening import spec_of, store_of
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.signed import SignedStore
+from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.store import Store, StoreError
 from tests.contracts.store import StoreContract, keys
 from tests.stores import BUCKET, Server, rclone
 
@@ -108,6 +108,6 @@ async def test_a_store_from_plain_data(kind: str, tmp_path: Path, moto_server: S
 
 
 def test_the_library_of_s3_is_imported_when_it_is_needed() -> None:
-    code = "import runner.snapshots.opening, runner.snapshots.signing, sys; print('botocore' in sys.modules)"
+    code = "import sys; from runner.snapshots.stores import opening, signing; print('botocore' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert ran.stdout == "False\n", ran.stderr

@@ -9,12 +9,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from runner.snapshots import s3
-from runner.snapshots.patience import Patience
-from runner.snapshots.s3 import S3Config, S3Store
-from runner.snapshots.signed import Get, Put, Signed, SignedStore
-from runner.snapshots.signing import S3Signer
-from runner.snapshots.store import LARGEST_BYTES, Missing, Store, StoreError
+from runner.snapshots.stores import s3
+from runner.snapshots.stores.patience import Patience
+from runner.snapshots.stores.s3 import S3Config, S3Store
+from runner.snapshots.stores.signed import Get, Put, Signed, SignedStore
+from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.store import LARGEST_BYTES, Missing, Store, StoreError
 from tests.between import Between, Exchange, answers, passes
 from tests.contracts.store import keys
 from tests.stores import BUCKET, Server, rclone

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, ParamSpec, Self, TypeVar
 
-from runner.snapshots.store import (
+from runner.snapshots.stores.store import (
     LARGEST_BYTES,
     Listed,
     Missing,

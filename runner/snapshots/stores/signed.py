@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, Protocol, Self
 
 import httpx
 
-from runner.snapshots.answers import Refusal, code_in, refusal
-from runner.snapshots.patience import PATIENCE, Patience
-from runner.snapshots.remote import CONNECTIONS, Page, Piece, RemoteStore, broken, from_somebody_else, trusting
-from runner.snapshots.store import LARGEST_BYTES, check_key, too_large
+from runner.snapshots.stores.answers import Refusal, code_in, refusal
+from runner.snapshots.stores.patience import PATIENCE, Patience
+from runner.snapshots.stores.remote import CONNECTIONS, Page, Piece, RemoteStore, broken, from_somebody_else, trusting
+from runner.snapshots.stores.store import LARGEST_BYTES, check_key, too_large
 
 REFUSAL_BYTES: Final = 64 << 10  # of what S3 says in one; it says less than one KiB
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from runner.snapshots import layout
-from runner.snapshots.remote import PAGE, Page
-from runner.snapshots.s3 import S3Store
-from runner.snapshots.signed import Get, Put, Signed
-from runner.snapshots.store import LARGEST_BYTES, StoreError
+from runner.snapshots.stores.remote import PAGE, Page
+from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.signed import Get, Put, Signed
+from runner.snapshots.stores.store import LARGEST_BYTES, StoreError
 
 
 class S3Signer:
