@@ -83,6 +83,7 @@ class Reconciler:
         self._queue = WorkQueue(self._reconcile, clock)
         self._faults = Faults(limits)
         self._backoffs: dict[str, _Backoff] = {}
+        self._saves: dict[str, asyncio.Task[None]] = {}  # beside the queue: a store that hangs takes no place in it
         self._warned: dict[str, int | None] = {}
 
     def wake(self, repl_id: str) -> None:
@@ -100,10 +101,16 @@ class Reconciler:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run(), name="reconciler queue")
-            tasks.create_task(self._watch(), name="reconciler watch")
-            tasks.create_task(self._resync(), name="reconciler resync")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._queue.run(), name="reconciler queue")
+                tasks.create_task(self._watch(), name="reconciler watch")
+                tasks.create_task(self._resync(), name="reconciler resync")
+        finally:
+            saves = list(self._saves.values())
+            for saving in saves:
+                saving.cancel()
+            await asyncio.gather(*saves, return_exceptions=True)
 
     async def _watch(self) -> None:
         """While it is broken the resync sees what it would have told."""
@@ -148,15 +155,20 @@ class Reconciler:
         if repl is None:
             return await self._sweep(repl_id, seen)
         self._tell_warning(repl)
+        actions = plan(repl, seen, self._leases.get(repl_id), self._clock.now(), self._limits)
+        if not any(isinstance(action, Save) for action in actions):
+            await self._give_up_saving(repl)
         again = False
-        for action in plan(repl, seen, self._leases.get(repl_id), self._clock.now(), self._limits):
+        for action in actions:
             match action:
                 case Wake(at):
                     self._queue.add_at(repl_id, at)
                 case Move():
                     await self._move(repl, action)
                     again = True
-                case Seed() | Ensure() | Save() | Stop() | Purge():
+                case Save():
+                    self._save_beside(repl, action)
+                case Seed() | Ensure() | Stop() | Purge():
                     again = await self._attempt(repl, action)
                 case _:
                     assert_never(action)
@@ -185,6 +197,34 @@ class Reconciler:
         level = logging.WARNING if move.event is Event.FAIL else logging.INFO
         log.log(level, "%s", moved.phase, extra={"repl_id": repl.id, "epoch": moved.epoch, "failure": moved.failure})
         self._registry.publish(moved)
+
+    def _save_beside(self, repl: Repl, save: Save) -> None:
+        """Begin, unless it is under way; the plan is made anew afterwards."""
+        if repl.id not in self._saves:
+            self._saves[repl.id] = asyncio.create_task(self._save(repl, save), name=f"save {repl.id}")
+
+    async def _save(self, repl: Repl, save: Save) -> None:
+        again = False
+        place = f"saving {repl.id}"
+        try:
+            again = await self._attempt(repl, save)
+            self._faults.worked(place)
+        except Exception as error:
+            self._queue.add_at(repl.id, self._after(self._faults.failed(place, error)))
+        finally:
+            self._saves.pop(repl.id, None)
+        if again:
+            self._queue.add(repl.id)
+
+    async def _give_up_saving(self, repl: Repl) -> None:
+        """Something else is to be done about it, and nobody waits for a store any longer."""
+        if saving := self._saves.get(repl.id):
+            saving.cancel()
+            await asyncio.wait([saving])
+            self._saves.pop(repl.id, None)  # one that had not begun does not do it
+            in_time = self._clock.now() < repl.phase_at + timedelta(seconds=self._limits.save_deadline_s)
+            if repl.phase is Phase.STOPPING and not in_time:
+                await self._note(repl.id, unsafe=_SLOW)
 
     async def _attempt(self, repl: Repl, effect: Effect) -> bool:
         """Carry out an effect unless it is backing off; whether to plan again at once."""

@@ -452,6 +452,37 @@ async def test_what_could_not_be_saved_in_time_is_said_and_saved_later(
         assert saved.saved_version is not None
 
 
+async def test_a_store_that_hangs_keeps_nobody_from_starting_or_ending(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    """Also while more are being saved than the reconciler works on at once."""
+
+    class Down(StoreIsDown):
+        hanging = True
+
+    async with serve(Down, max_repls=200, max_running=200) as orchestrator:
+        backend = orchestrator.backend
+        assert isinstance(backend, Down)
+        resting = [await orchestrator.create("ann", str(number), "python", start=False) for number in range(100)]
+        await settle()
+        later = await orchestrator.create("ann", "later", "python")
+        assert (await orchestrator.open(later.id)).phase is Phase.RUNNING
+        await orchestrator.stop(later.id)
+        await clock.advance(Limits().save_deadline_s + 1)
+        stopped = await orchestrator.get(later.id)
+        assert (stopped.phase, stopped.unsaved, stopped.unsafe) == (Phase.STOPPED, True, "It took too long.")
+        assert (await orchestrator.open(later.id)).phase is Phase.RUNNING
+        assert (await orchestrator.open(resting[0].id)).phase is Phase.RUNNING
+        await orchestrator.delete(resting[1].id)
+        await orchestrator.purge(resting[1].id)
+        await settle()
+        assert resting[1].id not in machine.workspaces
+        backend.down = False
+        await clock.advance(Limits().seed_deadline_s + Limits().retry_most_s)
+        saved = await orchestrator.get(resting[2].id)
+        assert (saved.unsaved, saved.unsafe) == (False, None)
+
+
 async def test_a_program_of_the_template_gets_its_environment(
     orchestrator: Orchestrator, records: MemoryRecords
 ) -> None:
