@@ -169,7 +169,7 @@ async def does(disk: Disk, do: str, **job: object) -> Message:
     assert process.stdout is not None
     base = {"prefix": "r1", "epoch": 1, "author": "ada", "message": ""}
     process.stdin.write(frames.encode({**base, **job, "id": 1, "do": do}))
-    while (got := await frames.read(process.stdout)) is not None and "progress" in got[0]:
+    while (got := await frames.read(process.stdout)) is not None and not got[0].keys() & {"result", "error"}:
         pass
     process.stdin.close()
     await process.wait()
