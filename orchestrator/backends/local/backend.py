@@ -13,13 +13,13 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
-from orchestrator.backends.local import doctor, launcher_client, wire
+from orchestrator.backends.local import doctor, launcher_client
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.incarnation import Incarnation
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import checked, layout
-from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.wire import CpuTimes, Ended, List, Probe, Running, Shutdown
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
@@ -79,7 +79,7 @@ class LocalBackend:
         self._resolver = Resolver()
         try:
             launcher = await self._connected()
-            for found in await launcher.ask("list"):
+            for found in await launcher.ask(List()):
                 self._adopt(launcher, found)
         except BackendError as error:
             log.error("no REPL can run: %s %s", error.message, error.action)
@@ -96,7 +96,7 @@ class LocalBackend:
         await asyncio.gather(*(one.quiesce() for one in live))
         if launcher and not self.keep_on_exit:
             try:
-                await launcher.ask("shutdown")
+                await launcher.ask(Shutdown())
             except BackendError as error:
                 log.warning("the launcher did not end: %s", error)
         if launcher:
@@ -121,8 +121,7 @@ class LocalBackend:
         launcher = self._launcher
         if launcher is None or not launcher.connected:
             return {}
-        measured: dict[str, float] = await launcher.ask("cpu")
-        return measured
+        return await launcher.ask(CpuTimes())
 
     def watch(self) -> AsyncIterator[str]:
         return self._changes.subscribe()
@@ -225,7 +224,7 @@ class LocalBackend:
     async def _sandbox_checks(self) -> list[Check]:
         try:
             launcher = await self._connected()
-            failures = await launcher.ask("doctor")
+            failures = await launcher.ask(Probe())
         except BackendError as error:
             return [Check(name="sandbox", ok=False, detail=error.message, action=error.action)]
         return doctor.checks(launcher.facts, failures, self._layout)
@@ -259,9 +258,9 @@ class LocalBackend:
         async with self._connecting:
             if self._launcher is None or not self._launcher.connected:
                 self._launcher = await launcher_client.connect(
-                    self._layout, self._grace_s, on_event=self._on_event, on_lost=self._on_lost
+                    self._layout, self._grace_s, on_ended=self._on_ended, on_lost=self._on_lost
                 )
-                self._workspaces.uids = range(*self._launcher.facts["uids"])
+                self._workspaces.uids = range(*self._launcher.facts.uids)
                 log.info("the launcher is ready: %s", self._launcher.facts)
             return self._launcher
 
@@ -295,14 +294,13 @@ class LocalBackend:
         )
         return Snapshots(self._workers, shelf)
 
-    def _adopt(self, launcher: LauncherClient, found: Message) -> None:
-        spec = wire.spec_from_json(found["spec"])
-        self._live[spec.repl_id] = self._incarnation(launcher, spec, found["uid"], adopted=True)
+    def _adopt(self, launcher: LauncherClient, found: Running) -> None:
+        self._live[found.spec.repl_id] = self._incarnation(launcher, found.spec, found.uid, adopted=True)
 
-    def _on_event(self, event: Message) -> None:
-        one = self._live.get(event["repl_id"])
-        if event["event"] == "ended" and one and one.spec.epoch == event["epoch"]:
-            one.end(event["reason"])
+    def _on_ended(self, ended: Ended) -> None:
+        one = self._live.get(ended.repl_id)
+        if one and one.spec.epoch == ended.epoch:
+            one.end(ended.reason)
 
     def _on_lost(self) -> None:
         """The launcher has ended, and every sandbox with it."""

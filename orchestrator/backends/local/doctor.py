@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.wire import Facts
 from runner.errors import DevexError
 from runner.snapshots.stores.opening import StoreSpec, place_of
 
@@ -31,11 +31,11 @@ _REPLACES = (
 _DELEGATE = "Run DEVEX as root, or by systemd with Delegate=yes."
 
 
-def checks(facts: Message, failures: dict[str, str], layout: Layout) -> list[Check]:
+def checks(facts: Facts, failures: dict[str, str], layout: Layout) -> list[Check]:
     """`failures`: of `probes.run`."""
     return [
-        Check(name="sandbox", ok=True, detail=_MODES[facts["mode"]].format(euid=os.geteuid()) + _tried(facts)),
-        Check(name="bubblewrap", ok=True, detail=f"{facts['bubblewrap']} starts {facts['python']}."),
+        Check(name="sandbox", ok=True, detail=_MODES[facts.mode].format(euid=os.geteuid()) + _tried(facts)),
+        Check(name="bubblewrap", ok=True, detail=f"{facts.bubblewrap} starts {facts.python}."),
         _filter(failures),
         *(_bound(facts, controller, *told) for controller, told in _BOUND.items()),
         *(_tool(Path(path), package) for path, package in _TOOLS.items()),
@@ -79,8 +79,8 @@ def _space_of(spec: StoreSpec) -> list[Check]:
     )
 
 
-def _tried(facts: Message) -> str:
-    return f" Does not work: {'; '.join(facts['failed'])}." if facts["failed"] else ""
+def _tried(facts: Facts) -> str:
+    return f" Does not work: {'; '.join(facts.failed)}." if facts.failed else ""
 
 
 def _filter(failures: dict[str, str]) -> Check:
@@ -90,9 +90,9 @@ def _filter(failures: dict[str, str]) -> Check:
     return Check(name="system calls", ok=False, detail=detail, action="Do not let strangers in; report this.")
 
 
-def _bound(facts: Message, controller: str, name: str, without: str) -> Check:
-    if controller in facts["controllers"]:
-        return Check(name=name, ok=True, detail=f"Bounded by control groups, version {facts['cgroups']}.")
+def _bound(facts: Facts, controller: str, name: str, without: str) -> Check:
+    if controller in facts.controllers:
+        return Check(name=name, ok=True, detail=f"Bounded by control groups, version {facts.cgroups}.")
     return Check(name=name, ok=False, detail=without, action=_DELEGATE)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 
 from orchestrator.backends.base import BackendError, SandboxSpec
-from orchestrator.backends.local import wire
 from orchestrator.backends.local.egress import EgressProxy, Resolve
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.environment import program_environment
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import Layout
+from orchestrator.backends.local.wire import Freeze, Start, Stop
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
@@ -121,7 +121,7 @@ class Incarnation:
                 await self._make_folders()
                 async with asyncio.TaskGroup() as together:  # an agent that dials too early dials again
                     if not self._adopted:
-                        together.create_task(self._launcher.ask("start", spec=wire.spec_to_json(self.spec)))
+                        together.create_task(self._launcher.ask(Start(self.spec)))
                     proxy = await self._open(stack)
                 await self._until_ready(proxy)
                 if not self._ended.is_set() and self.phase is SandboxPhase.STARTING:
@@ -153,14 +153,14 @@ class Incarnation:
 
     async def _stop_sandbox(self) -> None:
         if self._launcher.connected:  # otherwise nothing runs: sandboxes die with their launcher
-            await self._launcher.ask("stop", repl_id=self.spec.repl_id, epoch=self.spec.epoch)
+            await self._launcher.ask(Stop(self.spec.repl_id, self.spec.epoch))
 
     async def _make_folders(self) -> None:
         """What the sandbox has mounted besides its workspace."""
         sockets = self._layout.sockets(self.spec.repl_id)
         sockets.mkdir(exist_ok=True, mode=0o755)
         sockets.chmod(0o755)
-        if not self._adopted and not self._launcher.facts["bounds_memory"]:
+        if not self._adopted and not self._launcher.facts.bounds_memory:
             await asyncio.to_thread(self._workspaces.make_temporary, self.spec.repl_id, self._uid)
 
     async def _open(self, stack: AsyncExitStack) -> RunnerProxy:
@@ -209,7 +209,7 @@ class Incarnation:
         frozen = False
         with ExitStack() as stack:
             places = [stack.enter_context(self._workspaces.open(self.spec.repl_id))]
-            if not self._launcher.facts["bounds_memory"]:
+            if not self._launcher.facts.bounds_memory:
                 places.append(stack.enter_context(Workspace(self._layout.temporary / self.spec.repl_id)))
             while True:
                 try:
@@ -232,7 +232,7 @@ class Incarnation:
         """-> `frozen`. Said once, done every time: new programs may have been started since."""
         spec = self.spec
         if frozen or was:
-            await self._launcher.ask("freeze", repl_id=spec.repl_id, epoch=spec.epoch, frozen=frozen)
+            await self._launcher.ask(Freeze(spec.repl_id, spec.epoch, frozen))
         message = f"The disk is full: {_room(spec)}. Programs are paused." if frozen else "Programs go on."
         action = "Delete files you no longer need." if frozen else ""
         if self.proxy and frozen != was:

@@ -7,43 +7,50 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.local import wire
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.wire import Ended, Facts, Fault, Hello, Message, Ping, Request, Shutdown
 
 READY_S = 60.0  # building and trying takes 0.5 s; a loaded machine some seconds
 ANSWER_S = 30.0  # a stop gives programs 5 s
 _ROOT = Path(__file__).resolve().parents[3]
 
+Answer = TypeVar("Answer")
+
 log = logging.getLogger(__name__)
 
 
 class LauncherClient:
-    """A connection to it. `on_event` gets what it tells by itself; `on_lost` is called when it is gone."""
+    """A connection to it. `on_ended` gets what it tells by itself; `on_lost` is called when it is gone."""
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        on_event: Callable[[Message], None],
+        on_ended: Callable[[Ended], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._writer = writer
-        self._on_event = on_event
+        self._on_ended = on_ended
         self._on_lost = on_lost
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
-        self.facts: Message = {}
+        self.hello: Hello  # set by `connect`
         self._listening = asyncio.create_task(self._listen(reader), name="launcher")
 
     @property
     def connected(self) -> bool:
         return not self._listening.done()
 
-    async def ask(self, verb: str, **fields: object) -> Any:
+    @property
+    def facts(self) -> Facts:
+        assert self.hello.facts is not None  # `connect` gives none of another release
+        return self.hello.facts
+
+    async def ask(self, request: Request[Answer]) -> Answer:
         """Raises BackendError: it refuses, is gone or does not answer."""
         if not self.connected:
             raise _gone()
@@ -51,9 +58,9 @@ class LauncherClient:
         answer = self._waiting[self._next] = asyncio.get_running_loop().create_future()
         number = self._next
         try:
-            self._writer.write(wire.line({"n": number, "verb": verb, **fields}))
+            self._writer.write(wire.request_line(number, request))
             async with asyncio.timeout(ANSWER_S):
-                return await answer
+                return request.answer(await answer)
         except TimeoutError:
             raise BackendError("The launcher does not answer.", retryable=True) from None
         finally:
@@ -78,37 +85,37 @@ class LauncherClient:
         asyncio.get_running_loop().call_soon(self._on_lost)
 
     def _hear(self, message: Message) -> None:
-        if "event" in message:
-            self._on_event(message)
+        if message.pop("event", None) == "ended":
+            self._on_ended(Ended(**message))
             return
         answer = self._waiting.get(message["n"])
         if answer is None or answer.done():
             return  # came too late
         if "error" in message:
-            answer.set_exception(refusal(message["error"]))
+            answer.set_exception(Fault(**message["error"]).error())
         else:
             answer.set_result(message["ok"])
 
 
 async def connect(
-    layout: Layout, grace_s: float, *, on_event: Callable[[Message], None], on_lost: Callable[[], None]
+    layout: Layout, grace_s: float, *, on_ended: Callable[[Ended], None], on_lost: Callable[[], None]
 ) -> LauncherClient:
     """The running launcher of these data, or a new one. Raises BackendError: there can be none."""
-    launcher = await _dial(layout, on_event, on_lost)
-    if launcher and launcher.facts["version"] != wire.VERSION:  # of another release: what runs cannot be adopted
-        await launcher.ask("shutdown")
+    launcher = await _dial(layout, on_ended, on_lost)
+    if launcher and launcher.hello.version != wire.VERSION:  # of another release: what runs cannot be adopted
+        await launcher.ask(Shutdown())
         await launcher.close()
         launcher = None
     if launcher is None:
         await _start(layout, grace_s)
-        launcher = await _dial(layout, on_event, on_lost)
+        launcher = await _dial(layout, on_ended, on_lost)
     if launcher is None:
         raise _gone()
     return launcher
 
 
 async def _dial(
-    layout: Layout, on_event: Callable[[Message], None], on_lost: Callable[[], None]
+    layout: Layout, on_ended: Callable[[Ended], None], on_lost: Callable[[], None]
 ) -> LauncherClient | None:
     """None: nobody listens."""
     try:
@@ -116,9 +123,9 @@ async def _dial(
         reader, writer = await asyncio.open_unix_connection(path, limit=wire.MAX_LINE_BYTES)
     except OSError:
         return None
-    launcher = LauncherClient(reader, writer, on_event, on_lost)
+    launcher = LauncherClient(reader, writer, on_ended, on_lost)
     try:
-        launcher.facts = await launcher.ask("ping")
+        launcher.hello = await launcher.ask(Ping())
     except BackendError:
         await launcher.close()
         action = "Stop the other DEVEX server that uses this data folder."
@@ -150,12 +157,7 @@ async def _start(layout: Layout, grace_s: float) -> None:
         raise BackendError("The launcher does not start.", retryable=True) from None
     report = json.loads(said or b'{"error": {"message": "The launcher ended without a word."}}')
     if "error" in report:
-        raise refusal(report["error"])
-
-
-def refusal(error: Message) -> BackendError:
-    action = error.get("action") or "Try again; if it stays, ask the operator."
-    return BackendError(error["message"], retryable=error.get("retryable", True), action=action)
+        raise Fault(**report["error"]).error()
 
 
 def _gone() -> BackendError:

@@ -14,6 +14,7 @@ from starlette.types import Message
 
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.local.wire import List
 from orchestrator.domain import Observation, SandboxPhase
 from tests.contracts.backend import BackendContract, make_spec, wait_until
 
@@ -72,8 +73,8 @@ class Box:
     async def first_pid(self) -> int:
         """The sandbox's first process, as the host counts."""
         assert self.backend._launcher
-        listing = await self.backend._launcher.ask("list")
-        return int(next(found["pid"] for found in listing if found["spec"]["repl_id"] == self.repl_id))
+        listing = await self.backend._launcher.ask(List())
+        return next(found.pid for found in listing if found.spec.repl_id == self.repl_id)
 
     async def until(self, wanted: Callable[[Observation | None], bool]) -> Observation | None:
         return await wait_until(self.backend, self.repl_id, wanted)

@@ -84,7 +84,7 @@ async def test_a_copy_that_is_given_up_ends(backend: LocalBackend, tmp_path: Pat
 async def test_without_grace_time_the_launcher_waits_for_its_first_server(tmp_path: Path) -> None:
     async with LocalBackend(tmp_path, grace_s=0) as backend:
         assert backend._launcher
-        launcher = (await backend._launcher.ask("ping"))["pid"]
+        launcher = backend._launcher.hello.pid
     await until_gone(launcher)
 
 

@@ -151,7 +151,7 @@ async def test_a_sandbox_that_ends_by_itself_has_failed(box: Box) -> None:
 
 async def test_a_second_server_is_refused(backend: LocalBackend, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="serves another server"):
-        await launcher_client.connect(layout(tmp_path), 60, on_event=print, on_lost=lambda: None)
+        await launcher_client.connect(layout(tmp_path), 60, on_ended=print, on_lost=lambda: None)
     await backend.seed("repl1", {}, copy_of=None)
     await backend.ensure(make_spec())
     await until_running(backend, "repl1")

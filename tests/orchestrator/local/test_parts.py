@@ -279,9 +279,11 @@ def test_a_spec_survives_the_wire(
     environment: dict[str, str], egress: Egress, epoch: int, run_command: str | None
 ) -> None:
     spec: SandboxSpec = make_spec(environment=environment, egress=egress, epoch=epoch, run_command=run_command)
-    line = wire.line(wire.spec_to_json(spec))
+    line = wire.request_line(7, wire.Start(spec))
     assert line.count(b"\n") == 1
-    assert wire.spec_from_json(json.loads(line)) == spec
+    assert wire.request_of(json.loads(line)) == wire.Start(spec)
+    listed = json.loads(wire.line({"ok": [wire.Running(spec, 1000, 4711)]}))["ok"]
+    assert wire.List().answer(listed) == [wire.Running(spec, 1000, 4711)]
 
 
 def test_programs_know_the_way_out_only_when_there_is_one() -> None:
@@ -291,10 +293,10 @@ def test_programs_know_the_way_out_only_when_there_is_one() -> None:
 
 
 def test_the_doctor_says_what_is_missing_and_what_helps(tmp_path: Path) -> None:
-    facts = {
-        "mode": "user", "bubblewrap": "/usr/bin/bwrap", "python": "/usr/bin/python3", "cgroups": None,
-        "controllers": [], "failed": ["root with x: y"],
-    }  # fmt: skip
+    facts = wire.Facts(
+        uids=(1000, 1001), mode="user", bubblewrap="/usr/bin/bwrap", python="/usr/bin/python3", cgroups=None,
+        controllers=(), bounds_memory=False, failed=("root with x: y",),
+    )  # fmt: skip
     found = {check.name: check for check in doctor.checks(facts, {"mount": "OK"}, layout(tmp_path))}
     assert found["sandbox"].ok
     assert "root with x: y" in found["sandbox"].detail

@@ -2,7 +2,7 @@
 
     python -m orchestrator.backends.local.launcher --data DIR --runtime DIR --grace-s N
 
-Detaches, prepares, listens, then says one JSON line on its standard output: {"ok": facts} or {"error": {...}}. When no
+Detaches, prepares, listens, then says one JSON line on its standard output: {"ok": Facts} or {"error": Fault}. When no
 server has been connected for the grace time it stops every sandbox and ends; when it is killed, every sandbox dies.
 """
 
@@ -24,7 +24,7 @@ from orchestrator.backends.local.launcher.launcher import Launcher
 from orchestrator.backends.local.launcher.system import Unusable
 from orchestrator.backends.local.launcher.warden import become_launcher
 from orchestrator.backends.local.layout import Layout
-from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.wire import Fault, Message
 
 _LOCK_S = 15  # one that ends gives programs 5 s
 log = logging.getLogger("devex.launcher")
@@ -52,12 +52,12 @@ def main() -> None:
         host = prepare(layout)
         listening = _listen(layout.launcher_socket)
     except Unusable as error:
-        _report(report, {"error": {"message": error.message, "action": error.action, "retryable": False}})
+        _report(report, {"error": Fault(error.message, error.action, retryable=False)})
         sys.exit(1)
     except Exception as error:
         log.exception("not started")
         action = f"Read {layout.log}."
-        _report(report, {"error": {"message": f"The launcher did not start: {error}.", "action": action}})
+        _report(report, {"error": Fault(f"The launcher did not start: {error}.", action)})
         sys.exit(1)
     _report(report, {"ok": host.facts()})
     log.info("ready: %s", host.facts())

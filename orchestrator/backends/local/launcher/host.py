@@ -13,6 +13,7 @@ from orchestrator.backends.local.launcher.bubblewrap import Jail, Mode
 from orchestrator.backends.local.launcher.cgroups import Cgroups
 from orchestrator.backends.local.launcher.rlimits import rlimits
 from orchestrator.backends.local.layout import Layout, checked
+from orchestrator.backends.local.wire import Facts
 from orchestrator.domain import Egress, Size
 from runner import agent
 
@@ -39,18 +40,17 @@ class Host:
     def bounds_memory(self) -> bool:
         return self.cgroups is not None and "memory" in self.cgroups.parents
 
-    def facts(self) -> dict[str, object]:
-        """What the server is told of this machine: it goes by it, and the doctor and the logs show it."""
-        return {
-            "uids": [self.uids.start, self.uids.stop],
-            "mode": self.mode,
-            "bubblewrap": str(self.bubblewrap),
-            "python": self.interpreter.path,
-            "cgroups": self.cgroups.version if self.cgroups else None,
-            "controllers": sorted(self.cgroups.parents) if self.cgroups else [],
-            "bounds_memory": self.bounds_memory,
-            "failed": list(self.failed),
-        }
+    def facts(self) -> Facts:
+        return Facts(
+            uids=(self.uids.start, self.uids.stop),
+            mode=self.mode,
+            bubblewrap=str(self.bubblewrap),
+            python=self.interpreter.path,
+            cgroups=self.cgroups.version if self.cgroups else None,
+            controllers=tuple(sorted(self.cgroups.parents)) if self.cgroups else (),
+            bounds_memory=self.bounds_memory,
+            failed=self.failed,
+        )
 
     def jail(self, repl_id: str, size: Size, egress: Egress) -> Jail:
         """Raises ValueError or OSError: there is no such workspace, or its owner is none for a sandbox."""

@@ -6,13 +6,29 @@ import logging
 import os
 import signal
 import socket
+from dataclasses import asdict
+from typing import assert_never
 
 from orchestrator.backends.local import wire
 from orchestrator.backends.local.launcher import probes
 from orchestrator.backends.local.launcher.host import Host
 from orchestrator.backends.local.launcher.processes import cpu_times
 from orchestrator.backends.local.launcher.supervisor import Refused, Supervisor
-from orchestrator.backends.local.wire import Message
+from orchestrator.backends.local.wire import (
+    AnyRequest,
+    CpuTimes,
+    Ended,
+    Fault,
+    Freeze,
+    Hello,
+    List,
+    Message,
+    Ping,
+    Probe,
+    Shutdown,
+    Start,
+    Stop,
+)
 from runner.peer import peer_uid
 
 _FIRST_SERVER_S = 60.0  # the one that started it dials at once, however short the grace time
@@ -69,44 +85,43 @@ class Launcher:
             writer.close()
             self._await_server(self._grace_s)
 
-    async def _answer(self, request: Message) -> None:
+    async def _answer(self, asked: Message) -> None:
         try:
-            answer: Message = {"ok": await self._do(request)}
+            answer: Message = {"ok": await self._do(wire.request_of(asked))}
         except Refused as error:
-            answer = {"error": {"message": str(error), "action": "", "retryable": error.retryable}}
+            answer = {"error": Fault(str(error), retryable=error.retryable)}
         except Exception as error:  # a mistake of ours ends one request, not the sandboxes
-            log.exception("%s failed", request.get("verb"))
-            answer = {"error": {"message": f"The launcher failed: {error!r}.", "action": "", "retryable": True}}
-        self._say({"n": request["n"], **answer})
+            log.exception("%s failed", asked.get("verb"))
+            answer = {"error": Fault(f"The launcher failed: {error!r}.")}
+        self._say({"n": asked["n"], **answer})
 
-    async def _do(self, request: Message) -> object:
-        match request["verb"]:
-            case "ping":
-                return {"version": wire.VERSION, "pid": os.getpid(), **self._host.facts()}
-            case "start":
-                await self._supervisor.start(wire.spec_from_json(request["spec"]))
-            case "stop":
-                await self._supervisor.stop(request["repl_id"], request["epoch"])
-            case "freeze":
-                self._supervisor.freeze(request["repl_id"], request["epoch"], request["frozen"])
-            case "list":
-                running = self._supervisor.running()
-                return [{"spec": wire.spec_to_json(one.spec), "uid": one.uid, "pid": one.pid} for one in running]
-            case "cpu":
+    async def _do(self, request: AnyRequest) -> object:
+        match request:
+            case Ping():
+                return Hello(version=wire.VERSION, pid=os.getpid(), facts=self._host.facts())
+            case Start(spec):
+                await self._supervisor.start(spec)
+            case Stop(repl_id, epoch):
+                await self._supervisor.stop(repl_id, epoch)
+            case Freeze(repl_id, epoch, frozen):
+                self._supervisor.freeze(repl_id, epoch, frozen)
+            case List():
+                return self._supervisor.running()
+            case CpuTimes():
                 firsts = {one.spec.repl_id: one.pid for one in self._supervisor.running()}
                 return await asyncio.to_thread(cpu_times, firsts)
-            case "doctor":
+            case Probe():
                 return probes.run(self._host)
-            case "shutdown":
+            case Shutdown():
                 await self._supervisor.stop_all()
                 self._over.set()
-            case unknown:
-                raise Refused(f"The launcher does not know how to {unknown}.")
+            case _:
+                assert_never(request)
         return None
 
     def _on_ended(self, repl_id: str, epoch: int, reason: str) -> None:
         log.info("%s %d ended: %s", repl_id, epoch, reason)
-        self._say({"event": "ended", "repl_id": repl_id, "epoch": epoch, "reason": reason})
+        self._say({"event": "ended", **asdict(Ended(repl_id, epoch, reason))})
 
     def _say(self, message: Message) -> None:
         """Answers are few and small, and the server reads them all: there is nothing to wait for."""

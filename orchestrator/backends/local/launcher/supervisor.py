@@ -6,7 +6,6 @@ import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local.launcher.bubblewrap import Jail
@@ -14,6 +13,7 @@ from orchestrator.backends.local.launcher.cgroups import Group
 from orchestrator.backends.local.launcher.host import Host
 from orchestrator.backends.local.launcher.processes import freeze_all, programs_of, signal_all
 from orchestrator.backends.local.launcher.spawn import Spawned, WrongUid, drained, first_pid, spawn
+from orchestrator.backends.local.wire import Running
 
 FIRST_LINE_S = 15.0  # bubblewrap's first word takes 0.01 s; a machine under load some tenths
 PROGRAMS_END_S = 5.0  # what programs get to end by themselves
@@ -28,12 +28,6 @@ class Refused(Exception):
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
-
-
-class Running(NamedTuple):
-    spec: SandboxSpec
-    uid: int
-    pid: int  # the first process inside, as the host counts
 
 
 @dataclass(slots=True)
