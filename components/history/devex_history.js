@@ -247,6 +247,8 @@ export default {
         if (signal.aborted) return;
         this.now = Date.now();
         this.newest = stored?.version ?? this.newest;
+        if (stored?.crowded && stored.crowded !== this.crowded) this.say(stored.crowded, { tone: "warn" });
+        this.crowded = stored?.crowded; // said once, not with every version
         const { listed, isWhole } = this.versions;
         Object.assign(this, { listed, isWhole });
         if (!this.chosen && listed.length) this.choose(this.listed[0]);

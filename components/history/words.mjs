@@ -103,5 +103,6 @@ export function receiptOf(stored, since, now) {
   }
   if (!stored.version) return { text: "Not yet in the store", short: "Unstored", sentence: "No version of this REPL is in the store yet. The first one is on its way.", tone: "none" };
   const sentence = `Everything up to ${exactly(stored.at)} is in the store, as version ${stored.version}, and survives the loss of the sandbox.`;
-  return { text: `Safe in the store at ${clock(stored.at)}`, short: `Safe ${clock(stored.at)}`, sentence, tone: "ok" };
+  const safe = { text: `Safe in the store at ${clock(stored.at)}`, short: `Safe ${clock(stored.at)}`, sentence, tone: "ok" };
+  return stored.crowded ? { ...safe, sentence: `${sentence} ${stored.crowded}`, tone: "warn" } : safe;
 }

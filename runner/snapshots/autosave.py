@@ -43,13 +43,15 @@ class Stored:
     """What of the workspace is safe. Times are ISO 8601, UTC.
 
     `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none;
-    `problem` says why it is not saved; `saving` is there while the next version is taken.
+    `problem` says why it is not saved; `crowded` what became of older versions, since there is no room for all;
+    `saving` is there while the next version is taken.
     """
 
     version: str | None = None
     at: str | None = None
     changed_at: str | None = None
     problem: str | None = None
+    crowded: str | None = None
     saving: Saving | None = None
 
 
@@ -154,7 +156,8 @@ class Autosave:
             self._say(saving=None, changed_at=self.state.changed_at or began, problem=_words(error))
             raise
         changed_at = self.state.changed_at if self._dirty.is_set() else None
-        self._say(version=taken["version"], at=began, changed_at=changed_at, problem=None, saving=None)
+        done = {"version": taken["version"], "crowded": taken["crowded"], "problem": None, "saving": None}
+        self._say(at=began, changed_at=changed_at, **done)
         return self.state
 
     async def run(self) -> None:

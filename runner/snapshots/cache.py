@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Self
 
 from runner.snapshots.layout import Commit, Digest, Place, commit_bytes, commit_of
 
-FORMAT: Final = 3  # another one is thrown away
+FORMAT: Final = 4  # another one is thrown away
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 PENDING_S: Final = 12 * 3600  # of what was stored and never committed; garbage collection leaves it alone for a day
 
@@ -22,6 +22,8 @@ CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE head (version TEXT, data BLOB);
 CREATE TABLE store (name TEXT);
 CREATE TABLE made (boot TEXT);
+CREATE TABLE held (kept INT, sent INT);
+CREATE TABLE crowded (why TEXT);
 """
 _DIGEST_BYTES: Final = 20
 
@@ -134,6 +136,30 @@ class Cache:
     def places(self) -> Iterator[tuple[Digest, Place]]:
         for digest, *place in self._db.execute("SELECT digest, pack, offset, stored, size FROM blob"):
             yield digest.hex(), Place(*place)
+
+    # how much the history takes
+
+    def held(self) -> tuple[int, int] | None:
+        """Bytes in all, and of them what came after the last `set_held`; None before the first."""
+        found = self._db.execute("SELECT kept, sent FROM held").fetchone()
+        return (found[0] + found[1], found[1]) if found else None
+
+    def set_held(self, kept_bytes: int) -> None:
+        self._db.execute("DELETE FROM held")
+        self._db.execute("INSERT INTO held VALUES (?, 0)", (kept_bytes,))
+
+    def add_sent(self, size_bytes: int) -> None:
+        self._db.execute("UPDATE held SET sent = sent + ?", (size_bytes,))
+
+    def crowded(self) -> str | None:
+        """One sentence about a history that had no room, until it is thinned out as usual."""
+        found = self._db.execute("SELECT why FROM crowded").fetchone()
+        return found[0] if found else None
+
+    def set_crowded(self, why: str | None) -> None:
+        self._db.execute("DELETE FROM crowded")
+        if why is not None:
+            self._db.execute("INSERT INTO crowded VALUES (?)", (why,))
 
     # the newest version
 

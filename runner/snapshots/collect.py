@@ -1,7 +1,7 @@
 """Thinning old versions out, and deleting what none of the others names."""
 
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
@@ -12,12 +12,14 @@ from runner.snapshots.cache import Cache
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
-from runner.snapshots.retention import kept
+from runner.snapshots.retention import by_worth, kept
 from runner.snapshots.stores.store import Fenced
 from runner.snapshots.take import write, write_index
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet
 SPARSE: Final = 0.3  # a pack of which less is alive is written anew
+SPARSE_IN_NEED: Final = 0.5  # so that what is dead takes no more room than what is alive
+AGAIN: Final = 0.05  # of a history's room is written before it is thinned out again, however full it still is
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,18 @@ class Collected:
     bytes: int
 
 
-async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, young: timedelta = YOUNG) -> Collected:
+async def collect(
+    history: History,
+    cache: Cache,
+    epoch: int,
+    now: datetime,
+    *,
+    young: timedelta = YOUNG,
+    room_bytes: int | None = None,
+) -> Collected:
     """For the one writer of the REPL, while it takes no version. Raises Fenced, StoreError, Damaged.
+
+    What is kept takes at most `room_bytes`, unless versions with a name and the newest one take more.
 
     It can be cut off anywhere: commits go first; then the newest version is written once more with an index of only
     what is alive, so that no later version builds on what is about to go; then the rest goes.
@@ -39,11 +51,12 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
     head = commits[0]
     names = await history.named()
     keep = kept(commits, names, now)
+    if room_bytes is not None:
+        keep = await _fitting(history, [one for one in commits if one.version in keep], names, room_bytes)
     gone = [commit for commit in commits if commit.version not in keep]
     commits = [commit for commit in commits if commit.version in keep]
     await history.store.delete([history.key(layout.commit_key(commit.version)) for commit in gone])
-    parts = dict.fromkeys(part for commit in reversed(commits) for part in commit.index)
-    everything = Version(history, head, await history.places(parts))
+    everything = Version(history, head, await history.places(_parts(commits)))
     alive: set[bytes] = set()
     async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
         pass
@@ -51,7 +64,7 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
     before = now - young
     packs = [*await history.objects("p/"), *await history.objects("t/")]
     sizes = {layout.name_in(one.key): one.size_bytes for one in packs if one.modified_at < before}
-    places, moved = await _repacked(history, places, sizes)
+    places, moved = await _repacked(history, places, sizes, SPARSE if room_bytes is None else SPARSE_IN_NEED)
     held = places.packs()
     dead = [one for one in packs if layout.name_in(one.key) not in held and one.modified_at < before]
     if dead:
@@ -64,7 +77,54 @@ async def collect(history: History, cache: Cache, epoch: int, now: datetime, *, 
         one for one in await history.objects("i/") if layout.name_in(one.key) not in named and one.modified_at < before
     ]
     await history.store.delete([one.key for one in dead])
-    return Collected(len(gone), len(dead), sum(one.size_bytes for one in dead) - moved)
+    freed_bytes = sum(one.size_bytes for one in dead) - moved
+    cache.set_held(sum(one.size_bytes for one in packs) - freed_bytes)
+    cache.save()
+    return Collected(len(gone), len(dead), freed_bytes)
+
+
+async def make_room(history: History, cache: Cache, epoch: int, now: datetime, room_bytes: int) -> Collected | None:
+    """Where the history takes more than its room: keep what fits into half of it, so that it is not soon done again.
+
+    -> None when it was not needed. Raises as `collect`. What no version names goes, however young: nobody else writes
+    (of another incarnation, the commit does not stay: see `take.write`), and we look whether what we have stored and
+    not committed is still there.
+    """
+    held_bytes, since_bytes = await held(history, cache)
+    if held_bytes <= room_bytes or since_bytes < room_bytes * AGAIN:
+        return None
+    return await collect(history, cache, epoch, now, young=timedelta(0), room_bytes=room_bytes // 2)
+
+
+async def held(history: History, cache: Cache) -> tuple[int, int]:
+    """Bytes of the history in the store, about, and how many of them came since versions were thinned out."""
+    found = cache.held()
+    if found is None:
+        packs = [*await history.objects("p/"), *await history.objects("t/")]
+        size_bytes = sum(one.size_bytes for one in packs)
+        cache.set_held(0)
+        cache.add_sent(size_bytes)
+        found = size_bytes, size_bytes
+    return found
+
+
+async def _fitting(history: History, commits: Sequence[Commit], names: Collection[str], room_bytes: int) -> set[str]:
+    everything = Version(history, commits[0], await history.places(_parts(commits)))
+    fitting: set[str] = set()
+    alive: set[bytes] = set()
+    size_bytes = 0
+    for commit in by_worth(commits, names):
+        async for _, place in reachable(everything, commit.root, alive):
+            size_bytes += place.stored_bytes
+        if size_bytes > room_bytes and fitting and commit.version not in names:
+            break
+        fitting.add(commit.version)
+    return fitting
+
+
+def _parts(commits: Sequence[Commit]) -> Iterable[Digest]:
+    """Of their index, the newest last."""
+    return dict.fromkeys(part for commit in reversed(commits) for part in commit.index)
 
 
 async def purge(history: History) -> None:
@@ -111,12 +171,14 @@ async def reachable(
                         yield chunk, place
 
 
-async def _repacked(history: History, places: Places, sizes: Mapping[str, int]) -> tuple[Places, int]:
+async def _repacked(
+    history: History, places: Places, sizes: Mapping[str, int], sparse_below: float
+) -> tuple[Places, int]:
     """Write what little is alive of large packs anew -> where everything is now, and the bytes written."""
     alive: dict[str, int] = defaultdict(int)
     for _, place in places:
         alive[place.pack] += place.stored_bytes
-    sparse = {pack for pack, stored_bytes in alive.items() if stored_bytes < SPARSE * sizes.get(pack, 0)}
+    sparse = {pack for pack, stored_bytes in alive.items() if stored_bytes < sparse_below * sizes.get(pack, 0)}
     by_pack: dict[str, list[tuple[Digest, Place]]] = defaultdict(list)
     for digest, place in places:
         if place.pack in sparse:

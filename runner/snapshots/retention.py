@@ -1,4 +1,6 @@
-"""Which versions are kept: all of a day, then one an hour for a week, one a day for a month, named ones for ever."""
+"""Which versions are kept: all of a day, then one an hour for a week, one a day for a month, named ones for ever; and
+of a REPL whose programs write more than its history has room for, the newest of those, down to the half of it.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -9,6 +11,8 @@ from runner.snapshots.layout import Commit
 ALL: Final = timedelta(hours=24)
 HOURLY: Final = timedelta(days=7)
 DAILY: Final = timedelta(days=30)
+GIB: Final = 1 << 30
+TIMES: Final = 10  # a history's room, in full workspaces that cannot be compressed: who writes by hand never comes near
 
 
 def kept(commits: Iterable[Commit], named: Collection[str], now: datetime) -> set[str]:
@@ -31,3 +35,23 @@ def kept(commits: Iterable[Commit], named: Collection[str], now: datetime) -> se
             slots.add(slot)
             keep.add(commit.version)
     return keep
+
+
+def by_worth(commits: Iterable[Commit], named: Collection[str]) -> list[Commit]:
+    """In the order in which they are given room: the newest, those with a name, then the rest; the newer first."""
+    newest, *others = sorted(commits, key=lambda one: (one.epoch, one.seq), reverse=True)
+    return [newest, *sorted(others, key=lambda one: one.version not in named)]
+
+
+def crowded(room_bytes: int, thinned: int, is_full: bool) -> str | None:
+    """What is said of a history that had no room, when so many versions went sooner than usual: in words, or None."""
+    room = f"{room_bytes / GIB:.1f} GiB"
+    if is_full:
+        return (
+            f"The versions with a name fill the history's {room}: of the others only the newest is kept. "
+            "Take the name from those you no longer need."
+        )
+    if thinned:
+        gone = f"The history's {room} were full: {thinned} older versions were removed sooner than usual."
+        return f"{gone} Name what must stay."
+    return None

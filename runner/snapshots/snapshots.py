@@ -47,7 +47,9 @@ class Snapshots:
         self._lock = asyncio.Lock()
 
     async def take(self, author: str, message: str, progress: Progress | None = None) -> Message:
-        """A version of what is on the disk now; the newest one again when nothing changed."""
+        """A version of what is on the disk now; the newest one again when nothing changed. With `crowded`: null, or a
+        sentence on a history that has no room for all that retention would keep.
+        """
         async with self._lock:
             taken: Message = await self._heavy("take", progress, **self._writing, author=author, message=message)
             return taken
@@ -91,9 +93,9 @@ class Snapshots:
         return found
 
     async def name(self, version: str, name: str, author: str) -> None:
-        """A version with a name is kept for ever; "" takes the name away."""
+        """A version with a name is kept for ever; "" takes the name away. DevexError `history_full` without room."""
         async with self._lock:
-            await self._ask("name", version=version, name=name, author=author)
+            await self._heavy("name", **self._writing, version=version, name=name, author=author)
 
     async def folder(self, version: str, path: str) -> Message:
         """-> {entries: rows [name, kind, size in bytes], complete}"""

@@ -46,6 +46,7 @@ class Uploads:
 
     def __init__(self, history: History, cache: Cache, loop: asyncio.AbstractEventLoop) -> None:
         self.sent_bytes = 0
+        self._counted_bytes = 0  # of them in the cache
         self.chunks = 0  # of files, that the store did not have
         self._history = history
         self._cache = cache
@@ -107,6 +108,9 @@ class Uploads:
     def _save(self) -> None:
         """What was cut off after this goes on from here."""
         arrived, self._arrived = self._arrived, []
+        sent_bytes = self.sent_bytes
+        self._cache.add_sent(sent_bytes - self._counted_bytes)
+        self._counted_bytes = sent_bytes
         self._cache.add_pending(arrived, time.time())
         self._cache.save()
 

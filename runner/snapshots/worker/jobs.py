@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from runner.errors import DevexError
+from runner.snapshots import retention
 from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache, discard
-from runner.snapshots.collect import collect, purge
+from runner.snapshots.collect import collect, held, make_room, purge
 from runner.snapshots.compare import changes, changing
 from runner.snapshots.history import History, Version
-from runner.snapshots.layout import Commit, Name, Row
+from runner.snapshots.layout import Commit, Damaged, Name, Row
 from runner.snapshots.restore import restore
 from runner.snapshots.search import search
 from runner.snapshots.stores.asking import Ask
@@ -103,10 +104,35 @@ class Jobs:
     # what writes: one after another
 
     async def do_take(self, job: Message, history: History, reply: Reply) -> Message:
-        """workspace, cache, epoch, author, message -> the commit"""
+        """workspace, limit, cache, epoch, author, message -> the commit, and as `crowded` what is to be said of a
+        history that has no room
+        """
         async with self._turn(reply), reply.progress() as tell:
             with _workspace(job) as workspace:
-                return _shown(await _cached(job, lambda cache: take(workspace, history, cache, _label(job), tell)))
+
+                async def taken(cache: Cache) -> Message:
+                    await self._make_room(job, history, cache)
+                    commit = await take(workspace, history, cache, _label(job), tell)
+                    return {**_shown(commit), "crowded": cache.crowded()}
+
+                return await _cached(job, taken)
+
+    async def _make_room(self, job: Message, history: History, cache: Cache) -> bool:
+        """-> whether there is room."""
+        room_bytes = retention.TIMES * Usage(*job["limit"]).disk_bytes
+        try:
+            done = await make_room(history, cache, job["epoch"], datetime.now(UTC), room_bytes)
+        except Damaged as error:  # of what is damaged nothing is given up; what is new is stored all the same
+            log.warning("%s is full and cannot be thinned out: %s", history.prefix, error)
+            cache.set_crowded(f"The history is full, and is not thinned out: {error.message}")
+            done = None
+        is_full = (await held(history, cache))[0] > room_bytes
+        if done is not None:
+            self._close_versions(job)
+            if why := retention.crowded(room_bytes, done.versions, is_full):
+                cache.set_crowded(why)
+            cache.save()
+        return not is_full
 
     async def do_restore(self, job: Message, history: History, reply: Reply) -> Message:
         """workspace, cache, epoch, author, version, path, empty -> {files, removed, notes, noted}
@@ -129,7 +155,14 @@ class Jobs:
         async with self._turn(reply):
             self._close_versions(job)
             now = datetime.now(UTC)
-            return asdict(await _cached(job, lambda cache: collect(history, cache, job["epoch"], now)))
+
+            async def collected(cache: Cache) -> Message:
+                done = await collect(history, cache, job["epoch"], now)
+                cache.set_crowded(None)
+                cache.save()
+                return asdict(done)
+
+            return await _cached(job, collected)
 
     async def do_verify(self, job: Message, history: History, reply: Reply) -> Message:
         """-> {versions, chunks, bytes, problems}"""
@@ -176,9 +209,21 @@ class Jobs:
         return {"versions": shown, "next": last}
 
     async def do_name(self, job: Message, history: History, reply: Reply) -> None:
-        """version, name ("" takes it away), author"""
+        """version, name ("" takes it away), author, limit, cache, epoch
+
+        What has a name stays for ever: where there is no room for it, none is given.
+        """
         name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
+        is_first = job["name"] and job["version"] not in await history.named()
         await history.set_name(job["version"], name if job["name"] else None)
+        if is_first and not await self._has_room(job, history, reply):
+            await history.set_name(job["version"], None)
+            message = "The history of this REPL is full of versions with a name."
+            raise DevexError("history_full", message, "Take the name from one you no longer need.", status=409)
+
+    async def _has_room(self, job: Message, history: History, reply: Reply) -> bool:
+        async with self._turn(reply):
+            return await _cached(job, lambda cache: self._make_room(job, history, cache))
 
     async def do_folder(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""

@@ -6,6 +6,7 @@ import random
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, aclosing, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,73 @@ async def test_readers_that_stand_still_hold_little_and_are_so_many(snapshots: S
         while found != content:
             with suppress(DevexError):  # busy: what was left is told to the worker, and ends there
                 found = b"".join([piece async for piece in snapshots.read(version, "a")])
+
+
+async def test_a_program_that_rewrites_all_fills_its_history_and_not_the_store(
+    workers: Workers, tmp_path: Path
+) -> None:
+    """What was kept by a name stays whole, and so does the newest version; the rest is thinned out, which is said."""
+    room = 10 << 20
+    snapshots = Snapshots(workers, replace(a_shelf(tmp_path), limit=Usage(room // 10, 100)))
+    chance = random.Random(1)
+    path = tmp_path / "workspace" / "random"
+    crowded: set[str | None] = set()
+    named, release, newest = "", b"", b""
+    for number in range(40):
+        path.write_bytes(newest := chance.randbytes(1_000_000))
+        taken = await snapshots.take("ada", "")
+        crowded.add(taken["crowded"])
+        if number == 2:
+            named, release = taken["version"], newest
+            await snapshots.name(named, "release", "ada")
+        assert stored_bytes(tmp_path) < room + (2 << 20)
+    assert len(crowded) > 1
+    assert all(why is None or why.startswith("The history's 0.0 GiB were full: ") for why in crowded)
+    listed = [one["version"] for one in (await snapshots.versions(None, 100))["versions"]]
+    assert 4 <= len(listed) <= 12
+    assert listed[-1] == named
+    assert (await snapshots.verify())["problems"] == []
+    assert b"".join([piece async for piece in snapshots.read(named, "random")]) == release
+    assert b"".join([piece async for piece in snapshots.read(listed[0], "random")]) == newest
+
+
+async def test_names_take_no_more_than_the_room_of_a_history(workers: Workers, tmp_path: Path) -> None:
+    room = 10 << 20
+    snapshots = Snapshots(workers, replace(a_shelf(tmp_path), limit=Usage(room // 10, 100)))
+    chance = random.Random(1)
+    refused = None
+    named: list[str] = []
+    while refused is None:
+        (tmp_path / "workspace" / "random").write_bytes(chance.randbytes(1_000_000))
+        taken = await snapshots.take("ada", "")
+        try:
+            await snapshots.name(taken["version"], "release", "ada")
+            named.append(taken["version"])
+        except DevexError as error:
+            refused = error
+        assert len(named) <= 11
+    assert (refused.code, len(named)) == ("history_full", 10)
+    await snapshots.name(named[0], "a name of its own", "ada")  # it has its room already
+    taken = {}
+    for _ in range(3):
+        (tmp_path / "workspace" / "random").write_bytes(chance.randbytes(1_000_000))
+        taken = await snapshots.take("ada", "")
+        assert stored_bytes(tmp_path) < room + (3 << 20)
+    assert taken["crowded"].startswith("The versions with a name fill")
+    listed = [one["version"] for one in (await snapshots.versions(None, 100))["versions"]]
+    assert listed[0] == taken["version"]
+    assert set(named) <= set(listed)
+    assert (await snapshots.verify())["problems"] == []
+    for version in named[:8]:
+        await snapshots.name(version, "", "ada")
+    (tmp_path / "workspace" / "random").write_bytes(chance.randbytes(1_000_000))
+    version = (await snapshots.take("ada", ""))["version"]
+    await snapshots.name(version, "again", "ada")
+    assert stored_bytes(tmp_path) < room
+
+
+def stored_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
 
 
 async def kill_and_check(workers: Workers, tmp_path: Path, kills: int, seed: int) -> None:
