@@ -16,6 +16,8 @@ PENDING_S: Final = 12 * 3600  # of what was stored and never committed; garbage 
 
 _TABLES: Final = """
 CREATE TABLE file (folder BLOB, name BLOB, stamp BLOB, chunks BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+CREATE TABLE folder (folder BLOB PRIMARY KEY, look BLOB, trees BLOB, files INT, size INT) WITHOUT ROWID;
+CREATE TABLE reading (begun INT);
 CREATE TABLE blob (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, size INT, part TEXT) WITHOUT ROWID;
 CREATE TABLE pending (digest BLOB PRIMARY KEY, pack TEXT, offset INT, stored INT, size INT, at REAL) WITHOUT ROWID;
 CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -31,6 +33,14 @@ _DIGEST_BYTES: Final = 20
 class Known(NamedTuple):
     stamp: bytes
     chunks: tuple[Digest, ...]
+
+
+class KnownFolder(NamedTuple):
+    """`files` and `size_bytes` of those that lie in it directly."""
+
+    trees: tuple[Digest, ...]
+    files: int
+    size_bytes: int
 
 
 class Cache:
@@ -61,9 +71,33 @@ class Cache:
     def save(self) -> None:
         self._db.commit()
 
+    def begin_reading(self) -> None:
+        """Of a reading that did not end nothing is known but what it stored: what folders hold may not all be there."""
+        if self._db.execute("SELECT begun FROM reading").fetchone():
+            self._db.execute("DELETE FROM folder")
+        self._db.execute("INSERT INTO reading VALUES (1)")
+        self.save()
+
+    def end_reading(self) -> None:
+        """All that was read is in the store, and in a version."""
+        self._db.execute("DELETE FROM reading")
+        self.save()
+
+    # folders
+
+    def known_folder(self, folder: bytes, look: bytes) -> KnownFolder | None:
+        """What it holds when it looks as it did then."""
+        query = "SELECT trees, files, size FROM folder WHERE folder = ? AND look = ?"
+        found = self._db.execute(query, (folder, look)).fetchone()
+        return KnownFolder(_split(found[0]), *found[1:]) if found else None
+
+    def remember_folder(self, folder: bytes, look: bytes, known: KnownFolder) -> None:
+        row = (folder, look, bytes.fromhex("".join(known.trees)), known.files, known.size_bytes)
+        self._db.execute("INSERT OR REPLACE INTO folder VALUES (?, ?, ?, ?, ?)", row)
+
     # files
 
-    def folder(self, folder: bytes, after: bytes, last: bytes | None) -> dict[bytes, Known]:
+    def known_files(self, folder: bytes, after: bytes, last: bytes | None) -> dict[bytes, Known]:
         """Those in a folder with names after one and up to another, in their bytes' order; None: up to the end."""
         query = "SELECT name, stamp, chunks FROM file WHERE folder = ? AND name > ?"
         if last is None:
@@ -79,12 +113,15 @@ class Cache:
             ((folder, name, known.stamp, bytes.fromhex("".join(known.chunks))) for name, known in files),
         )
 
-    def files(self) -> int:
-        found: int = self._db.execute("SELECT count(*) FROM file").fetchone()[0]
+    def entries(self) -> int:
+        """Files and folders that are remembered."""
+        query = "SELECT (SELECT count(*) FROM file) + (SELECT count(*) FROM folder)"
+        found: int = self._db.execute(query).fetchone()[0]
         return found
 
-    def forget_files(self) -> None:
+    def forget_entries(self) -> None:
         self._db.execute("DELETE FROM file")
+        self._db.execute("DELETE FROM folder")
 
     # what lies where
 

@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Callable
 from typing import Final, Literal
 
 import pathspec
@@ -21,32 +20,45 @@ DEFAULT_SUFFIX: Final = ".pyc"
 
 _ANY: Final = "[^/]*"  # what pathspec makes of `*`
 
-Ignored = Callable[[str, bool], bool]
-"""(path, is a folder) -> whether it is left out, with all that is in it."""
 
-
-def by_default(path: str, _is_folder: bool) -> bool:
-    name = path.rpartition("/")[2]
-    return name in DEFAULT_NAMES or name.endswith(DEFAULT_SUFFIX)
-
-
-def ignored_in(workspace: Workspace) -> Ignored:
+class Ignored:
     """The defaults alone cost nothing; a file of one's own, in the syntax of .gitignore(5), a few µs an entry.
 
     Programs write it, and the process that matches is everybody's: whatever it says, it costs MATCHING_S at most.
     """
-    try:
-        text = workspace.read(IGNORE_FILE, MAX_IGNORE_BYTES).decode(errors="replace")
-    except DevexError:
-        return by_default
+
+    def __init__(self, workspace: Workspace) -> None:
+        try:
+            self.text = workspace.read(IGNORE_FILE, MAX_IGNORE_BYTES)
+        except DevexError:
+            self.text = b""
+        self._rules = _rules(self.text.decode(errors="replace")) if self.text else None
+        self._left_s = MATCHING_S
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the defaults alone count by now: the file's rules have taken MATCHING_S."""
+        return self._left_s < 0
+
+    def __call__(self, path: str, is_folder: bool) -> bool:
+        """Whether it is left out, with all that is in it."""
+        if self._rules is None or self.gave_up:
+            name = path.rpartition("/")[2]
+            return name in DEFAULT_NAMES or name.endswith(DEFAULT_SUFFIX)
+        begun_s = time.monotonic()
+        found = self._rules.match_file(f"{path}/" if is_folder else path)
+        self._left_s -= time.monotonic() - begun_s
+        return found
+
+
+def _rules(text: str) -> pathspec.GitIgnoreSpec | None:
     defaults = [*(f"{name}/" for name in sorted(DEFAULT_NAMES)), f"*{DEFAULT_SUFFIX}"]
     chosen = [line for line in text.splitlines()[:MAX_LINES] if line.split("/").count("**") <= MAX_ANY_DEPTH]
     try:
         # "simple" is `re`, which knows the groups of _Pattern
-        rules = pathspec.GitIgnoreSpec.from_lines([*defaults, *chosen], _Pattern, backend="simple")
+        return pathspec.GitIgnoreSpec.from_lines([*defaults, *chosen], _Pattern, backend="simple")
     except (ValueError, re.error):  # a pattern that means nothing: better too much in a version than too little
-        return by_default
-    return _Matching(rules)
+        return None
 
 
 class _Pattern(pathspec.patterns.gitignore.spec.GitIgnoreSpecPattern):
@@ -62,19 +74,3 @@ class _Pattern(pathspec.patterns.gitignore.spec.GitIgnoreSpecPattern):
             return first
         *between, last = between
         return first + "".join(f"(?>{_ANY}?{literal})" for literal in between) + _ANY + last
-
-
-class _Matching:
-    """An Ignored that takes back a whole file of rules when they have taken MATCHING_S."""
-
-    def __init__(self, rules: pathspec.GitIgnoreSpec) -> None:
-        self._rules = rules
-        self._left_s = MATCHING_S
-
-    def __call__(self, path: str, is_folder: bool) -> bool:
-        if self._left_s < 0:
-            return by_default(path, is_folder)
-        begun_s = time.monotonic()
-        found = self._rules.match_file(f"{path}/" if is_folder else path)
-        self._left_s -= time.monotonic() - begun_s
-        return found

@@ -1,15 +1,19 @@
 """Reading a workspace for a version: what is as it was costs a look, what is not is read and handed over."""
 
 import errno
+import marshal
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from runner.errors import DevexError
 from runner.snapshots import layout
-from runner.snapshots.cache import Cache, Known
-from runner.snapshots.ignored import ignored_in
+from runner.snapshots.cache import Cache, Known, KnownFolder
+from runner.snapshots.ignored import Ignored
 from runner.snapshots.layout import CHUNK_BYTES, ZEROS, Digest, Row
 from runner.snapshots.uploads import Uploads
 from runner.workspace import Stat, Workspace
@@ -19,6 +23,7 @@ TRIES: Final = 3  # at a file that is written while it is read
 RACY_NS: Final = 2_000_000_000  # a file changed so lately may change again within one tick of its time stamp
 MAX_FILE_BYTES: Final = 64 << 30  # 16,384 chunks; only a sparse file pretends to more
 MAX_FOLDER: Final = 250_000  # entries of one folder; about 25 MB of names while it is read
+LOOKED_AT: Final = 5_000  # entries of a folder that is known by its look; larger ones are gone through row by row
 BATCH: Final = 1_000  # of them looked up in the cache at once
 HOLLOW: Final = 8  # a file of so many times what it takes on the disk: compressed ones are hardly like that
 HOLLOW_FREE_BYTES: Final = 64 << 10  # what a small file takes may be nothing
@@ -27,6 +32,21 @@ PROGRESS_S: Final = 0.2
 
 Progress = Callable[[dict[str, int]], None]
 """Called a few times a second with `files` and `bytes` looked at, and `sent_bytes`."""
+
+Trees = tuple[Digest, ...]
+"""What a folder holds."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    """A folder while it is read. `inside`: of those folders in it that were looked into, None when it is left out."""
+
+    path: str
+    descriptor: int
+    names: list[bytes]
+    inside: dict[bytes, Trees | None] = field(default_factory=dict)
+    known: dict[bytes, Known] = field(default_factory=dict)
+    fresh: dict[bytes, Known] = field(default_factory=dict)
 
 
 class Scan:
@@ -40,12 +60,12 @@ class Scan:
         stored: set[bytes],
         progress: Progress,
     ) -> None:
-        self.files = self.size_bytes = self.added = self.noted = 0
+        self.files = self.folders = self.size_bytes = self.added = self.noted = 0
         self.notes: list[tuple[str, str]] = []
         self.linked: list[tuple[str, str]] = []  # notes, too, but the first to be left out
         self._workspace = workspace
         self._cache = cache
-        self._ignored = ignored_in(workspace)
+        self._ignored = Ignored(workspace)
         self._uploads = uploads
         self._stored = stored
         self._progress = progress
@@ -54,49 +74,109 @@ class Scan:
         self._buffer = bytearray(CHUNK_BYTES)
         self._hollow_bytes = 0
 
-    def run(self) -> tuple[Digest, ...]:
+    def run(self) -> Trees:
         root = self._folder("")
         self._uploads.finish()
         self._tell()
         return root
 
-    def _folder(self, path: str) -> tuple[Digest, ...]:
-        """Raises DevexError when it cannot be listed."""
-        with self._workspace.folder(path, MAX_FOLDER + 1) as (descriptor, names):
-            if len(names) > MAX_FOLDER:
-                del names[MAX_FOLDER:]
-                self._note(path, f"holds too much: only {MAX_FOLDER} of its entries are in the version")
-            return tuple(self._tree(piece) for piece in layout.segments(self._rows(path, descriptor, names)))
+    def _below(self, path: str) -> Trees | None:
+        """Of a folder; None when it is left out of the version."""
+        try:
+            return self._folder(path)
+        except DevexError as error:
+            self._left_out(path, error)
+            return None
 
-    def _rows(self, path: str, descriptor: int, names: list[bytes]) -> Iterator[Row]:
-        folder, after = os.fsencode(path), b""
+    def _folder(self, path: str) -> Trees:
+        """Raises DevexError when it cannot be listed."""
+        self._uploads.check()
+        self.folders += 1
+        with self._workspace.folder(path, MAX_FOLDER + 1) as (descriptor, names):
+            opened = _Opened(path, descriptor, names)
+            look = self._look(opened) if len(names) <= LOOKED_AT else None
+            if look is None:
+                return self._read_folder(opened)
+            known = self._cache.known_folder(os.fsencode(path), look)
+            if known is None or not all(bytes.fromhex(tree) in self._stored for tree in known.trees):
+                files, size_bytes, noted = self.files, self.size_bytes, self.noted
+                trees = self._read_folder(opened)
+                if self.noted == noted and not self._ignored.gave_up:
+                    known = KnownFolder(trees, self.files - files, self.size_bytes - size_bytes)
+                    self._cache.remember_folder(os.fsencode(path), look, known)
+                return trees
+            self.files += known.files
+            self.size_bytes += known.size_bytes
+            self._tell(rarely=True)
+            return known.trees
+
+    def _look(self, opened: _Opened) -> bytes | None:
+        """-> what differs whenever the folder's trees would; on the way the folders in it are looked into.
+
+        None: it may hold what is to be noted, or what may change again within one tick of its time stamp.
+        """
+        entries: list[tuple[object, ...]] = []
+        is_sure = True
+        racy_ns = self._started_ns - RACY_NS
+        for name in opened.names:
+            try:
+                found = os.stat(name, dir_fd=opened.descriptor, follow_symlinks=False)
+            except OSError:
+                is_sure = False
+                continue
+            if not stat.S_ISDIR(found.st_mode):
+                is_sure = is_sure and found.st_nlink == 1 and found.st_ctime_ns < racy_ns
+                stamp = (found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+                entries.append((name, *stamp))
+                continue
+            path = join(opened.path, os.fsdecode(name))
+            opened.inside[name] = trees = None
+            if not self._ignored(path, True):
+                opened.inside[name] = trees = self._below(path)
+                is_sure = is_sure and trees is not None
+            entries.append((name, found.st_mode, trees))
+        # marshal's later versions depend on who else holds a value
+        look = sha256(marshal.dumps((self._ignored.text, entries), 2)).digest()
+        return look if is_sure else None
+
+    def _read_folder(self, opened: _Opened) -> Trees:
+        if len(opened.names) > MAX_FOLDER:
+            del opened.names[MAX_FOLDER:]
+            self._note(opened.path, f"holds too much: only {MAX_FOLDER} of its entries are in the version")
+        return tuple(self._tree(piece) for piece in layout.segments(self._rows(opened)))
+
+    def _rows(self, opened: _Opened) -> Iterator[Row]:
+        folder, names, after = os.fsencode(opened.path), opened.names, b""
         for begin in range(0, max(1, len(names)), BATCH):
             batch = names[begin : begin + BATCH]
             is_last = begin + BATCH >= len(names)
-            known = self._cache.folder(folder, after, None if is_last else batch[-1])
-            fresh: dict[bytes, Known] = {}
+            opened.known = self._cache.known_files(folder, after, None if is_last else batch[-1])
+            opened.fresh = {}
             for name in batch:
-                if (row := self._row(path, descriptor, name, known, fresh)) is not None:
+                if (row := self._row(opened, name)) is not None:
                     yield row
-            self._cache.remember(folder, fresh.items(), known)  # what is left in `known` was not seen again
+            # what is left of those known was not seen again
+            self._cache.remember(folder, opened.fresh.items(), opened.known)
             after = batch[-1] if batch else b""
 
-    def _row(
-        self, folder: str, descriptor: int, raw: bytes, known: dict[bytes, Known], fresh: dict[bytes, Known]
-    ) -> Row | None:
+    def _row(self, opened: _Opened, raw: bytes) -> Row | None:
         self._uploads.check()
         name = os.fsdecode(raw)
-        path = join(folder, name)
+        path = join(opened.path, name)
         try:
-            found = Stat.of(os.stat(raw, dir_fd=descriptor, follow_symlinks=False))
+            found = Stat.of(os.stat(raw, dir_fd=opened.descriptor, follow_symlinks=False))
         except FileNotFoundError:
             return None
+        if found.kind == "d" and raw in opened.inside:
+            trees = opened.inside[raw]
+            return None if trees is None else Row(name, "d", found.mode, 0, 0, trees)
         if self._ignored(path, found.kind == "d"):
             return None
         try:
             match found.kind:
                 case "d":
-                    return Row(name, "d", found.mode, 0, 0, self._folder(path))
+                    trees = self._below(path)
+                    return None if trees is None else Row(name, "d", found.mode, 0, 0, trees)
                 case "l":
                     target = os.fsdecode(self._workspace.read_link(path))
                     return Row(name, "l", 0, found.mtime_ns, 0, (target,))
@@ -107,16 +187,19 @@ class Scan:
                         self._tell()
                     if found.links > 1:
                         self._note_link(path)
-                    return self._file(path, found, known.pop(raw, None), fresh)
+                    return self._file(opened, path, found, opened.known.pop(raw, None))
             self._note(path, "is a pipe, a socket or a device")
         except DevexError as error:
-            if error.code == "overloaded":  # it is we who cannot: not a version without it
-                raise
-            if error.code not in {"not_found", "not_a_folder"}:  # vanished: it is not there
-                self._note(path, error.message)
+            self._left_out(path, error)
         return None
 
-    def _file(self, path: str, found: Stat, before: Known | None, fresh: dict[bytes, Known]) -> Row | None:
+    def _left_out(self, path: str, error: DevexError) -> None:
+        if error.code == "overloaded":  # it is we who cannot: not a version without it
+            raise error
+        if error.code not in {"not_found", "not_a_folder"}:  # vanished: it is not there
+            self._note(path, error.message)
+
+    def _file(self, opened: _Opened, path: str, found: Stat, before: Known | None) -> Row | None:
         name = path.rpartition("/")[2]
         stamp = _stamp(found)
         if before is not None and before.stamp == stamp and all(map(self._has, before.chunks)):
@@ -125,10 +208,10 @@ class Scan:
             self._note(path, f"is larger than {MAX_FILE_BYTES >> 30} GiB")
             return None
         handed_over = self._uploads.chunks
-        row, whole = self._read(path, name, fresh)
+        row, whole = self._read(path, name, opened.fresh)
         for _ in range(TRIES - 1):
             if not whole:
-                row, whole = self._read(path, name, fresh)
+                row, whole = self._read(path, name, opened.fresh)
         if not whole:
             self._note(path, "was written while it was read, and may be torn")
         self.added += self._uploads.chunks > handed_over

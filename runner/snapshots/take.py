@@ -18,7 +18,7 @@ from runner.snapshots.uploads import Uploads
 from runner.workspace import Workspace
 
 PARTS: Final = 20  # index parts of a version beyond those that are full; more are written anew
-STALE_FILES: Final = 10_000  # remembered files beyond twice those there are
+STALE_ENTRIES: Final = 10_000  # remembered files and folders beyond twice those there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +45,7 @@ async def take(
     head = await _head(history, cache, label.epoch)
     stored = await _known(history, cache, head)
     await _forget_lost(history, cache)
+    await asyncio.to_thread(cache.begin_reading)
     uploads = Uploads(history, cache, asyncio.get_running_loop())
     scan = Scan(workspace, cache, uploads, stored, progress)
     scanning = asyncio.ensure_future(asyncio.to_thread(scan.run))
@@ -55,7 +56,7 @@ async def take(
         await asyncio.wait([scanning])
     notes = tuple([*scan.notes, *scan.linked][: layout.MAX_NOTES])
     if head is not None and root == head.root and notes == head.notes:
-        await asyncio.to_thread(cache.save)
+        await asyncio.to_thread(cache.end_reading)
         return head
     index = await _index(history, cache, head)
     commit = Commit(
@@ -76,9 +77,9 @@ async def take(
     await write(history, commit, commit.parent)
     cache.set_head(commit)
     cache.forget_pending()
-    if cache.files() > 2 * scan.files + STALE_FILES:
-        cache.forget_files()
-    await asyncio.to_thread(cache.save)
+    if cache.entries() > 2 * (scan.files + scan.folders) + STALE_ENTRIES:
+        cache.forget_entries()
+    await asyncio.to_thread(cache.end_reading)
     return commit
 
 
