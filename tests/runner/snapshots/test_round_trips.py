@@ -15,10 +15,11 @@ import pytest
 from runner.snapshots.cache import Cache
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Commit
-from runner.snapshots.restore import Restored, restore
+from runner.snapshots.restore import restore
 from runner.snapshots.stores.directory import DirectoryStore
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.take import Label, take
+from runner.snapshots.writing import Restored
 from runner.workspace import Workspace
 from tests.runner.snapshots.jobs import Picture, picture, run
 

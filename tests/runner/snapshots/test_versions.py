@@ -21,11 +21,12 @@ from runner.snapshots.collect import collect
 from runner.snapshots.compare import changes, changing
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Commit, Name
-from runner.snapshots.restore import Restored, restore
+from runner.snapshots.restore import restore
 from runner.snapshots.stores.directory import DirectoryStore
 from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
+from runner.snapshots.writing import Restored
 from runner.workspace import Workspace
 
 NOW = datetime.now(UTC)
