@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from runner.errors import DevexError
@@ -161,15 +162,15 @@ F = TypeVar("F", bound=HasRow)
 
 
 class Pieces(NamedTuple):
-    """Chunks as they lie in a pack, from `begin` on."""
+    """Chunks as they lie in a pack, from `begin` on, and where."""
 
-    version: "Version"
+    places: Mapping[Digest, Place]
     begin: int
     data: bytes
 
     def of(self, row: Row) -> bytes:
         """The only chunk of a file, checked. Raises Damaged."""
-        place = self.version.place(row.content[0])
+        place = self.places[row.content[0]]
         begin = place.offset - self.begin
         return layout.chunk(self.data[begin : begin + place.stored_bytes], place, row.content[0])
 
@@ -256,33 +257,30 @@ class Version:
 
     async def packs(self, files: Iterable[F]) -> AsyncGenerator[tuple[list[F], "Pieces"], None]:
         """Files of one chunk each, pack by pack, so that one request brings many; PACKS_AHEAD are on their way."""
-        ordered = sorted(files, key=lambda file: self._where(file.row))
-        packs = [list(group) for _, group in groupby(ordered, key=lambda file: self._where(file.row)[0])]
+        located = sorted(((self.place(file.row.content[0]), file) for file in files), key=itemgetter(0))
+        packs = [list(group) for _, group in groupby(located, key=lambda found: found[0].pack)]
         packs.reverse()
-        fetching: list[tuple[list[F], int, asyncio.Task[bytes]]] = []
+        fetching: list[tuple[list[tuple[Place, F]], asyncio.Task[bytes]]] = []
         try:
             while packs or fetching:
                 while packs and len(fetching) < PACKS_AHEAD:
-                    fetching.append(self._fetch(packs.pop()))
-                wanted, begin, data = fetching[0]
-                yield wanted, Pieces(self, begin, await data)
+                    found = packs.pop()
+                    fetching.append((found, asyncio.create_task(self._fetch(found), name="fetch of a pack")))
+                found, data = fetching[0]
+                places = {file.row.content[0]: place for place, file in found}
+                yield [file for _, file in found], Pieces(places, found[0][0].offset, await data)
                 fetching.pop(0)
         finally:
-            for _, _, data in fetching:
+            for _, data in fetching:
                 data.cancel()
-            await asyncio.gather(*(data for _, _, data in fetching), return_exceptions=True)
+            await asyncio.gather(*(data for _, data in fetching), return_exceptions=True)
 
-    def _where(self, row: Row) -> tuple[str, int]:
-        place = self.place(row.content[0])
-        return place.pack, place.offset
-
-    def _fetch(self, wanted: list[F]) -> tuple[list[F], int, asyncio.Task[bytes]]:
-        """A pack, from the first wanted chunk to the last."""
-        places = [self.place(file.row.content[0]) for file in wanted]
+    async def _fetch(self, found: Sequence[tuple[Place, object]]) -> bytes:
+        """Of a pack, from the first wanted chunk to the last."""
+        places = [place for place, _ in found]
         begin = places[0].offset
         length = max(place.offset + place.stored_bytes for place in places) - begin
-        fetch = self.history.fetch(places[0].pack, begin, length)
-        return wanted, begin, asyncio.create_task(fetch, name="fetch of a pack")
+        return await self.history.fetch(places[0].pack, begin, length)
 
     async def chunk(self, digest: Digest) -> bytes:
         if digest == layout.ZEROS:
