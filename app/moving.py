@@ -19,8 +19,9 @@ from runner.snapshots import bundle
 from runner.snapshots.bundle import BadBundle
 from runner.snapshots.collect import purge
 from runner.snapshots.copying import ROUNDS, names_of
+from runner.snapshots.extent import Extent, Extents, TooMuch
 from runner.snapshots.history import History
-from runner.snapshots.layout import EPOCHS, SEQUENCES, Commit, check_object
+from runner.snapshots.layout import EPOCHS, SEQUENCES, Commit, Damaged, check_object
 from runner.snapshots.stores.opening import store_of
 from runner.snapshots.stores.store import Missing, Taken
 from runner.snapshots.verify import verify
@@ -28,6 +29,7 @@ from runner.snapshots.verify import verify
 MIB: Final = 1 << 20
 IMPORT_DAYS: Final = 1  # one that was killed is removed by the server after that: until it is whole it is in the trash
 TEMPLATE_CHARS: Final = 64
+TIMES: Final = 100  # a full workspace is what all versions may be, unpacked: ten times what a history may take, packed
 
 
 async def export(settings: Settings, repl: Repl, path: Path) -> str:
@@ -147,22 +149,27 @@ async def _unpack(file: BinaryIO, history: History) -> None:
 
 
 async def _newest(history: History, room: Size) -> Commit:
-    """The newest version, when every one is whole, and this one not too large. Raises BadBundle, DevexError."""
-    found = await verify(history)
-    newest = await history.head()
-    if found.problems or newest is None:
-        raise BadBundle(found.problems[0].rstrip(".") if found.problems else "it holds no version")
-    version = await history.open(newest)
-    if version.commit.epoch > EPOCHS // 2 or version.commit.seq > SEQUENCES // 2:
+    """The newest version, when every one is whole and none too large. Raises BadBundle, DevexError `quota`."""
+    versions = await history.versions()
+    if not versions:
+        raise BadBundle("it holds no version")
+    newest = await history.commit(versions[0])
+    if newest.epoch > EPOCHS // 2 or newest.seq > SEQUENCES // 2:
         raise BadBundle("its versions are numbered higher than DEVEX counts")
-    entries = size_bytes = 0
-    async for _, row in version.walk():  # what its commit says of it may be less than what would be written
-        entries += 1
-        size_bytes += sum(version.place(digest).size_bytes for digest in row.content) if row.kind == "f" else 0
-        if size_bytes > room.disk_bytes or entries > room.disk_entries:
-            message = f"Its files are more than {room.disk_bytes // MIB} MiB or {room.disk_entries} files and folders."
-            raise DevexError("quota", message, "A larger DEVEX_DISK_MIB lets them in.", status=413)
-    return version.commit
+    extents = Extents(Extent(room.disk_entries, room.disk_bytes), TIMES * room.disk_bytes)
+    for name in versions:  # before anything is unpacked; what a commit says of its version may be less than it is
+        try:
+            await extents.of(await history.open(name))
+        except TooMuch:
+            most = f"{room.disk_bytes // MIB} MiB or {room.disk_entries} files and folders"
+            message = f"Its version {name} holds more than {most}, or all together much more."
+            raise DevexError("quota", message, "A larger DEVEX_DISK_MIB lets them in.", status=413) from None
+        except Damaged as error:
+            raise BadBundle(f"version {name}: {error.message.rstrip('.')}") from None
+    found = await verify(history)
+    if found.problems:
+        raise BadBundle(found.problems[0].rstrip("."))
+    return newest
 
 
 async def _whole(repl: Repl, newest: Commit) -> Repl:

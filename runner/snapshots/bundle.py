@@ -23,14 +23,16 @@ ABOUT: Final = "devex.json"
 ABOUT_BYTES: Final = 64 << 10
 _BLOCK: Final = tarfile.BLOCKSIZE
 _END: Final = bytes(_BLOCK)
-_NAME: Final = re.compile(r"[pti]/[0-9a-f]{40}|c/[0-9]{9}-[0-9]{11}|n/[0-9]{1,8}-[0-9]{1,10}")
+_NAME: Final = re.compile(r"[pti]/[0-9a-f]{40}|c/[0-9]{9}-[0-9]{11}|n/[0-9]{1,8}-[0-9]{1,10}-[0-9a-f]{40}")
 _MOST_BYTES: Final = {  # what is ever written, and some
     "p": 32 << 20,
     "t": 32 << 20,
-    "i": layout.MAX_OBJECT_BYTES,
+    "i": layout.MAX_INDEX_BYTES,
     "c": 4 << 20,
     "n": 64 << 10,
 }
+VERSIONS: Final = 20_000  # each is read by itself; retention leaves 3,000 in the worst case
+PARTS: Final = 200  # of a version's index: 5 million places, 200 MiB here
 
 
 class BadBundle(DevexError):
@@ -77,6 +79,7 @@ def read_about(file: BinaryIO) -> dict[str, Any]:
 
 def read_members(file: BinaryIO) -> Iterator[Member]:
     """The rest, each checked against its name. Blocks. Raises BadBundle."""
+    versions = 0
     while (header := _header(file)) is not None:
         if not _NAME.fullmatch(header.name):
             raise BadBundle(f"it has a member “{header.name[:80]!r}”")
@@ -87,6 +90,10 @@ def read_members(file: BinaryIO) -> Iterator[Member]:
             layout.check_object(header.name, data)
         except layout.Damaged:
             raise BadBundle(f"“{header.name}” is not what its name says") from None
+        if header.name.startswith("c/"):
+            versions += 1
+            if versions > VERSIONS or len(layout.commit_of(data).index) > PARTS:
+                raise BadBundle("its history is larger than any that DEVEX writes")
         yield Member(header.name, data)
 
 

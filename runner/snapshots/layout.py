@@ -34,7 +34,9 @@ SEGMENT_MOST: Final = 4096
 MAX_TREE_BYTES: Final = 8 << 20  # of SEGMENT_MOST rows with the longest names; what is longer was not written by us
 MAX_PIECE_BYTES: Final = max(CHUNK_BYTES, MAX_TREE_BYTES)
 PART_PLACES: Final = 25_000  # of an index part: some 2 MB of JSON, read whole
-MAX_OBJECT_BYTES: Final = 16 << 20  # of a decompressed index part or commit
+MAX_INDEX_BYTES: Final = 4 << 20  # of its JSON, with a pack for each place; read, ten times as much
+MAX_OBJECT_BYTES: Final = 16 << 20  # of a decompressed commit
+MAX_WORDS: Final = 512 << 10  # characters of a commit's author or message: there may be a path in it
 EPOCHS: Final = 10**8
 SEQUENCES: Final = 10**10
 
@@ -255,7 +257,10 @@ def index_bytes(places: Iterable[tuple[Digest, Place]]) -> bytes:
 def index_places(data: bytes) -> list[tuple[Digest, Place]]:
     """Raises Damaged."""
     try:
-        found = json.loads(decompressed(data, MAX_OBJECT_BYTES, "index"))
+        plain = decompressed(data, MAX_INDEX_BYTES, "index")
+        if plain.count(b"[") > PART_PLACES + 2 or plain.count(b"{") > 1:  # before a stranger's fills the memory
+            raise Damaged("index")
+        found = json.loads(plain)
         packs = found["packs"]
         if not all(_PACK.fullmatch(pack) for pack in packs):
             raise Damaged("index")
@@ -346,6 +351,8 @@ def _check(commit: Commit) -> None:
     _require(str | None, commit.parent)
     if commit.taken_at.tzinfo is None:
         raise ValueError(commit.at)
+    if len(commit.notes) > MAX_NOTES or max(len(commit.author), len(commit.message)) > MAX_WORDS:
+        raise ValueError(commit.version)
 
 
 def _require(kind: Any, *values: object) -> None:

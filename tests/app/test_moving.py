@@ -1,6 +1,7 @@
 """`devex export` and `devex import`: a REPL from one server to another."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.snapshots import bundle
 from tests.app.commands import administrator, devex, environment, new_repl, serving, sign_in, stop, until
+from tests.runner.snapshots.made_up import MadeUp, a_file, doubled
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         browser.put(f"/repls/{repl}/files/src/a.txt", content=b"first")
         browser.post(f"/repls/{repl}/snapshots", json={"name": "before the change"})
         browser.put(f"/repls/{repl}/files/src/a.txt", content=b"second")
-        browser.put(f"/repls/{repl}/files/large", content=bytes(20 << 20))
+        browser.put(f"/repls/{repl}/files/large", content=os.urandom(20 << 20))
         stop(browser, repl)
         until(lambda: devex(folder, "export", repl, "some.devex").returncode == 0)
         assert (folder / "some.devex").stat().st_mode & 0o077 == 0
@@ -96,9 +99,27 @@ def test_what_is_refused_leaves_nothing(exported: Path, tmp_path: Path) -> None:
         assert said in refused.stderr, name
         assert "Traceback" not in refused.stderr
     small = devex(tmp_path, "import", str(exported), "--owner", "ada", disk_mib=16)
-    assert small.stderr.startswith("Its files are more than 16 MiB")
+    assert re.match("Its version [0-9-]+ holds more than 16 MiB", small.stderr), small.stderr
     assert records(tmp_path) == 0
     assert stored(tmp_path) == []
+
+
+def test_older_versions_are_no_bombs(tmp_path: Path) -> None:
+    """The newest version is small; an older one is a folder in a folder a thousand times over."""
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link):
+        pass
+    made = MadeUp()
+    small, bomb = made.folder([a_file("f")]), doubled(made, 1000)
+    made.version(bomb)
+    made.version(small)
+    with (tmp_path / "bomb.devex").open("wb") as file:
+        bundle.write_about(file, {"name": "bomb", "template": "blank"})
+        for member in made.members():
+            bundle.write_member(file, *member)
+        bundle.write_end(file)
+    refused = devex(tmp_path, "import", "bomb.devex", "--owner", "ada")
+    assert (refused.returncode, refused.stderr.startswith("Its version 1-1 holds more than ")) == (1, True)
+    assert (records(tmp_path), stored(tmp_path)) == (0, [])
 
 
 def test_a_repl_without_versions_cannot_be_exported(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ import io
 import json
 import subprocess
 import tarfile
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from runner.snapshots import bundle, layout
 from runner.snapshots.bundle import BadBundle, Member
-from runner.snapshots.layout import Commit
+from runner.snapshots.layout import Commit, Name
 
 COMMIT = Commit(
     epoch=1,
@@ -28,7 +30,10 @@ COMMIT = Commit(
     added=0,
 )
 PACK = b"the content of a pack" * 100
+_NAMED = layout.name_bytes(Name(name="release", author="ada", at="2026-01-01T00:00:00+00:00"))
+NAME = Member(layout.name_key("1-2", _NAMED), _NAMED)
 MEMBERS = [
+    NAME,
     Member(layout.pack_key("p", PACK), PACK),
     Member(layout.pack_key("t", b""), b""),
     Member(layout.commit_key("1-2"), layout.commit_bytes(COMMIT)),
@@ -111,7 +116,7 @@ def test_what_is_too_large_is_not_read(size: int) -> None:
 
 
 def test_what_is_not_what_its_name_says_is_refused() -> None:
-    for name in (MEMBERS[0].name, layout.index_key(layout.digest_of(PACK)), layout.commit_key("1-3"), "n/1-2"):
+    for name in (MEMBERS[0].name, layout.index_key(layout.digest_of(PACK)), layout.commit_key("1-3"), NAME.name):
         content = PACK[:-1] + b"!" if name == MEMBERS[0].name else layout.commit_bytes(COMMIT)
         with pytest.raises(BadBundle, match="is not what its name says"):
             read(written(members=[Member(name, content)]))
@@ -130,6 +135,9 @@ def test_what_is_not_what_its_name_says_is_refused() -> None:
         {"notes": [["a", 7]]},
         {"parent": 7},
         {"surplus": 1},
+        {"notes": [["a", "b"]] * 101},
+        {"author": "a" * (1 << 20)},
+        {"message": "a" * (1 << 20)},
     ],
 )
 def test_a_commit_that_we_do_not_write_is_refused(fields: dict[str, object]) -> None:
@@ -155,6 +163,37 @@ def test_an_index_that_we_do_not_write_is_refused(blob: list[object]) -> None:
     index = layout.compressed(json.dumps({"packs": ["p/" + "0" * 40], "blobs": [blob]}).encode())
     with pytest.raises(BadBundle, match="is not what its name says"):
         read(written(members=[Member(layout.index_key(layout.digest_of(index)), index)]))
+
+
+@pytest.mark.parametrize(
+    "filler",
+    ["[],", "{},", '[{"a":0}],', "   ", '[["' + "0" * 40 + '",0,0,0,0],'],
+    ids=["lists", "objects", "both", "nothing", "places"],
+)
+def test_an_index_that_fills_the_memory_is_refused(filler: str) -> None:
+    """Some kilobytes in the bundle; read as JSON, a gigabyte."""
+    blobs = filler * ((15 << 20) // len(filler))
+    index = layout.compressed(f'{{"packs": [], "blobs": [{blobs}[]]}}'.encode())
+    assert len(index) < 1 << 20
+    tracemalloc.start()
+    with pytest.raises(BadBundle, match="is not what its name says"):
+        read(written(members=[Member(layout.index_key(layout.digest_of(index)), index)]))
+    assert tracemalloc.get_traced_memory()[1] < 50 << 20
+    tracemalloc.stop()
+
+
+def test_more_versions_than_there_ever_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "VERSIONS", 3)
+    members = [
+        Member(layout.commit_key(f"1-{number}"), layout.commit_bytes(replace(COMMIT, seq=number)))
+        for number in range(1, 5)
+    ]
+    assert len(read(written(members=members[:3]))) == 3
+    with pytest.raises(BadBundle, match="larger than any"):
+        read(written(members=members))
+    endless = layout.commit_bytes(replace(COMMIT, index=("0" * 40,) * 201))
+    with pytest.raises(BadBundle, match="larger than any"):
+        read(written(members=[Member(layout.commit_key("1-2"), endless)]))
 
 
 @pytest.mark.parametrize("pack", ["../other/p/1", "c/099999999-09999999999", 7])
