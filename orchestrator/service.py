@@ -36,7 +36,7 @@ from orchestrator.records import Records
 from orchestrator.registry import Registry
 from orchestrator.shutdown import stop_all
 from orchestrator.spec import first_files, sandbox_spec
-from orchestrator.templates import Template, availability
+from orchestrator.templates import Template
 from orchestrator.thinning import Thinning
 from runner.errors import DevexError
 
@@ -158,13 +158,17 @@ class Orchestrator:
 
     # Making
 
+    def missing(self, template: Template) -> str | None:
+        """None when REPLs can be made from it; else a sentence that says which tools sandboxes lack."""
+        return template.missing(self.backend.has_tool)
+
     async def create(
         self, owner_id: str, name: str, template: str, *, start: bool = True, request_id: str | None = None
     ) -> Repl:
         """A new Repl, starting if wanted; the same `request_id` of one owner always gives the same Repl."""
         if template not in self.templates:
             raise DevexError("template", "There is no such template.", "Choose one from the list.", status=422)
-        if missing := availability(self.templates[template]):
+        if missing := self.missing(self.templates[template]):
             raise DevexError("template_unavailable", missing, "Choose another template.", status=422)
         new = New(name=parse_name(name), template=template)
         return await self._insert(owner_id, new, start=start, request_id=request_id)

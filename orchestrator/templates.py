@@ -1,14 +1,12 @@
 """The catalogue of templates: each is a folder with `template.toml` and `files/` beside this module."""
 
-import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 CATALOGUE = Path(__file__).parent / "templates"
-SANDBOX_PATH = "/usr/local/bin:/usr/bin:/bin"
 FILES_MOST_BYTES = 1024 * 1024  # a template is a first page to read, not a distribution
 
 
@@ -33,25 +31,19 @@ class Template:
     installs: bool  # its first run fetches packages, which takes a network
     files: Mapping[str, bytes]
 
+    def missing(self, has_tool: Callable[[str], bool]) -> str | None:
+        """None when sandboxes have its tools; else a sentence that says which they lack, and what helps."""
+        lacking = [tool for tool in self.needs if not has_tool(tool)]
+        if not lacking:
+            return None
+        verb = "is" if len(lacking) == 1 else "are"
+        return f"{', '.join(lacking)} {verb} not installed on this server. {self.install_hint}".strip()
+
 
 def load(catalogue: Path = CATALOGUE) -> dict[str, Template]:
     """Every template by name, in the order its `order` says; raises ValueError for one that is not well formed."""
     found = [_read(folder) for folder in sorted(catalogue.iterdir()) if (folder / "template.toml").is_file()]
     return {template.name: template for _, template in sorted(found, key=lambda pair: pair[0])}
-
-
-def availability(template: Template, path: str = SANDBOX_PATH) -> str | None:
-    """None when its tools are on `path`, the PATH inside a sandbox; else a sentence that says what is missing."""
-    missing = [tool for tool in template.needs if not _is_on(tool, path)]
-    if not missing:
-        return None
-    verb = "is" if len(missing) == 1 else "are"
-    return f"{', '.join(missing)} {verb} not installed on this server. {template.install_hint}".strip()
-
-
-def _is_on(tool: str, path: str) -> bool:
-    places = (os.path.join(folder, tool) for folder in path.split(":") if folder)
-    return any(os.path.isfile(place) and os.access(place, os.X_OK) for place in places)
 
 
 def _read(folder: Path) -> tuple[int, Template]:

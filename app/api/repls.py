@@ -12,7 +12,6 @@ from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import viewer_of
 from orchestrator.domain import EXTEND_HOURS, Activity, Goal, Phase, Repl
 from orchestrator.service import Orchestrator
-from orchestrator.templates import availability
 
 router = APIRouter()
 
@@ -128,7 +127,7 @@ async def templates(orchestrator: OrchestratorDep) -> list[TemplateShape]:
             language=one.language,
             run_command=one.run_command,
             port=one.port,
-            missing=availability(one),
+            missing=orchestrator.missing(one),
         )
         for one in orchestrator.templates.values()
     ]

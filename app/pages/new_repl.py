@@ -9,7 +9,7 @@ from app.pages.frame import attempt, named_dialog
 from app.pages.words import badge_of, colour_of
 from app.services import Services
 from components.controls import button, text
-from orchestrator.templates import Template, availability
+from orchestrator.templates import Template
 
 RADIO_GROUP = 'role=radiogroup aria-label="Template"'
 # As in any radio group: one stop for Tab, and the arrows choose.
@@ -46,7 +46,7 @@ class NewRepl:
             with ui.element("div").classes("dx-dialog-actions"):
                 button("Cancel", self._dialog.close)
                 button("Create", self._create, kind="primary")
-        available = [template for template in templates if availability(template) is None]
+        available = [template for template in templates if self._orchestrator.missing(template) is None]
         if available:
             self._choose(available[0])
 
@@ -56,7 +56,7 @@ class NewRepl:
         self._dialog.open()
 
     def _card(self, template: Template) -> None:
-        missing = availability(template)
+        missing = self._orchestrator.missing(template)
         with ui.element("button").classes("dx-template").props("type=button role=radio aria-checked=false") as card:
             text(badge_of(template.name), "dx-tile").style(f"--tile: {colour_of(template.name)}")
             with ui.element("span"):

@@ -121,5 +121,8 @@ class Backend(Protocol):
         `usage` names `size`.
         """
 
+    def has_tool(self, name: str) -> bool:
+        """Whether programs in a sandbox find a command of this name, before they install any."""
+
     async def doctor(self) -> list[Check]:
         """What this machine can and cannot do."""

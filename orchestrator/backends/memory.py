@@ -26,6 +26,7 @@ class Machine:
     workspaces: dict[str, dict[str, bytes]] = field(default_factory=dict)
     versions: dict[str, list[dict[str, bytes]]] = field(default_factory=dict)
     cpu_times: dict[str, float] = field(default_factory=dict)
+    lacks: set[str] = field(default_factory=set)  # tools
     collected: list[tuple[str, int]] = field(default_factory=list)  # whose versions were thinned out, with the epoch
 
     def version(self, repl_id: str, name: str) -> dict[str, bytes] | None:
@@ -127,6 +128,9 @@ class MemoryBackend:
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         return self._app(repl_id, methods=["GET"])
+
+    def has_tool(self, name: str) -> bool:
+        return name not in self.machine.lacks
 
     async def doctor(self) -> list[Check]:
         return [Check(name="memory", ok=True, detail="Nothing is kept and nothing is run.")]

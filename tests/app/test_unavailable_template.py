@@ -9,6 +9,7 @@ from tests.app.running_site import Site
 async def test_it_is_refused_with_the_sentence_that_the_list_shows(site: Site) -> None:
     templates = cast(MutableMapping[str, Template], site.server.orchestrator.templates)
     templates["cobol"] = replace(templates["python"], name="cobol", needs=("cobc",), install_hint="Install gnucobol.")
+    site.backend.machine.lacks.add("cobc")
     browser = await site.browser(await site.user())
     listed = {one["name"]: one["missing"] for one in (await browser.get("/api/templates")).json()}
     assert listed["cobol"] == "cobc is not installed on this server. Install gnucobol."

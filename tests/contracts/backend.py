@@ -92,6 +92,9 @@ class BackendContract:
             health = await client.get("/health")
         assert health.json()["agent"] is True
 
+    async def test_tools_are_told(self, backend: Backend) -> None:
+        assert backend.has_tool("bash")
+
     async def test_ensuring_twice_starts_once(self, seeded: Backend) -> None:
         await seeded.ensure(make_spec())
         await seeded.ensure(make_spec())

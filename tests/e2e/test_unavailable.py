@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from orchestrator.templates import SANDBOX_PATH
+from orchestrator.backends.local.environment import SYSTEM_PATH
 from tests.e2e.serving import Served, serving
 from tests.e2e.workbench import sign_up
 from tests.faults.server import mounted
@@ -15,7 +15,7 @@ from tests.faults.server import mounted
 @pytest.fixture
 def without_node() -> Iterator[Served]:
     with serving(
-        within=mounted(f"mount --bind /dev/null {shutil.which('node', path=SANDBOX_PATH)}"), sign_up="open"
+        within=mounted(f"mount --bind /dev/null {shutil.which('node', path=SYSTEM_PATH)}"), sign_up="open"
     ) as server:
         yield server
 

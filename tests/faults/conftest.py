@@ -31,7 +31,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from orchestrator.templates import SANDBOX_PATH
+from orchestrator.backends.local.environment import SYSTEM_PATH
 from tests.e2e.serving import Served, serving
 from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, browsing
 from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
@@ -48,7 +48,7 @@ def served() -> Iterator[Served]:
 def poor() -> Iterator[Served]:
     """A server on a machine with a small disk and without Node.js."""
     disk = f'mkdir "$DEVEX_DATA_DIR"; mount -t tmpfs -o size={POOR_DISK_MIB}m tmpfs "$DEVEX_DATA_DIR"'
-    node = f"mount --bind /dev/null {shutil.which('node', path=SANDBOX_PATH)}"
+    node = f"mount --bind /dev/null {shutil.which('node', path=SYSTEM_PATH)}"
     with serving(within=mounted(f"{disk}; {node}"), sign_up="open") as server:
         yield server
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxS
 from orchestrator.backends.local import doctor, launcher_client
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.local.environment import SYSTEM_PATH
 from orchestrator.backends.local.incarnation import Incarnation
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import checked, layout
@@ -215,6 +217,9 @@ class LocalBackend:
                 await router({**scope, "devex.viewer": NOBODY}, receive, send)
 
         return app
+
+    def has_tool(self, name: str) -> bool:
+        return shutil.which(name, path=SYSTEM_PATH) is not None
 
     async def doctor(self) -> list[Check]:
         if self._looking is not None:

@@ -6,12 +6,13 @@ from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.local.inside import EGRESS_PORT, TMP, WORKSPACE
 from orchestrator.domain import Egress
 
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # of the machine's own folders, which sandboxes see as they are
 _BASE: Mapping[str, str] = {
     "HOME": WORKSPACE,
     "USER": "runner",
     "LOGNAME": "runner",
     "SHELL": "/bin/bash",
-    "PATH": f"{WORKSPACE}/.local/bin:/usr/local/bin:/usr/bin:/bin",
+    "PATH": f"{WORKSPACE}/.local/bin:{SYSTEM_PATH}",
     "LANG": "C.UTF-8",
     "TMPDIR": TMP,
     "HISTFILE": f"{TMP}/.bash_history",  # what was typed, secrets too, is not to go along with the files

@@ -25,6 +25,10 @@ class TestLocalBackend(BackendContract):
         async with LocalBackend(tmp_path, grace_s=GRACE_S, keep_on_exit=False) as backend:
             yield backend
 
+    async def test_what_is_not_there_or_cannot_be_run_is_no_tool(self, backend: LocalBackend) -> None:
+        assert not backend.has_tool("no-such-tool")
+        assert not backend.has_tool("../../etc/passwd")
+
     async def test_files_of_a_stopped_one_are_limited_as_it_is(self, seeded: LocalBackend) -> None:
         size = Size(disk_bytes=123 << 20, disk_entries=1)
         async with self.client(seeded.files_app("repl1", size)) as client:
