@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -18,6 +19,7 @@ from runner.snapshots.stores.store import Listed, Missing, Store
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 TREE_BYTES: Final = 8 << 20  # of packs kept while a version is read: trees that were written together lie together
 PACKS_AHEAD: Final = 2  # fetched side by side, of 4 MiB and more
+TURN_S: Final = 0.005  # of reading trees, then it is the others' turn: a huge folder would hold them up for seconds
 AHEAD: Final = 2  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
 
 NO_VERSION: Final = "This REPL has no version yet."
@@ -183,6 +185,7 @@ class Version:
         self.history = history
         self.places = places
         self._packs: OrderedDict[str, bytes] = OrderedDict()
+        self._turn_s = 0.0  # when others last had theirs
 
     def place(self, digest: Digest) -> Place:
         """Raises Damaged."""
@@ -208,6 +211,9 @@ class Version:
         if place.size_bytes > layout.MAX_TREE_BYTES:
             raise layout.Damaged("list of files")
         pack = await self._pack(place.pack)
+        if (now_s := time.monotonic()) - self._turn_s > TURN_S:  # what is at hand suspends nobody
+            await asyncio.sleep(0)
+            self._turn_s = now_s
         return layout.tree_rows(layout.chunk(place.of(pack), place, digest))
 
     async def entry(self, path: str, root: Sequence[Digest] | None = None) -> Row | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.snapshots.stores.opening import StoreSpec
+from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.workers import Progress, Workers
 from runner.workspace import Usage
@@ -121,8 +122,14 @@ class Snapshots:
         return found
 
     async def _heavy(self, do: str, progress: Progress | None = None, **job: Any) -> Any:
-        return await self._workers.run(do, progress, TAKE_S, **job)
+        try:
+            return await self._workers.run(do, progress, TAKE_S, **job)
+        except TimeoutError:
+            raise StoreError("It took too long.", retryable=True) from None
 
     async def _ask(self, do: str, **job: Any) -> Any:
-        async with asyncio.timeout(READ_S):
-            return await self._workers.run(do, **self._reading, **job)
+        try:
+            async with asyncio.timeout(READ_S):
+                return await self._workers.run(do, **self._reading, **job)
+        except TimeoutError:
+            raise StoreError("The versions cannot be read in time.", retryable=True) from None

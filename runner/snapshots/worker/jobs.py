@@ -11,6 +11,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from runner.errors import DevexError
 from runner.snapshots import retention
@@ -37,7 +38,8 @@ LISTED: Final = 200  # versions at once
 LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes, and the server reads them all
 VERSIONS_OPEN: Final = 2  # kept for who reads on; each holds an index in memory
 QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machine runs; who is refused tries again
-SEARCHES: Final = 2  # at a time; each has a list of all files, and more wait
+READS, READS_OF_ONE = 4, 2  # lists and comparisons at a time, and of one REPL; each holds an index, and more wait
+SEARCHES, SEARCHES_OF_ONE = 2, 1  # as these; each has a list of all files
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
 READERS: Final = 8  # of files in one REPL's versions; for each a chunk is held here
 READ_AHEAD: Final = 1  # beside them, for each of those who read at once
@@ -45,6 +47,21 @@ READ_AHEAD: Final = 1  # beside them, for each of those who read at once
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+
+class Turns:
+    """`most` at a time, `of_one` REPL so many: who asks for a hundred things at once waits for them, others do not."""
+
+    def __init__(self, most: int, of_one: int) -> None:
+        self._all = asyncio.Semaphore(most)
+        self._of_one = of_one
+        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def turn(self, job: Message) -> AsyncIterator[None]:
+        own = self._own.setdefault(job["prefix"], asyncio.Semaphore(self._of_one))
+        async with own, self._all:
+            yield
 
 
 class Jobs:
@@ -60,7 +77,8 @@ class Jobs:
         self._opening = asyncio.Lock()
         self._heavy = asyncio.Lock()  # one at a time: the memory is for one
         self._queued = 0
-        self._searching = asyncio.Semaphore(SEARCHES)
+        self._reading = Turns(READS, READS_OF_ONE)
+        self._searching = Turns(SEARCHES, SEARCHES_OF_ONE)
         self._zips = 0
         self._readers: Counter[str] = Counter()
         self._versions: dict[tuple[str, str, str], Version] = {}
@@ -196,7 +214,8 @@ class Jobs:
         names = await history.names()
         limit = min(job.get("limit", LISTED), LISTED)
         if path := job.get("path"):
-            commits, last = await changing(history, versions, path, limit)
+            async with self._reading.turn(job):
+                commits, last = await changing(history, versions, path, limit)
         else:
             commits = await history.commits(versions[:limit])
             last = versions[limit - 1] if len(versions) > limit else None
@@ -227,31 +246,33 @@ class Jobs:
 
     async def do_folder(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
-        version = await self._version(job, history, job["version"])
-        entries: list[list[Any]] = []
-        left = LISTED_CHARACTERS
-        async with contextlib.aclosing(version.rows(await version.folder(job["path"]))) as rows:
-            async for row in rows:
-                left -= len(row.name)
-                if left < 0:
-                    return {"entries": entries, "complete": False}
-                entries.append([row.name, row.kind, row.size_bytes])
-        return {"entries": entries, "complete": True}
+        async with self._reading.turn(job):
+            version = await self._version(job, history, job["version"])
+            entries: list[list[Any]] = []
+            left = LISTED_CHARACTERS
+            async with contextlib.aclosing(version.rows(await version.folder(job["path"]))) as rows:
+                async for row in rows:
+                    left -= len(row.name)
+                    if left < 0:
+                        return {"entries": entries, "complete": False}
+                    entries.append([row.name, row.kind, row.size_bytes])
+            return {"entries": entries, "complete": True}
 
     async def do_changes(self, job: Message, history: History, reply: Reply) -> Message:
         """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
-        since = job.get("since") or await _before(history, job["version"])
-        new = await self._version(job, history, job["version"])
-        old = await self._version(job, history, since) if since else None
-        found: list[list[Any]] = []
-        left = LISTED_CHARACTERS
-        async with contextlib.aclosing(changes(old, new)) as differing:
-            async for path, a, b in differing:
-                left -= len(path)
-                if len(found) >= MAX_CHANGES or left < 0:
-                    return {"changes": found, "more": True}
-                found.append([path, _brief(a), _brief(b)])
-        return {"changes": found, "more": False}
+        async with self._reading.turn(job):
+            since = job.get("since") or await _before(history, job["version"])
+            new = await self._version(job, history, job["version"])
+            old = await self._version(job, history, since) if since else None
+            found: list[list[Any]] = []
+            left = LISTED_CHARACTERS
+            async with contextlib.aclosing(changes(old, new)) as differing:
+                async for path, a, b in differing:
+                    left -= len(path)
+                    if len(found) >= MAX_CHANGES or left < 0:
+                        return {"changes": found, "more": True}
+                    found.append([path, _brief(a), _brief(b)])
+            return {"changes": found, "more": False}
 
     async def do_read(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> the file in pieces, then {size_bytes, mode}"""
@@ -284,7 +305,7 @@ class Jobs:
 
     async def do_search(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
-        async with self._searching:
+        async with self._searching.turn(job):
             found = await search(await self._version(job, history, job["version"]), job["query"])
             return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
 

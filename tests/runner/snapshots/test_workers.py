@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.frames import Message
-from runner.snapshots.worker.jobs import QUEUED
+from runner.snapshots.worker.jobs import QUEUED, Turns
 from runner.snapshots.worker.workers import WorkerDied, Workers
 from runner.workspace import Usage
 from runner.workspace.drafts import is_draft
@@ -364,6 +365,44 @@ async def test_names_take_no_more_than_the_room_of_a_history(workers: Workers, t
 
 def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
+
+
+async def test_who_lists_much_at_once_holds_nobody_up(workers: Workers, tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    for number in range(10_000):
+        (tmp_path / "workspace" / f"{number:05}").touch()
+    many = Snapshots(workers, a_shelf(tmp_path))
+    version = (await many.take("ada", ""))["version"]
+    other = Snapshots(workers, replace(a_shelf(tmp_path, "other", "other.db"), prefix="r2"))
+    (tmp_path / "other" / "a").write_text("one")
+    listings = [asyncio.create_task(many.folder(version, "")) for _ in range(24)]
+    await asyncio.wait(listings, return_when=asyncio.FIRST_COMPLETED)
+    assert (await other.take("bob", ""))["files"] == 1
+    assert len((await other.folder("1-1", ""))["entries"]) == 1
+    assert sum(not one.done() for one in listings) > len(listings) / 2
+    assert {len(listed["entries"]) for listed in await asyncio.gather(*listings)} == {10_000}
+
+
+async def test_so_many_of_one_repl_have_their_turn_at_a_time() -> None:
+    turns = Turns(3, 2)
+    inside: Counter[str] = Counter()
+    leave = asyncio.Event()
+
+    async def reads(prefix: str) -> None:
+        async with turns.turn({"prefix": prefix}):
+            inside[prefix] += 1
+            await leave.wait()
+
+    async with asyncio.TaskGroup() as tasks:
+        for prefix in ("r1", "r1", "r1", "r1", "r2", "r2"):
+            tasks.create_task(reads(prefix))
+        while sum(inside.values()) < 3:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert inside == {"r1": 2, "r2": 1}
+        leave.set()
+    assert inside == {"r1": 4, "r2": 2}
 
 
 async def kill_and_check(workers: Workers, tmp_path: Path, kills: int, seed: int) -> None:
