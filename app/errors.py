@@ -40,8 +40,9 @@ def wants_page(scope: Scope) -> bool:
 
 def json_answer(error: DevexError) -> Response:
     """Also carries Retry-After where the error knows it."""
-    wait = getattr(error, "retry_after_s", None)
-    headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(wait)} if wait else {})
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(error.body(), error.status, headers=headers)
 
 

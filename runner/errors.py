@@ -9,6 +9,8 @@ class DevexError(Exception):
     `status` is the HTTP status it answers with; `retryable` says whether the same request may succeed later.
     """
 
+    retry_after_s: int | None = None  # when it may succeed, where that is known
+
     def __init__(self, code: str, message: str, action: str, *, status: int = 400, retryable: bool = False) -> None:
         super().__init__(message)
         self.code = code

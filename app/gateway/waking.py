@@ -28,10 +28,11 @@ WAITED_FOR = timedelta(minutes=5)  # whoever has not asked again for so long has
 
 
 class WokenTooOften(DevexError):
+    retry_after_s = 3600
+
     def __init__(self) -> None:
         message = f"Visits have started this REPL {WAKES_MOST} times within a day, the most they may."
         super().__init__("woken_too_often", message, "Start it in DEVEX.", status=429)
-        self.retry_after_s = 3600
 
 
 class Waking:

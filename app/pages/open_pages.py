@@ -21,10 +21,11 @@ WAITING_BY_ADDRESS = 100
 
 
 class TooManyPages(DevexError):
+    retry_after_s = 60
+
     def __init__(self) -> None:
         message = "Too many pages were asked for at once."
         super().__init__("pages", message, "Try again in a minute.", status=429, retryable=True)
-        self.retry_after_s = 60
 
 
 class RoomForPages:

@@ -3,11 +3,12 @@
 import asyncio
 from collections import deque
 
-from runner.documents.disk import NotEditableError
+from runner.documents.disk import NotEditable
 from runner.documents.room import Attachment, Room
 from runner.documents.rooms import Rooms
 from runner.documents.wire import (
     UPDATE,
+    BadMessage,
     Close,
     Flush,
     Message,
@@ -17,7 +18,6 @@ from runner.documents.wire import (
     Pong,
     Rebase,
     Sync,
-    WireError,
     decode,
     encode,
 )
@@ -50,7 +50,7 @@ class Connection:
         self._used_s = 0.0
 
     async def receive(self, frame: bytes) -> None:
-        """Raises WireError or BadUpdateError for what is no protocol. Waits while the tab has left much unread."""
+        """Raises BadMessage or BadUpdate for what is no protocol. Waits while the tab has left much unread."""
         while self._queued_bytes > READ_AHEAD_BYTES:
             self._drained.clear()
             await self._drained.wait()
@@ -103,14 +103,14 @@ class Connection:
             case Ping(number):
                 self._send(Pong(number))
             case _:
-                raise WireError("a message that only the server sends")
+                raise BadMessage("a message that only the server sends")
 
     async def _open(self, message: Open) -> None:
         try:
             if len(self._attached) >= MAX_CHANNELS:
-                raise NotEditableError("refused")
+                raise NotEditable("refused")
             room = await self._rooms.open(message.path, message.guid)
-        except NotEditableError as error:
+        except NotEditable as error:
             self._send(Opened(message.path, 0, "", 0, error.reason))
             return
         self._last_channel += 1
@@ -120,7 +120,7 @@ class Connection:
 
     def _sync(self, message: Sync) -> None:
         if message.step > UPDATE:
-            raise WireError("not a y-sync message")
+            raise BadMessage("not a y-sync message")
         if found := self._find(message.channel):
             room, attachment = found
             if room.sync(attachment, message.step, message.payload):
@@ -159,4 +159,4 @@ async def _rebase(room: Room, attachment: Attachment, message: Rebase) -> bool:
     try:
         return await room.rebase(attachment, message)
     except (DevexError, UnicodeDecodeError) as error:  # splices that do not fit, or that leave half a character
-        raise WireError(str(error)) from error
+        raise BadMessage(str(error)) from error

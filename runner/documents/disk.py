@@ -18,7 +18,7 @@ BOM = b"\xef\xbb\xbf"
 OWNER_WRITES = 0o200
 
 
-class NotEditableError(Exception):
+class NotEditable(Exception):
     """The file cannot be edited as text; `reason` is "missing", "binary", "too-large" or "refused"."""
 
     def __init__(self, reason: str) -> None:
@@ -26,7 +26,7 @@ class NotEditableError(Exception):
         self.reason = reason
 
 
-class ChangedOnDiskError(Exception):
+class ChangedOnDisk(Exception):
     """Somebody else wrote, created or removed the file since it was last looked at."""
 
 
@@ -66,13 +66,13 @@ def clean(text: bytes) -> bytes:
 
 
 def decode(raw: bytes) -> tuple[bytes, Form]:
-    """Text and form of a file's bytes. Raises NotEditableError."""
+    """Text and form of a file's bytes. Raises NotEditable."""
     try:
         raw.decode()
     except UnicodeDecodeError:
-        raise NotEditableError("binary") from None
+        raise NotEditable("binary") from None
     if b"\0" in raw:
-        raise NotEditableError("binary")
+        raise NotEditable("binary")
     bom = raw.startswith(BOM)
     text = raw.removeprefix(BOM)
     return clean(text), Form(crlf=text.count(b"\r\n") * 2 > text.count(b"\n"), bom=bom)
@@ -95,12 +95,12 @@ def stat(workspace: Workspace, path: str) -> Stat | None:
 
 
 def load(workspace: Workspace, path: str) -> OnDisk:
-    """Raises NotEditableError."""
+    """Raises NotEditable."""
     try:
         found = workspace.stat(path)  # before reading: what changes meanwhile is then noticed at the next look
         raw = workspace.read(path, MAX_TEXT_BYTES)
     except DevexError as error:
-        raise NotEditableError({"not_found": "missing", "too_large": "too-large"}.get(error.code, "refused")) from error
+        raise NotEditable({"not_found": "missing", "too_large": "too-large"}.get(error.code, "refused")) from error
     text, form = decode(raw)
     return OnDisk(text, hashlib.sha256(raw).hexdigest(), form, found)
 
@@ -109,7 +109,7 @@ def store(workspace: Workspace, path: str, text: bytes, form: Form, expect: str 
     """Write the file if it still has the digest `expect`, or does not exist when that is None.
 
     Returns what is there now and a descriptor of the file it replaced, None when there was none or it was written in
-    place. Raises ChangedOnDiskError or DevexError.
+    place. Raises ChangedOnDisk or DevexError.
     """
     raw = encode(text, form)
     replaced = None
@@ -121,7 +121,7 @@ def store(workspace: Workspace, path: str, text: bytes, form: Form, expect: str 
             written = workspace.write_atomic(path, raw, expect=ABSENT if expect is None else expect)
         except DevexError as error:
             if error.code == "changed" or (error.code == "not_found" and expect is not None):
-                raise ChangedOnDiskError from error
+                raise ChangedOnDisk from error
             raise
         if replaced is not None and os.fstat(replaced).st_ino == written.inode:
             replaced = None

@@ -15,7 +15,7 @@ ROOT = "content"  # the name of the text inside the Y document, agreed with the 
 EMPTY_UPDATE = b"\x00\x00"
 
 
-class BadUpdateError(ValueError):
+class BadUpdate(ValueError):
     """The bytes are not an update of a Y document."""
 
 
@@ -54,20 +54,20 @@ class Document:
         return self._doc.get_update()
 
     def update_since(self, state: bytes) -> bytes:
-        """What a replica with that state vector lacks. Raises BadUpdateError."""
+        """What a replica with that state vector lacks. Raises BadUpdate."""
         _check_count(state)
         try:
             return self._doc.get_update(state)
         except ValueError as error:
-            raise BadUpdateError(str(error)) from error
+            raise BadUpdate(str(error)) from error
 
     def apply(self, update: bytes) -> bytes:
-        """Take in another replica's change; returns what was new, maybe nothing. Raises BadUpdateError."""
+        """Take in another replica's change; returns what was new, maybe nothing. Raises BadUpdate."""
         _check_count(update)
         try:
             self._doc.apply_update(update)
         except ValueError as error:
-            raise BadUpdateError(str(error)) from error
+            raise BadUpdate(str(error)) from error
         return self._change()
 
     def merge(self, past: bytes, splices: Sequence[Splice]) -> tuple[bytes, bytes]:
@@ -107,6 +107,6 @@ def _check_count(data: bytes) -> None:
         if byte < 0x80:
             break
     else:
-        raise BadUpdateError("the number of clients does not end")
+        raise BadUpdate("the number of clients does not end")
     if count >= len(data) and count:
-        raise BadUpdateError("more clients than bytes")
+        raise BadUpdate("more clients than bytes")

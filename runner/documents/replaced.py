@@ -12,7 +12,7 @@ import signal
 from typing import Final
 
 from runner.documents import disk
-from runner.documents.disk import MAX_TEXT_BYTES, NotEditableError, OnDisk
+from runner.documents.disk import MAX_TEXT_BYTES, NotEditable, OnDisk
 from runner.workspace import Stat
 from runner.workspace.drafts import CHUNK_BYTES
 
@@ -59,16 +59,16 @@ class Replaced:
         return False
 
     def read(self) -> tuple[bytes, Stat]:
-        """The text now, and what the file was before it was read. Blocks. Raises NotEditableError."""
+        """The text now, and what the file was before it was read. Blocks. Raises NotEditable."""
         found = self.stat()
         raw = bytearray()
         try:
             while piece := os.pread(self._descriptor, CHUNK_BYTES, len(raw)):
                 raw += piece
                 if len(raw) > MAX_TEXT_BYTES:
-                    raise NotEditableError("too-large")
+                    raise NotEditable("too-large")
         except OSError as error:  # a bad disk
-            raise NotEditableError("refused") from error
+            raise NotEditable("refused") from error
         return disk.decode(bytes(raw))[0], found
 
     def merged(self, text: bytes, found: Stat) -> None:

@@ -100,7 +100,7 @@ class Room:
         return attachment.can_write and not self.file.disk.read_only
 
     def sync(self, attachment: Attachment, step: int, payload: bytes) -> bool:
-        """Answer a y-sync message; returns whether it changed the text. Raises BadUpdateError."""
+        """Answer a y-sync message; returns whether it changed the text. Raises BadUpdate."""
         if step == STEP_1:
             self._send_state(attachment, payload)
             return False

@@ -47,17 +47,17 @@ class Rooms:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def open(self, path: str, guid: str = "") -> Room:
-        """The room of a file, or the room of that history: its file may have been moved. Raises NotEditableError."""
+        """The room of a file, or the room of that history: its file may have been moved. Raises NotEditable."""
         async with self._opening:  # one at a time: two rooms over one file would overwrite each other
             room = next((one for one in self._rooms.values() if one.file.document.guid == guid), self._rooms.get(path))
             if room is None:
                 if len(self._rooms) >= MAX_ROOMS or not is_text(path):
-                    raise disk.NotEditableError("refused")
+                    raise disk.NotEditable("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
                 room = self._rooms[path] = Room(self._workspace, path, found)
                 self._own(self._keep(room), f"room {path}")
             if room.file.ended is not None:
-                raise disk.NotEditableError(room.file.ended)
+                raise disk.NotEditable(room.file.ended)
             room.wake()
             return room
 

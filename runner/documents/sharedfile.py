@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from runner.documents import disk, textdiff
-from runner.documents.disk import ChangedOnDiskError, NotEditableError, OnDisk, Stamp
+from runner.documents.disk import ChangedOnDisk, NotEditable, OnDisk, Stamp
 from runner.documents.document import Document
 from runner.documents.replaced import Replaced
 from runner.documents.wire import Splices
@@ -114,7 +114,7 @@ class SharedFile:
                     await self._write()
                     if not any(replaced.changed and not replaced.is_written for replaced in self._replaced):
                         return not self.unsaved
-                except ChangedOnDiskError:
+                except ChangedOnDisk:
                     continue  # somebody was quicker: merge first
                 except DevexError as error:
                     self._tell("unsaved", f"{error.message} {error.action}")
@@ -136,7 +136,7 @@ class SharedFile:
         was = self.disk
         try:
             found = await asyncio.to_thread(disk.load, self._workspace, self.path)
-        except NotEditableError as error:
+        except NotEditable as error:
             if error.reason != "missing":  # gone again: the next look will find out
                 self.end(error.reason)
             return error.reason == "missing"
@@ -172,7 +172,7 @@ class SharedFile:
                         self._listener.changed(change)
                 if is_written:
                     continue
-            except NotEditableError as error:
+            except NotEditable as error:
                 if is_written and error.reason == "binary":
                     continue  # half a character, maybe
                 log.warning("%s: what a program writes into the file that was replaced is lost: %s", self.path, error)
@@ -201,7 +201,7 @@ class SharedFile:
         return seen
 
     async def _write(self) -> None:
-        """Put the document's text on disk. Raises ChangedOnDiskError, DevexError, OSError."""
+        """Put the document's text on disk. Raises ChangedOnDisk, DevexError, OSError."""
         document, version, text = self.document, self.document.version, self.document.text()
         if not document.is_plain(text):
             self.renew("not-text", disk.clean(text))

@@ -47,7 +47,7 @@ READ_ONLY, CRLF, BOM = 1, 2, 4  # flags of OPENED
 Splices = tuple[Splice, ...]
 
 
-class WireError(ValueError):
+class BadMessage(ValueError):
     """A frame that is not in the protocol."""
 
 
@@ -150,9 +150,9 @@ def encode(message: Message) -> bytes:
 
 
 def decode(frame: bytes) -> Message:
-    """The message of a frame. Raises WireError for an unknown kind, a short or an overlong frame."""
+    """The message of a frame. Raises BadMessage for an unknown kind, a short or an overlong frame."""
     if not frame or len(frame) > MAX_FRAME_BYTES or frame[0] not in _READERS:
-        raise WireError("unknown or oversized frame")
+        raise BadMessage("unknown or oversized frame")
     message_type, readers = _READERS[frame[0]]
     at = 1
     values = []
@@ -160,7 +160,7 @@ def decode(frame: bytes) -> Message:
         value, at = read(frame, at)
         values.append(value)
     if at != len(frame):
-        raise WireError(f"{len(frame) - at} bytes too many")
+        raise BadMessage(f"{len(frame) - at} bytes too many")
     return message_type(*values)
 
 
@@ -180,7 +180,7 @@ def _read_int(frame: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * i)
         if byte < 0x80:
             return value, at + i + 1
-    raise WireError("a number does not end")
+    raise BadMessage("a number does not end")
 
 
 def _write_bytes(out: bytearray, value: bytes) -> None:
@@ -191,7 +191,7 @@ def _write_bytes(out: bytearray, value: bytes) -> None:
 def _read_bytes(frame: bytes, at: int) -> tuple[bytes, int]:
     size, at = _read_int(frame, at)
     if at + size > len(frame):
-        raise WireError("a frame ends too early")
+        raise BadMessage("a frame ends too early")
     return frame[at : at + size], at + size
 
 
@@ -204,7 +204,7 @@ def _read_str(frame: bytes, at: int) -> tuple[str, int]:
     try:
         return raw.decode(), at
     except UnicodeDecodeError as error:
-        raise WireError("a string is not UTF-8") from error
+        raise BadMessage("a string is not UTF-8") from error
 
 
 def _write_splices(out: bytearray, splices: Splices) -> None:
@@ -218,7 +218,7 @@ def _write_splices(out: bytearray, splices: Splices) -> None:
 def _read_splices(frame: bytes, at: int) -> tuple[Splices, int]:
     count, at = _read_int(frame, at)
     if count > MAX_SPLICES:
-        raise WireError("too many splices")
+        raise BadMessage("too many splices")
     splices: list[Splice] = []
     for _ in range(count):
         start, at = _read_int(frame, at)

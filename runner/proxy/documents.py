@@ -6,9 +6,9 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.documents.connection import Connection
-from runner.documents.document import BadUpdateError
+from runner.documents.document import BadUpdate
 from runner.documents.rooms import Rooms
-from runner.documents.wire import WireError
+from runner.documents.wire import BadMessage
 from runner.proxy.viewer import viewer_of
 
 BAD_DATA = 1007
@@ -54,7 +54,7 @@ async def _send(socket: WebSocket, connection: Connection) -> None:
 async def _say_goodbye(socket: WebSocket, ends: list[Exception], connection: Connection) -> None:
     """Tell the browser why it is cut off, unless it left by itself."""
     for end in ends:
-        if isinstance(end, WireError | BadUpdateError | KeyError):  # KeyError: a text message
+        if isinstance(end, BadMessage | BadUpdate | KeyError):  # KeyError: a text message
             await socket.close(BAD_DATA, str(end)[:100])
         elif not isinstance(end, WebSocketDisconnect):
             raise end

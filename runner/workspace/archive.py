@@ -86,7 +86,7 @@ def zip_pieces(
                         if limit_bytes < 0:  # grew since check_size
                             raise _grown()
                         yield from sink.taken()
-                except _LeftOutError:
+                except _LeftOut:
                     left_out += 1
                 yield from sink.taken()  # folders, links and empty files alone
         if walk.cut:
@@ -96,7 +96,7 @@ def zip_pieces(
     yield from sink.taken(least_bytes=1)
 
 
-class _LeftOutError(Exception):
+class _LeftOut(Exception):
     pass
 
 
@@ -115,10 +115,10 @@ def _add(archive: zipfile.ZipFile, workspace: Workspace, path: str, info: zipfil
             archive.writestr(info, workspace.read_link(path))
             return
         if not stat.S_ISREG(mode):
-            raise _LeftOutError
+            raise _LeftOut
         descriptor = workspace.open_read(path)
     except DevexError:
-        raise _LeftOutError from None
+        raise _LeftOut from None
     try:
         left = Stat.of(os.fstat(descriptor)).size_bytes  # of a file that grows for ever, what it was
         with archive.open(info, "w", force_zip64=True) as target:

@@ -17,7 +17,7 @@ from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.link import AgentLink
 from runner.proxy.ports.headers import HEAD_BYTES, Headers, to_browser, to_program
-from runner.proxy.ports.streams import Pair, PortClosedError, Streams
+from runner.proxy.ports.streams import Pair, PortClosed, Streams
 from runner.proxy.ports.websocket import relay_websocket
 
 LOWEST_PORT: Final = 1024  # programs without privileges listen on no lower one
@@ -33,7 +33,7 @@ height:90vh;text-align:center;gap:4px}}p{{margin:0}}p+p{{opacity:.7}}</style>
 <p>{message}</p><p>{action} This page loads by itself when the program answers.</p></html>"""
 
 
-class BadAnswerError(DevexError):
+class BadAnswer(DevexError):
     """What came from the port is not HTTP, or nothing came."""
 
     def __init__(self, port: int) -> None:
@@ -77,16 +77,16 @@ class Ports:
                     await relay_websocket(scope, receive, answer.send, pair, target=_target(scope), port=port)
                 else:
                     await _relay_http(scope, receive, answer.send, pair, port)
-        except (BadAnswerError, h11.RemoteProtocolError, OSError):
+        except (BadAnswer, h11.RemoteProtocolError, OSError):
             if not answer.started:
                 self._on_answer(port, False)
-            await answer.refuse(BadAnswerError(port), port)
-        except PortClosedError as error:
+            await answer.refuse(BadAnswer(port), port)
+        except PortClosed as error:
             await answer.refuse(self._explained(error, port), port)
         except DevexError as error:
             await answer.refuse(error, port)
 
-    def _explained(self, closed: PortClosedError, port: int) -> DevexError:
+    def _explained(self, closed: PortClosed, port: int) -> DevexError:
         """Why nobody listens, as far as it can be told from the program that was run."""
         run = self._run_state()
         if run["terminal"] is None:
@@ -112,10 +112,10 @@ async def _relay_http(scope: Scope, receive: Receive, send: Send, pair: Pair, po
     upload = asyncio.create_task(_upload(receive, connection, writer), name=f"upload to port {port}")
     try:
         await _download(connection, pair, send, port)
-    except PortClosedError:
+    except PortClosed:
         if upload.done():  # the browser left
             raise
-        raise BadAnswerError(port) from None
+        raise BadAnswer(port) from None
     finally:
         upload.cancel()
         await asyncio.wait([upload])
@@ -151,14 +151,14 @@ async def _download(connection: h11.Connection, pair: Pair, send: Send, port: in
                 await send({"type": "http.response.body", "body": b""})
                 return
             case h11.ConnectionClosed():
-                raise PortClosedError(port)
+                raise PortClosed(port)
             case h11.PAUSED:  # behind the answer to a CONNECT comes no HTTP
-                raise BadAnswerError(port)
+                raise BadAnswer(port)
             case h11.NEED_DATA:
                 async with asyncio.timeout(SILENCE_S):
                     data = await pair.reader.read(READ_BYTES)
                 if not begun and not VERSION.startswith(data[: len(VERSION)]):
-                    raise BadAnswerError(port)  # h11 would wait for the end of a head that may never come
+                    raise BadAnswer(port)  # h11 would wait for the end of a head that may never come
                 begun = True
                 connection.receive_data(data)
 

@@ -37,7 +37,7 @@ class Pair(NamedTuple):
     held: Held
 
 
-class PortClosedError(DevexError):
+class PortClosed(DevexError):
     """Nobody listens (any more)."""
 
     def __init__(self, port: int) -> None:
@@ -64,7 +64,7 @@ class Streams:
 
     @asynccontextmanager
     async def open(self, link: AgentLink, port: int) -> AsyncIterator[Pair]:
-        """A connection to `port` on the sandbox's loopback. PortClosedError, DevexError."""
+        """A connection to `port` on the sandbox's loopback. PortClosed, DevexError."""
         if self._open >= MAX_STREAMS:
             raise DevexError(
                 "too_many_connections",
@@ -105,7 +105,7 @@ class Streams:
             if pair is None and arrival.done() and not arrival.cancelled() and (late := arrival.result()):
                 late.writer.transport.abort()  # it came in the very moment in which nobody waited any more
         if pair is None:
-            raise PortClosedError(port)
+            raise PortClosed(port)
         return pair
 
     def arrived(self, message: Stream, transport: asyncio.Transport, rest: bytes) -> bool:

@@ -21,7 +21,7 @@ from wsproto.events import Message as Outgoing
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from runner.proxy.ports.headers import to_browser, to_program
-from runner.proxy.ports.streams import Held, Pair, PortClosedError
+from runner.proxy.ports.streams import Held, Pair, PortClosed
 
 MAX_MESSAGE_BYTES: Final = 16 << 20  # of memory: a program's message is held whole; a longer one ends the connection
 HELD_BYTES: Final = 64 << 20  # of all messages that one REPL's programs have begun: whose part is too much is cut off
@@ -32,7 +32,7 @@ _UNSENDABLE: Final = frozenset({1004, 1005, 1006, 1015})  # codes that only ever
 
 
 async def relay_websocket(scope: Scope, receive: Receive, send: Send, pair: Pair, *, target: bytes, port: int) -> None:
-    """From the browser's handshake to the end of either side. PortClosedError before the browser was answered."""
+    """From the browser's handshake to the end of either side. PortClosed before the browser was answered."""
     assert (await receive())["type"] == "websocket.connect"
     writer = pair.writer
     connection = WSConnection(ConnectionType.CLIENT)
@@ -173,7 +173,7 @@ class _Downstream:
     async def fail(self, code: int) -> None:
         """The program's side ended without saying goodbye."""
         if not self._accepted:
-            raise PortClosedError(self._port)
+            raise PortClosed(self._port)
         await self._close(code, "")
 
     async def _close(self, code: int, reason: str) -> None:

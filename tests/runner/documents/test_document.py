@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from pycrdt import Doc, Text
 
 from runner.documents import textdiff
-from runner.documents.disk import Form, NotEditableError, clean, decode, encode
-from runner.documents.document import BadUpdateError, Document
+from runner.documents.disk import Form, NotEditable, clean, decode, encode
+from runner.documents.document import BadUpdate, Document
 
 PIECES = ["a", "bc", "é", "漢", "😀", "\n", " ", "word "]
 
@@ -105,7 +105,7 @@ def test_garbage_is_refused_and_harms_nothing(update: bytes) -> None:
     for take in (room.apply, room.update_since):
         try:
             take(update)
-        except BadUpdateError:
+        except BadUpdate:
             pass
     assert "text" in room.text().decode()
 
@@ -113,7 +113,7 @@ def test_garbage_is_refused_and_harms_nothing(update: bytes) -> None:
 @pytest.mark.parametrize("claim", ["ffbf8cff0203b7b0ae", "ffffffff0f00", "80e1eb170000", "ffffffffffffff7f00"])
 def test_a_claim_of_many_clients_is_refused_before_room_is_made(claim: str) -> None:
     for take in (Document(b"text").apply, Document(b"text").update_since):
-        with pytest.raises(BadUpdateError, match="clients"):
+        with pytest.raises(BadUpdate, match="clients"):
             take(bytes.fromhex(claim) + b"\0" * 10)
 
 
@@ -140,5 +140,5 @@ def test_line_ends_and_byte_order_mark_come_back(text: bytes, crlf: bool, bom: b
 
 @pytest.mark.parametrize("raw", [b"a\0b", b"\xff\xfe", "é".encode("latin-1")])
 def test_binary_is_no_text(raw: bytes) -> None:
-    with pytest.raises(NotEditableError):
+    with pytest.raises(NotEditable):
         decode(raw)

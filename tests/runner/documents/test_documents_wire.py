@@ -26,9 +26,9 @@ def test_a_message_survives_the_wire(message: wire.Message) -> None:
 @given(messages, st.data())
 def test_cut_or_lengthened_frames_are_refused(message: wire.Message, data: st.DataObject) -> None:
     frame = wire.encode(message)
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire.BadMessage):
         wire.decode(frame[: data.draw(st.integers(0, len(frame) - 1))])
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire.BadMessage):
         wire.decode(frame + b"\0")
 
 
@@ -36,15 +36,15 @@ def test_cut_or_lengthened_frames_are_refused(message: wire.Message, data: st.Da
 def test_garbage_is_a_message_or_a_wire_error(frame: bytes) -> None:
     try:
         wire.decode(frame)
-    except wire.WireError:
+    except wire.BadMessage:
         pass
 
 
 def test_an_oversized_frame_is_refused() -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire.BadMessage):
         wire.decode(b"\x08" + b"\0" * wire.MAX_FRAME_BYTES)
 
 
 def test_a_swarm_of_splices_is_refused() -> None:
-    with pytest.raises(wire.WireError):
+    with pytest.raises(wire.BadMessage):
         wire.decode(wire.encode(wire.Rebase(1, b"", ((0, 0, b""),) * (wire.MAX_SPLICES + 1))))

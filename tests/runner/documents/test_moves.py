@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.documents.disk import NotEditableError
+from runner.documents.disk import NotEditable
 from runner.documents.rooms import Rooms
 from runner.documents.wire import Reset
 from runner.errors import DevexError
@@ -53,7 +53,7 @@ async def test_a_file_whose_new_path_is_no_text_is_closed(rooms: Rooms, root: Pa
     await rooms.flush()
     assert os.listdir(os.fsencode(root)) == [b"a\xff"]
     assert (root / "a\udcff").read_text() == "more text"
-    with pytest.raises(NotEditableError, match="refused"):
+    with pytest.raises(NotEditable, match="refused"):
         await rooms.open("a\udcff")
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from runner.documents import connection
 from runner.documents.connection import Connection
-from runner.documents.document import BadUpdateError
+from runner.documents.document import BadUpdate
 from runner.documents.rooms import Rooms
-from runner.documents.wire import UPDATE, Close, Open, Opened, Reset, Saved, Sync, WireError, encode
+from runner.documents.wire import UPDATE, BadMessage, Close, Open, Opened, Reset, Saved, Sync, encode
 from tests.runner.documents.tab import Tab, until_each
 
 
@@ -76,11 +76,11 @@ async def test_nonsense_from_a_tab_is_refused(rooms: Rooms, root: Path) -> None:
     (root / "a").write_text("text")
     tab = await Tab("a").connect(rooms)
     assert tab.opened is not None
-    with pytest.raises(BadUpdateError):
+    with pytest.raises(BadUpdate):
         await tab.send(Sync(tab.opened.channel, UPDATE, b"\xff\xff\xff"))
-    with pytest.raises(WireError):
+    with pytest.raises(BadMessage):
         await tab.send(Sync(tab.opened.channel, 7, b""))
-    with pytest.raises(WireError):
+    with pytest.raises(BadMessage):
         await tab.send(Saved(tab.opened.channel, "", 0, 0, ()))
     await tab.send(Close(tab.opened.channel))
     await tab.send(Sync(tab.opened.channel, UPDATE, b"\xff"))  # crossed the close: ignored
