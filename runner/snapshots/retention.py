@@ -3,7 +3,7 @@ of a REPL whose programs write more than its history has room for, the newest of
 """
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from runner.snapshots.layout import Commit
@@ -19,11 +19,10 @@ def kept(commits: Iterable[Commit], named: Collection[str], now: datetime) -> se
     """Versions to keep. The newest always stays, and of an hour or a day its last one does."""
     keep: set[str] = set()
     slots: set[str] = set()
-    for commit in sorted(commits, key=lambda one: (one.epoch, one.seq), reverse=True):
-        at = commit.taken_at
+    for version, at in reversed(_taken(commits, now)):
         age = now - at
-        if not keep or commit.version in named or age < ALL:  # a clock that was wrong makes ages negative: kept
-            keep.add(commit.version)
+        if not keep or version in named or age < ALL:  # a clock that was ahead makes ages negative: kept
+            keep.add(version)
             continue
         if age < HOURLY:
             slot = f"{at:%Y-%m-%dT%H}"
@@ -33,8 +32,21 @@ def kept(commits: Iterable[Commit], named: Collection[str], now: datetime) -> se
             continue
         if slot not in slots:
             slots.add(slot)
-            keep.add(commit.version)
+            keep.add(version)
     return keep
+
+
+def _taken(commits: Iterable[Commit], now: datetime) -> list[tuple[str, datetime]]:
+    """Versions, oldest first, and when they were taken: not before the one before, whatever a clock that was behind
+    said, or today's would go as if they were of last year.
+    """
+    found: list[tuple[str, datetime]] = []
+    latest = datetime.min.replace(tzinfo=UTC)
+    for commit in sorted(commits, key=lambda one: (one.epoch, one.seq)):
+        at = max(commit.taken_at, latest)
+        found.append((commit.version, at))
+        latest = at if at <= now else latest
+    return found
 
 
 def by_worth(commits: Iterable[Commit], named: Collection[str]) -> list[Commit]:

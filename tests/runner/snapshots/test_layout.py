@@ -140,3 +140,13 @@ def test_the_newest_and_named_ones_are_kept_for_ever() -> None:
 def test_a_version_of_the_future_is_kept() -> None:
     commits = [a_commit(NOW + timedelta(days=ago), 100 - ago) for ago in range(3)]
     assert kept(commits, (), NOW) == {"1-100", "1-99", "1-98"}
+
+
+def test_versions_of_a_clock_that_was_behind_are_as_young_as_those_before() -> None:
+    """An hour ago the clock was set back by a year, and now it is right again."""
+    right = [a_commit(NOW - timedelta(minutes=10 * ago), 1_000 - ago) for ago in range(6, 100)]
+    behind = [a_commit(NOW - timedelta(days=365, minutes=10 * ago), 1_000 - ago) for ago in range(1, 6)]
+    assert kept([*right, *behind, a_commit(NOW, 1_000)], (), NOW) == {f"1-{number}" for number in range(901, 1_001)}
+    ahead = a_commit(NOW + timedelta(days=365), 1_001)  # makes none that follow it young
+    later = [a_commit(NOW + timedelta(days=40, hours=hour), 1_002 + hour) for hour in range(3)]
+    assert kept([*right, ahead, *later], (), NOW + timedelta(days=81)) == {"1-1001", "1-1004"}
