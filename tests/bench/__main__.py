@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import browser, memory, snapshots, terminals
+from tests.bench import agents, browser, memory, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -24,6 +24,9 @@ ONE: dict[str, Callable[[Server], Measured]] = {
 }
 
 
+ALONE: dict[str, Callable[[], Measured]] = {"agent_start_ms": agents.start, "agent_mib": agents.memory}
+
+
 def measure(only: str | None) -> Iterator[dict[str, object]]:
     """One row a figure; a server of its own for each, so that none pays for another's."""
     for name, measurement in ONE.items():
@@ -35,6 +38,9 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
             for name, measured in zip(("save_bytes", "save_ms"), browser.save(server), strict=True):
                 if only in (None, name):
                     yield judge(name, measured)
+    for name, alone in ALONE.items():
+        if only in (None, name):
+            yield judge(name, alone())
     for name, measured in snapshots.measure(lambda name: only in (None, name)):
         yield judge(name, measured)
 

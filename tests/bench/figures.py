@@ -22,6 +22,8 @@ TARGETS = {
     "flood_mb_s": Target(unit="MB/s", value=50, at_least=True),
     "ctrl_c_ms": Target(unit="ms", value=100),
     "ui_roundtrip_ms": Target(unit="ms", value=100),
+    "agent_start_ms": Target(unit="ms", value=30),
+    "agent_mib": Target(unit="MiB", value=7),
     "idle_repl_mib": Target(unit="MiB", value=8),
     "workbench_mib": Target(unit="MiB", value=1),
     "workbench_load_kb": Target(unit="kB", value=900),
