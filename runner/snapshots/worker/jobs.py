@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -328,13 +327,17 @@ class Jobs:
 
 
 async def _cached(job: Message, work: Callable[[Cache], Awaitable[T]]) -> T:
-    """A cache that breaks (a torn file, a full disk) is thrown away: without one everything is read again."""
+    """A cache that breaks (a full disk, a torn file: what is read there may be anything) is thrown away: without one
+    everything is read again.
+    """
     path = Path(job["cache"])
     try:
         with _cache(job) as cache:
             return await work(cache)
-    except sqlite3.Error as error:
-        log.warning("the cache %s is made anew: %s", path, error)
+    except Exception as error:
+        if isinstance(error, DevexError) and not isinstance(error, Damaged):  # which the cache has no part in
+            raise
+        log.warning("the cache %s is made anew: %r", path, error)
         discard(path)
     with Cache(None) as cache:
         return await work(cache)

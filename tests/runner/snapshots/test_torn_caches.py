@@ -1,0 +1,119 @@
+"""Caches of which a part was cut off, overwritten or exchanged: whatever they say, a version is what is there."""
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from runner.snapshots.cache import discard
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.worker.workers import Workers
+from runner.workspace import Usage
+from tests.runner.snapshots.jobs import picture
+
+PAGE_BYTES = 4096
+TEARS = 20
+NONSENSE = [
+    "UPDATE head SET data = x'00'",
+    "UPDATE head SET data = 7",
+    "UPDATE head SET version = NULL",
+    "UPDATE part SET digest = '" + "0" * 40 + "'",
+    "UPDATE part SET digest = CAST(x'ff' AS TEXT)",
+    "UPDATE file SET chunks = 7",
+    "UPDATE file SET chunks = NULL, stamp = 3",
+    "UPDATE file SET chunks = x'00'",
+    "INSERT INTO pending SELECT 7, pack, offset, stored, size, 1e12 FROM blob LIMIT 1",
+    "INSERT INTO pending SELECT digest, 7, 'x', NULL, size, strftime('%s') - 1 FROM blob LIMIT 1",
+    "INSERT INTO pending SELECT x'00', 'p/none', 0, 1, 1, strftime('%s') - 1 FROM blob LIMIT 1",
+    "UPDATE store SET name = 3",
+    "DROP TABLE blob",
+]
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    async with Workers() as workers:
+        yield workers
+
+
+class Place:
+    def __init__(self, workers: Workers, folder: Path) -> None:
+        self.root, self.cache = folder / "workspace", folder / "cache.db"
+        self._workers = workers
+        self._folder = folder
+        self.root.mkdir()
+        for number in range(400):
+            (self.root / f"f{number}").write_text(f"text {number}")
+        self.snapshots = self._at(self.root, self.cache)
+
+    def _at(self, workspace: Path, cache: Path) -> Snapshots:
+        return Snapshots(self._workers, Shelf(
+            store=spec_of(self._folder / "store"), prefix="r1", workspace=workspace, owner=None,
+            limit=Usage(1 << 40, 1 << 20), cache=cache, epoch=1,
+        ))  # fmt: skip
+
+    async def take_until_files_are_known(self) -> None:
+        """Not at once: what was written a moment ago may be written again within a tick of the clock."""
+        async with asyncio.timeout(60):
+            while not await asyncio.to_thread(self._known):
+                await self.snapshots.take("ada", "")
+
+    def _known(self) -> int:
+        with closing(sqlite3.connect(self.cache)) as db:
+            known: int = db.execute("SELECT count(*) FROM file").fetchone()[0]
+            return known
+
+    async def check(self, number: int) -> None:
+        """With a change more, a version is what is there; and the next one finds a good cache again."""
+        (self.root / "changed").write_text(f"{number}")
+        (self.root / f"f{number}").write_text(f"changed {number}")
+        taken = await self.snapshots.take("ada", "")
+        assert (await self.snapshots.take("ada", ""))["version"] == taken["version"]
+        again = self._folder / f"again{number}"
+        again.mkdir()
+        restored = await self._at(again, self._folder / "no.db").restore(taken["version"], "", "ada", empty=True)
+        assert restored["notes"] == []
+        assert picture(again) == picture(self.root)
+        assert (await self.snapshots.verify())["problems"] == []
+
+
+@pytest.mark.parametrize("statement", NONSENSE)
+async def test_rows_that_nobody_wrote(workers: Workers, tmp_path: Path, statement: str) -> None:
+    place = Place(workers, tmp_path)
+    await place.snapshots.take("ada", "")
+    await place.take_until_files_are_known()
+    with closing(sqlite3.connect(place.cache)) as db, db:
+        db.execute(statement)
+    await place.check(1)
+
+
+async def test_pages_that_are_torn(workers: Workers, tmp_path: Path) -> None:
+    place = Place(workers, tmp_path)
+    for number in range(TEARS):
+        await place.snapshots.take("ada", "")
+        await place.take_until_files_are_known()
+        torn = _torn(place.cache.read_bytes(), random.Random(number))
+        discard(place.cache)
+        place.cache.write_bytes(torn)
+        await place.check(number)
+
+
+def _torn(whole: bytes, chance: random.Random) -> bytes:
+    pages = [whole[at : at + PAGE_BYTES] for at in range(0, len(whole), PAGE_BYTES)]
+    for _ in range(chance.randrange(1, 5)):
+        number = chance.randrange(len(pages))
+        match chance.randrange(4):
+            case 0:
+                pages[number] = bytes(PAGE_BYTES)
+            case 1:
+                pages[number] = chance.randbytes(PAGE_BYTES)
+            case 2:
+                pages[number] = chance.choice(pages)
+            case 3:
+                return b"".join(pages)[: chance.randrange(len(whole))]
+    return b"".join(pages)
