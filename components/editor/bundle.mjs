@@ -2,6 +2,8 @@
 import css from "./editor.css";
 export { TextView, textOf } from "./text_view.mjs";
 export { Documents } from "./documents.mjs";
+export { handOver, onHandedOver, typedOf } from "./handover.mjs";
+export { bytesOf } from "./splices.mjs";
 export { keepTyped, recall, remember, takeTyped } from "./memory.mjs";
 
 // Before anything is laid out: a style sheet that comes later has the whole page styled again.

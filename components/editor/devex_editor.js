@@ -1,5 +1,5 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
-import { Documents, TextView, keepTyped, recall, remember, takeTyped } from "devex-bundle/editor.js";
+import { Documents, TextView, keepTyped, onHandedOver, recall, remember, takeTyped } from "devex-bundle/editor.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { fileUrl, replUrl } from "devex-bundle/repl.js";
 
@@ -82,14 +82,16 @@ export default {
     const typed = takeTyped(this.replId);
     for (const path of new Set([...paths, ...typed.keys()])) this.addTab(path, typed.get(path));
     if (!paths.length && this.firstFile) this.addTab(this.firstFile);
+    this.endTaking = onHandedOver(this.replId, (texts) => texts.forEach((typed) => this.take(typed)));
     const wanted = this.wanted ?? [paths.includes(active) ? active : this.tabs[0]?.path];
-    if (wanted[0]) this.openFile(...wanted);
+    if (!this.active && wanted[0]) this.openFile(...wanted);
   },
   unmounted() {
     window.removeEventListener(COMMAND, this.commanded);
     window.removeEventListener("beforeunload", this.beforeLeaving);
     window.removeEventListener("pagehide", this.leaving);
     this.leaving();
+    this.endTaking?.();
     clearTimeout(this.offlineTimer);
     for (const { view } of this.open.values()) view?.destroy();
     this.documents?.close();
@@ -130,15 +132,28 @@ export default {
     },
 
     // tabs
-    addTab(path, pending) {
+    addTab(path, pending, typed = null) {
       if (this.open.has(path)) return;
       const id = ++this.lastId;
       this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" } });
-      const file = this.documents.open(path, pending);
+      const file = this.documents.open(path, pending, typed);
       this.open.set(path, { file, view: null, line: null, id });
       file.onReplica = () => this.showReplica(file.path);
+      file.onRebased = () => this.open.get(file.path)?.view?.rebased();
       file.onState = () => this.refresh(file.path);
       file.onMoved = (to) => this.follow(file.path, to);
+    },
+    /** A text that was typed into while the REPL did not run goes on here. */
+    take(typed) {
+      const { path, caret } = typed;
+      const pending = this.documents.undelivered().find((one) => one.path === path)?.changes;
+      if (this.open.has(path)) this.drop(path);
+      this.addTab(path, pending, typed);
+      this.$nextTick(() => {
+        this.showReplica(path);
+        this.open.get(path).view.caret = caret;
+      });
+      this.activate(path, true);
     },
     activate(path, focus = false) {
       this.active = path;

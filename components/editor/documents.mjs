@@ -1,16 +1,14 @@
 // Open files over one WebSocket: replicas, what is saved, and coming back after a cut or a restart of the server.
 import * as Y from "yjs";
 import { Connection } from "../repl/connection.mjs";
-import { apply, difference, equal } from "./splices.mjs";
-import { KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from "./wire.mjs";
+import { apply, bytesOf, difference, equal } from "./splices.mjs";
+import { CONTENT, KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from "./wire.mjs";
 
 const RESYNC_PINGS = 3; // the state is compared again this often, which heals what got lost
 const DISCARDING = new Set(["too-large", "read-only"]); // the server refused the change itself: it must not come back
 
-const bytesOf = (text) => new TextEncoder().encode(text);
-
-/** One open file. `onReplica()` asks to show another Y.Text, `onState()` says that one of the fields changed, `onMoved(to)`
- * that the path is about to: whatever is open there has been replaced. */
+/** One open file. `onReplica()` asks to show another Y.Text, `onRebased()` says that what that lacked is in it, `onState()`
+ * that one of the fields changed, `onMoved(to)` that the path is about to: whatever is open there has been replaced. */
 export class SharedFile {
   constructor(path) {
     Object.assign(this, { path, guid: "", digest: "", held: null, channel: 0 });
@@ -20,11 +18,11 @@ export class SharedFile {
     this.greeted = false; // the first SAVED of this connection has come
     this.pending = []; // unsaved changes of former histories that the server has not confirmed: {base, splices}
     this.discard = false; // the shown replica holds what the server refused
-    this.onReplica = this.onState = this.onMoved = () => {};
+    this.onReplica = this.onRebased = this.onState = this.onMoved = () => {};
   }
 
   get text() {
-    return this.doc.getText("content");
+    return this.doc.getText(CONTENT);
   }
 
   get synced() {
@@ -62,11 +60,16 @@ export class Documents {
     for (const file of this.files.values()) file.doc?.destroy();
   }
 
-  /** `pending` are changes of an earlier load of the page that did not reach the server. */
-  open(path, pending = []) {
+  /** `pending` are changes of an earlier load of the page that did not reach the server. `typed`, {text, held}, is what
+   * was typed into before there was a server: it is shown until the server's replica comes, and what is typed is merged. */
+  open(path, pending = [], typed = null) {
     const file = new SharedFile(path);
     file.pending.push(...pending);
     this.files.set(path, file);
+    if (typed) {
+      Object.assign(file, { held: typed.held, dirty: true });
+      this.show(file, { guid: "", doc: typed.text.doc });
+    }
     this.sendOpen(file);
     return file;
   }
@@ -146,7 +149,7 @@ export class Documents {
       case KIND.SYNC: return this.onSync(file, message);
       case KIND.SAVED: return this.onSaved(file, message);
       case KIND.RESET: return this.onReset(file, message.reason);
-      case KIND.REBASED: file.pending.shift(); return file.onState();
+      case KIND.REBASED: return this.onRebased(file);
       case KIND.MOVED: return this.move(file, message.path);
       case KIND.NOTICE: file.notice = { code: message.code, message: message.message }; return file.onState();
     }
@@ -197,6 +200,12 @@ export class Documents {
     file.channel = 0;
     file.next?.doc.destroy();
     file.next = null;
+  }
+
+  onRebased(file) {
+    file.pending.shift();
+    if (!file.pending.length) file.onRebased();
+    file.onState();
   }
 
   onReset(file, reason) {

@@ -1,5 +1,7 @@
 // Changes of UTF-8 texts: [start, cut, insert] in bytes of the text before.
 
+export const bytesOf = (text) => new TextEncoder().encode(text);
+
 const continues = (text, at) => at < text.length && (text[at] & 0xc0) === 0x80;
 
 export function equal(a, b) {

@@ -6,7 +6,7 @@ import { defaultKeymap, indentWithTab } from "@codemirror/commands";
 import { bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintKeymap } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorSelection, EditorState, Prec } from "@codemirror/state";
+import { Compartment, EditorSelection, EditorState, Prec, Transaction } from "@codemirror/state";
 import {
   EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap,
   lineNumbers, rectangularSelection,
@@ -14,13 +14,14 @@ import {
 import { yCollab, ySyncAnnotation, yUndoManagerKeymap } from "y-codemirror.next";
 import * as Y from "yjs";
 import { LONG_LINE, PHRASES, hasLongLine, highlighting, isDark, languageOf, loaded, themeNow } from "./look.mjs";
+import { CONTENT } from "./wire.mjs";
 
 const MAX_TEXT = 5_000_000; // the server's MAX_TEXT_BYTES
 const LARGE_TEXT = 2_000_000; // word completion and selection matches look through the text
 
 /** A text that belongs to no file in the proxy. */
 export function textOf(string) {
-  const text = new Y.Doc().getText();
+  const text = new Y.Doc().getText(CONTENT);
   text.insert(0, string);
   return text;
 }
@@ -37,10 +38,11 @@ export class TextView {
     this.observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
-  /** Show a replica; the caret stays where the text around it stays. */
+  /** Show a replica; the caret stays where the text around it stays, and goes back to what `rebased` brings. */
   show(text, readOnly) {
     const content = text.toString();
     const before = this.view.state;
+    this.left = before.doc.length ? before : null; // until somebody moves on
     const scroll = this.view.scrollSnapshot();
     this.plain = hasLongLine(content);
     const state = EditorState.create({
@@ -51,6 +53,12 @@ export class TextView {
     this.view.setState(state);
     if (before.doc.length) this.view.dispatch({ effects: scroll });
     if (!this.plain) this.loadLanguage();
+  }
+
+  /** What the replica lacked of the one before is in it now. */
+  rebased() {
+    if (this.left) this.view.dispatch({ selection: movedSelection(this.left, this.view.state.doc.toString()) });
+    this.left = null;
   }
 
   extensions(size, readOnly) {
@@ -77,6 +85,7 @@ export class TextView {
   }
 
   onUpdate(update) {
+    if (update.transactions.some((one) => one.annotation(Transaction.userEvent))) this.left = null;
     if (update.docChanged && !this.plain && longLineIn(update)) {
       this.plain = true;
       queueMicrotask(() => this.view.dispatch({ effects: this.parts.language.reconfigure([]) }));
@@ -126,6 +135,14 @@ export class TextView {
     const { doc } = this.view.state;
     const { from } = doc.line(Math.min(Math.max(line, 1), doc.lines));
     this.view.dispatch({ selection: EditorSelection.cursor(from), effects: EditorView.scrollIntoView(from, { y: "center" }) });
+  }
+
+  get caret() {
+    return this.view.state.selection.main.head;
+  }
+
+  set caret(at) {
+    this.view.dispatch({ selection: EditorSelection.cursor(at), effects: EditorView.scrollIntoView(at, { y: "center" }) });
   }
 
   focus() {

@@ -8,6 +8,7 @@ export const KIND = {
 };
 export const STEP_1 = 0, STEP_2 = 1, UPDATE = 2;
 export const READ_ONLY = 1;
+export const CONTENT = "content"; // the text's name in a document
 
 const FIELDS = {
   [KIND.SYNC]: { channel: "int", step: "int", payload: "bytes" },

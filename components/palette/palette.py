@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from nicegui.element import Element
 
@@ -40,7 +40,7 @@ class Palette(Element, component="devex_palette.js", esm=BUNDLE):
         repl_id: str,
         commands: Sequence[Command],
         *,
-        on_command: Callable[[str], None],
+        on_command: Callable[[str], Any],
         on_open: Callable[[str, int | None], None],
     ) -> None:
         """`on_command` gets a command's id, `on_open` a path and a line."""

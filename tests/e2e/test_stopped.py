@@ -2,8 +2,8 @@
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.serving import Served
-from tests.e2e.workbench import begin, editor, sign_up, terminal, type_into_editor
+from tests.e2e.serving import Served, serving
+from tests.e2e.workbench import begin, create, editor, sign_up, terminal, type_into_editor
 
 
 def shelf(page: Page) -> Locator:
@@ -27,9 +27,6 @@ def test_files_of_a_stopped_repl_are_read_without_starting_it(page: Page, served
     shelf(page).get_by_role("treeitem", name="main.py").click()
     text = shelf(page).locator(".cm-content")
     expect(text).to_contain_text("to be read")
-    text.click()
-    page.keyboard.type("nothing is typed here")
-    expect(text).not_to_contain_text("nothing")
     shelf(page).get_by_role("treeitem", name="zeros").click()
     expect(shelf(page)).to_contain_text("This file is not text.")
     with page.expect_download() as download:
@@ -47,6 +44,75 @@ def test_files_of_a_stopped_repl_are_read_without_starting_it(page: Page, served
     expect(editor(page)).to_contain_text("to be read")
     expect(terminal(page)).to_contain_text("$")
     expect(shelf(page)).to_have_count(0)
+
+
+def test_typing_into_a_file_of_a_stopped_repl_starts_it_and_is_saved(page: Page, served: Served) -> None:
+    begin(page, served, "writer", "Night owl")
+    type_into_editor(page, "print('as it was')\r\n# end\n")
+    stop(page)
+    workspace = served.data_dir / "workspaces" / page.url.rpartition("/")[2]
+    for number in (1, 2):  # in a page that showed the editor before, and in one that did not
+        shelf(page).get_by_role("treeitem", name="main.py").click()
+        text = shelf(page).locator(".cm-content")
+        expect(text).to_contain_text("as it was")
+        text.click()
+        page.keyboard.press("Control+Home")
+        page.keyboard.insert_text(f"# typed while it was stopped {number}\n")
+        expect(page.locator(".dx-chip")).to_have_text("Running")
+        expect(shelf(page)).to_have_count(0)
+        expect(editor(page)).to_contain_text(f"# typed while it was stopped {number}")
+        expect(editor(page)).to_be_focused()
+        page.keyboard.insert_text(f"# and after it {number}\n")
+        expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
+        written = (workspace / "main.py").read_text()
+        assert written.startswith(f"# typed while it was stopped {number}\n# and after it {number}\n")
+        assert written.endswith("print('as it was')\n# end\n")
+        assert written.count("typed while") == number
+        stop(page)
+        page.goto(f"{page.url}?start=0")
+
+
+def test_what_is_typed_where_the_repl_cannot_start_is_kept(page: Page) -> None:
+    with serving(sign_up="open", max_running="1") as served:
+        begin(page, served, "keeper", "Waiting")
+        type_into_editor(page, "print('old')\n")
+        stop(page)
+        waiting = page.url
+        page.goto(served.url)
+        create(page, "Python", "In its way")
+        in_its_way = page.url
+        page.goto(f"{waiting}?start=0")
+        shelf(page).get_by_role("treeitem", name="main.py").click()
+        shelf(page).locator(".cm-content").click()
+        page.keyboard.press("Control+Home")
+        page.keyboard.insert_text("# typed in vain\n")
+        expect(page.get_by_text("the most at once")).to_be_visible()
+        expect(shelf(page)).to_contain_text("Not saved yet")
+        shelf(page).get_by_role("treeitem", name="requirements.txt").click()
+        shelf(page).get_by_role("treeitem", name="main.py").click()
+        expect(shelf(page).locator(".cm-content")).to_contain_text("# typed in vain")
+        page.goto(in_its_way)
+        expect(terminal(page)).to_contain_text("$")
+        stop(page)
+        page.goto(waiting)
+        expect(editor(page)).to_contain_text("# typed in vain")
+        expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
+        main = served.data_dir / "workspaces" / waiting.rpartition("/")[2] / "main.py"
+        assert main.read_text() == "# typed in vain\nprint('old')\n"
+
+
+def test_a_stopped_repl_is_searched(page: Page, served: Served) -> None:
+    begin(page, served, "seeker", "Haystack")
+    type_into_editor(page, "print('hay')\n" * 60 + "print('needle')\n")
+    stop(page)
+    for _ in range(2):  # in a page that showed the editor before, and in one that did not
+        page.keyboard.press("Control+Shift+F")
+        page.keyboard.type("needle")
+        page.get_by_role("option", name="print('needle')").click()
+        expect(shelf(page).locator(".cm-content")).to_contain_text("needle")
+        expect(shelf(page).locator(".cm-activeLine")).to_have_text("print('needle')")
+        expect(page.locator(".dx-chip")).to_have_text("Stopped")
+        page.goto(f"{page.url.partition('?')[0]}?start=0")
 
 
 def test_what_is_typed_after_the_next_start_is_saved(page: Page, served: Served) -> None:

@@ -15,7 +15,7 @@ from runner.errors import DevexError
 
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
-    them is chosen, `on_history` when the versions are asked for.
+    them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed.
     """
 
     def __init__(
@@ -26,52 +26,79 @@ class Cover:
         on_shelf: Callable[[], None],
         on_file: Callable[[], None],
     ) -> None:
+        self.shelf: Shelf | None = None
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
         self._on_file = on_file
         self._shown: object = None
+        self._is_typed = False
         self._root = ui.element("div").classes("dx-cover dx-hidden")
+        with self._root:
+            self._about = ui.element("div").classes("dx-cover-about")
+            self._files = ui.element("div").classes("dx-cover-files")
 
     def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
         """Show what `repl` needs shown; `error` is why it could not be opened."""
         what = (repl.phase, repl.goal, repl.name, repl.in_trash, repl.failure, repl.unsafe, repl.stop_reason, error)
         if what == self._shown:
-            return  # a file that is being read stays open
+            return
         self._shown = what
         runs = repl.phase is Phase.RUNNING and error is None
-        self._root.classes(add="dx-hidden" if runs else "", remove="" if runs else "dx-hidden")
-        self._root.clear()
-        if runs:
-            return
-        with self._root:
+        moves = error is None and (repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl))
+        if runs or repl.in_trash:
+            self._take_away()
+        is_shelved = not runs and not repl.in_trash and (not moves or self._is_typed)
+        _show(self._root, shown=not runs)
+        _show(self._files, shown=is_shelved)
+        self._about.clear()
+        with self._about:
             if repl.in_trash:
                 with _card():
                     text(f"{repl.name} is in the trash", "dx-title", tag="h1")
                     link("Go to your REPLs to restore it", "/", "dx-btn")
-            elif error is None and (repl.phase in (Phase.STARTING, Phase.STOPPING) or _about_to_start(repl)):
+            elif moves and not is_shelved:
                 with _card():
                     ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
                     verb = "Stopping" if repl.phase is Phase.STOPPING else "Starting"
                     text(f"{verb} {repl.name}", "dx-title", tag="h1")
-            else:
-                self._stopped(repl, error)
-                Shelf(repl.id, on_file=self._on_file)
-                self._on_shelf()
+            elif is_shelved:
+                self._stopped(repl, error, moves=moves)
+        if is_shelved and self.shelf is None:
+            with self._files:
+                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed)
+            self._on_shelf()
 
-    def _stopped(self, repl: Repl, error: DevexError | None) -> None:
+    def _take_away(self) -> None:
+        """A file that is being read or typed into stays open until it runs."""
+        self.shelf = None
+        self._is_typed = False
+        self._files.clear()
+
+    def _typed(self) -> Any:
+        self._is_typed = True
+        return self._on_start()
+
+    def _stopped(self, repl: Repl, error: DevexError | None, *, moves: bool) -> None:
         has_failed = repl.phase is Phase.FAILED or error is not None
         why = repl.failure or (error.message if error else None) or repl.stop_reason or ""
         safety = unsafe_words(repl, datetime.now(UTC)) or "Your files are safe."
         with ui.element("div").classes("dx-asleep").props("role=status"):
             icon("warning" if has_failed else "moon").classes(f"dx-tone-{'danger' if has_failed else 'muted'}")
             with ui.element("div").classes("dx-grow"):
-                text(f"{repl.name} could not run" if has_failed else f"{repl.name} is stopped", "dx-subtitle", tag="h2")
-                text(f"{why} {safety}".strip(), "dx-muted", tag="p")
+                state = "is starting" if moves else "could not run" if has_failed else "is stopped"
+                text(f"{repl.name} {state}", "dx-subtitle", tag="h2")
+                if not moves:
+                    text(f"{why} {safety}".strip(), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
-                button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
+                if not moves:
+                    button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
                 button("History", self._on_history, icon_name="history")
                 link("Download files", f"/repls/{repl.id}/zip", "dx-btn")
+
+
+def _show(element: ui.element, *, shown: bool) -> None:
+    element.classes(add="" if shown else "dx-hidden", remove="dx-hidden" if shown else "")
 
 
 def _card() -> ui.element:

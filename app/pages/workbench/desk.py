@@ -10,7 +10,7 @@ from app.pages.workbench.status import CURSOR, SAVED
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree
-from components.palette import Command, Palette
+from components.palette import Command
 from components.preview import Preview
 from components.repl import ReplEvents
 from components.split import Split
@@ -54,7 +54,6 @@ class Desk:
         self._on_run = on_run
         self._on_file = on_file
         ReplEvents(repl_id, on_told=self._told)
-        self.palette = Palette(repl_id, COMMANDS, on_command=do, on_open=self.open_file)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
             self.tree = FileTree(

@@ -1,6 +1,7 @@
-"""The files of a REPL that does not run: to look at, to copy from, to download."""
+"""The files of a REPL that does not run: to look at, to copy from, to download; what is typed into one starts it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from nicegui import ui
 
@@ -11,17 +12,20 @@ from components.split import Split
 
 
 class Shelf:
-    """A tree on the left, the chosen file on the right; `on_file` is called when a file is chosen."""
+    """A tree on the left, the chosen file on the right; `on_file` is called when a file is chosen, `on_typed` when
+    somebody begins to type into it.
+    """
 
-    def __init__(self, repl_id: str, *, on_file: Callable[[], None]) -> None:
+    def __init__(self, repl_id: str, *, on_file: Callable[[], None], on_typed: Callable[[], Any]) -> None:
         self._on_file = on_file
         with ui.element("div").classes("dx-shelf"):
             files = Split("files", label="Width of the files", size_px=232)
             with files.fixed, ui.element("section").classes("dx-pane dx-pane-files").props('aria-label="Files"'):
-                FileTree(repl_id, readonly=True, on_open=self._open, on_failed=failed)
+                FileTree(repl_id, readonly=True, on_open=self.open_file, on_failed=failed)
             with files.rest, ui.element("section").classes("dx-pane dx-pane-editor").props('aria-label="File"'):
-                self._reader = Reader(repl_id)
+                self._reader = Reader(repl_id, on_typed=on_typed)
 
-    def _open(self, path: str) -> None:
-        self._reader.open_file(path)
+    def open_file(self, path: str, line: int | None = None) -> None:
+        """Show a file."""
+        self._reader.open_file(path, line)
         self._on_file()

@@ -13,13 +13,14 @@ from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
-from app.pages.workbench.desk import Desk
+from app.pages.workbench.desk import COMMANDS, Desk
 from app.pages.workbench.header import Header
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, told
 from components.history import History
+from components.palette import Palette
 from components.preload import preload
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
@@ -70,6 +71,7 @@ class Workbench:
                 on_lease=self._explain_awake, on_extend=lambda hours: self._attempt(lambda: self._extend(hours))
             ).awake
             self._views = Views(self._root, on_view=self._viewed)
+            self._palette = Palette(repl.id, COMMANDS, on_command=self.do, on_open=self.open_file)
 
     # Its life
 
@@ -182,6 +184,15 @@ class Workbench:
         elif self._desk and view == "output":
             self._desk.panel.show_output()
 
+    def open_file(self, path: str, line: int | None = None) -> None:
+        """In the editor; of a REPL that does not run, among its files."""
+        self._history.close()
+        if self._cover.shelf is not None:
+            self._cover.shelf.open_file(path, line)
+            self._views.show("editor")
+        elif self._desk is not None:
+            self._desk.open_file(path, line)
+
     async def _close_terminal(self, terminal_id: str) -> None:
         await self._attempt(lambda: self._ask("DELETE", f"terminals/{terminal_id}"))
 
@@ -192,6 +203,9 @@ class Workbench:
             "theme": self._switch_theme,
             "history": self._history.open,
             "home": lambda: ui.navigate.to("/"),
+            "find": lambda: self._palette.open("find"),
+            "commands": lambda: self._palette.open("commands"),
+            "search": lambda: self._palette.open("search"),
             "start": lambda: self._attempt(self._start),
             "sleep": lambda: self._attempt(self._sleep),
             "extend": lambda: self._attempt(lambda: self._extend(EXTEND_HOURS[0])),
@@ -208,9 +222,6 @@ class Workbench:
                 "panel": desk.below.toggle,
                 "preview": desk.side.toggle,
                 "reload-preview": desk.preview.reload,
-                "find": lambda: desk.palette.open("find"),
-                "commands": lambda: desk.palette.open("commands"),
-                "search": lambda: desk.palette.open("search"),
             }
             if command in behind:
                 self._history.close()
