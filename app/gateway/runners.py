@@ -21,6 +21,7 @@ READING = frozenset({"GET", "HEAD"})
 WHILE_STOPPED = frozenset(
     {"tree", "files", "zip", "find", "search", "usage", "snapshots"}
 )  # what a stopped REPL can still show
+EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
 
@@ -86,16 +87,20 @@ class Runners:
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NoSuchRepl
-        app = await self._app(scope, access.the_repl, first)
+        app = await self._app(scope, access, first)
         async with self._live.hold(actor.session_id):
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
             await app(runner_scope(scope, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path), receive, send)
 
-    async def _app(self, scope: Scope, repl: Repl, first: str) -> ASGIApp:
-        orchestrator = self._services.orchestrator
+    async def _app(self, scope: Scope, access: Access, first: str) -> ASGIApp:
+        orchestrator, repl = self._services.orchestrator, access.the_repl
         reads = scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED
         if reads:
             return orchestrator.runner_app(repl.id) or orchestrator.files_app(repl.id)
+        edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
+        if edits and orchestrator.runner_app(repl.id) is None:
+            authorize(access.actor, Action.START, repl)
+            repl = await orchestrator.open(repl.id)
         return await running_app(orchestrator, repl)
 
 
