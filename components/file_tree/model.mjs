@@ -48,11 +48,6 @@ export class TreeModel {
     return true;
   }
 
-  forget(dir) {
-    for (const path of this.#dirs.keys()) if (isWithin(path, dir)) this.#dirs.delete(path);
-    this.#changed();
-  }
-
   /** Applies the operations of a `tree` event: [dir, [[name, kind, size]...], [removed name...]]. */
   apply(rev, ops) {
     for (const [dir, entries, removed] of ops) {

@@ -26,7 +26,7 @@ _NO_ROOM: Final = {errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 
 
 @dataclass(slots=True)
-class Changes:
+class TreeChanges:
     ops: list[Op] = field(default_factory=list)
     files: set[str] = field(default_factory=set)  # paths whose content may differ or that are gone
 
@@ -54,9 +54,9 @@ class TreeIndex:
         if self._inotify is not None:
             self._inotify.close()
 
-    def refresh(self, *, everything: bool = False) -> Changes:
+    def refresh(self, *, everything: bool = False) -> TreeChanges:
         """What changed since the last call, by the events or, with `everything`, by looking at every folder."""
-        changes = Changes()
+        changes = TreeChanges()
         dirty = self._dirty(changes)
         if everything:
             dirty = set(self._folders)
@@ -67,7 +67,7 @@ class TreeIndex:
                 pending += self._rescan(folder, changes)
         return changes
 
-    def _dirty(self, changes: Changes) -> set[str]:
+    def _dirty(self, changes: TreeChanges) -> set[str]:
         dirty: set[str] = set()
         for event in self._inotify.read() if self._inotify else ():
             if event.mask & inotify.Q_OVERFLOW:
@@ -82,7 +82,7 @@ class TreeIndex:
                     changes.files.add(join(folder, name))
         return dirty
 
-    def _rescan(self, folder: str, changes: Changes) -> list[str]:
+    def _rescan(self, folder: str, changes: TreeChanges) -> list[str]:
         """Compare one folder with what was seen; returns folders that are new in it."""
         entries = self._look(folder)
         if entries is None:
@@ -104,7 +104,7 @@ class TreeIndex:
             changes.ops.append((folder, [entry.row() for entry in different], removed))
         return self._discover(folder, different)
 
-    def _note(self, folder: str, name: str, kind: str, changes: Changes) -> None:
+    def _note(self, folder: str, name: str, kind: str, changes: TreeChanges) -> None:
         path = join(folder, name)
         if kind == "d":
             self._forget(path, changes)
@@ -154,7 +154,7 @@ class TreeIndex:
         if (folder := self._watched.pop(watch, None)) is not None:
             self._watches.pop(folder, None)
 
-    def _forget(self, folder: str, changes: Changes) -> None:
+    def _forget(self, folder: str, changes: TreeChanges) -> None:
         pending = [folder]
         while pending:
             gone = pending.pop()

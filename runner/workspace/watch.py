@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, Self
 
 from anyio import to_thread
 
-from runner.workspace.index import MAX_WATCHES, Changes, Op, TreeIndex
+from runner.workspace.index import MAX_WATCHES, Op, TreeChanges, TreeIndex
 from runner.workspace.workspace import Workspace
 
 BATCH_S: Final = 0.1  # changes are told at most this often; below what a person notices
@@ -108,18 +108,18 @@ class TreeWatcher:
             if source is not None:
                 loop.remove_reader(source)  # events pile up in the kernel, merged, until the batch is due
 
-    async def _refresh(self, *, everything: bool) -> Changes:
+    async def _refresh(self, *, everything: bool) -> TreeChanges:
         begun = time.monotonic()
         try:
             return await to_thread.run_sync(lambda: self._index.refresh(everything=everything))
         except OSError as error:  # out of descriptors or memory: look again later
             log.warning("cannot look at the workspace: %s", error)
             self._index.degraded = True
-            return Changes()
+            return TreeChanges()
         except Exception:  # the outer edge: whatever programs made of the tree, it is looked at again
             log.exception("looking at the workspace failed")
             self._index.degraded = True
-            return Changes()
+            return TreeChanges()
         finally:
             self._took_s = time.monotonic() - begun
 
@@ -134,7 +134,7 @@ class TreeWatcher:
             log.exception("a listener to file changes failed")
 
 
-def _delta(rev: int, changes: Changes) -> TreeDelta:
+def _delta(rev: int, changes: TreeChanges) -> TreeDelta:
     if not changes.ops:
         return TreeDelta(rev, [])
     if sum(len(rows) + len(gone) for _, rows, gone in changes.ops) > MAX_ROWS:

@@ -1,7 +1,7 @@
 """The parts of the workbench that need a running REPL, and how they are laid out."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, assert_never
 
 from nicegui import ui
 
@@ -12,7 +12,7 @@ from components.editor import Editor
 from components.file_tree import FileTree
 from components.palette import Command
 from components.preview import Preview
-from components.repl import ReplEvents
+from components.repl import Hello, Port, Ports, Quota, ReplEvents, Run, Shells, Told
 from components.split import Split
 
 Do = Callable[[str], Any]
@@ -48,7 +48,7 @@ class Desk:
         first_file: str | None,
         do: Do,
         on_close_terminal: Callable[[str], Any],
-        on_run: Callable[[dict[str, Any]], None],
+        on_run: Callable[[Run], None],
         on_file: Callable[[], None],
     ) -> None:
         self._on_run = on_run
@@ -108,32 +108,34 @@ class Desk:
     def _removed(self, path: str) -> None:
         self.editor.close_file(path)
 
-    def set_run(self, run: dict[str, Any]) -> None:
+    def set_run(self, run: Run) -> None:
         """Show a run in the output and at the Run button."""
         self.panel.set_run(run)
         self._on_run(run)
 
-    def _set_ports(self, ports: list[dict[str, Any]]) -> None:
+    def _set_ports(self, ports: Sequence[Port]) -> None:
         """The first with a page opens the preview; a page that is loaded later leaves it as the user left it."""
         had_page = self.preview.has_page
         self.preview.set_ports(ports)
         if self.preview.has_page and not had_page:
             self.side.show()
 
-    def _told(self, message: dict[str, Any]) -> None:
-        match message:
-            case {"type": "hello", "run": run, "ports": ports, "terminals": terminals}:
-                self.panel.set_terminals(terminals)
+    def _told(self, told: Told) -> None:
+        match told:
+            case Hello(run, ports, shells):
+                self.panel.set_shells(shells)
                 self.set_run(run)
                 self.preview.set_ports(ports)
-            case {"type": "run"}:
-                self.set_run(message)
-            case {"type": "ports", "ports": ports}:
+            case Run():
+                self.set_run(told)
+            case Ports(ports):
                 self._set_ports(ports)
-            case {"type": "terminals", "terminals": terminals}:
-                self.panel.set_terminals(terminals)
-            case {"type": "quota", "message": sentence, "action": action}:
+            case Shells(shells):
+                self.panel.set_shells(shells)
+            case Quota(sentence, action):
                 failed(sentence, action)
+            case _:
+                assert_never(told)
 
 
 def _pane(name: str, label: str) -> ui.element:

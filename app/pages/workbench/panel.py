@@ -1,12 +1,13 @@
 """The part of the workbench below the editor: terminals and the output of the last run, as tabs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nicegui import ui
 
 from app.pages.words import command_words, ending_words, span
 from components.controls import icon, text
+from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
 from components.terminal import Terminal
 
@@ -14,11 +15,11 @@ OUTPUT = "output"
 
 
 class Panel:
-    """Shows what `set_terminals` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end."""
+    """Shows what `set_shells` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end."""
 
     def __init__(self, repl_id: str, *, on_new: Callable[[], Any], on_close: Callable[[str], Any]) -> None:
         self._repl_id = repl_id
-        self._run: dict[str, Any] = {}
+        self._run = Run()
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="Terminals and output"'):
             self._tabs = Tabs(
                 label="Terminals and output",
@@ -32,28 +33,28 @@ class Panel:
             self._output = ui.element("div").classes("dx-pane-body")
         self._show_run()
 
-    def set_terminals(self, terminals: list[dict[str, Any]]) -> None:
-        """Have a tab for each shell, the output aside."""
-        shells = {one["id"]: one for one in terminals if one["kind"] == "shell"}
+    def set_shells(self, shells: Sequence[Shell]) -> None:
+        """Have a tab for each, the output aside."""
+        ids = {shell.id for shell in shells}
         for key in self._tabs.keys:
-            if key != OUTPUT and key not in shells:
+            if key != OUTPUT and key not in ids:
                 self._tabs.remove_tab(key)
-        for terminal_id, about in shells.items():
-            if terminal_id not in self._tabs.keys:
-                self._add_terminal(terminal_id, about["title"])
+        for shell in shells:
+            if shell.id not in self._tabs.keys:
+                self._add_shell(shell)
 
-    def set_run(self, run: dict[str, Any]) -> None:
+    def set_run(self, run: Run) -> None:
         """Show the program that runs or ran last: its terminal, exit code and duration."""
-        terminal_id, shown = run.get("terminal"), self._run.get("terminal")
+        shown = self._run.terminal
         if run != self._run:
             self._run = run
             self._show_run()
-        if terminal_id == shown:
+        if run.terminal == shown:
             return
         self._output.clear()
-        if terminal_id:
+        if run.terminal:
             with self._output, ui.element("div").classes("dx-terminal-slot"):
-                Terminal(self._repl_id, terminal_id)
+                Terminal(self._repl_id, run.terminal)
 
     def show_terminal(self, *, focus: bool = False) -> None:
         """Bring the terminal used last to the front."""
@@ -63,33 +64,32 @@ class Panel:
         """Bring the output to the front."""
         self._tabs.show(OUTPUT)
 
-    def _add_terminal(self, terminal_id: str, title: str) -> None:
+    def _add_shell(self, shell: Shell) -> None:
         def set_title(name: str) -> None:
-            self._tabs.set_title(terminal_id, name or title)
+            self._tabs.set_title(shell.id, name or shell.title)
 
-        tab = Tab(key=terminal_id, title=title, icon="terminal", closable=True)
+        tab = Tab(key=shell.id, title=shell.title, icon="terminal", closable=True)
         with self._tabs.add(tab), ui.element("div").classes("dx-terminal-slot"):
-            Terminal(self._repl_id, terminal_id, on_title=set_title)
+            Terminal(self._repl_id, shell.id, on_title=set_title)
 
     def _show_run(self) -> None:
         run = self._run
         self._line.clear()
         with self._line:
-            if not run.get("terminal"):
+            if run.terminal is None:
                 text("Press Run to start the program. What it prints shows up here.")
                 return
-            if run["running"]:
+            if run.running:
                 ui.element("span").classes("dx-spin")
                 text("Running")
             else:
                 _show_ending(run)
-            command = run.get("command") or ""
+            command = run.command or ""
             text(command_words(command), tag="code")._props["title"] = command
 
 
-def _show_ending(run: dict[str, Any]) -> None:
-    code, duration_s = run["exit_code"], run.get("duration_s")
-    tone = "ok" if code == 0 else "danger"
-    icon("check" if code == 0 else "warning").props(f"data-tone={tone}")
-    duration = f" after {span(duration_s)}" if duration_s is not None else ""
-    text(f"{ending_words(code)}{duration}").props(f"data-tone={tone}")
+def _show_ending(run: Run) -> None:
+    tone = "ok" if run.exit_code == 0 else "danger"
+    icon("check" if run.exit_code == 0 else "warning").props(f"data-tone={tone}")
+    duration = f" after {span(run.duration_s)}" if run.duration_s is not None else ""
+    text(f"{ending_words(run.exit_code)}{duration}").props(f"data-tone={tone}")

@@ -22,6 +22,7 @@ from components.controls import failed, told
 from components.history import History
 from components.palette import Palette
 from components.preload import preload
+from components.repl import Run, shells_of
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
 
@@ -131,11 +132,11 @@ class Workbench:
         terminals = (await self._ask("GET", "terminals"))["terminals"]
         if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
             terminals.append(await self._ask("POST", "terminals", FIRST_SIZE))
-        run = await self._ask("GET", "run")
+        run = Run.of(await self._ask("GET", "run"))
         if self._desk is None:
             with self._content:
                 self._desk = self._new_desk()
-        self._desk.panel.set_terminals(terminals)
+        self._desk.panel.set_shells(shells_of(terminals))
         self._desk.set_run(run)
 
     def _new_desk(self) -> Desk:
@@ -145,7 +146,7 @@ class Workbench:
             first_file=template.open_file if template else None,
             do=self.do,
             on_close_terminal=self._close_terminal,
-            on_run=lambda run: self._header.set_running(running=bool(run.get("running"))),
+            on_run=lambda run: self._header.set_running(running=run.running),
             on_file=lambda: self._views.show("editor"),
         )
 
@@ -250,12 +251,12 @@ class Workbench:
         desk.panel.show_output()
         self._views.show("output")
         await self._ask("POST", "run", {})
-        desk.set_run(await self._ask("GET", "run"))
+        desk.set_run(Run.of(await self._ask("GET", "run")))
 
     async def _new_terminal(self, desk: Desk) -> None:
         desk.below.show()
         await self._ask("POST", "terminals", FIRST_SIZE)
-        desk.panel.set_terminals((await self._ask("GET", "terminals"))["terminals"])
+        desk.panel.set_shells(shells_of((await self._ask("GET", "terminals"))["terminals"]))
         desk.panel.show_terminal(focus=True)
 
     def _go_to_editor(self, desk: Desk) -> None:

@@ -78,8 +78,7 @@ def file_routes(
     on_write: Callable[[str], None] = lambda name: None,
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
-    told who did. `heavy` bounds the
-    searches at a time, HEAVY of this workspace if it is not said.
+    told who did. `heavy` bounds the searches at a time, HEAVY of this workspace if it is not said.
     """
     files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY))
     reading: list[tuple[str, str, http.Answer]] = [
@@ -94,17 +93,17 @@ def file_routes(
     found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
     if rooms is None:
         return found
-    changes = Changes(workspace, rooms, on_write)
+    edits = Edits(workspace, rooms, on_write)
     uploads = Uploads(workspace, limits.file_bytes, on_write)
     writing: list[tuple[str, str, http.Answer]] = [
         ("PUT", "/files/{path:path}", uploads.put),
-        ("PATCH", "/files/{path:path}", changes.patch),
-        ("DELETE", "/files/{path:path}", changes.delete),
+        ("PATCH", "/files/{path:path}", edits.patch),
+        ("DELETE", "/files/{path:path}", edits.delete),
         ("PUT", "/files", uploads.put),
-        ("PATCH", "/files", changes.patch),
-        ("DELETE", "/files", changes.delete),
-        ("POST", "/mkdir", changes.mkdir),
-        ("POST", "/move", changes.move),
+        ("PATCH", "/files", edits.patch),
+        ("DELETE", "/files", edits.delete),
+        ("POST", "/mkdir", edits.mkdir),
+        ("POST", "/move", edits.move),
         ("GET", "/uploads/{id}", uploads.offset),
         ("PUT", "/uploads/{id}", uploads.piece),
         ("DELETE", "/uploads/{id}", uploads.discard),
@@ -205,7 +204,7 @@ class Files:
         )
 
 
-class Changes:
+class Edits:
     """The endpoints that change what is there already; new content comes through Uploads."""
 
     def __init__(self, workspace: Workspace, rooms: Rooms, on_write: Callable[[str], None]) -> None:
