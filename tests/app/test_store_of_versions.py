@@ -10,7 +10,7 @@ import psutil
 
 from tests.app.commands import administrator, devex, new_repl, serving, stop, until
 from tests.between import Between, Exchange, answers, passes
-from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server
+from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server, rclone
 
 
 def in_s3(server: Server, **changes: Any) -> dict[str, Any]:
@@ -111,6 +111,12 @@ async def test_the_doctor_says_what_a_user_may_not_do(tmp_path: Path, moto_serve
         found = await asyncio.to_thread(checks, tmp_path, **in_s3(moto_server, s3_endpoint=between.url))
     assert found["store"].startswith("WRONG: ")
     assert "forbids this (403 AccessDenied). (It was tried by deleting.)" in found["store"]
+
+
+def test_what_a_store_does_not_keep_is_said_in_the_log_when_the_server_starts(tmp_path: Path) -> None:
+    """It is tried, whether or not somebody asks the doctor."""
+    with rclone(tmp_path) as server, serving(tmp_path, **in_s3(server)):
+        until(lambda: "may only be created, not replaced" in (tmp_path / "log").read_text())
 
 
 def test_a_wrong_store_is_said_in_the_log_when_the_server_starts(tmp_path: Path, moto_server: Server) -> None:

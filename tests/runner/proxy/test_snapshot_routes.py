@@ -199,6 +199,8 @@ async def test_nothing_is_saved_over_what_could_not_be_brought_back(saving: Stag
         told = (await events.next("hello"))["restoring"]
         while not (told and told["problem"]):
             told = await events.next("restoring")
+        assert (await saving.http.get("/tree")).status_code == 200  # it can be looked at and typed into meanwhile
+        assert (await saving.http.post("/terminals", json={"cols": 80, "rows": 24})).status_code == 201
         asked = asyncio.create_task(saving.http.post("/snapshots", json={}))
         (tmp_path / "elsewhere").rename(tmp_path / "store")
         while not told["done"]:

@@ -1,6 +1,8 @@
 """Real folders, a real store in a folder: whatever is done to a workspace, every version of it comes back."""
 
+import asyncio
 import os
+import random
 import socket
 import stat
 import tempfile
@@ -548,3 +550,43 @@ async def test_versions_that_changed_a_path_are_found_after_what_was_packed_anew
     last = await place.take()
     commits, _ = await changing(place.history, await place.history.versions(), "file", 10)
     assert [commit.version for commit in commits] == [last.version, first.version]
+
+
+class Withheld(DirectoryStore):
+    """Gives no part of objects above `most_bytes` before `go` is set."""
+
+    def __init__(self, root: Path, most_bytes: int) -> None:
+        super().__init__(root)
+        self.go = asyncio.Event()
+        self._most_bytes = most_bytes
+
+    async def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        found = await super().get(key, start, length)
+        if len(found) > self._most_bytes:
+            await self.go.wait()
+        return found
+
+
+async def test_folders_and_what_an_editor_opens_come_before_large_files(tmp_path: Path) -> None:
+    """So that there is something to work with while gigabytes are on their way."""
+    root, again = tmp_path / "workspace", tmp_path / "again"
+    (root / "folder").mkdir(parents=True)
+    again.mkdir()
+    chance = random.Random(1)
+    (root / "a-large").write_bytes(chance.randbytes(9_000_000))
+    (root / "folder" / "z.txt").write_text("text")
+    (root / "z.txt").write_text("text")
+    async with Withheld(tmp_path / "store", 1 << 20) as store:
+        history = History(store, "r1")
+        with Workspace(root) as workspace, Cache(None) as cache:
+            taken = await take(workspace, history, cache, Label(epoch=1, author="ada", message=""))
+        with Workspace(again) as workspace:
+            restoring = asyncio.create_task(restore(workspace, await history.open(taken.version), None))
+            async with asyncio.timeout(30):
+                while not (again / "folder" / "z.txt").exists() or not (again / "z.txt").exists():
+                    await asyncio.sleep(0.01)
+            assert not (again / "a-large").exists()
+            assert not restoring.done()
+            store.go.set()
+            assert (await restoring).notes == []
+    assert (again / "a-large").read_bytes() == (root / "a-large").read_bytes()

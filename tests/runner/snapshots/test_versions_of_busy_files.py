@@ -20,14 +20,14 @@ from runner.workspace import Workspace
 TAKES = 6
 
 BUSY = """
-import os, random, shutil, sys
+import os, random, shutil, stat, sys
 root = sys.argv[1]
 chance = random.Random(int(sys.argv[2]))
 print("runs", flush=True)
 while True:
     name = os.path.join(root, "busy" + str(chance.randrange(40)))
     try:
-        match chance.randrange(9):
+        match chance.randrange(10):
             case 0 | 1 | 2:
                 with open(name, "wb") as file:
                     file.write(chance.randbytes(chance.randrange(200_000)))
@@ -44,6 +44,8 @@ while True:
                 open(os.path.join(name, "a", "b", "c"), "w").write("x" * 1000)
             case 8:
                 os.rename(name, os.path.join(root, "busy" + str(chance.randrange(40))))
+            case 9:
+                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(1, 5))  # /dev/zero, which never ends; only root may
     except OSError:
         pass
 """
