@@ -141,7 +141,7 @@ def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
 
 async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
     """Who sends this request or opens this socket; NOBODY without a session that is still good."""
-    return await services.accounts.current(session_token(connection, https=services.settings.https))
+    return await services.accounts.sessions.current(session_token(connection, https=services.settings.https))
 
 
 async def grant(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
@@ -160,7 +160,7 @@ async def grant(services: "Services", actor: Actor, action: Action, repl_id: str
 
 async def recheck(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
     """Authorise again for a page that has been open: is the session still good, and does the right still stand?"""
-    return await grant(services, await services.accounts.still(actor), action, repl_id)
+    return await grant(services, await services.accounts.sessions.still(actor), action, repl_id)
 
 
 class Allowed:

@@ -76,7 +76,7 @@ class Server:
         self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
         self.services = Services(settings, self.orchestrator, self.accounts)
         self.live = Live()
-        self.accounts.on_ended = self._close_sessions
+        self.accounts.sessions.on_ended = self._close_sessions
         passes, waking = Passes(clock, self._secret), Waking(self.services, clock)
         self._previews = Previews(self.services, self._addresses, passes, waking, self.live)
         self.api = api.build(self.services, self._previews)
@@ -164,7 +164,7 @@ class Server:
         """Close what sessions hold open that have ended since: expired, or revoked by another process."""
         held_open = self.live.sessions() | set(open_pages.by_session())
         if held_open:
-            self._close_sessions(held_open - await self.accounts.good_sessions(held_open))
+            self._close_sessions(held_open - await self.accounts.sessions.good(held_open))
         await self.accounts.forget_expired()
 
     async def _keep_sweeping(self) -> None:

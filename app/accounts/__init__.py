@@ -1,5 +1,6 @@
 """Users, passwords, sessions in the database, invitations, and limits on guessing."""
 
-from app.accounts.accounts import Accounts, OpenSession, SignedIn, UserInfo, Visitor
+from app.accounts.accounts import Accounts, UserInfo, Visitor
+from app.accounts.sessions import OpenSession, SignedIn
 
 __all__ = ["Accounts", "OpenSession", "SignedIn", "UserInfo", "Visitor"]

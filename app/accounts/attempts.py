@@ -6,6 +6,10 @@ from datetime import datetime, timedelta
 from orchestrator.clock import Clock
 from runner.errors import DevexError
 
+WINDOW_S = 900.0  # soon over for who mistyped; forty guesses an hour find no password
+TRIES_BY_ACCOUNT_AND_ADDRESS = 10  # more than anybody mistypes
+TRIES_BY_ADDRESS = 50  # an office behind one address
+TRIES_BY_ACCOUNT = 200  # many addresses guess at one account: slow them down before it can be locked by anybody
 KEYS_MOST = 10_000  # some MiB; beyond it the longest unused is forgotten
 
 
@@ -57,3 +61,39 @@ class Attempts:
     def _recent(self, key: str) -> list[datetime]:
         since = self._clock.now() - self._window
         return [at for at in self._times.get(key, []) if at > since][-self._most :]
+
+
+class Guesses:
+    """At passwords: of one account from one address, from one address, of one account from everywhere."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._by_both = Attempts(clock, most=TRIES_BY_ACCOUNT_AND_ADDRESS, window_s=WINDOW_S)
+        self._by_address = Attempts(clock, most=TRIES_BY_ADDRESS, window_s=WINDOW_S)
+        self._by_account = Attempts(clock, most=TRIES_BY_ACCOUNT, window_s=WINDOW_S)
+
+    def check(self, account: str, address: str) -> None:
+        """Raises TooManyAttempts."""
+        self._by_both.check(f"{account} {address}")
+        self._by_address.check(address)
+        self._by_account.check(account)
+
+    def count(self, account: str, address: str) -> None:
+        self._by_both.count(f"{account} {address}")
+        self._by_address.count(address)
+        self._by_account.count(account)
+
+    def count_of(self, address: str) -> None:
+        """An attempt that is of no account. Raises TooManyAttempts."""
+        self._by_address.check(address)
+        self._by_address.count(address)
+
+    def forgive(self, account: str, address: str) -> None:
+        """Take back what `count` counted: it was no guess."""
+        self._by_both.forgive(f"{account} {address}")
+        self._by_address.forgive(address)
+        self._by_account.forgive(account)
+
+    def was_right(self, account: str, address: str) -> None:
+        """Who knows the password mistyped it before."""
+        self.forgive(account, address)
+        self._by_both.forget(f"{account} {address}")

@@ -71,7 +71,7 @@ async def sign_in(services: ServicesDep, visitor: VisitorDep, response: Response
 async def sign_out(services: ServicesDep, response: Response, access: Annotated[Access, allowed(Action.VISIT)]) -> None:
     """Also closes what this browser has open elsewhere."""
     if access.actor.signed_in:
-        await services.accounts.sign_out(access.actor)
+        await services.accounts.sessions.sign_out(access.actor)
     _set_cookie(services, response, "", 0)
 
 
@@ -110,7 +110,7 @@ async def sessions(accounts: AccountsDep, access: Annotated[Access, allowed(Acti
             seen_at=one.seen_at,
             current=one.id == access.actor.session_id,
         )
-        for one in await accounts.sessions(access.actor)
+        for one in await accounts.sessions.of(access.actor)
     ]
 
 
@@ -118,7 +118,7 @@ async def sessions(accounts: AccountsDep, access: Annotated[Access, allowed(Acti
 async def end_session(
     accounts: AccountsDep, session_id: str, access: Annotated[Access, allowed(Action.ACCOUNT)]
 ) -> None:
-    await accounts.end_session(access.actor, session_id)
+    await accounts.sessions.end(access.actor, session_id)
 
 
 def _me(actor: Actor) -> Me:

@@ -95,7 +95,7 @@ class Previews:
         granted = next((one for one in passes if one is not None and (one.port, one.slug) == host), None)
         if granted is None:
             raise NoPass
-        actor = await self._services.accounts.still(Actor(session_id=granted.session_id))
+        actor = await self._services.accounts.sessions.still(Actor(session_id=granted.session_id))
         repl = await self._services.orchestrator.get_by_slug(host.slug)
         try:
             return await grant(self._services, actor, Action.PREVIEW, repl.id if repl else "")

@@ -79,7 +79,7 @@ class _Sessions:
         self._list = ui.element("div").classes("dx-list")
 
     async def fill(self) -> None:
-        sessions = await self._services.accounts.sessions(self._actor)
+        sessions = await self._services.accounts.sessions.of(self._actor)
         self._list.clear()
         with self._list:
             for session in sessions:
@@ -98,7 +98,7 @@ class _Sessions:
 
     async def _end(self, session_id: str) -> None:
         async def end() -> None:
-            await self._services.accounts.end_session(self._actor, session_id)
+            await self._services.accounts.sessions.end(self._actor, session_id)
             await self.fill()
 
         await attempt(end, self._services, self._actor, Action.ACCOUNT)

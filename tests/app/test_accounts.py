@@ -8,9 +8,16 @@ import pytest
 
 from app.access import NOBODY, Actor, Role
 from app.accounts import Accounts, SignedIn, Visitor
-from app.accounts.accounts import SESSIONS_MOST, TRIES_BY_ACCOUNT_AND_ADDRESS, TRIES_BY_ADDRESS, WINDOW_S
-from app.accounts.attempts import KEYS_MOST, Attempts, TooManyAttempts
+from app.accounts.attempts import (
+    KEYS_MOST,
+    TRIES_BY_ACCOUNT_AND_ADDRESS,
+    TRIES_BY_ADDRESS,
+    WINDOW_S,
+    Attempts,
+    TooManyAttempts,
+)
 from app.accounts.passwords import PASSWORD_MOST_CHARACTERS, Passwords
+from app.accounts.sessions import SESSIONS_MOST
 from app.storage.models import Link, Session, User
 from runner.errors import DevexError
 from tests.orchestrator.fakes import ManualClock
@@ -47,18 +54,18 @@ CODES = {
 
 async def test_a_session_begins_and_ends(accounts: Accounts) -> None:
     ended: list[str] = []
-    accounts.on_ended = ended.extend
+    accounts.sessions.on_ended = ended.extend
     new = await accounts.sign_up("Ada", PASSWORD, visitor=Visitor("192.0.2.1", "Firefox\x00\n"))
-    assert await accounts.current(new.token) == new.actor
+    assert await accounts.sessions.current(new.token) == new.actor
     assert (new.actor.name, new.actor.role, new.actor.is_admin) == ("Ada", Role.USER, False)
     again = await accounts.sign_in("aDa", PASSWORD)
     assert again.token != new.token
-    assert [one.browser for one in await accounts.sessions(new.actor)] == ["Firefox", ""]
-    await accounts.sign_out(new.actor)
+    assert [one.browser for one in await accounts.sessions.of(new.actor)] == ["Firefox", ""]
+    await accounts.sessions.sign_out(new.actor)
     assert ended == [new.actor.session_id]
-    assert await accounts.current(new.token) == NOBODY
-    assert await accounts.still(new.actor) == NOBODY
-    assert await accounts.current(again.token) == again.actor
+    assert await accounts.sessions.current(new.token) == NOBODY
+    assert await accounts.sessions.still(new.actor) == NOBODY
+    assert await accounts.sessions.current(again.token) == again.actor
 
 
 async def test_the_database_holds_no_secret(accounts: Accounts) -> None:
@@ -69,12 +76,12 @@ async def test_the_database_holds_no_secret(accounts: Accounts) -> None:
     for secret in (PASSWORD, new.token, invite):
         assert secret not in stored
     assert (await User.get(key="ada")).password_hash.startswith("$argon2id$")
-    assert await accounts.current(new.actor.session_id) == NOBODY  # the stored hash is no token
+    assert await accounts.sessions.current(new.actor.session_id) == NOBODY  # the stored hash is no token
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "x" * 43, "x" * 10_000, "\udcff", "a\0b", "';--"])
 async def test_garbage_is_nobody(accounts: Accounts, token: str | None) -> None:
-    assert await accounts.current(token) == NOBODY
+    assert await accounts.sessions.current(token) == NOBODY
     assert not NOBODY.signed_in
 
 
@@ -120,7 +127,7 @@ async def test_changing_the_password_signs_out_everywhere(accounts: Accounts) ->
     with pytest.raises(DevexError, match="present password is wrong"):
         await accounts.change_password(first.actor, "not the password", "another password")
     new = await accounts.change_password(first.actor, PASSWORD, "another password")
-    assert await accounts.good_sessions([x.actor.session_id for x in (first, second, new)]) == {new.actor.session_id}
+    assert await accounts.sessions.good([x.actor.session_id for x in (first, second, new)]) == {new.actor.session_id}
     with refused("wrong"):
         await accounts.sign_in("ada", PASSWORD)
     assert (await accounts.sign_in("ada", "another password")).actor.user_id == first.actor.user_id
@@ -130,10 +137,10 @@ async def test_a_session_lasts_while_it_is_used(accounts: Accounts, clock: Manua
     new = await accounts.sign_up("ada", PASSWORD)
     for _ in range(3):
         await clock.advance(10 * DAY_S)
-        assert await accounts.current(new.token) == new.actor
+        assert await accounts.sessions.current(new.token) == new.actor
     await clock.advance(14 * DAY_S)
-    assert await accounts.current(new.token) == NOBODY
-    assert await accounts.good_sessions([new.actor.session_id]) == set()
+    assert await accounts.sessions.current(new.token) == NOBODY
+    assert await accounts.sessions.good([new.actor.session_id]) == set()
     await accounts.forget_expired()
     assert not await Session.exists()
 
@@ -147,14 +154,14 @@ async def test_a_user_has_so_many_sessions(accounts: Accounts, clock: ManualCloc
         )
     await clock.advance(SESSIONS_MOST)
     last = await accounts.sign_in("ada", PASSWORD)
-    assert len(await accounts.sessions(last.actor)) == SESSIONS_MOST
-    assert await accounts.current(first.token) == NOBODY
+    assert len(await accounts.sessions.of(last.actor)) == SESSIONS_MOST
+    assert await accounts.sessions.current(first.token) == NOBODY
 
 
 async def test_nobody_ends_the_sessions_of_others(accounts: Accounts) -> None:
     ada, eve = await accounts.sign_up("ada", PASSWORD), await accounts.sign_up("eve", PASSWORD)
-    await accounts.end_session(eve.actor, ada.actor.session_id)
-    assert await accounts.current(ada.token) == ada.actor
+    await accounts.sessions.end(eve.actor, ada.actor.session_id)
+    assert await accounts.sessions.current(ada.token) == ada.actor
 
 
 async def test_an_invitation_makes_one_account(opened_database: str, clock: ManualClock) -> None:
@@ -209,9 +216,9 @@ async def test_the_last_administrator_stays(accounts: Accounts) -> None:
         with refused("last"):
             await change
     await accounts.set_role(eve.actor.user_id, Role.ADMIN)
-    assert await accounts.current(eve.token) == NOBODY  # rights change with the next session
+    assert await accounts.sessions.current(eve.token) == NOBODY  # rights change with the next session
     await accounts.set_disabled(ada.actor.user_id, True)
-    assert await accounts.current(ada.token) == NOBODY
+    assert await accounts.sessions.current(ada.token) == NOBODY
     with refused("wrong"):
         await accounts.sign_in("ada", PASSWORD)
     await accounts.set_disabled(ada.actor.user_id, False)
@@ -257,4 +264,4 @@ async def test_attempts_take_bounded_memory(clock: ManualClock) -> None:
 async def test_actors_of_expired_sessions_are_nobody(accounts: Accounts, clock: ManualClock) -> None:
     new = await accounts.sign_up("ada", PASSWORD)
     await clock.advance(timedelta(days=15).total_seconds())
-    assert await accounts.still(Actor(session_id=new.actor.session_id)) == NOBODY
+    assert await accounts.sessions.still(Actor(session_id=new.actor.session_id)) == NOBODY

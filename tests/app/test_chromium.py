@@ -79,7 +79,7 @@ async def test_a_page_whose_session_ends_asks_to_sign_in(site: Site, context: Br
     page = await signed_in(context, site, owner)
     await page.goto(f"{site.origin}/")
     await expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
-    await site.server.accounts.sign_out(owner.actor)
+    await site.server.accounts.sessions.sign_out(owner.actor)
     async with asyncio.timeout(15):  # what is promised
         await page.wait_for_url(f"{site.origin}/sign-in?then=%2F")
 

@@ -68,7 +68,7 @@ async def test_over_https_a_page_ends_with_its_session(tmp_path: Path) -> None:
             before = set(Client.instances)
             assert (await browser.get("/account")).status_code == 200
         (opened,) = set(Client.instances) - before
-        await site.server.accounts.sign_out(owner.actor)
+        await site.server.accounts.sessions.sign_out(owner.actor)
         assert opened not in Client.instances
 
 

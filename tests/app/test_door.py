@@ -63,7 +63,7 @@ async def test_sockets_open_for_who_may_only(site: Site) -> None:
     owner, other = await site.user("owner"), await site.user("other")
     repl = await site.repl(owner)
     revoked = await site.server.accounts.sign_in("owner", PASSWORD)
-    await site.server.accounts.sign_out(revoked.actor)
+    await site.server.accounts.sessions.sign_out(revoked.actor)
     for token, status in (("", 401), ("x" * 43, 401), (revoked.token, 401), (other.token, 404)):
         with pytest.raises(InvalidStatus) as refused:
             await site.socket(f"/repls/{repl.id}/echo", token=token)

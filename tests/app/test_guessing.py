@@ -1,7 +1,7 @@
 import asyncio
 from collections import Counter
 
-from app.accounts.accounts import TRIES_BY_ACCOUNT_AND_ADDRESS
+from app.accounts.attempts import TRIES_BY_ACCOUNT_AND_ADDRESS
 from tests.app.running_site import PASSWORD, Site
 
 

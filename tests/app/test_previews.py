@@ -99,7 +99,7 @@ async def test_a_preview_ends_with_its_session(site: Site) -> None:
     socket = await site.socket("/ws", host=host, cookie=cookie, origin=f"http://{host}")
     await socket.send("hot reload")
     assert await socket.recv() == "hot reload"
-    await site.server.accounts.sign_out(owner.actor)
+    await site.server.accounts.sessions.sign_out(owner.actor)
     with pytest.raises(ConnectionClosed):
         await socket.recv()
     assert (await visit(site, f"http://{host}/", cookie)).status_code == 401
@@ -166,7 +166,7 @@ async def test_signing_in_again_does_not_revive_a_pass(site: Site) -> None:
     owner = await site.user()
     repl = await site.repl(owner)
     cookie, _ = await entered(site, owner, repl)
-    await site.server.accounts.sign_out(owner.actor)
+    await site.server.accounts.sessions.sign_out(owner.actor)
     await site.server.accounts.sign_in("ada", PASSWORD)
     assert (await visit(site, f"http://{host_of(site, repl, 5000)}/", cookie)).status_code == 401
 

@@ -65,7 +65,7 @@ async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
     await site.server.accounts.set_role(admin.actor.user_id, Role.ADMIN)
     admin = await site.server.accounts.sign_in("admin", "correct horse battery")
     revoked = await site.server.accounts.sign_in("owner", "correct horse battery")
-    await site.server.accounts.sign_out(revoked.actor)
+    await site.server.accounts.sessions.sign_out(revoked.actor)
     routes = sorted([*declared_routes(site), *GATEWAY], key=lambda asked: asked == SIGN_OUT)  # that one last
     assert len(routes) > 25
     assert {asked.action for asked in routes} == set(Action)
