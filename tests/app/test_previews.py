@@ -157,7 +157,7 @@ async def test_a_stopped_repl_says_so(site: Site) -> None:
     assert (script.status_code, script.json()["error"]["message"]) == (409, "This REPL is stopped.")
     browser = await site.browser(owner)
     assert (await browser.get(f"/repls/{repl.id}/files/main.py")).status_code == 200
-    refused = await browser.put(f"/repls/{repl.id}/files/main.py", content=b"x")
+    refused = await browser.post(f"/repls/{repl.id}/stop", json={})
     assert refused.json()["error"]["message"] == "This REPL is stopped."
     assert refused.json()["error"]["action"] == "Start it."
 
