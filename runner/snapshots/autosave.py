@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ class Restoring:
 
     `path` is what a person asked for ("" is everything); None: the workspace was empty. Then the version is of `at`
     (ISO 8601, UTC; None until it is known), and `cut_off` says that it was not the last word of who was here before:
-    what was changed later is lost.
+    what was changed later is lost. Then `notes` are [path, why], of `noted` in all: what could not be brought back.
     """
 
     path: str | None = None
@@ -73,6 +73,8 @@ class Restoring:
     of_bytes: int = 0
     problem: str | None = None
     done: bool = False
+    notes: Sequence[Sequence[str]] = ()
+    noted: int = 0
 
 
 class Autosave:
@@ -177,7 +179,8 @@ class Autosave:
             try:
                 if (head := await self._snapshots.head()) is not None:
                     self._show(Restoring(at=head["at"], cut_off=head["message"] not in (BEFORE_STOP, AT_REST)))
-                    await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
+                    done = await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
+                    self.restoring = replace(self.restoring or Restoring(), notes=done["notes"], noted=done["noted"])
                 self._restored.touch()
                 break
             except Exception as error:  # the outer edge: an empty workspace must never be saved over a full one

@@ -1,7 +1,7 @@
 """What differs between two versions: equal parts of their trees are not even read."""
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
@@ -19,8 +19,14 @@ class Change(NamedTuple):
     new: Row | None
 
 
-async def changes(old: Version | None, new: Version, *, times: bool = False) -> AsyncGenerator[Change, None]:
-    """Everything that differs, by content, kind and mode; with `times` also by time of modification."""
+async def changes(
+    old: Version | None, new: Version, *, times: bool = False, damaged: Callable[[str], None] | None = None
+) -> AsyncGenerator[Change, None]:
+    """Everything that differs, by content, kind and mode; with `times` also by time of modification.
+
+    `damaged` is told each folder whose list cannot be read in one of the two: the rest of it is left out. Without it
+    Damaged is raised.
+    """
     pending: list[tuple[str, Sequence[Digest], Sequence[Digest]]] = [
         ("", old.commit.root if old else (), new.commit.root)
     ]
@@ -30,7 +36,17 @@ async def changes(old: Version | None, new: Version, *, times: bool = False) -> 
         olds = (old or new).rows([piece for piece in before if piece not in same])
         news = new.rows([piece for piece in after if piece not in same])
         async with aclosing(olds), aclosing(news), aclosing(_paired(olds, news)) as pairs:
-            async for a, b in pairs:
+            while True:
+                try:
+                    pair = await anext(pairs, None)
+                except Damaged:
+                    if damaged is None:
+                        raise
+                    damaged(folder)
+                    break
+                if pair is None:
+                    break
+                a, b = pair
                 if a == b:
                     continue
                 name = a.name if a is not None else b.name if b is not None else ""
@@ -73,7 +89,7 @@ async def changing(history: History, versions: Sequence[str], path: str, limit: 
     With them the last one looked at, to go on after; None when that was the oldest.
     """
     found: list[Commit] = []
-    commits = await history.commits(versions[: LOOKED_AT + 1])  # one more, to compare with
+    commits = await history.commits(versions[: LOOKED_AT + 1], set())  # one more, to compare with
     if not commits:
         return found, None
     reader = await history.open(commits[0].version)

@@ -4,11 +4,22 @@ import asyncio
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Container, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Container,
+    Coroutine,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, suppress
+from functools import wraps
 from itertools import groupby
 from operator import itemgetter
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from runner.errors import DevexError
 from runner.snapshots import layout
@@ -23,6 +34,21 @@ TURN_S: Final = 0.005  # of reading trees, then it is the others' turn: a huge f
 AHEAD: Final = 2  # chunks fetched before they are wanted; with CHUNK_BYTES it bounds the memory
 
 NO_VERSION: Final = "This REPL has no version yet."
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _twice(read: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """What was damaged on its way only is whole the second time: nobody gives it up for that."""
+
+    @wraps(read)
+    async def reading(*args: P.args, **kwargs: P.kwargs) -> T:
+        with suppress(layout.Damaged):
+            return await read(*args, **kwargs)
+        return await read(*args, **kwargs)
+
+    return reading
 
 
 class History:
@@ -51,6 +77,7 @@ class History:
         found = [layout.name_in(one.key) async for one in self.store.list(self.key("c/"), limit=limit)]
         return [layout.version_of(name) for name in found]
 
+    @_twice
     async def commit(self, version: str) -> Commit:
         """Raises DevexError `missing` (404) or Damaged."""
         key = layout.commit_key(version)
@@ -72,14 +99,19 @@ class History:
         """Of one kind: "p/", "t/", "i/", "c/" or "n/"."""
         return [found async for found in self.store.list(self.key(kind))]
 
-    async def commits(self, versions: Sequence[str]) -> list[Commit]:
-        """In the same order; one that was thinned out meanwhile is left out."""
+    async def commits(self, versions: Sequence[str], damaged: set[str] | None = None) -> list[Commit]:
+        """In the same order; one that was thinned out meanwhile is left out. Those that are damaged are added to
+        `damaged`; without it the first one is raised.
+        """
         found: list[Commit] = []
         for at in range(0, len(versions), LISTED_AT_ONCE):
             batch = versions[at : at + LISTED_AT_ONCE]
-            for commit in await asyncio.gather(*map(self.commit, batch), return_exceptions=True):
+            commits = await asyncio.gather(*map(self.commit, batch), return_exceptions=True)
+            for version, commit in zip(batch, commits, strict=True):
                 if isinstance(commit, Commit):
                     found.append(commit)
+                elif isinstance(commit, layout.Damaged) and damaged is not None:
+                    damaged.add(version)
                 elif not (isinstance(commit, DevexError) and commit.code == "no_version"):
                     raise commit
         return found
@@ -96,15 +128,20 @@ class History:
         """Versions that have a name."""
         return {layout.version_named(layout.name_in(listed.key)) for listed in await self.objects("n/")}
 
-    async def names(self) -> dict[str, Name]:
-        """By version."""
+    async def names(self, damaged: set[str] | None = None) -> dict[str, Name]:
+        """By version. `damaged` as in `commits`."""
         found: dict[str, Name] = {}
         keys = [listed.key for listed in await self.objects("n/")]
         for at in range(0, len(keys), LISTED_AT_ONCE):
             batch = keys[at : at + LISTED_AT_ONCE]
-            for key, name in zip(batch, await asyncio.gather(*map(self._name, batch)), strict=True):
+            names = await asyncio.gather(*map(self._name, batch), return_exceptions=True)
+            for key, name in zip(batch, names, strict=True):
                 version = layout.version_named(layout.name_in(key))
-                if name is not None:
+                if isinstance(name, layout.Damaged) and damaged is not None:
+                    damaged.add(version)
+                elif isinstance(name, BaseException):
+                    raise name
+                elif name is not None:
                     found[version] = max(name, found.get(version, name), key=lambda one: one.at)
         return found
 
@@ -127,25 +164,36 @@ class History:
             old.discard(new)
         await self.store.delete(sorted(old))
 
+    @_twice
     async def part(self, digest: Digest) -> list[tuple[Digest, Place]]:
         data = await self.fetch(layout.index_key(digest))
         if layout.digest_of(data) != digest:
             raise layout.Damaged("index")
         return layout.index_places(data)
 
-    async def places(self, parts: Iterable[Digest]) -> Places:
-        """Later parts win."""
+    async def places(self, parts: Iterable[Digest], *, whole: bool = True) -> Places:
+        """Later parts win. Unless it must be `whole`, damaged parts are left out: then what lies where they said is
+        damaged, and nothing else.
+        """
         found: list[Places] = []
         for part in parts:
-            found.append(Places.of(await self.part(part)))  # noqa: PERF401 - one after another, for the memory
+            try:
+                found.append(Places.of(await self.part(part)))
+            except layout.Damaged:
+                if whole:
+                    raise
         return Places.of(place for places in found for place in places)
 
     async def open(self, version: str) -> "Version":
-        """The newest version's index comes last: what was packed anew since is found there."""
-        commit = await self.commit(version)
+        """The newest version's index comes last: what was packed anew since is found there. Raises Damaged when the
+        commit is; of what is damaged else, when it is read.
+        """
+        commit = head = await self.commit(version)
         newest = await self.head()
-        head = commit if newest in {None, version} else await self.commit(newest or version)
-        return Version(self, commit, await self.places(dict.fromkeys((*commit.index, *head.index))))
+        if newest not in {None, version}:
+            with suppress(layout.Damaged):
+                head = await self.commit(newest or version)
+        return Version(self, commit, await self.places(dict.fromkeys((*commit.index, *head.index)), whole=False))
 
 
 class Found(NamedTuple):
@@ -172,7 +220,9 @@ class Pieces(NamedTuple):
 
     def of(self, row: Row) -> bytes:
         """The only chunk of a file, checked. Raises Damaged."""
-        place = self.places[row.content[0]]
+        place = self.places.get(row.content[0])
+        if place is None:
+            raise layout.Damaged("index")
         begin = place.offset - self.begin
         return layout.chunk(self.data[begin : begin + place.stored_bytes], place, row.content[0])
 
@@ -205,6 +255,7 @@ class Version:
                 before = name
                 yield row
 
+    @_twice
     async def piece(self, digest: Digest) -> list[Row]:
         """Of a folder's entries."""
         place = self.place(digest)
@@ -214,7 +265,11 @@ class Version:
         if (now_s := time.monotonic()) - self._turn_s > TURN_S:  # what is at hand suspends nobody
             await asyncio.sleep(0)
             self._turn_s = now_s
-        return layout.tree_rows(layout.chunk(place.of(pack), place, digest))
+        try:
+            return layout.tree_rows(layout.chunk(place.of(pack), place, digest))
+        except layout.Damaged:
+            self._packs.pop(place.pack, None)  # to be fetched anew
+            raise
 
     async def entry(self, path: str, root: Sequence[Digest] | None = None) -> Row | None:
         """What is at a path, or at one below another version's `root`; None where nothing is."""
@@ -262,8 +317,21 @@ class Version:
                     stack.append((whole, row.content))
 
     async def packs(self, files: Iterable[F]) -> AsyncGenerator[tuple[list[F], "Pieces"], None]:
-        """Files of one chunk each, pack by pack, so that one request brings many; PACKS_AHEAD are on their way."""
-        located = sorted(((self.place(file.row.content[0]), file) for file in files), key=itemgetter(0))
+        """Files of one chunk each, pack by pack, so that one request brings many; PACKS_AHEAD are on their way.
+
+        What is damaged is found so by `Pieces.of`.
+        """
+        located: list[tuple[Place, F]] = []
+        nowhere: list[F] = []
+        for file in files:
+            place = self.places.get(file.row.content[0])
+            if place is None:
+                nowhere.append(file)
+            else:
+                located.append((place, file))
+        if nowhere:
+            yield nowhere, Pieces({}, 0, b"")
+        located.sort(key=itemgetter(0))
         packs = [list(group) for _, group in groupby(located, key=lambda found: found[0].pack)]
         packs.reverse()
         fetching: list[tuple[list[tuple[Place, F]], asyncio.Task[bytes]]] = []
@@ -286,8 +354,12 @@ class Version:
         places = [place for place, _ in found]
         begin = places[0].offset
         length = max(place.offset + place.stored_bytes for place in places) - begin
-        return await self.history.fetch(places[0].pack, begin, length)
+        try:
+            return await self.history.fetch(places[0].pack, begin, length)
+        except layout.Damaged:  # it is gone, and so is each piece of it
+            return b""
 
+    @_twice
     async def chunk(self, digest: Digest) -> bytes:
         if digest == layout.ZEROS:
             return layout.ZERO_CHUNK

@@ -37,16 +37,20 @@ async def restore(
     """Make `path` (a file, a folder, or "" for all) what it was in `wanted`.
 
     `now` is the version of what lies there, taken just before, so that nothing of it can be lost; None for an empty
-    workspace. What changed since, and what no version holds, is left alone and noted; a restore that was cut off is
-    repeated. Raises StoreError, Damaged, DevexError `quota` (not for an empty workspace: it did hold this) and others
-    of the disk.
+    workspace. What changed since, what no version holds, and what is damaged in the store is left alone and noted; a
+    restore that was cut off is repeated. Raises StoreError, DevexError `quota` (not for an empty workspace: it did hold
+    this) and others of the disk.
     """
     plan = _Plan()
-    async with aclosing(changes(now, wanted, times=True)) as differing:
+    unlisted: list[str] = []
+    async with aclosing(changes(now, wanted, times=True, damaged=unlisted.append)) as differing:
         async for change in differing:
             if _concerns(change, path):
                 plan.add(change)
     job = _Restore(workspace, wanted, plan, progress)
+    for folder in unlisted:
+        if not path or not folder or f"{folder}/".startswith(f"{path}/") or path.startswith(f"{folder}/"):
+            job.restored.note(folder, "is left as it is from some file on: the list of what was in it is damaged")
     try:
         await job.run(is_empty=now is None)
     finally:
@@ -151,6 +155,7 @@ class _Restore:
         self._folders = Folders(workspace)
         self._writer = Writer(workspace, self._folders)
         self.restored = self._writer.restored
+        self._damaged: list[Wanted] = []  # in their pack
         self._bytes = 0
 
     async def run(self, *, is_empty: bool) -> None:
@@ -197,7 +202,7 @@ class _Restore:
 
     async def _write_small(self, files: Sequence[Wanted]) -> None:
         """Pack by pack: one request brings many files; WRITERS packs are written side by side."""
-        await _in_thread(self._writer.write, [(file, b"") for file in files if not file.row.content])
+        await _in_thread(self._writer.write, [file for file in files if not file.row.content], lambda row: b"")
         turns = asyncio.Semaphore(WRITERS)
         async with (
             _together() as tasks,
@@ -206,14 +211,18 @@ class _Restore:
             async for wanted, pieces in packs:
                 await turns.acquire()
                 tasks.create_task(self._write_pack(wanted, pieces)).add_done_callback(lambda _: turns.release())
+        damaged, self._damaged = self._damaged, []
+        for file in damaged:  # each by itself: what is damaged may be the rest of its pack, or may have been on its way
+            await self._write_large(file)
 
     async def _write_pack(self, files: Sequence[Wanted], pieces: Pieces) -> None:
         writer = Writer(self._workspace, self._folders)
         try:
-            await _in_thread(writer.write, ((file, pieces.of(file.row)) for file in files))
+            damaged = await _in_thread(writer.write, files, pieces.of)
         finally:
             self.restored.add(writer.restored)
-        self._bytes += sum(file.row.size_bytes for file in files)
+        self._damaged += damaged
+        self._bytes += sum(file.row.size_bytes for file in files) - sum(file.row.size_bytes for file in damaged)
         self._tell()
 
     async def _write_large(self, file: Wanted) -> None:

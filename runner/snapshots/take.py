@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -10,7 +11,7 @@ from typing import Final
 from runner.snapshots import layout
 from runner.snapshots.cache import Cache
 from runner.snapshots.history import History
-from runner.snapshots.layout import PART_PLACES, Commit, Digest
+from runner.snapshots.layout import PART_PLACES, Commit, Damaged, Digest
 from runner.snapshots.places import Places
 from runner.snapshots.scan import Progress, Scan
 from runner.snapshots.stores.store import Fenced, Missing, StoreError, Taken
@@ -42,7 +43,7 @@ async def take(
     Not a moment's picture: files are read one after another; each is whole (or noted). Raises Fenced, StoreError,
     Taken where another of the same epoch writes, DevexError when the disk fails.
     """
-    head = await _head(history, cache, label.epoch)
+    newest, head = await _head(history, cache, label.epoch)
     stored = await _known(history, cache, head)
     await _forget_lost(history, cache)
     await asyncio.to_thread(cache.begin_reading)
@@ -61,10 +62,10 @@ async def take(
     index = await _index(history, cache, head)
     commit = Commit(
         epoch=label.epoch,
-        seq=(head.seq if head else 0) + 1,
+        seq=(layout.order_of(newest)[1] if newest else 0) + 1,
         root=root,
         index=index,
-        parent=head.version if head else None,
+        parent=newest,
         at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         author=label.author,
         message=label.message,
@@ -83,14 +84,17 @@ async def take(
     return commit
 
 
-async def _head(history: History, cache: Cache, epoch: int) -> Commit | None:
+async def _head(history: History, cache: Cache, epoch: int) -> tuple[str | None, Commit | None]:
+    """-> the newest version; without its commit when that is damaged, and all is stored anew."""
     version = await history.head()
     if version is None:
-        return None
-    head = cache.head(version) or await history.commit(version)
-    if head.epoch > epoch:
+        return None, None
+    if layout.order_of(version)[0] > epoch:
         raise Fenced
-    return head
+    try:
+        return version, cache.head(version) or await history.commit(version)
+    except Damaged:
+        return version, None
 
 
 async def _known(history: History, cache: Cache, head: Commit | None) -> set[bytes]:
@@ -98,7 +102,8 @@ async def _known(history: History, cache: Cache, head: Commit | None) -> set[byt
     parts = head.index if head else ()
     cache.keep_parts(parts)
     for part in sorted(set(parts) - cache.parts()):
-        cache.add_part(part, await history.part(part))
+        with suppress(Damaged):  # what lies where it said is stored anew
+            cache.add_part(part, await history.part(part))
     return cache.stored()
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,10 +11,12 @@ from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.collect import reachable
 from runner.snapshots.history import History, Version
-from runner.snapshots.layout import Damaged, Place
+from runner.snapshots.layout import Damaged, Digest, Place, Row
 from runner.snapshots.stores.store import StoreError
+from runner.workspace.paths import display
 
 _PIECE: Final = struct.Struct("!20sIII")  # digest, and of Place the offset, stored bytes, bytes
+NAMED: Final = 100  # files that are damaged; of more one knows without a list that a backup is needed
 ROUNDS: Final = 3  # old versions may be thinned out while they are read, and packs with them: then it is done again
 
 
@@ -47,19 +49,61 @@ async def _verified(history: History, versions: Sequence[str]) -> Verified:
         await history.names()
     except Damaged as error:
         found.problems.append(error.message)
+    lost: set[bytes] = set()
     for pack, records in pieces.items():
         try:
             data = await history.fetch(pack)
         except Damaged as error:
             found.problems.append(error.message)
+            lost.update(digest for digest, *_ in _PIECE.iter_unpack(records))
             continue
         count = len(records) // _PIECE.size
         broken = await asyncio.to_thread(_broken, pack, data, records)
         if broken:
-            found.problems.append(f"{broken} of {count} pieces in “{pack}” are damaged.")
-        found.chunks += count - broken
+            found.problems.append(f"{len(broken)} of {count} pieces in “{pack}” are damaged.")
+        lost |= broken
+        found.chunks += count - len(broken)
         found.bytes += len(data)
+    if lost:
+        found.problems += [one async for one in _files_of(history, versions, lost)]
     return found
+
+
+async def _files_of(history: History, versions: Sequence[str], lost: set[bytes]) -> AsyncGenerator[str, None]:
+    """A sentence for each file that cannot be brought back, the first NAMED of them, each in its newest version."""
+    left = NAMED
+    seen: set[Digest] = set()
+    for name in versions:
+        try:
+            async for path, row in _files(await history.open(name), seen):
+                if lost.isdisjoint(map(bytes.fromhex, row.content)):
+                    continue
+                if not left:
+                    yield "There are more."
+                    return
+                left -= 1
+                yield f"“{display(path)}” of version {name} cannot be brought back."
+        except StoreError:
+            raise
+        except DevexError:  # which is told already
+            continue
+
+
+async def _files(version: Version, seen: set[Digest]) -> AsyncIterator[tuple[str, Row]]:
+    """In pieces of folders that were not seen before."""
+    folders = [("", version.commit.root)]
+    while folders:
+        folder, content = folders.pop()
+        for digest in content:
+            if digest in seen:
+                continue
+            seen.add(digest)
+            for row in await version.piece(digest):
+                path = f"{folder}/{row.name}" if folder else row.name
+                if row.kind == "d":
+                    folders.append((path, row.content))
+                elif row.kind == "f":
+                    yield path, row
 
 
 async def _pieces(history: History, versions: Sequence[str], found: Verified) -> dict[str, bytearray]:
@@ -83,14 +127,14 @@ async def _add_pieces(pieces: dict[str, bytearray], version: Version, seen: set[
         pieces[pack] += _PIECE.pack(digest, *where)
 
 
-def _broken(pack: str, data: bytes, records: bytearray) -> int:
-    broken = 0
+def _broken(pack: str, data: bytes, records: bytearray) -> set[bytes]:
+    broken: set[bytes] = set()
     for digest, *where in _PIECE.iter_unpack(records):
         place = Place(pack, *where)
         try:
             layout.chunk(place.of(data), place, digest.hex())
         except Damaged:
-            broken += 1
+            broken.add(digest)
     if not broken and layout.digest_of(data) != pack.rpartition("/")[2]:
-        return len(records) // _PIECE.size
+        return {digest for digest, *_ in _PIECE.iter_unpack(records)}
     return broken

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -125,11 +125,18 @@ class Writer:
         with self._noting(folder):
             self._workspace.set_folder_mode(folder, mode)
 
-    def write(self, files: Iterable[tuple[Wanted, bytes]]) -> None:
-        """Small ones, each with its content."""
-        for file, content in files:
+    def write(self, files: Iterable[Wanted], content: Callable[[Row], bytes]) -> list[Wanted]:
+        """Small ones -> those for which `content` raises Damaged."""
+        damaged: list[Wanted] = []
+        for file in files:
+            try:
+                piece = content(file.row)
+            except layout.Damaged:
+                damaged.append(file)
+                continue
             with self.changing(file.path):
-                self._write(file, content)
+                self._write(file, piece)
+        return damaged
 
     def _write(self, file: Wanted, piece: bytes) -> None:
         """Where nothing should be, nobody looks first: of 10,000 files that takes a second, and `commit` looks."""
@@ -145,7 +152,10 @@ class Writer:
 
     def _put(self, file: Wanted, piece: bytes, over: Stat | str) -> None:
         with self._workspace.draft(file.path) as draft:
-            draft.write(piece)
+            if file.row.content == (layout.ZEROS,):
+                draft.skip(len(piece))
+            else:
+                draft.write(piece)
             self.commit(draft, file, over)
 
     def over(self, file: Wanted) -> Stat | str | None:
@@ -199,9 +209,11 @@ class Writer:
 
     @contextmanager
     def _noting(self, path: str) -> Iterator[None]:
-        """What the workspace refuses at one path does not keep the others from being restored."""
+        """What the workspace refuses at one path, or is damaged, does not keep the others from being restored."""
         try:
             yield
+        except layout.Damaged:
+            self.restored.note(path, "cannot be brought back: what the store holds of it is damaged")
         except DevexError as error:
             if error.status >= 500:  # the store, or the disk
                 raise

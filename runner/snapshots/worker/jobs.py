@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 from weakref import WeakValueDictionary
 
 from runner.errors import DevexError
-from runner.snapshots import retention
+from runner.snapshots import layout, retention
 from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache, discard
 from runner.snapshots.collect import collect, held, make_room, purge
@@ -206,23 +206,32 @@ class Jobs:
         return None if version is None else _shown(await history.commit(version))
 
     async def do_list(self, job: Message, history: History, reply: Reply) -> Message:
-        """before, limit, path -> {versions, next}: commits, newest first, with their names"""
-        versions = await history.versions()
+        """before, limit, path -> {versions, next}: commits, newest first, with their names; of one that is damaged
+        `message` says so (with `path` it is left out)
+        """
+        listed = await history.objects("c/")
+        stored_at = {layout.version_of(layout.name_in(one.key)): one.modified_at for one in listed}
+        versions = list(stored_at)
+        damaged: set[str] = set()
+        nameless: set[str] = set()
         if before := job.get("before"):
             versions = versions[versions.index(before) + 1 :] if before in versions else []
-        names = await history.names()
+        names = await history.names(nameless)
         limit = min(job.get("limit", LISTED), LISTED)
         if path := job.get("path"):
             async with self._reading.turn(job):
                 commits, last = await changing(history, versions, path, limit)
         else:
-            commits = await history.commits(versions[:limit])
+            commits = await history.commits(versions[:limit], damaged)
+            commits += [_unreadable(version, stored_at[version]) for version in damaged]
+            commits.sort(key=lambda one: (one.epoch, one.seq), reverse=True)
             last = versions[limit - 1] if len(versions) > limit else None
         left = LISTED_CHARACTERS
         shown: list[Message] = []
         for commit in commits:
             left -= sum(len(at) + len(why) for at, why in commit.notes)
-            name = names[commit.version].name if commit.version in names else ""
+            unknown = "a name that is damaged" if commit.version in nameless else ""
+            name = names[commit.version].name if commit.version in names else unknown
             shown.append({**_shown(commit), "name": name, "notes": commit.notes if left >= 0 else ()})
         return {"versions": shown, "next": last}
 
@@ -344,10 +353,13 @@ async def _cached(job: Message, work: Callable[[Cache], Awaitable[T]]) -> T:
 
 
 async def _before(history: History, version: str) -> str | None:
-    """The next older one that is left."""
+    """The next older one that is left, and whole."""
     versions = await history.versions()
     later = versions.index(version) + 1 if version in versions else len(versions)
-    return versions[later] if later < len(versions) else None
+    for older in versions[later:]:
+        with contextlib.suppress(Damaged):
+            return (await history.commit(older)).version
+    return None
 
 
 def _workspace(job: Message) -> Workspace:
@@ -364,6 +376,17 @@ def _cache(job: Message) -> Cache:
 
 def _label(job: Message) -> Label:
     return Label(epoch=job["epoch"], author=job["author"], message=job["message"])
+
+
+def _unreadable(version: str, stored_at: datetime) -> Commit:
+    """In the place of one that is damaged."""
+    epoch, seq = layout.order_of(version)
+    at = stored_at.isoformat(timespec="milliseconds")
+    message = "damaged: what the store holds of it cannot be read"
+    return Commit(
+        epoch=epoch, seq=seq, root=(), index=(), parent=None, at=at, author="", message=message, files=0,
+        size_bytes=0, added=0,
+    )  # fmt: skip
 
 
 def _shown(commit: Commit) -> Message:

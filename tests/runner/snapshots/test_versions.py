@@ -485,6 +485,15 @@ async def test_a_rename_that_is_cut_off_loses_no_name(place: Place, tmp_path: Pa
         assert await history.named() == set()
 
 
+async def test_a_hole_of_one_chunk_takes_no_room(place: Place, tmp_path: Path) -> None:
+    """A hundred thousand of them would fill a disk of which they count for nothing."""
+    with (place.root / "hole").open("wb") as file:
+        file.truncate(layout.CHUNK_BYTES)
+    version = (await place.take()).version
+    assert await restored_elsewhere(place, version, tmp_path / "again") == picture(place.root)
+    assert (tmp_path / "again" / "hole").stat().st_blocks == 0
+
+
 async def test_what_is_young_is_not_collected(place: Place) -> None:
     """It may be of a snapshot that is on its way."""
     (place.root / "a").write_text("one")
@@ -502,8 +511,9 @@ async def test_damage_is_found(place: Place, tmp_path: Path) -> None:
     data[500] ^= 1
     pack.write_bytes(data)
     found = await verify(place.history)
-    assert len(found.problems) == 1
+    assert len(found.problems) == 2
     assert pack.name in found.problems[0]
+    assert found.problems[1] == f"“a” of version {commit.version} cannot be brought back."
     with pytest.raises(DevexError) as raised:
         await (await place.history.open(commit.version)).read("a", 10_000)
     assert raised.value.code == "damaged"
