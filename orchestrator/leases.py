@@ -1,4 +1,9 @@
-"""The leases of every Repl that is awake, and what kept it so. In memory: a restarted server grants leases anew."""
+"""The leases of every Repl that is awake, and what kept it so.
+
+In memory: a restarted server grants leases anew and begins new ledgers, and says since when. Nobody but its operator
+can have that, and what it gives away is one idle time. What is limited, hours by the day, is recorded with the Repl
+(see `domain.extension`), and so survives.
+"""
 
 from collections import OrderedDict
 from collections.abc import Callable

@@ -36,7 +36,11 @@ class WokenTooOften(DevexError):
 
 
 class Waking:
-    """Which REPLs visits have started. In memory: a restarted server counts anew."""
+    """Which REPLs visits have started.
+
+    In memory: a restarted server counts anew. Only its operator restarts it, and what that gives away is WAKES_MOST
+    starts, each of which falls idle like any other.
+    """
 
     def __init__(self, services: Services, clock: Clock) -> None:
         self._services = services
