@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -25,12 +25,20 @@ class Rooms:
     `ended` on nothing is saved any more: every tab has to leave, and brings what it still types to the next proxy.
 
     Files and folders are moved and deleted through it, so that what is open goes along and no save brings it back.
+    `before_open` is waited for with the path of a file that nobody has open yet.
     """
 
-    def __init__(self, workspace: Workspace, *, on_edit: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        on_edit: Callable[[str], None],
+        before_open: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.ended = asyncio.Event()
         self.on_edit = on_edit  # called at every edit of a person, with the name
         self._workspace = workspace
+        self._before_open = before_open
         self._rooms: dict[str, Room] = {}  # by the path of the file
         self._opening = asyncio.Lock()
         self._running: set[asyncio.Task[Any]] = set()  # no TaskGroup: whoever enters and leaves may be two tasks
@@ -48,6 +56,8 @@ class Rooms:
 
     async def open(self, path: str, guid: str = "") -> Room:
         """The room of a file, or the room of that history: its file may have been moved. Raises NotEditable."""
+        if self._before_open is not None and path not in self._rooms:
+            await self._before_open(path)
         async with self._opening:  # one at a time: two rooms over one file would overwrite each other
             room = next((one for one in self._rooms.values() if one.file.document.guid == guid), self._rooms.get(path))
             if room is None:

@@ -123,7 +123,9 @@ class RunnerProxy:
             owner = (config.agent_uid, config.agent_uid) if apart else None
             workspace = Workspace(config.workspace, owner, Usage(config.quota_bytes, config.quota_entries))
             stack.callback(workspace.close)
-            self._rooms = await stack.enter_async_context(Rooms(workspace, on_edit=self._on_edit))
+            self._rooms = await stack.enter_async_context(
+                Rooms(workspace, on_edit=self._on_edit, before_open=self._bring)
+            )
             if self._snapshots is not None:
                 self._autosave = Autosave(
                     self._snapshots,
@@ -200,6 +202,10 @@ class RunnerProxy:
         """And hear at once of all that changed on the disk, so that it is not taken for a change after the version."""
         await self._rooms.flush()
         await self._watcher.look()
+
+    async def _bring(self, path: str) -> None:
+        if self._autosave is not None:
+            await self._autosave.bring(path)
 
     async def _settled(self) -> None:
         """What is about to be run is all there, as it is in the editors."""

@@ -21,6 +21,7 @@ PAUSE_S: Final = 30.0  # what a machine that dies takes along, and the time of a
 RETRY_FIRST_S: Final = 5.0
 RETRY_MOST_S: Final = 300.0
 COLLECT_S: Final = 6 * 3600.0  # old versions are thinned out by the hour and the day
+BRING_S: Final = 10.0  # who opens a file waits so long for it, then sees that it is not there yet
 TOLD_S: Final = 0.2  # how far something is, is told at most this often: more nobody can read
 
 BEFORE_STOP: Final = "before it stopped"
@@ -98,6 +99,8 @@ class Autosave:
         self.state = Stored()
         self.restoring: Restoring | None = None  # None: there was nothing to bring back
         self.whole = asyncio.Event()  # the workspace is what a person left
+        self._head: str | None = None  # the version that is being brought back
+        self._head_known = asyncio.Event()
         self._told_s = 0.0
         self._tell_restoring = tell_restoring
         self._restored = restored
@@ -143,6 +146,16 @@ class Autosave:
                 self._show(replace(self.restoring, done=True))
             return {**done, "version": stored.version}
 
+    async def bring(self, path: str) -> None:
+        """A file that somebody opens is brought back before the others; where that fails it comes with them."""
+        if self.whole.is_set():
+            return
+        with suppress(DevexError, TimeoutError):
+            async with asyncio.timeout(BRING_S):
+                await self._head_known.wait()
+                if self._head is not None:
+                    await self._snapshots.bring(self._head, path)
+
     async def _save(self, message: str, author: str) -> Stored:
         began = _now()
         authors: set[str] = set()
@@ -166,6 +179,7 @@ class Autosave:
         """Begins as if something had changed: what happened before is nobody's memory."""
         await self._restore()
         self.whole.set()
+        self._head_known.set()
         self._dirty.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._save_changes(), name="autosave")
@@ -179,6 +193,8 @@ class Autosave:
             try:
                 if (head := await self._snapshots.head()) is not None:
                     self._show(Restoring(at=head["at"], cut_off=head["message"] not in (BEFORE_STOP, AT_REST)))
+                    self._head = head["version"]
+                    self._head_known.set()
                     done = await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
                     self.restoring = replace(self.restoring or Restoring(), notes=done["notes"], noted=done["noted"])
                 self._restored.touch()

@@ -16,6 +16,7 @@ from runner.snapshots.writing import Folders, Restored, Wanted, Writer
 from runner.workspace import Workspace
 
 BLOCK_BYTES: Final = 4096  # of a disk: what is written takes a whole number of them
+BRING_BYTES: Final = 8 << 20  # more than any editor opens
 BATCH: Final = 10_000  # small files put in the order of their packs at once
 BLOCK: Final = 1_000  # changes compressed together
 WRITERS: Final = 2  # packs written side by side: while one thread waits for the disk, the other unpacks
@@ -56,6 +57,21 @@ async def restore(
     finally:
         await _in_thread(job.lock_again)
     return job.restored
+
+
+async def bring(workspace: Workspace, wanted: Version, path: str) -> None:
+    """One file into a workspace that is being restored as a whole, before its turn: whatever is there stays.
+
+    Does nothing where the version has no such file, or one that is too large for an editor. That it outlives the
+    machine, and the modes of folders, come with the rest. Raises as `restore`.
+    """
+    row = await wanted.entry(path)
+    if row is None or row.kind != "f" or row.size_bytes > BRING_BYTES or workspace.exists(path):
+        return
+    if folder := path.rpartition("/")[0]:
+        await _in_thread(workspace.mkdir, folder, parents=True, exist_ok=True)
+    job = _Restore(workspace, wanted, _Plan(), lambda seen: None)
+    await job.write(Wanted(path, row, None))
 
 
 def _concerns(change: Change, chosen: str) -> bool:
@@ -199,6 +215,9 @@ class _Restore:
         self._workspace.sync()
 
     # files
+
+    async def write(self, file: Wanted) -> None:
+        await (self._write_small([file]) if len(file.row.content) <= 1 else self._write_large(file))
 
     async def _write_small(self, files: Sequence[Wanted]) -> None:
         """Pack by pack: one request brings many files; WRITERS packs are written side by side."""

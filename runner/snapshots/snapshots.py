@@ -67,6 +67,10 @@ class Snapshots:
             done: Message = await self._heavy("restore", progress, **job)
             return done
 
+    async def bring(self, version: str, path: str) -> None:
+        """A file of the version that is being restored into an empty workspace, before its turn."""
+        await self._ask("bring", **self._writing, version=version, path=path)
+
     async def collect(self) -> Message:
         """Thin old versions out -> {versions, objects, bytes}."""
         async with self._lock:
@@ -130,6 +134,6 @@ class Snapshots:
     async def _ask(self, do: str, **job: Any) -> Any:
         try:
             async with asyncio.timeout(READ_S):
-                return await self._workers.run(do, **self._reading, **job)
+                return await self._workers.run(do, **{**self._reading, **job})
         except TimeoutError:
             raise StoreError("The versions cannot be read in time.", retryable=True) from None

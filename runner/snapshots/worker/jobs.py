@@ -20,7 +20,7 @@ from runner.snapshots.collect import collect, held, make_room, purge
 from runner.snapshots.compare import changes, changing
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Damaged, Name, Row
-from runner.snapshots.restore import restore
+from runner.snapshots.restore import bring, restore
 from runner.snapshots.search import search
 from runner.snapshots.stores.asking import Ask
 from runner.snapshots.stores.opening import place_of, store_of
@@ -166,6 +166,13 @@ class Jobs:
                     before = await _cached(job, lambda cache: take(workspace, history, cache, label))
                     now = await history.open(before.version)
                 return asdict(await restore(workspace, wanted, now, path, tell))
+
+    async def do_bring(self, job: Message, history: History, reply: Reply) -> None:
+        """workspace, version, path: a file that no restore has brought back yet, beside it"""
+        async with self._reading.turn(job):
+            wanted = await self._version(job, history, job["version"])
+            with _workspace(job) as workspace:
+                await bring(workspace, wanted, job["path"])
 
     async def do_collect(self, job: Message, history: History, reply: Reply) -> Message:
         """cache, epoch -> {versions, objects, bytes}"""
