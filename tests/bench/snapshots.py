@@ -39,6 +39,7 @@ NEAR = (
     "snapshot_one_ms",
     "snapshot_none_ms",
     "restore_s",
+    "restore_open_ms",
     "snapshot_peak_mib",
 )
 FAR = (
@@ -87,6 +88,17 @@ class Scene:
         assert _content(target) == _content(self.workspace)
         return took_s
 
+    async def opened(self, store: StoreSpec, repl: str, version: str) -> float:
+        """Seconds until one file can be opened while an empty workspace is being restored."""
+        target = Path(tempfile.mkdtemp(prefix="opened-", dir=self.folder))
+        into = self.snapshots(store, repl, target)
+        path = _file(target, FILES - 1)
+        restoring = asyncio.create_task(into.restore(version, "", "bench", empty=True))
+        took_s = await _timed(into.bring(version, str(path.relative_to(target))))
+        assert path.stat().st_size > 0
+        await restoring
+        return took_s
+
     def peak_mib(self) -> float:
         """The most memory the worker has ever had."""
         status = Path(f"/proc/{self.workers.pid}/status").read_text()
@@ -125,10 +137,9 @@ async def near(folder: Path) -> Sequence[Measured]:
         for number in range(ROUNDS):
             rclone_firsts.append(scene.rclone_s(f"rclone-{number}"))
             firsts.append(await _timed(scene.snapshots(store, f"r{number}").take("bench", "first")))
-        restores = []
-        for _ in range(ROUNDS):
-            version = await scene.snapshots(store, "r0").take("bench", "same")
-            restores.append(await scene.restored(store, "r0", version["version"]))
+        version = await scene.snapshots(store, "r0").take("bench", "same")
+        restores = [await scene.restored(store, "r0", version["version"]) for _ in range(ROUNDS)]
+        opened = [await scene.opened(store, "r0", version["version"]) for _ in range(ROUNDS)]
         peak_mib = scene.peak_mib()
         snapshots = scene.snapshots(store, "r0")
         tools: dict[str, Callable[[], float]] = {"rclone sync": lambda: scene.rclone_s("rclone-0")}
@@ -150,6 +161,7 @@ async def near(folder: Path) -> Sequence[Measured]:
         Measured(median(ones) * 1000, beside=beside_one),
         Measured(median(nones) * 1000, beside=beside_none),
         Measured(median(restores)),
+        Measured(median(opened) * 1000),
         Measured(peak_mib),
     )
 
