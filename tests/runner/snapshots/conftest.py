@@ -1,7 +1,12 @@
-from collections.abc import Iterator
+"""S3 servers, stores, and a workspace whose versions go to one."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from runner.snapshots.stores.opening import StoreSpec, spec_of
+from tests.runner.snapshots.place import Place, a_place
 from tests.stores import Server, moto, rclone
 
 
@@ -15,3 +20,18 @@ def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with rclone(tmp_path_factory.mktemp("rclone")) as server:
         yield server
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with a_place(tmp_path) as place:
+        yield place
+
+
+@pytest.fixture(params=["directory", "s3"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> StoreSpec:
+    """Of an empty store of either kind."""
+    if request.param == "directory":
+        return spec_of(tmp_path / "store")
+    server: Server = request.getfixturevalue("moto_server")
+    return spec_of(server.config())

@@ -7,19 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.stores.opening import StoreSpec, spec_of
+from runner.snapshots.stores.opening import StoreSpec
 from tests.runner.snapshots.jobs import check_nothing_is_left_over, check_whole, picture, run
-from tests.stores import Server
 
 Specs = Callable[[], StoreSpec]
-
-
-@pytest.fixture(params=["directory", "s3"])
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> StoreSpec:
-    if request.param == "directory":
-        return spec_of(tmp_path / "store")
-    server: Server = request.getfixturevalue("moto_server")
-    return spec_of(server.config())
 
 
 def change(root: Path, chance: random.Random) -> None:

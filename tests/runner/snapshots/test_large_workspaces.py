@@ -9,20 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.stores.opening import StoreSpec, spec_of
+from runner.snapshots.stores.opening import StoreSpec
 from tests.runner.snapshots.jobs import check_whole, run
-from tests.stores import Server
 
 PEAK_KIB = 130 * 1024
 FILES = 100_000
-
-
-@pytest.fixture(params=["directory", "s3"])
-def spec(request: pytest.FixtureRequest, tmp_path: Path) -> StoreSpec:
-    if request.param == "directory":
-        return spec_of(tmp_path / "store")
-    server: Server = request.getfixturevalue("moto_server")
-    return spec_of(server.config())
 
 
 def spread(root: Path) -> None:

@@ -19,7 +19,7 @@ from runner.snapshots.worker.jobs import ZIPS
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage, Workspace
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
-from tests.runner.snapshots.test_versions import a_place
+from tests.runner.snapshots.place import a_place
 
 LARGE_BYTES = (9 << 20) + 123
 FILES = 300

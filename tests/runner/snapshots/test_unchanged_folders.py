@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from runner.snapshots import scan
 from runner.snapshots.cache import Cache, KnownFolder
-from tests.runner.snapshots.test_versions import Place, a_place, do, inside, picture, place, restored_elsewhere, steps
+from tests.runner.snapshots.jobs import picture
+from tests.runner.snapshots.place import LONG_AGO_NS, Place, a_place, restored_elsewhere
+from tests.runner.snapshots.programs import do, inside, steps
 
-__all__ = ["place"]
-
-LONG_AGO_NS = 1_600_000_000_000_000_000
 changing = steps.filter(lambda step: step[0] not in {"restore", "collect"})
 
 
