@@ -1,11 +1,7 @@
 """The terminal in a browser, before a real shell."""
 
 import base64
-import os
 import re
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from runner.agent import install
 from tests.chromium import opened
-
-ROOT = Path(__file__).parents[3]
-LOCAL = "http://127.0.0.1"
+from tests.components.serving import serving
 
 
 @dataclass(frozen=True)
@@ -34,22 +28,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     workspace.mkdir()
     agent.mkdir()
     install(agent)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
-    command = [sys.executable, "-m", "tests.components.terminal.terminal_page", str(directory), str(agent), str(port)]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout
-        try:
-            for line in server.stdout:
-                if line == "ready\n":
-                    break
-            assert server.poll() is None
-            yield Served(f"{LOCAL}:{port}", workspace)
-        finally:
-            server.terminate()
-            server.communicate()
+    with serving("tests.components.terminal.terminal_page", directory, agent) as url:
+        yield Served(url, workspace)
 
 
 @pytest.fixture
