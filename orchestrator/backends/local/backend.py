@@ -204,17 +204,20 @@ class LocalBackend:
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            limit = Usage(size.disk_bytes, size.disk_entries)
+            versions = snapshot_routes(self._snapshots(repl_id, 0, 0, limit))
+            scope = {**scope, "devex.viewer": NOBODY}
+            if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
+                await Routes(versions)(scope, receive, send)
+                return
             try:
-                limit = Usage(size.disk_bytes, size.disk_entries)
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
             except (DevexError, OSError):
-                gone = DevexError("no_files", "Its files are gone.", "Create a new REPL.", status=404)
+                gone = DevexError("no_files", "Its files are gone.", "Fork one of its versions: see History.", status=404)
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
-                versions = self._snapshots(repl_id, 0, 0, limit)
-                router = Routes([*snapshot_routes(versions), *file_routes(workspace, heavy=self._heavy)])
-                await router({**scope, "devex.viewer": NOBODY}, receive, send)
+                await Routes(file_routes(workspace, heavy=self._heavy))(scope, receive, send)
 
         return app
 

@@ -1,5 +1,6 @@
 """A REPL that is stopped is started by whoever edits one of its files."""
 
+import shutil
 from pathlib import Path
 
 import httpx
@@ -39,3 +40,22 @@ def test_an_edit_starts_it_and_is_made(tmp_path: Path) -> None:
         stop(browser, other)
         browser.delete(f"/api/repls/{repl}")
         assert browser.put(f"/repls/{repl}/files/b.txt", content=b"no").json()["error"]["code"] == "in_trash"
+
+
+def test_versions_are_read_and_forked_whatever_became_of_the_files(tmp_path: Path) -> None:
+    """As after the loss of the disk with the workspaces."""
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "lost")
+        browser.put(f"/repls/{repl}/files/a.txt", content=b"a needle")
+        version = browser.post(f"/repls/{repl}/snapshots", json={}).json()["version"]
+        stop(browser, repl)
+        shutil.rmtree(tmp_path / "data" / "workspaces" / repl)
+        assert browser.get(f"/repls/{repl}/tree").json()["error"]["message"] == "Its files are gone."
+        at = f"/repls/{repl}/snapshots/{version}"
+        assert browser.get(f"/repls/{repl}/snapshots").json()["versions"][0]["version"] == version
+        assert browser.get(f"{at}/file", params={"path": "a.txt"}).content == b"a needle"
+        assert len(browser.get(f"{at}/search", params={"q": "needle"}).json()["matches"]) == 1
+        assert browser.get(f"{at}/zip").is_success
+        fork = browser.post(f"/api/repls/{repl}/fork", json={"version": version}).json()["id"]
+        browser.post(f"/api/repls/{fork}/start", params={"wait": True})
+        assert browser.get(f"/repls/{fork}/files/a.txt").content == b"a needle"
