@@ -1,14 +1,16 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
 import { Documents, TextView, keepTyped, onHandedOver, recall, remember, takeTyped } from "devex-bundle/editor.js";
 import { COMMAND } from "devex-bundle/palette.js";
-import { fileUrl, replUrl } from "devex-bundle/repl.js";
+import { EVENT, fileUrl, replUrl } from "devex-bundle/repl.js";
 
 const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
 const SHOWN_SAVED_MS = 1500;
+const LOOK_AGAIN_MS = 500; // for a file that is being brought back: later than an answer takes
 const WHY = {
   binary: ["This file is not text.", "Download it to look at it."],
   "too-large": ["This file is larger than 5 MB.", "Download it, or open it in a terminal."],
   missing: ["This file does not exist any more.", "Close the tab, or create the file again."],
+  arriving: ["This file is being brought back from the store.", "It opens by itself as soon as it is there."],
   refused: ["This file cannot be opened in the editor.", "Use the terminal for links, pipes and folders outside."],
 };
 
@@ -46,7 +48,7 @@ export default {
     </div>`,
   props: { replId: String, firstFile: String, savedIn: String, cursorIn: String, saveCommand: String },
   data() {
-    return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null };
+    return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null, isArriving: false };
   },
   computed: {
     front() {
@@ -76,6 +78,7 @@ export default {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
     this.documents = new Documents(`${replUrl(this.replId)}/documents`, { onOnline: (online) => this.setOnline(online) });
     window.addEventListener(COMMAND, this.commanded);
+    window.addEventListener(EVENT, this.heard);
     window.addEventListener("beforeunload", this.beforeLeaving);
     window.addEventListener("pagehide", this.leaving);
     const { paths, active } = recall(this.replId);
@@ -88,11 +91,13 @@ export default {
   },
   unmounted() {
     window.removeEventListener(COMMAND, this.commanded);
+    window.removeEventListener(EVENT, this.heard);
     window.removeEventListener("beforeunload", this.beforeLeaving);
     window.removeEventListener("pagehide", this.leaving);
     this.leaving();
     this.endTaking?.();
     clearTimeout(this.offlineTimer);
+    clearTimeout(this.looking);
     for (const { view } of this.open.values()) view?.destroy();
     this.documents?.close();
   },
@@ -129,6 +134,18 @@ export default {
     },
     leaving() {
       if (this.documents) keepTyped(this.replId, this.documents.undelivered());
+    },
+
+    /** Of a workspace that came up empty files arrive, small ones first: what was looked for too early is looked for again. */
+    heard({ detail }) {
+      const restoring = detail.type === "restoring" ? detail : detail.type === "hello" ? detail.restoring : null;
+      if (!restoring || restoring.path !== null) return;
+      this.isArriving = !restoring.done;
+      if (!this.looking) this.looking = setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
+    },
+    lookAgain() {
+      this.looking = null;
+      for (const { file } of this.open.values()) if (file.state === "refused" && file.reason === "missing") this.documents.sendOpen(file);
     },
 
     // tabs
@@ -288,7 +305,7 @@ export default {
       return twins ? tab.path.slice(0, -tab.name.length - 1) || "." : "";
     },
     why(tab) {
-      return WHY[tab.reason] ?? WHY.refused;
+      return WHY[tab.reason === "missing" && this.isArriving ? "arriving" : tab.reason] ?? WHY.refused;
     },
     keepText(tab) {
       const text = this.open.get(tab.path).file.text.toString();

@@ -213,7 +213,7 @@ class LocalBackend:
             try:
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
             except (DevexError, OSError):
-                gone = DevexError("no_files", "Its files are gone.", "Fork one of its versions: see History.", status=404)
+                gone = DevexError("no_files", "Its files are gone.", "Fork a version: see its history.", status=404)
                 await JSONResponse(gone.body(), gone.status)(scope, receive, send)
                 return
             with workspace:
