@@ -31,7 +31,7 @@ _MOST_BYTES: Final = {  # what is ever written, and some
     "c": 4 << 20,
     "n": 64 << 10,
 }
-VERSIONS: Final = 20_000  # each is read by itself; retention leaves 3,000 in the worst case
+VERSIONS: Final = 20_000  # each is read by itself; retention leaves 5,000 in the worst case. So many names as well
 PARTS: Final = 200  # of a version's index: 5 million places, 200 MiB here
 
 
@@ -79,7 +79,7 @@ def read_about(file: BinaryIO) -> dict[str, Any]:
 
 def read_members(file: BinaryIO) -> Iterator[Member]:
     """The rest, each checked against its name. Blocks. Raises BadBundle."""
-    versions = 0
+    names = versions = 0
     while (header := _header(file)) is not None:
         if not _NAME.fullmatch(header.name):
             raise BadBundle(f"it has a member “{header.name[:80]!r}”")
@@ -90,6 +90,9 @@ def read_members(file: BinaryIO) -> Iterator[Member]:
             layout.check_object(header.name, data)
         except layout.Damaged:
             raise BadBundle(f"“{header.name}” is not what its name says") from None
+        names += header.name.startswith("n/")
+        if names > VERSIONS:
+            raise BadBundle("its history is larger than any that DEVEX writes")
         if header.name.startswith("c/"):
             versions += 1
             if versions > VERSIONS or len(layout.commit_of(data).index) > PARTS:

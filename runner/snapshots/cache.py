@@ -24,7 +24,7 @@ CREATE TABLE part (digest TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE head (version TEXT, data BLOB);
 CREATE TABLE store (name TEXT);
 CREATE TABLE made (boot TEXT);
-CREATE TABLE held (kept INT, sent INT);
+CREATE TABLE held (kept INT, sent INT, taken INT);
 CREATE TABLE crowded (why TEXT);
 """
 _DIGEST_BYTES: Final = 20
@@ -183,7 +183,12 @@ class Cache:
 
     def set_held(self, kept_bytes: int) -> None:
         self._db.execute("DELETE FROM held")
-        self._db.execute("INSERT INTO held VALUES (?, 0)", (kept_bytes,))
+        self._db.execute("INSERT INTO held VALUES (?, 0, 0)", (kept_bytes,))
+
+    def taken(self) -> int:
+        """How many versions came after the last `set_held`."""
+        found = self._db.execute("SELECT taken FROM held").fetchone()
+        return found[0] if found else 0
 
     def add_sent(self, size_bytes: int) -> None:
         self._db.execute("UPDATE held SET sent = sent + ?", (size_bytes,))
@@ -207,6 +212,7 @@ class Cache:
     def set_head(self, commit: Commit) -> None:
         self._db.execute("DELETE FROM head")
         self._db.execute("INSERT INTO head VALUES (?, ?)", (commit.version, commit_bytes(commit)))
+        self._db.execute("UPDATE held SET taken = taken + 1")
 
 
 def _split(chunks: bytes) -> tuple[Digest, ...]:

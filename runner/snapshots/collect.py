@@ -12,13 +12,14 @@ from runner.snapshots.cache import Cache
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
-from runner.snapshots.retention import by_worth, kept
+from runner.snapshots.retention import ALL, by_worth, kept
 from runner.snapshots.stores.store import Fenced
 from runner.snapshots.take import write, write_index
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet
 SPARSE: Final = 0.3  # a pack of which less is alive is written anew
 SPARSE_IN_NEED: Final = 0.5  # so that what is dead takes no more room than what is alive
+MANY: Final = 1_000  # versions in a row that are not thinned out: each is read when they are
 AGAIN: Final = 0.05  # of a history's room is written before it is thinned out again, however full it still is
 
 
@@ -27,6 +28,7 @@ class Collected:
     versions: int
     objects: int
     bytes: int
+    sooner: int = 0  # of the versions, those that retention keeps where there is room
 
 
 async def collect(
@@ -51,6 +53,7 @@ async def collect(
     head = commits[0]
     names = await history.named()
     keep = kept(commits, names, now)
+    usual = keep | {commit.version for commit in commits if now - commit.taken_at < ALL}
     if room_bytes is not None:
         keep = await _fitting(history, [one for one in commits if one.version in keep], names, room_bytes)
     gone = [commit for commit in commits if commit.version not in keep]
@@ -80,11 +83,13 @@ async def collect(
     freed_bytes = sum(one.size_bytes for one in dead) - moved
     cache.set_held(sum(one.size_bytes for one in packs) - freed_bytes)
     cache.save()
-    return Collected(len(gone), len(dead), freed_bytes)
+    sooner = sum(commit.version in usual for commit in gone)
+    return Collected(len(gone), len(dead), freed_bytes, sooner)
 
 
 async def make_room(history: History, cache: Cache, epoch: int, now: datetime, room_bytes: int) -> Collected | None:
     """Where the history takes more than its room: keep what fits into half of it, so that it is not soon done again.
+    Where many versions have come, keep what retention keeps.
 
     -> None when it was not needed. Raises as `collect`. What no version names goes, however young: nobody else writes
     (of another incarnation, the commit does not stay: see `take.write`), and we look whether what we have stored and
@@ -92,7 +97,7 @@ async def make_room(history: History, cache: Cache, epoch: int, now: datetime, r
     """
     held_bytes, since_bytes = await held(history, cache)
     if held_bytes <= room_bytes or since_bytes < room_bytes * AGAIN:
-        return None
+        return await collect(history, cache, epoch, now) if cache.taken() > MANY else None
     return await collect(history, cache, epoch, now, young=timedelta(0), room_bytes=room_bytes // 2)
 
 

@@ -128,10 +128,14 @@ class History:
         """Versions that have a name."""
         return {layout.version_named(layout.name_in(listed.key)) for listed in await self.objects("n/")}
 
-    async def names(self, damaged: set[str] | None = None) -> dict[str, Name]:
-        """By version. `damaged` as in `commits`."""
+    async def names(self, of: Container[str] | None = None, damaged: set[str] | None = None) -> dict[str, Name]:
+        """By version: of those that are given, or all. `damaged` as in `commits`."""
         found: dict[str, Name] = {}
-        keys = [listed.key for listed in await self.objects("n/")]
+        keys = [
+            listed.key
+            for listed in await self.objects("n/")
+            if of is None or layout.version_named(layout.name_in(listed.key)) in of
+        ]
         for at in range(0, len(keys), LISTED_AT_ONCE):
             batch = keys[at : at + LISTED_AT_ONCE]
             names = await asyncio.gather(*map(self._name, batch), return_exceptions=True)

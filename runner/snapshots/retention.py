@@ -9,9 +9,11 @@ from typing import Final
 from runner.snapshots.layout import Commit
 
 ALL: Final = timedelta(hours=24)
+ALL_MOST: Final = 3_000  # more than autosave takes in a day; a program that has more taken keeps the last ones
 HOURLY: Final = timedelta(days=7)
 DAILY: Final = timedelta(days=30)
 GIB: Final = 1 << 30
+NAMES: Final = 1_000  # of one REPL: each stays for ever, and somebody has to find it again
 TIMES: Final = 10  # a history's room, in full workspaces that cannot be compressed: who writes by hand never comes near
 
 
@@ -19,10 +21,15 @@ def kept(commits: Iterable[Commit], named: Collection[str], now: datetime) -> se
     """Versions to keep. The newest always stays, and of an hour or a day its last one does."""
     keep: set[str] = set()
     slots: set[str] = set()
+    left = ALL_MOST
     for version, at in reversed(_taken(commits, now)):
         age = now - at
-        if not keep or version in named or age < ALL:  # a clock that was ahead makes ages negative: kept
+        if not keep or version in named:
             keep.add(version)
+            continue
+        if age < ALL and left:  # a clock that was ahead makes ages negative: kept
+            keep.add(version)
+            left -= 1
             continue
         if age < HOURLY:
             slot = f"{at:%Y-%m-%dT%H}"
@@ -55,7 +62,7 @@ def by_worth(commits: Iterable[Commit], named: Collection[str]) -> list[Commit]:
     return [newest, *sorted(others, key=lambda one: one.version not in named)]
 
 
-def crowded(room_bytes: int, thinned: int, is_full: bool) -> str | None:
+def crowded(room_bytes: int, sooner: int, is_full: bool) -> str | None:
     """What is said of a history that had no room, when so many versions went sooner than usual: in words, or None."""
     room = f"{room_bytes / GIB:.1f} GiB"
     if is_full:
@@ -63,7 +70,7 @@ def crowded(room_bytes: int, thinned: int, is_full: bool) -> str | None:
             f"The versions with a name fill the history's {room}: of the others only the newest is kept. "
             "Take the name from those you no longer need."
         )
-    if thinned:
-        gone = f"The history's {room} were full: {thinned} older versions were removed sooner than usual."
-        return f"{gone} Name what must stay."
+    if sooner:
+        gone = f"{sooner} older versions were removed sooner than usual"
+        return f"{gone}: the history has room for {room}, and for {ALL_MOST} versions a day. Name what must stay."
     return None

@@ -146,7 +146,7 @@ class Jobs:
         is_full = (await held(history, cache))[0] > room_bytes
         if done is not None:
             self._close_versions(job)
-            if why := retention.crowded(room_bytes, done.versions, is_full):
+            if why := retention.crowded(room_bytes, done.sooner, is_full):
                 cache.set_crowded(why)
             cache.save()
         return not is_full
@@ -223,7 +223,6 @@ class Jobs:
         nameless: set[str] = set()
         if before := job.get("before"):
             versions = versions[versions.index(before) + 1 :] if before in versions else []
-        names = await history.names(nameless)
         limit = min(job.get("limit", LISTED), LISTED)
         if path := job.get("path"):
             async with self._reading.turn(job):
@@ -233,6 +232,7 @@ class Jobs:
             commits += [_unreadable(version, stored_at[version]) for version in damaged]
             commits.sort(key=lambda one: (one.epoch, one.seq), reverse=True)
             last = versions[limit - 1] if len(versions) > limit else None
+        names = await history.names({commit.version for commit in commits}, nameless)
         left = LISTED_CHARACTERS
         shown: list[Message] = []
         for commit in commits:
@@ -248,7 +248,11 @@ class Jobs:
         What has a name stays for ever: where there is no room for it, none is given.
         """
         name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
-        is_first = job["name"] and job["version"] not in await history.named()
+        named = await history.named() if job["name"] else set()
+        is_first = job["name"] and job["version"] not in named
+        if is_first and len(named) >= retention.NAMES:
+            message = f"{retention.NAMES} versions of this REPL have a name, the most there can be."
+            raise DevexError("history_full", message, "Take the name from one you no longer need.", status=409)
         await history.set_name(job["version"], name if job["name"] else None)
         if is_first and not await self._has_room(job, history, reply):
             await history.set_name(job["version"], None)

@@ -132,6 +132,13 @@ def test_all_of_a_day_hours_of_a_week_days_of_a_month_are_kept() -> None:
     assert max(ages) < timedelta(days=30)
 
 
+def test_of_a_day_with_very_many_the_last_ones_are_kept_and_one_an_hour() -> None:
+    every_five_seconds = [a_commit(NOW - timedelta(seconds=5 * ago), 20_000 - ago) for ago in range(12 * 60 * 24)]
+    keep = kept(every_five_seconds, {"1-10000"}, NOW)
+    assert {f"1-{20_000 - ago}" for ago in range(3_001)} <= keep
+    assert len(keep) == 3_001 + 20 + 1
+
+
 def test_the_newest_and_named_ones_are_kept_for_ever() -> None:
     old = [a_commit(NOW - timedelta(days=400 + ago), 100 - ago) for ago in range(10)]
     assert kept(old, {"1-95"}, NOW) == {"1-100", "1-95"}

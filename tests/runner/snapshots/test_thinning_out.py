@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.snapshots.collect import collect
+from runner.snapshots.collect import collect, make_room
 from runner.snapshots.history import History
 from runner.snapshots.layout import Name
 from runner.snapshots.stores.directory import DirectoryStore
@@ -97,3 +97,18 @@ async def test_what_is_young_is_not_collected(place: Place) -> None:
     await place.history.store.create("r1/p/" + "0" * 40, b"on its way")
     await collect(place.history, place.cache, 1, datetime.now(UTC))
     assert await place.history.store.get("r1/p/" + "0" * 40) == b"on its way"
+
+
+async def test_very_many_versions_are_thinned_out_as_they_come(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not hours later: each is read for that."""
+    monkeypatch.setattr("runner.snapshots.collect.MANY", 10)
+    monkeypatch.setattr("runner.snapshots.retention.ALL_MOST", 5)
+    sooner = 0
+    for number in range(40):
+        (place.root / "a").write_text(str(number))
+        if done := await make_room(place.history, place.cache, 1, datetime.now(UTC), 1 << 40):
+            sooner += done.sooner
+        await place.take()
+        assert len(await place.history.versions()) <= 5 + 2 + 11
+    assert sooner > 20
+    assert (await verify(place.history)).problems == []
