@@ -5,14 +5,10 @@ Woken by events (a changed goal, the backend's watch, a due time) and by a perio
 
 import asyncio
 import logging
-import secrets
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
-from orchestrator.backends.base import Backend, BackendError, SandboxSpec
+from orchestrator.backends.base import Backend
 from orchestrator.clock import Clock, within
 from orchestrator.domain import (
     Ensure,
@@ -32,34 +28,17 @@ from orchestrator.domain import (
     failed,
     plan,
 )
+from orchestrator.effects import SLOW, Done, Effect, Effects, Later, Refused
 from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.records import RecordConflict, Records
-from orchestrator.registry import NoSuchRepl, Registry
+from orchestrator.registry import Registry
 from orchestrator.workqueue import WorkQueue
-from runner.snapshots.autosave import AT_REST, BEFORE_STOP
 
 log = logging.getLogger(__name__)
 
-Effect = Seed | Ensure | Save | Stop | Purge
-
-_SLOW = "It took too long."
-_FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
-
-
-@dataclass(frozen=True, slots=True)
-class _Backoff:
-    """The effect that failed is not tried again before `until`; everything else goes on."""
-
-    effect: Effect
-    reason: str
-    failures: int
-    until: datetime
-
 
 class Reconciler:
-    """`spec_of` and `files_of` say what a Repl starts with."""
-
     def __init__(
         self,
         *,
@@ -69,8 +48,7 @@ class Reconciler:
         leases: Leases,
         clock: Clock,
         limits: Limits,
-        spec_of: Callable[[Repl], SandboxSpec],
-        files_of: Callable[[Repl], Mapping[str, bytes]],
+        effects: Effects,
     ) -> None:
         self._backend = backend
         self._records = records
@@ -78,11 +56,9 @@ class Reconciler:
         self._leases = leases
         self._clock = clock
         self._limits = limits
-        self._spec_of = spec_of
-        self._files_of = files_of
+        self._effects = effects
         self._queue = WorkQueue(self._reconcile, clock)
         self._faults = Faults(limits)
-        self._backoffs: dict[str, _Backoff] = {}
         self._saves: dict[str, asyncio.Task[None]] = {}  # beside the queue: a store that hangs takes no place in it
         self._warned: dict[str, int | None] = {}
 
@@ -176,7 +152,7 @@ class Reconciler:
 
     async def _sweep(self, repl_id: str, seen: Observation | None) -> bool:
         """A sandbox without a Repl serves nobody."""
-        self._backoffs.pop(repl_id, None)
+        self._effects.forget(repl_id)
         self._warned.pop(repl_id, None)
         if seen is not None:
             log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
@@ -188,7 +164,7 @@ class Reconciler:
     async def _move(self, repl: Repl, move: Move) -> None:
         moved = await self._records.update(repl, **move.changes(repl, self._clock.now()))
         self._queue.forget(repl.id)
-        self._backoffs.pop(repl.id, None)
+        self._effects.forget(repl.id)
         match move.event:
             case Event.UP:
                 self._leases.grant(repl.id, moved.awake_until)
@@ -224,84 +200,19 @@ class Reconciler:
             self._saves.pop(repl.id, None)  # one that had not begun does not do it
             in_time = self._clock.now() < repl.phase_at + timedelta(seconds=self._limits.save_deadline_s)
             if repl.phase is Phase.STOPPING and not in_time:
-                await self._note(repl.id, unsafe=_SLOW)
+                await self._effects.note(repl.id, unsafe=SLOW)
 
     async def _attempt(self, repl: Repl, effect: Effect) -> bool:
         """Carry out an effect unless it is backing off; whether to plan again at once."""
-        now = self._clock.now()
-        backoff = self._backoffs.get(repl.id)
-        if backoff is not None and backoff.effect == effect and now < backoff.until:
-            self._wake_by(repl, backoff.until)
-            return False
-        until = self._until(repl, effect)
-        try:
-            await within(self._clock, until, self._carry_out(repl, effect))
-        except TimeoutError:
-            return await self._retry(repl, effect, _SLOW)
-        except BackendError as error:
-            if error.retryable or isinstance(effect, Save | Stop | Purge):
-                return await self._retry(repl, effect, error.message)
-            await self._move(repl, failed(repl, f"{error.message} {error.action}"))
-            return True
-        except RecordConflict:
-            raise
-        except Exception as error:
-            return await self._retry(repl, effect, _FAULT, error)
-        return not isinstance(effect, Ensure | Stop)  # those are followed by an event of the backend
-
-    def _until(self, repl: Repl, effect: Effect) -> datetime:
-        limits = self._limits
-        if isinstance(effect, Save) and repl.phase is Phase.STOPPING:
-            return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
-        if isinstance(effect, Save):
-            return self._after(limits.seed_deadline_s)  # nobody waits; it copies at most a full disk as well
-        return deadline(repl, limits) or self._after(limits.stop_deadline_s)
-
-    async def _carry_out(self, repl: Repl, effect: Effect) -> None:
-        match effect:
-            case Seed():
-                files = self._files_of(repl)
-                await self._backend.seed(repl.id, files, copy_of=repl.copy_of, version=repl.copy_version)
-                await self._note(repl.id, seeded=True, unsaved=True)
-            case Ensure():
-                await self._backend.ensure(self._spec_of(repl))
-            case Save(epoch):
-                resting = repl.phase in (Phase.STOPPED, Phase.FAILED)
-                at = self._clock.now()
-                version = await self._backend.save(repl.id, epoch, AT_REST if resting else BEFORE_STOP)
-                done = {"unsaved": False} if resting else {}
-                await self._note(repl.id, saved_version=version, saved_at=at, unsafe=None, **done)
-            case Stop(epoch):
-                await self._backend.stop(repl.id, epoch)
-            case Purge():
-                await self._records.update(repl, purge_at=self._clock.now())  # RecordConflict: taken back meanwhile
-                await self._backend.delete_workspace(repl.id)
-                await self._records.delete(repl.id)
-                self._registry.publish(repl)
-
-    async def _retry(self, repl: Repl, effect: Effect, reason: str, fault: Exception | None = None) -> bool:
-        """Back off, exponentially and with jitter, and say why while the user waits; `fault` is one of ours."""
-        before = self._backoffs.get(repl.id)
-        if before is not None and before.effect != effect:
-            before = None
-        if before is None or before.reason != reason:  # once for every reason, however long it lasts
-            extra = {"repl_id": repl.id, "epoch": repl.epoch}
-            log.warning("%s fails and is tried again: %s", effect, reason, exc_info=fault, extra=extra)
-        failures = 1 if before is None else before.failures + 1
-        until = self._after(self._limits.pause_s(failures) * (0.5 + secrets.randbelow(1000) / 2000))
-        self._backoffs[repl.id] = _Backoff(effect, reason, failures, until)
-        if isinstance(effect, Save):
-            if repl.unsafe != reason:
-                await self._note(repl.id, unsafe=reason)
-        elif repl.failure != reason and deadline(repl, self._limits) is not None:
-            await self._note(repl.id, failure=reason)
-        self._wake_by(repl, until)
-        return False
-
-    async def _note(self, repl_id: str, **changes: Any) -> None:
-        """Record a fact that holds whatever else was changed meanwhile."""
-        with suppress(NoSuchRepl):
-            await self._registry.change(repl_id, lambda repl: changes)
+        match await self._effects.attempt(repl, effect):
+            case Done():
+                return not isinstance(effect, Ensure | Stop)  # those are followed by an event of the backend
+            case Later(at):
+                self._wake_by(repl, at)
+                return False
+            case Refused(reason):
+                await self._move(repl, failed(repl, reason))
+                return True
 
     def _wake_by(self, repl: Repl, at: datetime) -> None:
         """Plan again at `at`, or at the phase's deadline if that comes first."""

@@ -28,6 +28,7 @@ from orchestrator.domain import (
     extended,
     used_today_s,
 )
+from orchestrator.effects import Effects
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
 from orchestrator.quota import Quota
@@ -84,15 +85,23 @@ class Orchestrator:
         self._environment = environment
         self._registry = Registry(records)
         self._leases = Leases(clock, limits.idle_stop_s, self._wake)
+        effects = Effects(
+            backend=backend,
+            records=records,
+            registry=self._registry,
+            clock=clock,
+            limits=limits,
+            spec_of=self._spec,
+            files_of=lambda repl: first_files(repl, templates[repl.template]),
+        )
         self._reconciler = Reconciler(
             backend=backend,
             records=records,
+            registry=self._registry,
+            effects=effects,
             leases=self._leases,
             clock=clock,
             limits=limits,
-            registry=self._registry,
-            spec_of=self._spec,
-            files_of=lambda repl: first_files(repl, templates[repl.template]),
         )
         self._computing = Computing(backend, clock, limits, on_activity=self.touch)
         self._thinning = Thinning(backend, records, clock, limits)
