@@ -15,15 +15,16 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
+from runner.protocol import messages
 from runner.protocol.errors import ProtocolError
-from runner.protocol.messages import FromAgent, Hello, Port
-from runner.protocol.messages import Ports as ListeningPorts
+from runner.protocol.messages import FromAgent, Hello
 from runner.proxy import documents, http
 from runner.proxy.events import Events
 from runner.proxy.files.routes import file_routes
 from runner.proxy.files.uploads import sweeping
 from runner.proxy.link import AgentLink
-from runner.proxy.ports.ports import LOWEST_PORT, Ports
+from runner.proxy.ports.listening import Listening
+from runner.proxy.ports.ports import Ports
 from runner.proxy.ports.streams import Streams
 from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
@@ -33,7 +34,6 @@ from runner.snapshots.autosave import PAUSE_S, Autosave, Restoring, Stored
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
-PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
 ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 
 
@@ -69,12 +69,9 @@ class RunnerProxy:
     ) -> None:
         self._config = config
         self._activity = _Activity(on_activity)
-        self._ports: tuple[Port, ...] = ()
-        self._web: dict[int, bool] = {}  # of the ports that were visited, whether HTTP is spoken there
-        self._ports_told: dict[str, Any] = {}
-        self._ports_timer: asyncio.TimerHandle | None = None
         self._run_told: dict[str, Any] = {}
         self._streams = Streams()
+        self._listening = Listening(self._on_listening)
         self._events = Events(self._hello_event)
         self._link = AgentLink(
             config.socket_path,
@@ -143,6 +140,7 @@ class RunnerProxy:
                 flush=self._settled, on_run=self._on_run,
             )  # fmt: skip
             self._router = self._routes(workspace)
+            stack.callback(self._listening.close)  # once no agent reports any more
             await stack.enter_async_context(self._link)
             stack.callback(self._events.leave)
             stack.callback(self._terminals.leave)
@@ -153,8 +151,6 @@ class RunnerProxy:
             await self._runs.recover()
             self._on_terminals_changed()
             await sweeping(workspace, self._stop)
-            if self._ports_timer:
-                self._ports_timer.cancel()
 
     def _routes(self, workspace: Workspace) -> http.Routes:
         config = self._config
@@ -163,7 +159,7 @@ class RunnerProxy:
         )
         ports = Ports(
             self._link, self._streams,
-            run_state=self._runs.state, on_visit=lambda: self._activity("preview"), on_answer=self._on_answer,
+            run_state=self._runs.state, on_visit=lambda: self._activity("preview"), on_answer=self._listening.answered,
         )  # fmt: skip
         return http.Routes(
             [
@@ -234,23 +230,12 @@ class RunnerProxy:
         self._terminals.lost()
 
     def _on_message(self, message: FromAgent) -> None:
-        if isinstance(message, ListeningPorts):
-            ports = tuple(port for port in message.ports if port.port >= LOWEST_PORT)
-            if ports != self._ports:
-                self._ports = ports
-                self._web = {port.port: self._web[port.port] for port in ports if port.port in self._web}
-                self._tell_ports()
+        if isinstance(message, messages.Ports):
+            self._listening.reported(message.ports)
         elif isinstance(message, Hello):
             raise ProtocolError("a second Hello")
         else:
             self._terminals.message(message)
-
-    def _on_answer(self, port: int, is_web: bool) -> None:
-        """A port that ever spoke HTTP does so, however it fails afterwards."""
-        known = self._web.get(port)
-        if known is not (known or is_web) and any(one.port == port for one in self._ports):
-            self._web[port] = is_web
-            self._tell_ports()
 
     # What changes files
 
@@ -272,33 +257,20 @@ class RunnerProxy:
     def _on_stored(self, stored: Stored) -> None:
         self._events.publish({"type": "stored", **asdict(stored)})
 
-    def _tell_ports(self) -> None:
-        """At most every PORTS_S, the last of them always."""
-        if self._ports_timer is None:
-            self._ports_told = self._ports_json()
-            self._events.publish({"type": "ports", **self._ports_told})
-            self._ports_timer = asyncio.get_running_loop().call_later(PORTS_S, self._tell_ports_again)
-
-    def _tell_ports_again(self) -> None:
-        self._ports_timer = None
-        if self._ports_json() != self._ports_told:
-            self._tell_ports()
+    def _on_listening(self, ports: list[dict[str, Any]]) -> None:
+        self._events.publish({"type": "ports", "ports": ports})
 
     def _hello_event(self) -> dict[str, Any]:
-        about = {"type": "hello", "rev": self._watcher.rev, "run": self._runs.state()}
-        stored = asdict(self._autosave.state) if self._autosave else None
-        restoring = asdict(self._autosave.restoring) if self._autosave and self._autosave.restoring else None
+        restoring = self._autosave.restoring if self._autosave else None
         return {
-            **about,
-            **self._ports_json(),
+            "type": "hello",
+            "rev": self._watcher.rev,
+            "run": self._runs.state(),
+            "ports": self._listening.listing(),
             "terminals": self._terminals.listing(),
-            "stored": stored,
-            "restoring": restoring,
+            "stored": asdict(self._autosave.state) if self._autosave else None,
+            "restoring": asdict(restoring) if restoring else None,
         }
-
-    def _ports_json(self) -> dict[str, Any]:
-        known = self._web
-        return {"ports": [{"port": p.port, "loopback": p.loopback, "web": known.get(p.port)} for p in self._ports]}
 
     def _on_terminals_changed(self) -> None:
         self._events.publish({"type": "terminals", "terminals": self._terminals.listing()})
