@@ -19,7 +19,7 @@ class Leases:
     """`on_change(repl_id)` is called when what a user sees changes by activity: a warning was lifted."""
 
     def __init__(self, clock: Clock, idle_stop_s: float, on_change: Callable[[str], None]) -> None:
-        self.since = clock.now()
+        self.since = clock.now()  # what was before is in no ledger
         self._clock = clock
         self._idle_stop_s = idle_stop_s
         self._on_change = on_change
@@ -27,6 +27,7 @@ class Leases:
         self._ledgers: OrderedDict[str, Ledger] = OrderedDict()
 
     def get(self, repl_id: str) -> Lease | None:
+        """What keeps it awake and until when; None while it does not run."""
         return self._leases.get(repl_id)
 
     def ledger(self, repl_id: str) -> Ledger:

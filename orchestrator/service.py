@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 
 from starlette.types import ASGIApp
@@ -21,7 +21,6 @@ from orchestrator.domain import (
     Activity,
     Goal,
     Lease,
-    Ledger,
     Limits,
     Phase,
     Repl,
@@ -62,6 +61,8 @@ class New:
 class Orchestrator:
     """An async context manager around backend and reconciler. An id that does not exist raises NoSuchRepl.
 
+    `leases` tell what keeps a Repl awake and what has, `quota` what its owner may have.
+
     It does not ask who is calling: `app.access` decides before.
     """
 
@@ -80,11 +81,11 @@ class Orchestrator:
         self.templates = templates
         self.limits = limits
         self.quota = Quota(records, clock, limits)
+        self.leases = Leases(clock, limits.idle_stop_s, self._wake)
         self._records = records
         self._clock = clock
         self._environment = environment
         self._registry = Registry(records)
-        self._leases = Leases(clock, limits.idle_stop_s, self._wake)
         effects = Effects(
             backend=backend,
             records=records,
@@ -99,7 +100,7 @@ class Orchestrator:
             records=records,
             registry=self._registry,
             effects=effects,
-            leases=self._leases,
+            leases=self.leases,
             clock=clock,
             limits=limits,
         )
@@ -220,7 +221,7 @@ class Orchestrator:
             if repl.goal is not Goal.RUN:
                 await self.quota.check_one_more_running(repl.owner_id)
             repl = await self._change(repl_id, change)
-        self._leases.renew(repl_id, Activity.OPENED)
+        self.leases.renew(repl_id, Activity.OPENED)
         return repl
 
     async def open(self, repl_id: str, *, deadline_s: float = OPEN_DEADLINE_S) -> Repl:
@@ -287,20 +288,7 @@ class Orchestrator:
 
     def touch(self, repl_id: str, reason: str) -> None:
         """Activity renews the lease. `reason` is a value of Activity."""
-        self._leases.renew(repl_id, Activity(reason))
-
-    def lease(self, repl_id: str) -> Lease | None:
-        """What keeps it awake and until when; None while it does not run."""
-        return self._leases.get(repl_id)
-
-    def ledger(self, repl_id: str) -> Ledger:
-        """What has kept it awake since `counting_since`, also of one that has stopped."""
-        return self._leases.ledger(repl_id)
-
-    @property
-    def counting_since(self) -> datetime:
-        """When this server began to write ledgers."""
-        return self._leases.since
+        self.leases.renew(repl_id, Activity(reason))
 
     async def extend(self, repl_id: str, hours: int) -> Lease | None:
         """Keep it awake for so many hours (one of EXTEND_HOURS) from now, whatever happens; recorded, so that a
@@ -323,8 +311,8 @@ class Orchestrator:
 
             repl = await self._change(repl_id, change)
         if repl.awake_until is not None:
-            self._leases.extend(repl_id, repl.awake_until)
-        return self._leases.get(repl_id)
+            self.leases.extend(repl_id, repl.awake_until)
+        return self.leases.get(repl_id)
 
     # Parts
 

@@ -113,7 +113,7 @@ def shape(orchestrator: Orchestrator, repl: Repl) -> ReplShape:
 
 
 def lease_shape(orchestrator: Orchestrator, repl: Repl) -> LeaseShape | None:
-    lease = orchestrator.lease(repl.id)
+    lease = orchestrator.leases.get(repl.id)
     return LeaseShape.model_validate(lease, from_attributes=True) if lease else None
 
 
@@ -209,10 +209,10 @@ async def lease(orchestrator: OrchestratorDep, access: Annotated[Access, allowed
     """What keeps it awake, until when, and what kept it awake before."""
     repl = access.the_repl
     left_s = await orchestrator.quota.extension_left_s(repl.owner_id)
-    spans = [SpanShape.model_validate(span, from_attributes=True) for span in orchestrator.ledger(repl.id)]
+    spans = [SpanShape.model_validate(span, from_attributes=True) for span in orchestrator.leases.ledger(repl.id)]
     return LedgerShape(
         lease=lease_shape(orchestrator, repl),
-        since=orchestrator.counting_since,
+        since=orchestrator.leases.since,
         spans=spans,
         extend_hours=EXTEND_HOURS,
         extend_left_s=left_s,

@@ -174,7 +174,7 @@ async def test_a_restarted_server_takes_over_what_runs(
         await settle()
         adopted = await orchestrator.get(repl_id)
         assert (adopted.phase, adopted.epoch) == (Phase.RUNNING, 1)
-        assert orchestrator.lease(repl_id) is not None
+        assert orchestrator.leases.get(repl_id) is not None
         assert machine.sandboxes[repl_id].epoch == 1
 
 

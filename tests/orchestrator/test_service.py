@@ -251,7 +251,7 @@ async def test_idle_ones_stop_and_say_why(orchestrator: Orchestrator, clock: Man
     stopped = await orchestrator.get(repl.id)
     assert (stopped.phase, stopped.goal) == (Phase.STOPPED, Goal.STOP)
     assert stopped.stop_reason == "It was idle: nothing happened since it was opened at 00:00 UTC."
-    assert orchestrator.lease(repl.id) is None
+    assert orchestrator.leases.get(repl.id) is None
 
 
 async def test_activity_keeps_it_awake_and_is_named(orchestrator: Orchestrator, clock: ManualClock) -> None:
@@ -261,7 +261,7 @@ async def test_activity_keeps_it_awake_and_is_named(orchestrator: Orchestrator, 
         await clock.advance(1700)
         orchestrator.touch(repl.id, "keystroke")
     assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
-    lease = orchestrator.lease(repl.id)
+    lease = orchestrator.leases.get(repl.id)
     assert lease is not None
     assert lease.activity is Activity.KEYSTROKE
     await clock.advance(1801)
@@ -295,7 +295,7 @@ async def test_warnings_come_at_five_minutes_and_at_one_and_extending_lifts_them
     async def next_warning_s() -> int | None:
         async with asyncio.timeout(10):
             await anext(changes)
-        lease = orchestrator.lease(repl.id)
+        lease = orchestrator.leases.get(repl.id)
         assert lease is not None
         return lease.warning_s(clock.now())
 
@@ -379,7 +379,7 @@ async def test_the_ledger_says_what_kept_it_awake(orchestrator: Orchestrator, cl
     await settle()
     minutes = [
         (span.activity, (span.begun_at - began).total_seconds() / 60, (span.ended_at - began).total_seconds() / 60)
-        for span in orchestrator.ledger(repl.id)
+        for span in orchestrator.leases.ledger(repl.id)
     ]
     assert minutes == [
         (Activity.OPENED, 0, 0),
@@ -393,8 +393,8 @@ async def test_the_ledger_says_what_kept_it_awake(orchestrator: Orchestrator, cl
 async def test_activity_of_a_stopped_one_means_nothing(orchestrator: Orchestrator) -> None:
     repl = await orchestrator.create("ann", "a", "python", start=False)
     orchestrator.touch(repl.id, "output")
-    assert orchestrator.lease(repl.id) is None
-    assert orchestrator.ledger(repl.id) == ()
+    assert orchestrator.leases.get(repl.id) is None
+    assert orchestrator.leases.ledger(repl.id) == ()
     assert await refusal(orchestrator.extend(repl.id, 1)) == "not_running"
 
 

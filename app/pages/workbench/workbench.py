@@ -160,17 +160,17 @@ class Workbench:
     # What keeps it awake
 
     def _show_lease(self) -> None:
-        self._awake.show(self._orchestrator.lease(self._repl.id), datetime.now(UTC))
+        self._awake.show(self._orchestrator.leases.get(self._repl.id), datetime.now(UTC))
 
     async def _explain_awake(self) -> None:
-        lease = self._orchestrator.lease(self._repl.id)
+        lease = self._orchestrator.leases.get(self._repl.id)
         if lease is not None:
             left_s = await self._orchestrator.quota.extension_left_s(self._repl.owner_id)
-            ledger, since = self._orchestrator.ledger(self._repl.id), self._orchestrator.counting_since
+            ledger, since = self._orchestrator.leases.ledger(self._repl.id), self._orchestrator.leases.since
             self._awake.explain(Facts(lease, ledger, since, left_s, datetime.now(UTC)))
 
     def _warn(self) -> None:
-        lease = self._orchestrator.lease(self._repl.id)
+        lease = self._orchestrator.leases.get(self._repl.id)
         warning_s = lease.warning_s(datetime.now(UTC)) if lease else None
         if warning_s is not None and warning_s != self._warned_s:
             failed(f"This REPL is idle: it stops in {warning_s // 60} min.", "Press Extend to keep it awake.")
