@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from runner.snapshots.history import History, Version
 from runner.snapshots.layout import Commit, Damaged, Digest, Row
+from runner.workspace.paths import join
 
 LOOKED_AT: Final = 100  # versions at once for what changed one path: each may cost a request or two
 
@@ -27,11 +28,12 @@ async def changes(
     `damaged` is told each folder whose list cannot be read in one of the two: the rest of it is left out. Without it
     Damaged is raised.
     """
-    pending: list[tuple[str, Sequence[Digest], Sequence[Digest]]] = [
-        ("", old.commit.root if old else (), new.commit.root)
+    pending: list[tuple[str, str, Sequence[Digest], Sequence[Digest]]] = [
+        ("", "", old.commit.root if old else (), new.commit.root)
     ]
     while pending:
-        folder, before, after = pending.pop()
+        *where, before, after = pending.pop()
+        folder = join(*where)
         same = {*before} & {*after}  # pieces of one folder: their names are in no other piece of it
         olds = (old or new).rows([piece for piece in before if piece not in same])
         news = new.rows([piece for piece in after if piece not in same])
@@ -50,13 +52,12 @@ async def changes(
                 if a == b:
                     continue
                 name = a.name if a is not None else b.name if b is not None else ""
-                path = f"{folder}/{name}" if folder else name
                 if a is None or b is None or _differ(a, b, times):
-                    yield Change(path, a, b)
+                    yield Change(join(folder, name), a, b)
                 inside_a = a.content if a is not None and a.kind == "d" else ()
                 inside_b = b.content if b is not None and b.kind == "d" else ()
                 if inside_a != inside_b:
-                    pending.append((path, inside_a, inside_b))
+                    pending.append((folder, name, inside_a, inside_b))
 
 
 async def _paired(

@@ -26,6 +26,7 @@ from runner.snapshots import layout
 from runner.snapshots.layout import Commit, Digest, Name, Place, Row
 from runner.snapshots.places import Places
 from runner.snapshots.stores.store import Listed, Missing, Store
+from runner.workspace.paths import join
 
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 TREE_BYTES: Final = 8 << 20  # of packs kept while a version is read: trees that were written together lie together
@@ -311,14 +312,15 @@ class Version:
         self, content: Sequence[Digest] | None = None, path: str = "", *, skip: Container[str] = ()
     ) -> AsyncIterator[tuple[str, Row]]:
         """Every entry below a folder with its path, folders before what they hold; not what is in folders to `skip`."""
-        stack = [(path, self.commit.root if content is None else content)]
+        parent, _, name = path.rpartition("/")
+        stack = [(parent, name, self.commit.root if content is None else content)]  # who waits shares its folder's path
         while stack:
-            folder, segments = stack.pop()
+            *where, segments = stack.pop()
+            folder = join(*where)
             async for row in self.rows(segments):
-                whole = f"{folder}/{row.name}" if folder else row.name
-                yield whole, row
+                yield join(folder, row.name), row
                 if row.kind == "d" and row.name not in skip:
-                    stack.append((whole, row.content))
+                    stack.append((folder, row.name, row.content))
 
     async def packs(self, files: Iterable[F]) -> AsyncGenerator[tuple[list[F], "Pieces"], None]:
         """Files of one chunk each, pack by pack, so that one request brings many; PACKS_AHEAD are on their way.

@@ -4,7 +4,7 @@ import asyncio
 import re
 import time
 from contextlib import aclosing
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from runner.snapshots.history import Found, Pieces, Version
 from runner.workspace.search import (
@@ -19,6 +19,9 @@ from runner.workspace.search import (
     pattern_of,
 )
 from runner.workspace.tree import EXCLUDED
+
+ENTRY_BYTES: Final = 600  # of memory, for each file but for its path
+FOUND_BYTES: Final = 80 << 20  # as many files as are searched, with paths of 200 characters
 
 
 async def search(version: Version, query: str) -> Matches:
@@ -39,11 +42,13 @@ async def search(version: Version, query: str) -> Matches:
 
 
 async def _files(version: Version) -> tuple[list[Found], bool]:
-    """What is searched: files of one chunk, at most MAX_FILES -> (them, whether these are all)"""
+    """What is searched: files of one chunk, MAX_FILES that take FOUND_BYTES at most -> (them, whether all)"""
     files: list[Found] = []
+    left_bytes = FOUND_BYTES
     async for path, row in version.walk(skip=EXCLUDED):
         if row.kind == "f" and len(row.content) == 1 and row.size_bytes <= MAX_SEARCHED_FILE_BYTES:
-            if len(files) == MAX_FILES:
+            left_bytes -= ENTRY_BYTES + len(path)
+            if len(files) == MAX_FILES or left_bytes < 0:
                 return files, False
             files.append(Found(path, row))
     return files, True

@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from runner.errors import DevexError
-from runner.snapshots import archive
+from runner.snapshots import archive, search
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.jobs import ZIPS
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage, Workspace
+from runner.workspace.archive import Memory
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
 from tests.runner.snapshots.place import a_place
 
@@ -80,7 +81,7 @@ async def test_what_cannot_be_zipped_is_said(snapshots: Snapshots, tmp_path: Pat
         assert refused.value.status == status
 
 
-@pytest.mark.parametrize(("bound", "most"), [("ZIP_BYTES", 9), ("ZIP_ENTRIES", 1)])
+@pytest.mark.parametrize(("bound", "most"), [("ZIP_BYTES", 9), ("ZIP_ENTRIES", 1), ("HELD_BYTES", 2_000)])
 async def test_what_is_too_large_is_not_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
@@ -92,6 +93,36 @@ async def test_what_is_too_large_is_not_begun(
         with pytest.raises(DevexError) as refused:
             await anext(archive.zip_pieces(version, ""))
     assert (refused.value.code, refused.value.status) == ("too_large", 413)
+
+
+async def test_zips_share_the_memory_they_hold(tmp_path: Path) -> None:
+    """Of a folder with long paths, gigabytes; whoever leaves in the middle gives back what it held."""
+    memory = Memory(10 * archive.ENTRY_BYTES)
+    async with a_place(tmp_path) as place:
+        for number in range(3):
+            (place.root / f"{number}{'x' * 200}").write_bytes(os.urandom(1 << 20))
+        version = await place.history.open((await place.take()).version)
+        first = archive.zip_pieces(version, "", memory)
+        await anext(first)
+        second = archive.zip_pieces(version, "", memory)
+        await anext(second)
+        with pytest.raises(DevexError) as refused:
+            await anext(archive.zip_pieces(version, "", memory))
+        assert (refused.value.code, refused.value.retryable) == ("busy", True)
+        await first.aclose()
+        assert len([piece async for piece in archive.zip_pieces(version, "", memory)]) > 1
+        await second.aclose()
+    memory.claim(10 * archive.ENTRY_BYTES)  # nothing is held any more
+
+
+async def test_a_search_lists_no_more_than_it_may_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "FOUND_BYTES", 2 * search.ENTRY_BYTES)
+    async with a_place(tmp_path) as place:
+        for number in range(3):
+            (place.root / f"{number}").write_text(f"needle {number}")
+        version = await place.history.open((await place.take()).version)
+        found = await search.search(version, "needle")
+    assert ([match.path for match in found.matches], found.complete) == (["0"], False)
 
 
 async def test_so_many_zips_are_made_at_a_time_and_a_reader_that_leaves_ends_one(
