@@ -2,5 +2,6 @@
 
 from components.history.history import History
 from components.history.receipt import Receipt
+from components.history.restoring import Restoring
 
-__all__ = ["History", "Receipt"]
+__all__ = ["History", "Receipt", "Restoring"]

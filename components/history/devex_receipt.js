@@ -1,6 +1,6 @@
 // How much of the REPL is safe in the store, told while it happens; pressed, it says so in a whole sentence.
 import { EVENT } from "devex-bundle/repl.js";
-import { receiptOf } from "devex-bundle/history.js";
+import { percentOf, receiptOf } from "devex-bundle/history.js";
 import { COMMAND } from "devex-bundle/palette.js";
 
 const TICK_MS = 1000;
@@ -13,6 +13,7 @@ export default {
         <span class="dx-receipt-long">{{ receipt.text }}</span><span class="dx-receipt-short">{{ receipt.short }}</span></button>
       <div :id="id" popover class="dx-receipt-more" @toggle="place">
         <p>{{ stored && receipt.sentence }}</p>
+        <progress v-if="percent !== null" max="100" :value="percent" aria-label="How far it is"></progress>
         <div class="dx-row">
           <button type="button" class="dx-btn dx-btn-small" @click="give('history')">History</button>
           <button type="button" class="dx-btn dx-btn-small" @click="give('save-version')">Save a version now</button>
@@ -21,11 +22,14 @@ export default {
       <span class="dx-sr" role="status">{{ alarm }}</span>
     </span>`,
   data() {
-    return { stored: null, since: 0, now: Date.now(), id: `dx-receipt-${this.$.uid}` };
+    return { stored: null, restoring: null, since: 0, now: Date.now(), id: `dx-receipt-${this.$.uid}` };
   },
   computed: {
     receipt() {
-      return receiptOf(this.stored, this.since, this.now);
+      return receiptOf(this.stored, this.restoring, this.since, this.now);
+    },
+    percent() {
+      return this.restoring && !this.restoring.done ? percentOf(this.restoring) : null;
     },
     alarm() {
       return this.stored?.problem ? this.receipt.text : "";
@@ -42,7 +46,11 @@ export default {
   methods: {
     heard({ detail }) {
       if (detail.type === "stored") this.take(detail);
-      else if (detail.type === "hello") this.take(detail.stored);
+      else if (detail.type === "restoring") this.restoring = detail;
+      else if (detail.type === "hello") {
+        this.restoring = detail.restoring;
+        this.take(detail.stored);
+      }
     },
     take(stored) {
       this.now = Date.now();

@@ -9,6 +9,13 @@ export const clock = (at) => new Date(at).toLocaleTimeString(ENGLISH);
 /** "25 November 2026 at 14:02:11" */
 export const exactly = (at) => new Date(at).toLocaleString(ENGLISH, { dateStyle: "long", timeStyle: "medium" });
 
+/** "25 Nov, 14:02:11"; the year only where it is not this one. */
+export function shortly(at) {
+  const day = new Date(at);
+  const year = day.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return `${day.toLocaleDateString(ENGLISH, { day: "numeric", month: "short", year })}, ${clock(at)}`;
+}
+
 /** How long ago, in the coarsest unit that says it. */
 export function ago(at, now) {
   const seconds = (now - Date.parse(at)) / 1000;
@@ -45,9 +52,12 @@ export function sizeWords(bytes) {
   return `${number < 9.95 ? number.toFixed(1) : Math.round(number)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
 }
 
-/** What made a version, from its message; `timeOf` gives the time of another one, or null. */
-export function reasonWords(message, timeOf = () => null) {
-  const timed = (version) => (timeOf(version) ? `the version of ${timeOf(version)}` : `version ${version}`);
+/** What made a version; another one that it speaks of is told by its time if it is one of `listed`. */
+export function reasonOf({ message }, listed) {
+  const timed = (version) => {
+    const other = listed.find((one) => one.version === version);
+    return other ? `the version of ${clock(other.at)}` : `version ${version}`;
+  };
   const restored = message.match(/^restored (.*) of (\d+-\d+)$/s);
   if (restored) return `Restored ${restored[1]} from ${timed(restored[2])}`;
   const before = message.match(/^before restoring (\d+-\d+)$/);
@@ -87,21 +97,58 @@ export function doneWords({ files, removed }) {
   return did.length ? `${did.join(", ")}. What was here before is a version of its own.` : "Nothing had to be changed.";
 }
 
-/** What is safe: {text, short, sentence, tone} from `stored` of the REPL's events; `since` is when the first change after
- * the version was seen, in milliseconds of this machine's clock. */
-export function receiptOf(stored, since, now) {
+/** How much of what is restored is back, in percent; null while nobody can tell. */
+export function percentOf({ files, of_files, bytes, of_bytes }) {
+  if (!of_files) return null;
+  return Math.floor((100 * (of_bytes ? bytes : files)) / (of_bytes || of_files));
+}
+
+/** `restoring` of the REPL's events, while it lasts. */
+export function restoringWords(restoring) {
+  const { path } = restoring;
+  const percent = percentOf(restoring);
+  const what = path === null ? "Bringing your files back…" : `Restoring ${path || "everything"}…`;
+  return percent === null ? what : `${what} ${percent} %`;
+}
+
+/** `saving` of what is stored. */
+export function savingWords({ files, sent_bytes }) {
+  const sent = sent_bytes ? `, ${sizeWords(sent_bytes)} sent` : "";
+  return files ? `Saving to the store… ${counted(files, "file")}${sent}` : "Saving to the store…";
+}
+
+/** What was lost with a sandbox whose files came back as they were at `restoring.at`; "" when it was nothing. `seen` is
+ * what this page had last heard was stored, null when it was not there. */
+export function lostWords(restoring, seen) {
+  if (!restoring.cut_off || (seen?.version && !seen.problem && !seen.changed_at && !seen.saving)) return "";
+  const back = `The sandbox was lost without notice. Your files are as they were at ${exactly(restoring.at)}`;
+  const from = seen?.changed_at && Date.parse(seen.changed_at) > Date.parse(restoring.at) ? ` (from ${clock(seen.changed_at)} on)` : "";
+  return `${back}; what was changed after that${from} is lost.`;
+}
+
+/** What is safe: {text, short, sentence, tone} from `stored` and `restoring` of the REPL's events; `since` is when the first
+ * change after the version was seen, in milliseconds of this machine's clock. */
+export function receiptOf(stored, restoring, since, now) {
+  if (restoring && !restoring.done) {
+    const text = restoringWords(restoring);
+    const percent = percentOf(restoring);
+    return { text, short: percent === null ? "Restoring…" : `Restoring ${percent} %`, sentence: `${text} A version of what came of it follows.`, tone: "none" };
+  }
   if (stored.problem) {
     const until = stored.at ? ` Everything up to ${clock(stored.at)} is safe.` : "";
     const sentence = `${stored.problem} Later changes are on disk, but not in the store; this is tried again by itself.${until}`;
     return { text: `Not safe: ${stored.problem}`, short: "Not safe", sentence, tone: "danger" };
   }
-  if (stored.saving) return { text: "Saving to the store…", short: "Storing…", sentence: "A version of all files is on its way to the store.", tone: "none" };
+  if (stored.saving) return { text: savingWords(stored.saving), short: "Storing…", sentence: "A version of all files is on its way to the store.", tone: "none" };
   if (stored.changed_at) {
     const seconds = Math.max(Math.round((now - since) / 1000), 0);
     const sentence = `Changes of the last ${seconds} s are on disk, but not in the store yet. They are stored half a minute after the first of them.`;
     return { text: `Not yet in the store: ${seconds} s`, short: `Unstored ${seconds} s`, sentence, tone: "none" };
   }
-  if (!stored.version) return { text: "Not yet in the store", short: "Unstored", sentence: "No version of this REPL is in the store yet. The first one is on its way.", tone: "none" };
+  if (!stored.version) {
+    const sentence = "This REPL has just come up. Within half a minute its files are compared with the newest version in the store, and what is not in there is saved.";
+    return { text: "Not yet compared with the store", short: "Not compared", sentence, tone: "none" };
+  }
   const sentence = `Everything up to ${exactly(stored.at)} is in the store, as version ${stored.version}, and survives the loss of the sandbox.`;
   const safe = { text: `Safe in the store at ${clock(stored.at)}`, short: `Safe ${clock(stored.at)}`, sentence, tone: "ok" };
   return stored.crowded ? { ...safe, sentence: `${sentence} ${stored.crowded}`, tone: "warn" } : safe;

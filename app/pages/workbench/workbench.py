@@ -19,7 +19,7 @@ from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, told
-from components.history import History
+from components.history import History, Restoring
 from components.palette import Palette
 from components.preload import preload
 from components.repl import Run, shells_of
@@ -59,6 +59,7 @@ class Workbench:
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
             self._header = Header(repl, do=self.do)
+            Restoring()
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(

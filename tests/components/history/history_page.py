@@ -2,6 +2,7 @@
 Run as `history_page.py FOLDER PORT`; it serves FOLDER/workspace and keeps the versions in FOLDER/store.
 """
 
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from components import theme
 from components.controls import text
 from components.file_tree import FileTree
-from components.history import History, Receipt
+from components.history import History, Receipt, Restoring
 from components.palette import Command, Palette
 from components.repl import ReplEvents
 from runner.proxy.app import ProxyConfig, RunnerProxy
@@ -41,6 +42,7 @@ def serve(folder: Path, port: int) -> None:
         environment={},
         quota_bytes=1 << 30,
         quota_entries=10_000,
+        restored=folder / "restored",
     )
     proxies: list[RunnerProxy] = []
     inner = app.router.lifespan_context
@@ -53,12 +55,26 @@ def serve(folder: Path, port: int) -> None:
         )  # fmt: skip
         async with Workers() as workers:
             snapshots = Snapshots(workers, shelf)
-            async with RunnerProxy(config, on_activity=lambda _: None, snapshots=snapshots) as proxy, inner(app):
-                proxies.append(proxy)
+
+            async def come_up() -> None:
+                proxy = RunnerProxy(config, on_activity=lambda _: None, snapshots=snapshots)
+                proxies.append(await proxy.__aenter__())
+
+            @app.post("/lose")
+            async def lose() -> None:
+                await proxies[-1].__aexit__()  # which takes no version
+                shutil.rmtree(workspace)
+                workspace.mkdir()
+                (folder / "restored").unlink()
+                await come_up()
+
+            await come_up()
+            async with inner(app):
                 yield
+            await proxies[-1].__aexit__()
 
     async def door(scope: Scope, receive: Receive, send: Send) -> None:
-        await proxies[0]({**scope, "devex.viewer": Viewer("u1", "ada", can_write=True)}, receive, send)
+        await proxies[-1]({**scope, "devex.viewer": Viewer("u1", "ada", can_write=True)}, receive, send)
 
     @ui.page("/")
     def page(writable: bool = True) -> None:
@@ -70,6 +86,7 @@ def serve(folder: Path, port: int) -> None:
 
         ReplEvents(REPL_ID, on_told=lambda _: None)
         Palette(REPL_ID, COMMANDS, on_command=hear, on_open=lambda *_: None)
+        Restoring()
         with ui.element("main").classes("dx-wb-main").style("height: 85vh"):
             with ui.element("div").style("height: 100%"):
                 FileTree(REPL_ID, on_open=lambda _: None, on_failed=lambda *_: None)

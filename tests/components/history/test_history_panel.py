@@ -3,112 +3,12 @@
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
-import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.chromium import browser, opened
+from tests.components.history.serving import Served, changed, command, open_history, sides, versions, visit
 
-__all__ = ["browser"]  # a fixture of the tests below
-
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-DEADLINE_S = 60
-
-
-class Served:
-    """The page's server: `workspace` and `store` are its folders."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.workspace = folder / "workspace"
-        self.store = folder / "store"
-        self.url = f"http://127.0.0.1:{port}"
-        self.http = httpx.Client(base_url=f"{self.url}/repls/one", trust_env=False, timeout=DEADLINE_S)
-
-    def until_up(self) -> None:
-        ends_at = time.monotonic() + DEADLINE_S
-        while True:
-            try:
-                self.http.get("/snapshots").raise_for_status()
-                return
-            except httpx.TransportError:
-                assert time.monotonic() < ends_at, "it does not come up"
-                time.sleep(0.05)
-
-    def write(self, path: str, content: str | bytes) -> None:
-        answer = self.http.put("/files", params={"path": path}, content=content)
-        assert answer.is_success, answer.text
-
-    def save(self, name: str = "") -> str:
-        """-> the version"""
-        version: str = self.http.post("/snapshots", json={"name": name}).raise_for_status().json()["version"]
-        return version
-
-    def text(self, path: str) -> str:
-        return (self.workspace / path).read_text()
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    (tmp_path / "workspace").mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
-    command = [sys.executable, str(HERE / "history_page.py"), str(tmp_path), str(port)]
-    with subprocess.Popen(command, cwd=tmp_path, env={**environment, "PYTHONPATH": str(ROOT)}) as server:
-        served = Served(tmp_path, port)
-        try:
-            with served.http:
-                served.until_up()
-                yield served
-        finally:
-            server.terminate()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    with opened(browser, viewport={"width": 1280, "height": 800}) as page:
-        yield page
-
-
-def visit(page: Page, served: Served, query: str = "") -> None:
-    page.goto(f"{served.url}/{query}")
-    expect(page.locator("body[data-online]")).to_be_attached()
-    expect(page.get_by_role("tree")).to_be_visible()
-
-
-def command(page: Page, letters: str) -> None:
-    page.keyboard.press("Control+Shift+P")
-    page.keyboard.type(letters)
-    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
-    page.keyboard.press("Enter")
-
-
-def open_history(page: Page) -> Locator:
-    """-> the versions"""
-    command(page, "History")
-    listed = versions(page)
-    expect(listed.first).to_have_attribute("aria-selected", "true")
-    return listed
-
-
-def versions(page: Page) -> Locator:
-    return page.get_by_role("listbox", name="Versions").get_by_role("option")
-
-
-def changed(page: Page) -> Locator:
-    return page.get_by_role("listbox", name="Changed files").get_by_role("option")
-
-
-def sides(page: Page) -> Locator:
-    return page.locator(".dx-history-texts .cm-content")
+BEFORE_AUTOSAVE_MS = 20_000  # it would say so by itself half a minute after the change
 
 
 def test_what_changed_is_seen_and_an_older_text_comes_back(page: Page, served: Served) -> None:
@@ -143,6 +43,7 @@ def test_what_changed_is_seen_and_an_older_text_comes_back(page: Page, served: S
     page.get_by_role("button", name="Restore this file").click()
     dialog.get_by_role("button", name="Restore").click()
     expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    expect(page.locator(".dx-receipt > button")).to_contain_text("Safe in the store at", timeout=BEFORE_AUTOSAVE_MS)
     expect(listed.first).to_contain_text("Restored a.py from the version of")
     assert served.text("a.py") == "print('one')\nsame\n"
     expect(sides(page).last).to_contain_text("print('one')")
@@ -359,3 +260,52 @@ def test_a_new_version_shows_up_by_itself(page: Page, served: Served) -> None:
     served.save()
     expect(listed).to_have_count(2)
     expect(listed.last).to_have_attribute("aria-selected", "true")  # what one looks at stays
+
+
+def test_nothing_yet_and_nothing_to_be_had(page: Page, served: Served) -> None:
+    visit(page, served)
+    command(page, "History")
+    history = page.get_by_role("region", name="History")
+    expect(history).to_contain_text("No version yet")
+    served.store.rename(served.store.with_name("away"))
+    history.get_by_role("button", name="Save a version now").click()
+    expect(history).to_contain_text("The versions cannot be listed")
+    served.store.with_name("away").rename(served.store)
+    served.write("a.txt", "one\n")
+    history.get_by_role("button", name="Try again").click()
+    expect(history).to_contain_text("No version yet")
+    history.get_by_role("button", name="Save a version now").click()
+    expect(versions(page)).to_have_count(1)
+
+
+def test_a_text_is_found_in_a_version(page: Page, served: Served) -> None:
+    served.write("sub/old.txt", "nothing\nThe needle is here\n")
+    served.save()
+    shutil.rmtree(served.workspace / "sub")
+    served.save()
+    visit(page, served)
+    open_history(page)
+    versions(page).last.click()
+    page.get_by_role("button", name="All files", exact=True).click()
+    page.get_by_label("Find in the files of this version").fill("NEEDLE")
+    page.keyboard.press("Enter")
+    found = page.get_by_role("listbox", name="Files in which it was found").get_by_role("option")
+    expect(found).to_have_text(re.compile("old.txt.*2: The needle is here"))
+    found.click()
+    expect(sides(page).last).to_contain_text("The needle is here")
+    page.get_by_label("Find in the files of this version").fill("hay")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Nothing found.")).to_be_visible()
+
+
+def test_a_list_that_is_cut_says_so(page: Page, served: Served) -> None:
+    for number in range(9_000):  # their names alone are more than one answer holds
+        (served.workspace / f"{number:0240}").touch()
+    served.save()
+    visit(page, served)
+    open_history(page)
+    expect(page.get_by_text("Only the first 5,000 changes are listed.")).to_be_visible()
+    page.get_by_role("button", name="All files", exact=True).click()
+    expect(
+        page.get_by_text(re.compile(r"This folder holds more than can be listed: only the first 8,\d+ are here"))
+    ).to_be_visible()

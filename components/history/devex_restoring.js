@@ -1,0 +1,96 @@
+// A line across the workbench while the files of an empty workspace come back, and afterwards if something was lost.
+import { EVENT } from "devex-bundle/repl.js";
+import { counted, lostWords, percentOf, restoringWords } from "devex-bundle/history.js";
+import { COMMAND } from "devex-bundle/palette.js";
+
+const KEY = "devex-lost"; // the version whose loss was read and put away, for as long as the tab is open
+
+export default {
+  template: `
+    <div class="dx-restoring">
+      <div v-if="state" class="dx-restoring-line" :data-tone="state.problem ? 'danger' : lost ? 'warn' : 'none'">
+        <template v-if="!state.done">
+          <span class="dx-spin"></span>
+          <span aria-hidden="true">{{ words }}</span>
+          <progress max="100" :value="percent" :aria-label="words"></progress>
+          <span v-if="state.of_files" class="dx-wide dx-muted">{{ state.files.toLocaleString('en') }} of {{ files }}</span>
+        </template>
+        <template v-else>
+          <i class="dx-i dx-i-warning"></i><span class="dx-grow">{{ lost }}</span>
+          <button type="button" class="dx-btn dx-btn-small" @click="showHistory">History</button>
+          <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Dismiss" title="Dismiss" @click="dismiss"><i class="dx-i dx-i-close"></i></button>
+        </template>
+      </div>
+      <span class="dx-sr" role="status">{{ said }}</span>
+    </div>`,
+  data() {
+    return { restoring: null, stored: null, lost: "", isBack: false, dismissed: kept() };
+  },
+  computed: {
+    /** What is to be shown; null is nothing. */
+    state() {
+      const { restoring } = this;
+      if (!restoring || restoring.path !== null) return null;
+      return restoring.done && (!this.lost || this.dismissed === restoring.at) ? null : restoring;
+    },
+    percent() {
+      return percentOf(this.state) ?? undefined;
+    },
+    words() {
+      const { problem } = this.state;
+      return problem ? `Your files are not back yet: ${problem} This is tried again by itself; nothing is saved over them meanwhile.` : restoringWords(this.state);
+    },
+    files() {
+      return counted(this.state.of_files, "file");
+    },
+    /** For who does not see it, without what changes all the time. */
+    said() {
+      if (!this.state) return this.isBack ? "Your files are back." : "";
+      if (this.state.done) return this.lost;
+      return this.state.problem ? this.words : "Bringing your files back…";
+    },
+  },
+  mounted() {
+    window.addEventListener(EVENT, this.heard);
+  },
+  unmounted() {
+    window.removeEventListener(EVENT, this.heard);
+  },
+  methods: {
+    heard({ detail }) {
+      if (detail.type === "restoring") this.take(detail);
+      else if (detail.type === "hello") this.take(detail.restoring);
+      const stored = detail.type === "hello" ? detail.stored : detail.type === "stored" ? detail : null;
+      if (stored?.version) this.stored = stored; // of who has just come up, nothing is known: what was before tells what was lost
+    },
+    take(restoring) {
+      if (restoring && restoring.path !== null) return; // what a person restores is told elsewhere
+      if (restoring?.at && restoring.at !== this.restoring?.at) this.lost = lostWords(restoring, this.stored);
+      this.isBack = Boolean(restoring?.done && this.restoring && (this.isBack || !this.restoring.done));
+      this.restoring = restoring;
+    },
+    showHistory() {
+      window.dispatchEvent(new CustomEvent(COMMAND, { detail: "history", cancelable: true }));
+    },
+    dismiss() {
+      this.dismissed = this.restoring.at;
+      keep(this.dismissed);
+    },
+  },
+};
+
+function kept() {
+  try {
+    return sessionStorage.getItem(KEY);
+  } catch {
+    return null; // forbidden, as in an embedded frame
+  }
+}
+
+function keep(at) {
+  try {
+    sessionStorage.setItem(KEY, at);
+  } catch {
+    // it is told again after a reload
+  }
+}

@@ -1,0 +1,72 @@
+"""What is said while a workspace that came up empty is brought back, and of what was lost with the one before."""
+
+import json
+import re
+
+from playwright.sync_api import Locator, Page, expect
+
+from tests.components.history.serving import Served, visit
+
+RECEIPT = ".dx-receipt > button"
+
+
+def line(page: Page) -> Locator:
+    return page.locator(".dx-restoring-line")
+
+
+def tell(page: Page, **message: object) -> None:
+    """To all elements, as if the REPL had."""
+    told = json.dumps({"type": "restoring", "problem": None, "done": False, "cut_off": False, "at": None, **message})
+    page.evaluate(f"window.dispatchEvent(new CustomEvent('devex:repl', {{detail: {told}}}))")
+
+
+def test_what_was_lost_is_said(page: Page, served: Served) -> None:
+    served.write("a.txt", "in the store\n")
+    served.save()
+    visit(page, served)
+    served.write("b.txt", "not in the store\n")
+    expect(page.locator(RECEIPT)).to_contain_text("Not yet in the store")
+    away = served.store.rename(served.store.with_name("away"))
+    served.lose()
+    expect(line(page)).to_contain_text("Your files are not back yet: The folder of versions is gone.")
+    expect(line(page).get_by_role("progressbar")).to_be_visible()
+    away.rename(served.store)
+    lost = re.compile(r"Your files are as they were at .*; what was changed after that \(from [\d:]+ on\) is lost\.")
+    expect(line(page)).to_contain_text(lost)
+    expect(page.locator(".dx-restoring [role=status]")).to_contain_text(lost)
+    expect(page.get_by_role("treeitem")).to_have_text(["a.txt"])
+    assert served.text("a.txt") == "in the store\n"
+    line(page).get_by_role("button", name="History").click()
+    expect(page.get_by_role("region", name="History")).to_be_visible()
+    page.keyboard.press("Escape")
+    line(page).get_by_role("button", name="Dismiss").click()
+    expect(line(page)).to_have_count(0)
+    visit(page, served)
+    expect(page.locator(RECEIPT)).to_be_visible()
+    expect(line(page)).to_have_count(0)
+
+
+def test_where_nothing_was_lost_nothing_is_said(page: Page, served: Served) -> None:
+    served.write("a.txt", "in the store\n")
+    served.save()
+    visit(page, served)
+    expect(page.locator(RECEIPT)).to_contain_text("Safe in the store")
+    served.lose()
+    expect(page.locator(RECEIPT)).to_contain_text("Not yet compared with the store")
+    expect(page.get_by_role("treeitem")).to_have_text(["a.txt"])
+    expect(line(page)).to_have_count(0)
+
+
+def test_how_far_it_is(page: Page, served: Served) -> None:
+    visit(page, served)
+    far = {"files": 400, "of_files": 1000, "bytes": 410, "of_bytes": 1000}
+    tell(page, path=None, **far)
+    expect(line(page)).to_contain_text("Bringing your files back… 41 %")
+    expect(line(page)).to_contain_text("400 of 1,000 files")
+    expect(line(page).get_by_role("progressbar")).to_have_js_property("value", 41)
+    expect(page.locator(RECEIPT)).to_contain_text("Bringing your files back… 41 %")
+    tell(page, path=None, **{**far, "done": True})
+    expect(line(page)).to_have_count(0)
+    tell(page, path="docs", **far)
+    expect(page.locator(RECEIPT)).to_contain_text("Restoring docs… 41 %")
+    expect(line(page)).to_have_count(0)
