@@ -70,6 +70,25 @@ def unsafe_words(repl: Repl, now: datetime) -> str:
     return f"Not safe in the store: {repl.unsafe} Its files are kept here, and this is tried again.{until}"
 
 
+def safety_words(repl: Repl, now: datetime) -> str:
+    """Of a REPL that does not run: where its files are."""
+    if unsafe := unsafe_words(repl, now):
+        return unsafe
+    if repl.saved_version and not repl.unsaved:
+        return f"Your files are safe in the store, as version {repl.saved_version}."
+    return "Your files are safe."
+
+
+def stopping_words(repl: Repl) -> str:
+    """What takes a stop its time."""
+    if not repl.unsafe:
+        return "A version of its files is saved to the store first."
+    return (
+        f"Its last changes are not in the store yet: {repl.unsafe} This is tried again for a minute. "
+        "The files are kept here, whatever comes of it."
+    )
+
+
 def span(seconds: float) -> str:
     """A duration to read at a glance: "0.4 s", "12 s", "3 min", "2 h 5 min"."""
     if seconds < 10:

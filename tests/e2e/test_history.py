@@ -27,6 +27,12 @@ def save_version(page: Page) -> None:
     expect(page.locator(".dx-receipt > button")).to_contain_text(re.compile(r"Safe in the store at \d\d:\d\d:\d\d"))
 
 
+def bottom_of(locator: Locator) -> float:
+    box = locator.bounding_box()
+    assert box
+    return box["y"] + box["height"]
+
+
 def versions(page: Page) -> Locator:
     return page.get_by_role("listbox", name="Versions").get_by_role("option")
 
@@ -62,6 +68,9 @@ def test_an_older_text_is_compared_and_comes_back_into_the_editor(page: Page, se
     save_version(page)
     type_into_editor(page, "print('the new text')\n")
     save_version(page)
+    status = page.locator(".dx-status").bounding_box()
+    assert status
+    assert bottom_of(page.locator(".q-notification").last) <= status["y"]  # what is saved is never covered
     page.get_by_role("button", name="History", exact=True).click()
     expect(versions(page).first).to_contain_text("Saved by hand")
     expect(versions(page).first).to_contain_text("historian")
@@ -76,6 +85,7 @@ def test_an_older_text_is_compared_and_comes_back_into_the_editor(page: Page, se
     expect(texts.last).to_contain_text("the new text")  # as it is now
     restore_file(page)
     expect(versions(page).first).to_contain_text("Restored main.py from the version of")
+    expect(page.locator(".dx-receipt > button")).to_contain_text("Safe in the store at")
     page.get_by_role("button", name="Close the history").click()
     expect(editor(page)).to_contain_text("the old text")
     expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
@@ -91,6 +101,7 @@ def test_the_history_of_a_stopped_repl_is_read(page: Page, served: Served) -> No
     page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Stop this REPL").click()
     expect(page.get_by_role("heading", name="is stopped")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="is stopped")).to_contain_text("safe in the store, as version")
     page.get_by_role("button", name="History", exact=True).click()
     expect(versions(page).first).to_be_visible()
     versions(page).last.click()
@@ -115,6 +126,7 @@ def test_a_stop_whose_last_changes_are_not_in_the_store_says_so(page: Page, serv
     type_into_editor(page, "print('only on disk')\n")
     page.get_by_role("button", name="More", exact=True).click()
     page.get_by_role("menuitem", name="Stop this REPL").click()
+    expect(page.locator(".dx-cover")).to_contain_text("Its last changes are not in the store yet:")
     page.goto(served.url)
     card = page.get_by_role("article")
     expect(card).to_contain_text("Not safe in the store:")

@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.words import unsafe_words
+from app.pages.words import safety_words, stopping_words
 from app.pages.workbench.shelf import Shelf
 from components.controls import button, icon, link, text
 from orchestrator.domain import Goal, Phase, Repl
@@ -40,7 +40,8 @@ class Cover:
 
     def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
         """Show what `repl` needs shown; `error` is why it could not be opened."""
-        what = (repl.phase, repl.goal, repl.name, repl.in_trash, repl.failure, repl.unsafe, repl.stop_reason, error)
+        why = (repl.failure, repl.unsafe, repl.unsaved, repl.saved_version, repl.stop_reason, error)
+        what = (repl.phase, repl.goal, repl.name, repl.in_trash, *why)
         if what == self._shown:
             return
         self._shown = what
@@ -62,6 +63,8 @@ class Cover:
                     ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
                     verb = "Stopping" if repl.phase is Phase.STOPPING else "Starting"
                     text(f"{verb} {repl.name}", "dx-title", tag="h1")
+                    if repl.phase is Phase.STOPPING:
+                        text(stopping_words(repl), "dx-muted", tag="p")
             elif is_shelved:
                 self._stopped(repl, error, moves=moves)
         if is_shelved and self.shelf is None:
@@ -82,7 +85,7 @@ class Cover:
     def _stopped(self, repl: Repl, error: DevexError | None, *, moves: bool) -> None:
         has_failed = repl.phase is Phase.FAILED or error is not None
         why = repl.failure or (error.message if error else None) or repl.stop_reason or ""
-        safety = unsafe_words(repl, datetime.now(UTC)) or "Your files are safe."
+        safety = safety_words(repl, datetime.now(UTC))
         with ui.element("div").classes("dx-asleep").props("role=status"):
             icon("warning" if has_failed else "moon").classes(f"dx-tone-{'danger' if has_failed else 'muted'}")
             with ui.element("div").classes("dx-grow"):

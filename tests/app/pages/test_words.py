@@ -1,10 +1,20 @@
 """What pages say."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.pages.words import ago, browser_words, command_words, ending_words, span, unsafe_words
+from app.pages.words import (
+    ago,
+    browser_words,
+    command_words,
+    ending_words,
+    safety_words,
+    span,
+    stopping_words,
+    unsafe_words,
+)
 from orchestrator.domain import Goal, Phase, Repl
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -52,6 +62,17 @@ def test_what_is_not_safe_is_said(phase: Phase, unsafe: str | None, saved_at: da
         created_at=NOW, opened_at=NOW, phase_at=NOW, unsafe=unsafe, saved_at=saved_at,
     )  # fmt: skip
     assert unsafe_words(repl, NOW) == words
+
+
+def test_where_the_files_of_a_stopped_repl_are() -> None:
+    repl = Repl(
+        id="r1", slug="r1", owner_id="u1", name="One", template="python", goal=Goal.STOP, phase=Phase.STOPPED,
+        created_at=NOW, opened_at=NOW, phase_at=NOW, saved_version="1-7",
+    )  # fmt: skip
+    assert safety_words(repl, NOW) == "Your files are safe in the store, as version 1-7."
+    assert safety_words(replace(repl, unsaved=True), NOW) == "Your files are safe."
+    assert safety_words(replace(repl, unsafe="It is away."), NOW).startswith("Not safe in the store: It is away.")
+    assert "It is away." in stopping_words(replace(repl, unsafe="It is away."))
 
 
 def test_browsers_have_names() -> None:
