@@ -1,14 +1,15 @@
 // A line across the workbench while the files of an empty workspace come back, and afterwards if something was lost.
 import { EVENT } from "devex-bundle/repl.js";
-import { counted, lostWords, percentOf, restoringWords } from "devex-bundle/history.js";
+import { Notes, counted, lostWords, percentOf, restoringWords } from "devex-bundle/history.js";
 import { COMMAND } from "devex-bundle/palette.js";
 
 const KEY = "devex-lost"; // the version whose loss was read and put away, for as long as the tab is open
 
 export default {
+  components: { DxNotes: Notes },
   template: `
     <div class="dx-restoring">
-      <div v-if="state" class="dx-restoring-line" :data-tone="state.problem ? 'danger' : lost ? 'warn' : 'none'">
+      <div v-if="state" class="dx-restoring-line" :data-tone="state.problem ? 'danger' : state.done ? 'warn' : 'none'">
         <template v-if="!state.done">
           <span class="dx-spin"></span>
           <span aria-hidden="true">{{ words }}</span>
@@ -16,7 +17,8 @@ export default {
           <span v-if="state.of_files" class="dx-wide dx-muted">{{ state.files.toLocaleString('en') }} of {{ files }}</span>
         </template>
         <template v-else>
-          <i class="dx-i dx-i-warning"></i><span class="dx-grow">{{ lost }}</span>
+          <i class="dx-i dx-i-warning"></i><div class="dx-grow">{{ said }}
+            <dx-notes :notes="state.notes" :noted="state.noted" one="One is not back as it was" more="are not back as they were"></dx-notes></div>
           <button type="button" class="dx-btn dx-btn-small" @click="showHistory">History</button>
           <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Dismiss" title="Dismiss" @click="dismiss"><i class="dx-i dx-i-close"></i></button>
         </template>
@@ -31,7 +33,8 @@ export default {
     state() {
       const { restoring } = this;
       if (!restoring || restoring.path !== null) return null;
-      return restoring.done && (!this.lost || this.dismissed === restoring.at) ? null : restoring;
+      const isSaid = restoring.done && ((!this.lost && !restoring.noted) || this.dismissed === restoring.at);
+      return isSaid ? null : restoring;
     },
     percent() {
       return percentOf(this.state) ?? undefined;
@@ -46,7 +49,7 @@ export default {
     /** For who does not see it, without what changes all the time. */
     said() {
       if (!this.state) return this.isBack ? "Your files are back." : "";
-      if (this.state.done) return this.lost;
+      if (this.state.done) return this.lost || "Your files are back, but not all as they were.";
       return this.state.problem ? this.words : "Bringing your files back…";
     },
   },

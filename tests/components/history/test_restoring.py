@@ -67,6 +67,15 @@ def test_how_far_it_is(page: Page, served: Served) -> None:
     expect(page.locator(RECEIPT)).to_contain_text("Bringing your files back… 41 %")
     tell(page, path=None, **{**far, "done": True})
     expect(line(page)).to_have_count(0)
+    tell(
+        page,
+        path=None,
+        **{**far, "done": True, "at": "2026-01-31T12:00:00Z", "notes": [["a", "is damaged"]], "noted": 1},
+    )
+    expect(line(page)).to_contain_text("Your files are back, but not all as they were.")
+    line(page).get_by_text("One is not back as it was").click()
+    expect(line(page).get_by_text("is damaged")).to_be_visible()
+    line(page).get_by_role("button", name="Dismiss").click()
     tell(page, path="docs", **far)
     expect(page.locator(RECEIPT)).to_contain_text("Restoring docs… 41 %")
     expect(line(page)).to_have_count(0)
