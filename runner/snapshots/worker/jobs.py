@@ -30,7 +30,7 @@ from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.reply import Reply
-from runner.workspace import Usage, Workspace
+from runner.workspace import UNLIMITED, Usage, Workspace
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
@@ -136,7 +136,7 @@ class Jobs:
 
     async def _make_room(self, job: Message, history: History, cache: Cache) -> bool:
         """-> whether there is room."""
-        room_bytes = retention.TIMES * Usage(*job["limit"]).disk_bytes
+        room_bytes = retention.TIMES * _limit(job).disk_bytes
         try:
             done = await make_room(history, cache, job["epoch"], datetime.now(UTC), room_bytes)
         except Damaged as error:  # of what is damaged nothing is given up; what is new is stored all the same
@@ -375,10 +375,11 @@ async def _before(history: History, version: str) -> str | None:
 
 def _workspace(job: Message) -> Workspace:
     owner = job.get("owner")
-    limit = Usage(*job["limit"]) if job.get("limit") else None
-    root = Path(job["workspace"])
-    where = (root, tuple(owner) if owner else None)
-    return Workspace(*where, limit) if limit else Workspace(*where)
+    return Workspace(Path(job["workspace"]), tuple(owner) if owner else None, _limit(job))
+
+
+def _limit(job: Message) -> Usage:
+    return Usage(*job["limit"]) if job.get("limit") else UNLIMITED
 
 
 def _cache(job: Message) -> Cache:
