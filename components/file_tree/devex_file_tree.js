@@ -2,15 +2,14 @@
 import { SHOW_HISTORY } from "devex-bundle/history.js";
 import { EVENT } from "devex-bundle/repl.js";
 import {
-  NOTHING, Remote, TreeModel, all, basename, chosenFiles, confirmed, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
-  keyAction, only, openMenu, parent, these, topmost,
+  NOTHING, Remote, TreeModel, TypeAhead, all, basename, chosenFiles, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
+  keyAction, menuItems, only, openMenu, parent, sureToDelete, sureToReplace, these, topmost,
 } from "devex-bundle/file_tree.js";
 
 const BY_TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)").matches;
 const FAINT = /^(\.|__pycache__$|node_modules$)/; // made by tools, seldom looked at
 const ROW_PX = BY_TOUCH ? 36 : 24; // a finger needs more
 const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
-const TYPE_AHEAD_MS = 700;
 const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
 const DRAG_TYPE = "application/x-devex-paths";
 const EVERYTHING = { path: "", kind: "d" };
@@ -94,6 +93,7 @@ export default {
   created() {
     this.storageKey = `devex-tree-${this.replId}`;
     this.model = new TreeModel(this.kept());
+    this.typeAhead = new TypeAhead();
   },
   async mounted() {
     this.observer = new ResizeObserver(() => this.measure());
@@ -232,7 +232,11 @@ export default {
     key(event) {
       const rows = this.model.rows();
       const action = keyAction(event, rows, this.model.indexOf(this.current), Math.floor(this.height / ROW_PX) - 1);
-      if (!action) return this.typeAhead(event, rows);
+      if (!action) {
+        const found = this.typeAhead.find(event, rows, this.model.indexOf(this.current));
+        if (found) this.select(found.path);
+        return;
+      }
       event.preventDefault();
       if (action.go !== undefined && rows.length) this[action.extends ? "extend" : "select"](rows[action.go].path);
       if (action.open !== undefined) this.openFile(rows[action.open].path);
@@ -242,17 +246,6 @@ export default {
       if (action.act === "menu") this.menu(event, this.row() ?? null);
       if (action.act === "rename" && this.row() && !this.readonly) this.renaming = this.current;
       if (action.act === "remove" && this.row() && !this.readonly) this.remove(this.chosen());
-    },
-    typeAhead(event, rows) {
-      if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return;
-      const now = performance.now();
-      this.typed = (now - (this.typedAt ?? -Infinity) < TYPE_AHEAD_MS ? this.typed : "") + event.key.toLowerCase();
-      this.typedAt = now;
-      const at = Math.max(this.model.indexOf(this.current), 0);
-      const from = this.typed.length === 1 ? at + 1 : at;
-      const order = [...rows.slice(from), ...rows.slice(0, from)];
-      const found = order.find((row) => row.name.toLowerCase().startsWith(this.typed));
-      if (found) this.select(found.path);
     },
 
     // changes
@@ -296,9 +289,7 @@ export default {
     },
     async remove(rows) {
       if (!rows.length) return;
-      const what = rows.length > 1 ? "all of them, folders with everything in them" : rows[0].kind === "d" ? "the folder and everything in it" : "the file";
-      const title = rows.length > 1 ? `Delete ${rows.length} files and folders?` : `Delete “${rows[0].shown}”?`;
-      const sure = await confirmed({ title, text: `This deletes ${what}. It cannot be undone.`, action: "Delete" });
+      const sure = await sureToDelete(rows);
       this.$refs.view.focus();
       if (!sure) return;
       const at = this.model.indexOf(rows[0].path);
@@ -338,7 +329,7 @@ export default {
     async send(dir, { files, emptyDirs }) {
       if (!files.length && !emptyDirs.length) return;
       const there = [...new Set(files.map(({ path }) => path.split("/")[0]))].filter((name) => this.model.has(join(dir, name)));
-      if (there.length && !(await confirmed({ title: `Replace ${there.length > 1 ? `${there.length} names` : `“${there[0]}”`}?`, text: "What is there under the same name is overwritten.", action: "Replace" }))) return;
+      if (there.length && !(await sureToReplace(there))) return;
       this.upload = { done: 0, of: files.length, sent: 0, bytes: files.reduce((sum, { file }) => sum + file.size, 0) || 1 };
       await this.attempt(async () => {
         for (const path of emptyDirs) await this.remote.createDir(join(dir, path));
@@ -357,21 +348,10 @@ export default {
       const several = this.picked.size > 1 ? this.chosen() : [];
       const box = row && document.getElementById(this.rowId(row.path))?.getBoundingClientRect();
       const at = event.clientX ? { x: event.clientX, y: event.clientY } : { x: (box?.left ?? 0) + 60, y: box?.bottom ?? 100 };
-      const copy = row && { label: "Copy path", icon: "copy", run: () => this.copy(row.path) };
-      const fetchIt = { label: row?.kind === "d" || !row ? "Download as zip" : "Download", icon: "download", run: () => this.download([row ?? EVERYTHING]) };
-      const fetchAll = { label: `Download ${several.length}`, icon: "download", run: () => this.download(several) };
-      const versions = row?.kind === "f" && { label: "History of this file", icon: "history", run: () => this.showHistory(row.path) };
-      const removeAll = { label: `Delete ${several.length}`, icon: "trash", keys: "Del", run: () => this.remove(several) };
-      if (several.length > 1) return openMenu(this.readonly ? [fetchAll] : [fetchAll, null, removeAll], at);
-      if (this.readonly) return openMenu([fetchIt, copy, versions].filter(Boolean), at);
-      openMenu([
-        ...this.additions,
-        null,
-        fetchIt,
-        ...(row ? [copy, versions, null,
-          { label: "Rename", icon: "rename", keys: "F2", run: () => (this.renaming = row.path) },
-          { label: "Delete", icon: "trash", keys: "Del", run: () => this.remove([row]) }] : []),
-      ].filter((item) => item !== false), at);
+      const does = {
+        download: this.download, copy: this.copy, showHistory: this.showHistory, remove: this.remove, rename: (path) => (this.renaming = path),
+      };
+      openMenu(menuItems({ row, several, everything: EVERYTHING, readonly: this.readonly, additions: this.additions, does }), at);
     },
     showHistory(path) {
       window.dispatchEvent(new CustomEvent(SHOW_HISTORY, { detail: path }));

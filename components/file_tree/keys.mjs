@@ -32,3 +32,21 @@ export function keyAction(event, rows, at, pageRows) {
   }
   return null;
 }
+
+const TYPE_AHEAD_MS = 700;
+
+/** Letters typed one soon after another look for a name that begins with them. */
+export class TypeAhead {
+  #typed = "";
+  #typedAt = -Infinity;
+
+  /** The row that a key leads to from row `at`; undefined when there is none, or it is no letter. */
+  find(event, rows, at) {
+    if (event.key.length !== 1 || event.ctrlKey || event.metaKey || event.altKey) return undefined;
+    const now = performance.now();
+    this.#typed = (now - this.#typedAt < TYPE_AHEAD_MS ? this.#typed : "") + event.key.toLowerCase();
+    this.#typedAt = now;
+    const from = Math.max(at, 0) + (this.#typed.length === 1 ? 1 : 0);
+    return [...rows.slice(from), ...rows.slice(0, from)].find((row) => row.name.toLowerCase().startsWith(this.#typed));
+  }
+}
