@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Final
 
 from runner.errors import DevexError
-from runner.snapshots.history import Found, Pieces, Version
+from runner.snapshots.version import Found, Pieces, Version
 from runner.workspace.archive import Memory, Sink, zip_info
 
 ZIP_BYTES: Final = 8 << 30  # before compression, as of a workspace

@@ -9,12 +9,13 @@ from typing import Final, Literal
 
 from runner.snapshots import layout
 from runner.snapshots.cache import Cache
-from runner.snapshots.history import History, Version
+from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
 from runner.snapshots.retention import ALL, by_worth, kept
 from runner.snapshots.stores.store import Fenced
 from runner.snapshots.take import write, write_index
+from runner.snapshots.version import Version
 
 YOUNG: Final = timedelta(hours=24)  # a snapshot on its way has stored packs that no version names yet
 SPARSE: Final = 0.3  # a pack of which less is alive is written anew
@@ -59,7 +60,7 @@ async def collect(
     gone = [commit for commit in commits if commit.version not in keep]
     commits = [commit for commit in commits if commit.version in keep]
     await history.store.delete([history.key(layout.commit_key(commit.version)) for commit in gone])
-    everything = Version(history, head, await history.places(_parts(commits)))
+    everything = Version(history.fetch, head, await history.places(_parts(commits)))
     alive: set[bytes] = set()
     async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
         pass
@@ -114,7 +115,7 @@ async def held(history: History, cache: Cache) -> tuple[int, int]:
 
 
 async def _fitting(history: History, commits: Sequence[Commit], names: Collection[str], room_bytes: int) -> set[str]:
-    everything = Version(history, commits[0], await history.places(_parts(commits)))
+    everything = Version(history.fetch, commits[0], await history.places(_parts(commits)))
     fitting: set[str] = set()
     alive: set[bytes] = set()
     size_bytes = 0

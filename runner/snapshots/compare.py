@@ -5,8 +5,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from runner.snapshots.history import History, Version
+from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged, Digest, Row
+from runner.snapshots.version import Version
 from runner.workspace.paths import join
 
 LOOKED_AT: Final = 100  # versions at once for what changed one path: each may cost a request or two

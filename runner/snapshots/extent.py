@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from runner.snapshots.history import Version
 from runner.snapshots.layout import ZEROS, Digest
+from runner.snapshots.version import Version
 
 LISTS_BYTES: Final = 2 << 30  # of all lists of files, unpacked: some 20 million entries that are not the same
 PIECES: Final = 5_000_000  # that are remembered, chunks and pieces of folders; half a GiB here

@@ -10,8 +10,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 import zstandard
 
 from runner.snapshots.compare import Change, changes
-from runner.snapshots.history import Pieces, Version
 from runner.snapshots.layout import CHUNK_BYTES, ZEROS, Row
+from runner.snapshots.version import Pieces, Version
 from runner.snapshots.writing import Folders, Restored, Wanted, Writer
 from runner.workspace import Workspace
 

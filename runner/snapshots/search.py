@@ -6,7 +6,7 @@ import time
 from contextlib import aclosing
 from typing import Final, NamedTuple
 
-from runner.snapshots.history import Found, Pieces, Version
+from runner.snapshots.version import Found, Pieces, Version
 from runner.workspace.search import (
     MAX_FILES,
     MAX_MATCHES,

@@ -10,9 +10,10 @@ from typing import Final
 from runner.errors import DevexError
 from runner.snapshots import layout
 from runner.snapshots.collect import reachable
-from runner.snapshots.history import History, Version
+from runner.snapshots.history import History
 from runner.snapshots.layout import Damaged, Digest, Place, Row
 from runner.snapshots.stores.store import StoreError
+from runner.snapshots.version import Version
 from runner.workspace.paths import display
 
 _PIECE: Final = struct.Struct("!20sIII")  # digest, and of Place the offset, stored bytes, bytes

@@ -18,7 +18,7 @@ from runner.snapshots.archive import zip_pieces
 from runner.snapshots.cache import Cache, discard
 from runner.snapshots.collect import collect, held, make_room, purge
 from runner.snapshots.compare import changes, changing
-from runner.snapshots.history import History, Version
+from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged, Name, Row
 from runner.snapshots.restore import bring, restore
 from runner.snapshots.search import search
@@ -28,6 +28,7 @@ from runner.snapshots.stores.probe import IMPATIENT, probe
 from runner.snapshots.stores.store import Store
 from runner.snapshots.take import Label, take
 from runner.snapshots.verify import verify
+from runner.snapshots.version import Version
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.reply import Reply
 from runner.workspace import UNLIMITED, Usage, Workspace
@@ -327,10 +328,6 @@ class Jobs:
         async with self._searching.turn(job):
             found = await search(await self._version(job, history, job["version"]), job["query"])
             return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
-
-    async def do_check(self, job: Message, history: History, reply: Reply) -> Message:
-        """Whether the store answers -> {conditional}"""
-        return {"conditional": await history.store.conditional()}
 
     async def _version(self, job: Message, history: History, name: str) -> Version:
         key = (repr(job["store"]), job["prefix"], name)
