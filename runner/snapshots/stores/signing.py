@@ -12,8 +12,8 @@ from runner.snapshots.stores.store import LARGEST_BYTES, StoreError
 class S3Signer:
     """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger.
 
-    For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted: outdated, it can do
-    no harm.
+    For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted; nor is anything
+    else, once a newer one has committed: outdated, it can do no harm.
     """
 
     def __init__(self, store: S3Store, prefix: str, epoch: int | None = None) -> None:
@@ -36,6 +36,9 @@ class S3Signer:
     async def delete(self, keys: Sequence[str]) -> None:
         self._require_own(keys)
         self._require_epoch(keys, exactly=False)
+        if not all(map(self._is_commit, keys)):  # of which it takes back its own, outdated
+            newest = await self._store.page(f"{self._prefix}c/", None, 1)
+            self._require_epoch([one.key for one in newest.found], exactly=False)
         await self._store.delete(keys)
 
     async def conditional(self) -> bool:
@@ -44,15 +47,17 @@ class S3Signer:
     def _require_epoch(self, keys: Sequence[str], *, exactly: bool) -> None:
         """Of commits; what else there is belongs to no epoch."""
         for key in keys:
-            name = key.removeprefix(self._prefix)
-            if self._epoch is None or not name.startswith("c/"):
+            if self._epoch is None or not self._is_commit(key):
                 continue
             try:
-                epoch = int(layout.version_of(name).partition("-")[0])
+                epoch = int(layout.version_of(key.removeprefix(self._prefix)).partition("-")[0])
             except layout.Damaged:
                 raise _forbidden() from None
             if epoch > self._epoch or (exactly and epoch != self._epoch):
                 raise _forbidden()
+
+    def _is_commit(self, key: str) -> bool:
+        return key.removeprefix(self._prefix).startswith("c/")
 
     def _require_own(self, keys: Sequence[str]) -> None:
         if not all(key.startswith(self._prefix) for key in keys):

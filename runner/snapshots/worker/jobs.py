@@ -41,7 +41,8 @@ QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machin
 READS, READS_OF_ONE = 4, 2  # lists and comparisons at a time, and of one REPL; each holds an index, and more wait
 SEARCHES, SEARCHES_OF_ONE = 2, 1  # as these; each has a list of all files
 ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
-READERS: Final = 8  # of files in one REPL's versions; for each a chunk is held here
+READERS: Final = 8  # of files in one REPL's versions; for each a chunk of 4 MiB is held here
+READERS_OF_ALL: Final = 64
 READ_AHEAD: Final = 1  # beside them, for each of those who read at once
 
 log = logging.getLogger(__name__)
@@ -300,8 +301,8 @@ class Jobs:
         row = await version.find(job["path"])
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
-        if self._readers[job["prefix"]] == READERS:
-            message = f"{READERS} files of its versions are being downloaded already."
+        if self._readers[job["prefix"]] == READERS or self._readers.total() >= READERS_OF_ALL:
+            message = "Many files of versions are being downloaded already."
             raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
         self._readers[job["prefix"]] += 1
         try:

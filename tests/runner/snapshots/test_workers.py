@@ -382,6 +382,25 @@ def stored_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
 
 
+async def test_readers_of_all_repls_are_so_many(workers: Workers, tmp_path: Path) -> None:
+    (tmp_path / "workspace").mkdir()
+    (tmp_path / "workspace" / "a").write_bytes(random.Random(1).randbytes(1 << 20))
+
+    async def a_repl(number: int) -> tuple[Snapshots, str]:
+        snapshots = Snapshots(workers, replace(a_shelf(tmp_path, cache=f"{number}.db"), prefix=f"r{number}"))
+        return snapshots, (await snapshots.take("ada", ""))["version"]
+
+    async with AsyncExitStack() as stack:
+        for number in range(8):
+            snapshots, version = await a_repl(number)
+            for _ in range(8):
+                await anext(await stack.enter_async_context(aclosing(snapshots.read(version, "a"))))
+        snapshots, version = await a_repl(8)
+        with pytest.raises(DevexError) as refused:
+            await anext(snapshots.read(version, "a"))
+        assert (refused.value.code, refused.value.retryable) == ("busy", True)
+
+
 async def test_who_lists_much_at_once_holds_nobody_up(workers: Workers, tmp_path: Path) -> None:
     (tmp_path / "workspace").mkdir()
     for number in range(10_000):
