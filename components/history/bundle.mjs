@@ -6,7 +6,7 @@ export { Files } from "./files.mjs";
 export { Notes } from "./notes.mjs";
 export { Timeline } from "./timeline.mjs";
 export { Versions } from "./versions.mjs";
-export { clock, counted, exactly, lostWords, percentOf, reasonOf, receiptOf, restoringWords, savingWords, sizeWords } from "./words.mjs";
+export { clock, counted, exactly, lostWords, percentOf, reasonOf, receiptOf, restoringWords, savingWords, shortly, sizeWords } from "./words.mjs";
 
 /** The window's event that opens the history of a file, its path in `detail`. */
 export const SHOW_HISTORY = "devex:history";

@@ -11,7 +11,7 @@ async function comparison(...what) {
   return new Comparison(...what);
 }
 
-/** `older()` resolves to the version before, undefined when there is none; `restore` tells a version and a path. */
+/** `older()` resolves to what it is compared with, `since` or the version before, undefined when there is none; `restore` tells a version and a path. */
 export const Compared = {
   template: `
     <div class="dx-history-compared">
@@ -19,7 +19,7 @@ export const Compared = {
         <strong class="dx-grow" :title="picked.path">{{ picked.path.split('/').pop() }}</strong>
         <div v-if="!isFolder" class="dx-history-ways">
           <div class="dx-segments" role="group" aria-label="Compare">
-            <button type="button" :aria-pressed="against === 'before'" @click="against = 'before'">What it changed</button>
+            <button type="button" :aria-pressed="against === 'before'" @click="against = 'before'">{{ since ? 'With ' + nameOf(since) : 'What it changed' }}</button>
             <button type="button" :aria-pressed="against === 'now'" @click="against = 'now'">With now</button>
           </div>
           <template v-if="shown.state === 'shown'">
@@ -37,7 +37,7 @@ export const Compared = {
         <div v-if="shown.state !== 'shown'" class="dx-editor-empty" role="status"><span v-if="shown.state === 'loading'" class="dx-spin"></span>{{ shown.said }}</div>
       </div>
     </div>`,
-  props: { replId: String, version: Object, picked: Object, older: Function, withNow: Boolean, writable: Boolean, ready: Boolean, busy: Boolean, round: Number },
+  props: { replId: String, version: Object, picked: Object, older: Function, since: Object, withNow: Boolean, writable: Boolean, ready: Boolean, busy: Boolean, round: Number },
   emits: ["restore"],
   data() {
     return { against: this.withNow ? "now" : "before", folded: true, shown: NOTHING };
@@ -51,10 +51,13 @@ export const Compared = {
     },
     /** What is shown, false while that is not settled; when it changes, it is shown anew. */
     what() {
-      return this.ready && JSON.stringify([this.version?.version, this.picked, this.against, this.folded, this.round]);
+      return this.ready && JSON.stringify([this.version?.version, this.since?.version, this.picked, this.against, this.folded, this.round]);
     },
   },
   watch: {
+    since() {
+      this.against = "before";
+    },
     what(what) {
       if (what) this.compare();
     },
@@ -86,8 +89,11 @@ export const Compared = {
       const before = await this.older(signal);
       return [before ? this.sideOf(before) : { label: "Before" }, that];
     },
+    nameOf({ name, at }) {
+      return name || shortly(at);
+    },
     sideOf(version) {
-      return { label: version.name || shortly(version.at), url: this.urlOf("file", version) };
+      return { label: this.nameOf(version), url: this.urlOf("file", version) };
     },
     urlOf(what, { version }) {
       return `${replUrl(this.replId)}/snapshots/${version}/${what}?path=${encodePath(this.picked.path)}`;
@@ -116,7 +122,7 @@ export const Compared = {
     go(forward) {
       this.comparison?.go(forward);
     },
-    /** What is gone from this version is in the one before. */
+    /** What is gone from this version is in the older one. */
     async restore() {
       const { path, isGone } = this.picked;
       this.$emit("restore", isGone ? await this.older() : this.version, path);

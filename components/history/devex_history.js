@@ -1,7 +1,7 @@
 // The history of a REPL: a timeline of its versions, the files of one, and one of these compared; with the ways back.
 import {
-  Compared, Files, Notes, SHOW_HISTORY, Timeline, Versions, counted, exactly, fork, percentOf, reasonOf, rename, restore,
-  restoringWords, save, savingWords, sizeWords,
+  Compared, Files, Notes, SHOW_HISTORY, Timeline, Versions, counted, exactly, fork, percentOf, reasonOf, rename,
+  restore, restoringWords, save, savingWords, shortly, sizeWords,
 } from "devex-bundle/history.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { EVENT, replUrl, wordsOf } from "devex-bundle/repl.js";
@@ -49,6 +49,11 @@ export default {
               <span v-if="chosen.name">{{ exactly(chosen.at) }}</span>
               <span>{{ reasonOf(chosen, listed) }}{{ chosen.author ? ', by ' + chosen.author : '' }}</span>
               <span>Version {{ chosen.version }}, {{ counted(chosen.files, 'file') }}, {{ sizeWords(chosen.size_bytes) }}</span>
+              <label v-if="olders.length > 1" class="dx-history-since">Compared with
+                <select :value="since?.version ?? ''" @change="compareSince($event.target.value)">
+                  <option value="">the version before</option>
+                  <option v-for="one in olders" :key="one.version" :value="one.version">{{ one.name || shortly(one.at) }}</option>
+                </select></label>
               <dx-notes :notes="chosen.notes" :noted="chosen.noted" one="One is not in it as it was" more="are not in it as they were"></dx-notes>
               <span v-if="!writable && whyNot">{{ whyNot }}</span>
               <div class="dx-row dx-wrap">
@@ -56,24 +61,28 @@ export default {
                 <a class="dx-btn dx-btn-small" :href="zipUrl" download><i class="dx-i dx-i-download"></i>Download</a>
               </div>
             </div>
-            <dx-files ref="files" :repl-id="replId" :version="chosen.version" :picked="picked?.path ?? ''" @pick="pick" @offer="offered"></dx-files>
+            <dx-files ref="files" :repl-id="replId" :version="chosen.version" :since="since?.version ?? ''" :picked="picked?.path ?? ''" @pick="pick" @offer="offered"></dx-files>
           </template>
           <div v-else-if="!loading" class="dx-history-end">Choose a version to see what changed in it.</div>
         </div>
-        <dx-compared :key="path" :repl-id="replId" :version="chosen" :picked="picked" :older="older" :with-now="Boolean(path)" :writable="writable" :ready="isReady" :busy="Boolean(busy)" :round="round" @restore="restore"></dx-compared>
+        <dx-compared :key="path" :repl-id="replId" :version="chosen" :picked="picked" :older="older" :since="since" :with-now="Boolean(path)" :writable="writable" :ready="isReady" :busy="Boolean(busy)" :round="round" @restore="restore"></dx-compared>
       </div>
     </section>`,
   props: { replId: String, writable: Boolean, whyNot: String },
   emits: ["told", "failed"],
   data() {
     return {
-      isOpen: false, path: "", listed: [], isWhole: false, loading: false, problem: "", chosen: null, picked: null, isReady: false, step: "versions",
+      isOpen: false, path: "", listed: [], isWhole: false, loading: false, problem: "", chosen: null, since: null, picked: null, isReady: false, step: "versions",
       said: SILENT, busy: "", restoring: null, saving: null, round: 0, now: Date.now(),
     };
   },
   computed: {
     isEmpty() {
       return this.isWhole && !this.listed.length && !this.loading && !this.problem;
+    },
+    /** What the chosen version can be compared with: of two the newer one is chosen. */
+    olders() {
+      return this.listed.slice(this.listed.findIndex(({ version }) => version === this.chosen?.version) + 1);
     },
     /** What can be done with the chosen version. A fork leaves this REPL as it is. */
     actions() {
@@ -108,7 +117,7 @@ export default {
     this.listing?.abort();
   },
   methods: {
-    counted, exactly, reasonOf, sizeWords,
+    counted, exactly, reasonOf, shortly, sizeWords,
 
     // open and closed
     wanted({ detail }) {
@@ -161,7 +170,7 @@ export default {
     // versions
     async show(path) {
       this.versions = new Versions(this.replId, path);
-      Object.assign(this, { path, listed: [], isWhole: false, chosen: null, picked: null, step: "versions", now: Date.now() });
+      Object.assign(this, { path, listed: [], isWhole: false, chosen: null, since: null, picked: null, step: "versions", now: Date.now() });
       this.say(null);
       await this.more();
     },
@@ -195,8 +204,9 @@ export default {
       const { listed, isWhole } = this.versions;
       Object.assign(this, { listed, isWhole });
     },
-    /** The version before the chosen one; older ones are fetched for it. */
+    /** What the chosen version is compared with: by default the one before it; older ones are fetched for it. */
     async older(signal) {
+      if (this.since) return this.since;
       const at = this.listed.findIndex(({ version }) => version === this.chosen?.version);
       if (at === this.listed.length - 1 && !this.isWhole) await this.versions.more(signal).then(() => this.take());
       return this.listed[at + 1];
@@ -205,8 +215,14 @@ export default {
     choose(version, byHand = false) {
       if (version.version !== this.chosen?.version) this.isReady = false;
       this.chosen = version;
+      if (!this.olders.some((one) => one.version === this.since?.version)) this.since = null;
       this.picked ??= this.path ? { path: this.path, kind: "f", isGone: false } : null;
       if (byHand) this.step = this.path ? "compared" : "files";
+    },
+
+    compareSince(version) {
+      this.isReady = version === (this.since?.version ?? "");
+      this.since = this.olders.find((one) => one.version === version) ?? null;
     },
 
     // files

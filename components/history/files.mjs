@@ -27,7 +27,7 @@ export const Files = {
       </div>
     </div>
     <div class="dx-history-end" role="status"><span v-if="!rows && !problem" class="dx-spin"></span>{{ said }}</div>`,
-  props: { replId: String, version: String, picked: String },
+  props: { replId: String, version: String, since: String, picked: String },
   emits: ["pick", "offer"],
   data() {
     return { view: "changed", changes: null, folder: "", tree: null, query: "", found: null, problem: "" };
@@ -35,6 +35,10 @@ export const Files = {
   computed: {
     label() {
       return LABELS[this.view];
+    },
+    /** What the list is about. */
+    pair() {
+      return `${this.version} ${this.since}`;
     },
     rows() {
       if (this.view === "changed") return this.changes?.changes.map(changeRow);
@@ -60,7 +64,7 @@ export const Files = {
     },
   },
   watch: {
-    version() {
+    pair() {
       Object.assign(this, { changes: null, tree: null, found: null });
       if (this.view === "found") this.find();
       else this.look(this.view);
@@ -81,7 +85,7 @@ export const Files = {
           this.tree = null;
           this.tree = await this.treeOf(where, options);
         }
-        this.changes ??= await callJson(`${where}/changes`, options); // their number is always shown
+        this.changes ??= await callJson(`${where}/changes${this.since && `?since=${this.since}`}`, options); // their number is always shown
       });
       if (!this.problem) this.pickAgain();
     },

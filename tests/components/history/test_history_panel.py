@@ -51,6 +51,38 @@ def test_what_changed_is_seen_and_an_older_text_comes_back(page: Page, served: S
     assert served.http.get(f"/snapshots/{newest}/file?path=a.py").text == "print('two')\nsame\n"
 
 
+def test_any_two_are_compared(page: Page, served: Served) -> None:
+    served.write("a.txt", "first\n")
+    served.write("gone.txt", "was here\n")
+    served.save("the oldest")
+    served.write("a.txt", "second\n")
+    (served.workspace / "gone.txt").unlink()
+    served.save()
+    served.write("a.txt", "third\n")
+    served.write("b.txt", "new\n")
+    served.save()
+    visit(page, served)
+    listed = open_history(page)
+    expect(changed(page)).to_have_text([re.compile("a.txt"), re.compile("b.txt")])
+    expect(sides(page).first).to_contain_text("second")
+    page.get_by_label("Compared with").select_option("the oldest")
+    expect(changed(page)).to_have_text([re.compile("a.txt"), re.compile("b.txt"), re.compile("gone.txt")])
+    expect(sides(page).first).to_contain_text("first")
+    expect(sides(page).last).to_contain_text("third")
+    expect(page.locator(".dx-history-sides")).to_contain_text("the oldest")
+    changed(page).filter(has_text="gone.txt").click()
+    expect(sides(page).first).to_contain_text("was here")
+    page.get_by_role("button", name="Bring it back").click()
+    dialog = page.get_by_role("dialog", name="Restore “gone.txt” from the oldest?")
+    dialog.get_by_role("button", name="Restore").click()
+    expect(page.locator(".dx-history-said")).to_contain_text("1 file restored.")
+    assert served.text("gone.txt") == "was here\n"
+    listed.nth(2).click()  # the second
+    expect(page.get_by_label("Compared with")).to_have_count(0)  # there is only one before it
+    expect(changed(page)).to_have_text([re.compile("a.txt"), re.compile("gone.txt")])
+    expect(sides(page)).to_have_count(2)
+
+
 def test_everything_a_folder_and_a_deleted_file_come_back(page: Page, served: Served) -> None:
     served.write("sub/deep/a.txt", "a\n")
     served.write("sub/b.txt", "b\n")
