@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from components import theme
 from components.controls import text
+from components.editor import Editor
 from components.file_tree import FileTree
 from components.history import History, Receipt, Restoring
 from components.palette import Command, Palette
@@ -77,7 +78,7 @@ def serve(folder: Path, port: int) -> None:
         await proxies[-1]({**scope, "devex.viewer": Viewer("u1", "ada", can_write=True)}, receive, send)
 
     @ui.page("/")
-    def page(writable: bool = True) -> None:
+    def page(writable: bool = True, editor: bool = False) -> None:
         theme.use("light")
         heard = text("", tag="output").props("id=heard")
 
@@ -87,6 +88,9 @@ def serve(folder: Path, port: int) -> None:
         ReplEvents(REPL_ID, on_told=lambda _: None)
         Palette(REPL_ID, COMMANDS, on_command=hear, on_open=lambda *_: None)
         Restoring()
+        if editor:
+            with ui.element("div").style("height: 30vh; display: flex"):
+                Editor(REPL_ID, first_file="a.txt")
         with ui.element("main").classes("dx-wb-main").style("height: 85vh"):
             with ui.element("div").style("height: 100%"):
                 FileTree(REPL_ID, on_open=lambda _: None, on_failed=lambda *_: None)

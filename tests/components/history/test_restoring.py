@@ -46,6 +46,29 @@ def test_what_was_lost_is_said(page: Page, served: Served) -> None:
     expect(line(page)).to_have_count(0)
 
 
+def test_an_open_file_comes_back_with_the_workspace(page: Page, served: Served) -> None:
+    """Also when its store answers later than anybody waits for one file."""
+    served.write("a.txt", "in the store\n")
+    served.save()
+    visit(page, served, "?editor=1")
+    editor = page.locator(".dx-editor .cm-content")
+    expect(editor).to_contain_text("in the store")
+    away = served.store.rename(served.store.with_name("away"))
+    served.lose()
+    expect(page.get_by_text("This file is being brought back from the store.")).to_be_visible()
+    away.rename(served.store)
+    expect(editor).to_be_visible()
+    expect(editor).to_contain_text("in the store")
+    expect(page.get_by_text("This file is being brought back from the store.")).to_have_count(0)
+    editor.click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.insert_text("typed after it ")
+    page.wait_for_function("""async () => {
+        const file = await fetch("/repls/one/files?path=a.txt");
+        return (await file.text()) === "typed after it in the store\\n";
+    }""")
+
+
 def test_where_nothing_was_lost_nothing_is_said(page: Page, served: Served) -> None:
     served.write("a.txt", "in the store\n")
     served.save()
