@@ -50,6 +50,7 @@ LASTING: dict[str, tuple[Fault, str]] = {
     "403": (answers(403, "AccessDenied"), "The store forbids this (403 AccessDenied)."),
     "hanging": (hangs, UNREACHABLE),
     "dropped": (drops, UNREACHABLE),
+    "truncated": (cuts, UNREACHABLE),
     "clock": (
         answers(403, "RequestTimeTooSkewed", late=timedelta(minutes=42)),
         "The store refuses what this machine sends because their clocks differ by 42 minutes.",

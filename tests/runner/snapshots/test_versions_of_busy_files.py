@@ -111,6 +111,44 @@ def is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and path.name != "growing"
 
 
+TURNING = """
+import os, stat, sys
+root = sys.argv[1]
+name, fresh = os.path.join(root, "turning"), os.path.join(root, "fresh")
+kinds = [lambda: os.symlink("/etc/passwd", fresh), lambda: os.mkfifo(fresh)]
+if os.geteuid() == 0:
+    kinds.append(lambda: os.mknod(fresh, 0o666 | stat.S_IFCHR, os.makedev(1, 5)))
+print("runs", flush=True)
+while True:
+    for kind in kinds:
+        for make in (kind, lambda: open(fresh, "w").write("text")):
+            make()
+            os.replace(fresh, name)
+"""
+
+
+async def test_a_file_that_turns_into_what_is_none_between_a_look_and_its_opening(tmp_path: Path) -> None:
+    """Nothing waits for a pipe, reads what a link or a device leads to, or fails."""
+    root = tmp_path / "workspace"
+    root.mkdir()
+    (root / "turning").write_text("text")
+    seen: set[str] = set()
+    async with DirectoryStore(tmp_path / "store") as store, asyncio.timeout(120):
+        history = History(store, "r1")
+        with Workspace(root) as workspace, Cache(tmp_path / "cache.db") as cache, program(TURNING, str(root)):
+            while not seen >= {"file", "link", "told"}:
+                taken = await take(workspace, history, cache, Label(epoch=1, author="ada", message=""))
+                seen |= {"told" for path, _ in taken.notes if path == "turning"}
+                async for path, row in (version := await history.open(taken.version)).walk():
+                    if path == "turning" and row.kind == "l":
+                        assert row.content == ("/etc/passwd",)
+                        seen.add("link")
+                    elif path == "turning":
+                        assert await version.read(path, 10) in (b"text", b"")
+                        seen.add("file")
+        assert (await verify(history)).problems == []
+
+
 async def test_a_file_that_grows_without_end_is_told(tmp_path: Path) -> None:
     root = tmp_path / "workspace"
     root.mkdir()
