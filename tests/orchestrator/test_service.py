@@ -141,6 +141,8 @@ async def test_deleted_ones_stop_and_wait_in_the_trash(
         await orchestrator.delete(repl.id)
         await settle()
         assert machine.sandboxes == {}
+        saved = await orchestrator.get(repl.id)
+        assert (saved.saved_version is not None, saved.unsaved) == (True, False)
         assert await orchestrator.list("ann") == []
         assert [deleted.id for deleted in await orchestrator.list("ann", trash=True)] == [repl.id]
         assert await refusal(orchestrator.start(repl.id)) == "in_trash"
