@@ -14,8 +14,6 @@ from runner.snapshots.version import Version, twice
 
 LISTED_AT_ONCE: Final = 16  # commits fetched side by side: an S3 answers in 20-50 ms
 
-NO_VERSION: Final = "This REPL has no version yet."
-
 
 class History:
     """The versions under one REPL's prefix."""
