@@ -86,11 +86,14 @@ async def test_a_full_disk_under_everything(eve: Browser) -> None:
         while (renamed := await eve.http.patch(f"/api/repls/{repl.id}", json={"name": next(names)})).status_code < 400:
             pass  # the database may have some room left in what it holds
         assert "disk is full" in refusal(renamed, 507)
+        assert "The disk that holds the versions is full." in refusal(await repl.post("snapshots"), 503)
         assert (await repl.about())["phase"] == "running"
         assert (await repl.delete("files/filler")).status_code == 204
         await tab.flush()
         assert await repl.text("kept.txt") == LARGE + KEPT
     assert (await eve.http.patch(f"/api/repls/{repl.id}", json={"name": "room again"})).status_code == 200
+    saved = (await repl.post("snapshots")).json()["version"]
+    assert (await repl.get(f"snapshots/{saved}/file?path=kept.txt")).text == LARGE + KEPT
     await repl.do("stop")
     await repl.start()
     assert await repl.text("kept.txt") == LARGE + KEPT
