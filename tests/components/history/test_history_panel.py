@@ -282,6 +282,23 @@ def test_the_receipt_says_what_is_safe(page: Page, served: Served) -> None:
     expect(page.locator("#heard")).to_have_text("told Nothing has changed since the newest version.")
 
 
+def test_a_history_without_room_says_so(page: Page, served: Served) -> None:
+    served.write("a.txt", "one\n")
+    served.save()
+    visit(page, served)
+    receipt = page.locator(".dx-receipt > button")
+    expect(receipt).to_contain_text("Safe in the store at")
+    page.evaluate("""async () => {
+        const { stored } = await (await fetch("/repls/one/snapshots")).json();
+        const detail = { type: "stored", ...stored, crowded: "7 older versions were removed." };
+        window.dispatchEvent(new CustomEvent("devex:repl", { detail }));
+    }""")
+    expect(receipt).to_have_attribute("data-tone", "warn")
+    expect(receipt).to_contain_text("Safe in the store at")
+    receipt.click()
+    expect(page.get_by_text("7 older versions were removed.")).to_be_visible()
+
+
 def test_a_new_version_shows_up_by_itself(page: Page, served: Served) -> None:
     served.write("a.txt", "one\n")
     served.save()
