@@ -14,6 +14,7 @@ from app.storage.records import TortoiseRecords
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Goal, Repl, Size
 from orchestrator.names import new_id, new_slug, parse_name
+from orchestrator.records import RecordConflict
 from runner.errors import DevexError
 from runner.snapshots import bundle
 from runner.snapshots.bundle import BadBundle
@@ -173,6 +174,10 @@ async def _newest(history: History, room: Size) -> Commit:
 
 
 async def _whole(repl: Repl, newest: Commit) -> Repl:
-    """From here on it is one like others: it goes on with the versions of the bundle."""
+    """From here on it is one like others: it goes on with the versions of the bundle. Raises DevexError `changed`."""
     changes = {"goal": Goal.STOP, "deleted_at": None, "purge_at": None, "phase_at": SystemClock().now()}
-    return await TortoiseRecords().update(repl, **changes, epoch=newest.epoch, copy_version=newest.version)
+    try:
+        return await TortoiseRecords().update(repl, **changes, epoch=newest.epoch, copy_version=newest.version)
+    except RecordConflict:
+        message = "It was taken out of the trash, or removed, before it was whole."
+        raise DevexError("changed", message, "Import it again, and leave it there meanwhile.", status=409) from None

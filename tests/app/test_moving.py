@@ -152,3 +152,24 @@ def test_an_import_that_is_killed_is_removed(exported: Path, tmp_path: Path) -> 
     with serving(tmp_path, second=True):
         until(lambda: records(tmp_path) == 0)
     assert stored(tmp_path) == []
+
+
+def test_an_import_that_is_taken_out_of_the_trash_says_so(exported: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "app.cli", "import", "pipe", "--owner", "ada"]
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        importing = subprocess.Popen(
+            command, env=environment(tmp_path), cwd=tmp_path, stderr=subprocess.PIPE, text=True
+        )
+        with (tmp_path / "pipe").open("wb") as pipe:
+            content = exported.read_bytes()
+            pipe.write(content[: len(content) // 2])
+            pipe.flush()
+            until(lambda: bool(stored(tmp_path)))
+            (repl,) = browser.get("/api/repls?trash=true").json()
+            assert browser.post(f"/api/repls/{repl['id']}/undelete").status_code == 200
+            pipe.write(content[len(content) // 2 :])
+        _, said = importing.communicate(timeout=60)
+        assert (importing.returncode, "Traceback" in said) == (1, False), said
+        assert "before it was whole. Import it again" in said
+        until(lambda: (records(tmp_path), stored(tmp_path)) == (0, []))
