@@ -108,7 +108,7 @@ export function restoringWords(restoring) {
   const { path } = restoring;
   const percent = percentOf(restoring);
   const what = path === null ? "Bringing your files back…" : `Restoring ${path || "everything"}…`;
-  return percent === null ? what : `${what} ${percent} %`;
+  return percent === null ? what : `${what} ${percent}\u00a0%`;
 }
 
 /** `saving` of what is stored. */
@@ -132,7 +132,7 @@ export function receiptOf(stored, restoring, since, now) {
   if (restoring && !restoring.done) {
     const text = restoringWords(restoring);
     const percent = percentOf(restoring);
-    return { text, short: percent === null ? "Restoring…" : `Restoring ${percent} %`, sentence: `${text} A version of what came of it follows.`, tone: "none" };
+    return { text, short: percent === null ? "Restoring…" : `${percent} % back`, sentence: `${text} A version of what came of it follows.`, tone: "none" };
   }
   if (stored.problem) {
     const until = stored.at ? ` Everything up to ${clock(stored.at)} is safe.` : "";
