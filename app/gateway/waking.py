@@ -8,6 +8,7 @@ that waits asks again by itself, and each time things are looked at anew.
 from collections import deque
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
@@ -35,6 +36,11 @@ class WokenTooOften(DevexError):
         super().__init__("woken_too_often", message, "Start it in DEVEX.", status=429)
 
 
+class Wake(NamedTuple):
+    at: datetime
+    epoch: int  # that ended before it: several visits at once, as of a browser that opens again, are one
+
+
 class Waking:
     """Which REPLs visits have started.
 
@@ -45,7 +51,7 @@ class Waking:
     def __init__(self, services: Services, clock: Clock) -> None:
         self._services = services
         self._clock = clock
-        self._wakes: dict[str, deque[datetime]] = {}
+        self._wakes: dict[str, deque[Wake]] = {}
         self._waited_for: dict[str, datetime] = {}
 
     async def answer(self, scope: Scope, access: Access) -> Response | None:
@@ -67,7 +73,9 @@ class Waking:
                 return self._asleep(scope, repl)
             self._check(repl.id)
             await orchestrator.start(repl.id)
-            self._wakes.setdefault(repl.id, deque(maxlen=WAKES_MOST)).append(self._clock.now())
+            wakes = self._wakes.setdefault(repl.id, deque(maxlen=WAKES_MOST))
+            if not wakes or wakes[-1].epoch != repl.epoch:
+                wakes.append(Wake(self._clock.now(), repl.epoch))
             waited_for = True
         if waited_for:
             self._waited_for[repl.id] = self._clock.now()
@@ -75,9 +83,9 @@ class Waking:
 
     def _check(self, repl_id: str) -> None:
         long_ago = self._clock.now() - WAKES_WITHIN
-        self._wakes = {one: wakes for one, wakes in self._wakes.items() if wakes[-1] > long_ago}
+        self._wakes = {one: wakes for one, wakes in self._wakes.items() if wakes[-1].at > long_ago}
         wakes = self._wakes.get(repl_id)
-        if wakes and len(wakes) == WAKES_MOST and wakes[0] > long_ago:
+        if wakes and len(wakes) == WAKES_MOST and wakes[0].at > long_ago:
             raise WokenTooOften
 
     def _asleep(self, scope: Scope, repl: Repl) -> Response:

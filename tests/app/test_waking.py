@@ -171,3 +171,16 @@ async def test_visits_alone_start_it_so_many_times_a_day(site: Site) -> None:
     assert (refused.status_code, "Start it in DEVEX." in refused.text) == (429, True)
     await site.server.orchestrator.open(repl.id)
     assert (await visit(site, url, cookie, **PERSON)).status_code == 200
+
+
+async def test_visits_at_once_are_one_start(site: Site) -> None:
+    """As when a browser opens all its tabs again."""
+    repl, url, cookie = await stopped(site, await site.user())
+    at_once = (visit(site, url, cookie, **PERSON) for _ in range(2 * WAKES_MOST))
+    assert 429 not in {answer.status_code for answer in await asyncio.gather(*at_once)}
+    await until(site, repl, Phase.RUNNING)
+    assert (await visit(site, url, cookie, **PERSON)).status_code == 200
+    await site.server.orchestrator.stop(repl.id)
+    await until(site, repl, Phase.STOPPED)
+    assert (await visit(site, url, cookie, **PERSON)).status_code == 503
+    assert await goal(site, repl) is Goal.RUN
