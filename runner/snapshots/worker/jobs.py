@@ -249,21 +249,22 @@ class Jobs:
 
         What has a name stays for ever: where there is no room for it, none is given.
         """
+        version = job["version"]
         name = Name(name=job["name"], author=job["author"], at=datetime.now(UTC).isoformat(timespec="milliseconds"))
-        named = await history.named() if job["name"] else set()
-        is_first = job["name"] and job["version"] not in named
-        if is_first and len(named) >= retention.NAMES:
+        named = await history.named() if job["name"] else {version}
+        if version in named:
+            await history.set_name(version, name if job["name"] else None)
+            return
+        action = "Take the name from one you no longer need."
+        if len(named) >= retention.NAMES:
             message = f"{retention.NAMES} versions of this REPL have a name, the most there can be."
-            raise DevexError("history_full", message, "Take the name from one you no longer need.", status=409)
-        await history.set_name(job["version"], name if job["name"] else None)
-        if is_first and not await self._has_room(job, history, reply):
-            await history.set_name(job["version"], None)
-            message = "The history of this REPL is full of versions with a name."
-            raise DevexError("history_full", message, "Take the name from one you no longer need.", status=409)
-
-    async def _has_room(self, job: Message, history: History, reply: Reply) -> bool:
-        async with self._turn(reply):
-            return await _cached(job, lambda cache: self._make_room(job, history, cache))
+            raise DevexError("history_full", message, action, status=409)
+        async with self._turn(reply):  # while nothing is thinned out that has no name yet
+            await history.set_name(version, name)
+            if not await _cached(job, lambda cache: self._make_room(job, history, cache)):
+                await history.set_name(version, None)
+                message = "The history of this REPL is full of versions with a name."
+                raise DevexError("history_full", message, action, status=409)
 
     async def do_folder(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
