@@ -222,7 +222,7 @@ class Scan:
         descriptor = self._workspace.open_read(path)
         try:
             begun = Stat.of(os.fstat(descriptor))
-            chunks, size_bytes = self._chunks(path, descriptor, begun)
+            chunks, size_bytes = self._chunks(descriptor, begun)
             ended = Stat.of(os.fstat(descriptor))
         except OSError as error:
             raise DevexError("disk_error", f"could not be read: {error.strerror}", "Try again.", status=500) from error
@@ -234,7 +234,7 @@ class Scan:
             fresh[os.fsencode(name)] = Known(stamp, chunks)
         return Row(name, "f", ended.mode, ended.mtime_ns, size_bytes, chunks), whole
 
-    def _chunks(self, path: str, descriptor: int, begun: Stat) -> tuple[tuple[Digest, ...], int]:
+    def _chunks(self, descriptor: int, begun: Stat) -> tuple[tuple[Digest, ...], int]:
         """At most what the file held at first: one that grows for ever ends. Raises DevexError for small holes without
         an end: some MiB on the disk would keep everybody's versions waiting while terabytes of nothing are hashed.
         """

@@ -12,13 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.serving import Served
 from tests.e2e.test_crash import BACK_MS, started
 from tests.e2e.workbench import begin, editor, terminal, type_into_editor
-
-
-def command(page: Page, letters: str) -> None:
-    page.keyboard.press("Control+Shift+P")
-    page.keyboard.type(letters)
-    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
-    page.keyboard.press("Enter")
+from tests.getting_around import command, versions
 
 
 def save_version(page: Page) -> None:
@@ -31,10 +25,6 @@ def bottom_of(locator: Locator) -> float:
     box = locator.bounding_box()
     assert box
     return box["y"] + box["height"]
-
-
-def versions(page: Page) -> Locator:
-    return page.get_by_role("listbox", name="Versions").get_by_role("option")
 
 
 def version_that_says(page: Page, text: str) -> None:

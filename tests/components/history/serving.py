@@ -12,6 +12,8 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
+from tests.getting_around import command, versions
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 DEADLINE_S = 60
@@ -78,23 +80,12 @@ def visit(page: Page, served: Served, query: str = "") -> None:
     expect(page.get_by_role("tree")).to_be_visible()
 
 
-def command(page: Page, letters: str) -> None:
-    page.keyboard.press("Control+Shift+P")
-    page.keyboard.type(letters)
-    expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
-    page.keyboard.press("Enter")
-
-
 def open_history(page: Page) -> Locator:
     """-> the versions"""
     command(page, "History")
     listed = versions(page)
     expect(listed.first).to_have_attribute("aria-selected", "true")
     return listed
-
-
-def versions(page: Page) -> Locator:
-    return page.get_by_role("listbox", name="Versions").get_by_role("option")
 
 
 def changed(page: Page) -> Locator:

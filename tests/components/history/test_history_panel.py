@@ -6,7 +6,8 @@ import shutil
 
 from playwright.sync_api import Page, expect
 
-from tests.components.history.serving import Served, changed, command, open_history, sides, versions, visit
+from tests.components.history.serving import Served, changed, open_history, sides, visit
+from tests.getting_around import command, versions
 
 BEFORE_AUTOSAVE_MS = 20_000  # it would say so by itself half a minute after the change
 
