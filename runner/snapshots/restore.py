@@ -116,26 +116,33 @@ class _Changes:
 
     def __iter__(self) -> Iterator[Change]:
         for block in self._blocks:
-            for path, old, new in json.loads(zstandard.decompress(block)):
-                yield Change(path, _row(old), _row(new))
+            yield from _unpacked(block)
         yield from self._last
+
+    def __reversed__(self) -> Iterator[Change]:
+        yield from reversed(self._last)
+        for block in reversed(self._blocks):
+            yield from reversed(_unpacked(block))
+
+
+def _unpacked(block: bytes) -> list[Change]:
+    return [Change(path, _row(old), _row(new)) for path, old, new in json.loads(zstandard.decompress(block))]
 
 
 class _Plan:
     """What is to be done, sorted by when; a file that takes a folder's place is in two."""
 
     def __init__(self) -> None:
-        self.removed, self.folders, self.small, self.large, self.links = (_Changes() for _ in range(5))
-        self.emptied: list[str] = []  # folders
+        self.removed, self.emptied, self.folders, self.small, self.large, self.links = (_Changes() for _ in range(6))
         self.more_bytes = self.more_entries = self.files = self.size_bytes = 0
 
     def add(self, change: Change) -> None:
-        path, old, new = change
+        _, old, new = change
         self.more_bytes += _disk_bytes(new) - _disk_bytes(old)
         self.more_entries += (new is not None) - (old is not None)
         if old is not None and (new is None or new.kind != old.kind):
             if old.kind == "d":
-                self.emptied.append(path)
+                self.emptied.add(change)
             else:
                 self.removed.add(change)
         match new:
@@ -189,7 +196,7 @@ class _Restore:
     def lock_again(self) -> None:
         """The folders that were opened for us, or are to be locked."""
         for folder, mode in self._folders.to_lock():
-            self._writer.set_mode(folder, mode)
+            self._writer.lock(folder, mode)
 
     def _make_room(self, is_empty: bool) -> None:
         if not is_empty:
@@ -197,7 +204,7 @@ class _Restore:
         for path, old, _ in self._plan.removed:
             assert old is not None
             self._writer.remove(path, old)
-        for path in sorted(self._plan.emptied, reverse=True):  # what is inside first
+        for path, _, _ in reversed(self._plan.emptied):  # what is inside first
             self._writer.remove_folder(path)
         for path, old, _ in self._plan.folders:
             if old is None or old.kind != "d":
@@ -210,7 +217,7 @@ class _Restore:
             self._writer.link(path, new, old if old is not None and old.kind == "l" else None)
         for path, _, new in self._plan.folders:
             assert new is not None
-            self._writer.set_mode_at_the_end(path, new.mode)
+            self._writer.set_mode(path, new.mode)
         self.lock_again()
         self._workspace.sync()
 

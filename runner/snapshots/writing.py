@@ -55,14 +55,21 @@ class Folders:
 
     def open_to(self, path: str) -> None:
         """All on the way to it."""
+        if os.geteuid() == 0:  # nothing is locked for us; to remember 100,000 long paths would take 400 MB
+            return
         for at, character in enumerate(path):
             if character == "/" and (folder := path[:at]) not in self._seen:
                 with self._lock:  # nobody goes on before it is open
                     self._open(folder)
                     self._seen.add(folder)
 
-    def lock_at_the_end(self, folder: str, mode: int) -> None:
-        self._locked[folder] = mode
+    def set_mode(self, folder: str, mode: int) -> None:
+        """At the end, where it would lock us out."""
+        if mode & OPEN != OPEN and os.geteuid() != 0:
+            self._locked[folder] = mode
+        else:
+            self._workspace.set_folder_mode(folder, mode)
+            self.forget(folder)
 
     def forget(self, folder: str) -> None:
         self._locked.pop(folder, None)
@@ -74,8 +81,6 @@ class Folders:
         return locked
 
     def _open(self, folder: str) -> None:
-        if os.geteuid() == 0:  # nothing is locked for us
-            return
         with suppress(DevexError):  # it is not there yet, or what is to be done in it fails and is told
             mode = self._workspace.stat(folder).mode
             if mode & OPEN != OPEN:
@@ -117,11 +122,11 @@ class Writer:
         with self.changing(path):
             self._workspace.mkdir(path, parents=True, exist_ok=True)
 
-    def set_mode_at_the_end(self, folder: str, mode: int) -> None:
-        with self.changing(folder):
-            self._folders.lock_at_the_end(folder, mode)
-
     def set_mode(self, folder: str, mode: int) -> None:
+        with self.changing(folder):
+            self._folders.set_mode(folder, mode)
+
+    def lock(self, folder: str, mode: int) -> None:
         with self._noting(folder):
             self._workspace.set_folder_mode(folder, mode)
 

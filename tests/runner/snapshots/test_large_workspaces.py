@@ -3,9 +3,11 @@
 import hashlib
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +74,31 @@ async def test_the_memory_of_every_job(spec: StoreSpec, tmp_path: Path, fill: Ca
     await does("collect", do="collect")
     assert max(peaks.values()) <= PEAK_KIB, peaks
     await check_whole(spec)
+
+
+async def test_long_paths_are_not_all_remembered(spec: StoreSpec, tmp_path: Path) -> None:
+    """Of as many folders as a workspace may have they are half a GiB."""
+    root, again = tmp_path / "workspace", tmp_path / "again"
+    deep = Path(root, *["d" * 250] * 12)
+    deep.mkdir(parents=True)
+    again.mkdir()
+    for number in range(8_000):
+        (deep / f"{number}").mkdir()
+        (deep / f"{number}" / "a").touch()
+
+    async def done(**job: object) -> dict[str, Any]:
+        ended = await run({"store": spec, "cache": str(tmp_path / "cache.db"), "epoch": 1, **job})
+        assert ended is not None
+        return ended
+
+    full = await done(do="take", workspace=str(root))
+    restored = await done(do="restore", workspace=str(again))
+    shutil.rmtree(root / ("d" * 250))
+    emptied = await done(do="take", workspace=str(root))
+    over = {"do": "restore", "workspace": str(root), "from_head": True}
+    back = await done(**over, version=full["version"])
+    await done(do="take", workspace=str(root))
+    gone = await done(**over, version=emptied["version"])
+    assert os.listdir(root) == []
+    peaks = [one["peak_kib"] >> 10 for one in (full, restored, back, gone)]
+    assert max(peaks[1:]) < peaks[0] + 45, peaks  # of 10,000 files at once the paths are held
