@@ -123,7 +123,15 @@ export function lostWords(restoring, seen) {
   if (!restoring.cut_off || (seen?.version && !seen.problem && !seen.changed_at && !seen.saving)) return "";
   const back = `The sandbox was lost without notice. Your files are as they were at ${exactly(restoring.at)}`;
   const from = seen?.changed_at && Date.parse(seen.changed_at) > Date.parse(restoring.at) ? ` (from ${clock(seen.changed_at)} on)` : "";
-  return `${back}; what was changed after that${from} is lost.`;
+  return `${back}; what was changed after that${from} is lost${named(seen?.changed)}.`;
+}
+
+const NAMED = 5; // files, in a sentence
+
+function named(paths = []) {
+  if (!paths.length) return "";
+  const more = paths.length > NAMED ? " and more" : "";
+  return `: ${paths.slice(0, NAMED).join(", ")}${more}`;
 }
 
 /** What is safe: {text, short, sentence, tone} from `stored` and `restoring` of the REPL's events; `since` is when the first
@@ -142,7 +150,7 @@ export function receiptOf(stored, restoring, since, now) {
   if (stored.saving) return { text: savingWords(stored.saving), short: "Storing…", sentence: "A version of all files is on its way to the store.", tone: "none" };
   if (stored.changed_at) {
     const seconds = Math.max(Math.round((now - since) / 1000), 0);
-    const sentence = `Changes of the last ${seconds} s are on disk, but not in the store yet. They are stored half a minute after the first of them.`;
+    const sentence = `Changes of the last ${seconds} s are on disk, but not in the store yet${named(stored.changed)}. They are stored half a minute after the first of them.`;
     return { text: `Not yet in the store: ${seconds} s`, short: `Unstored ${seconds} s`, sentence, tone: "none" };
   }
   if (!stored.version) {

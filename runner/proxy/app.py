@@ -248,9 +248,9 @@ class RunnerProxy:
         if self._autosave:
             self._autosave.hurry()
 
-    def _on_change(self, name: str = "") -> None:
+    def _on_change(self, name: str = "", path: str = "") -> None:
         if self._autosave:
-            self._autosave.changed(name)
+            self._autosave.changed(name, path)
 
     # What is told to browsers
 
@@ -284,7 +284,7 @@ class RunnerProxy:
 
     def _on_disk(self, path: str) -> None:
         self._rooms.disk_hint(path)
-        self._on_change()
+        self._on_change(path=path)
 
     def _on_delta(self, delta: TreeDelta) -> None:
         if delta.ops:

@@ -4,8 +4,8 @@
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
-- stored {version, at, changed_at, problem, crowded, saving: {files, bytes, sent_bytes} | null}: what is safe in the
-  store, as in `snapshots.autosave.Stored`
+- stored {version, at, changed_at, changed: [path...], problem, crowded, saving: {files, bytes, sent_bytes} | null}:
+  what is safe in the store, as in `snapshots.autosave.Stored`
 - restoring {path, at, cut_off, files, of_files, bytes, of_bytes, problem, done, notes, noted}: what is being brought
   back from the store, as in `snapshots.autosave.Restoring`; in hello null when nothing was
 - quota {message, action}

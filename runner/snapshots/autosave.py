@@ -22,6 +22,7 @@ RETRY_FIRST_S: Final = 5.0
 RETRY_MOST_S: Final = 300.0
 COLLECT_S: Final = 6 * 3600.0  # old versions are thinned out by the hour and the day
 BRING_S: Final = 10.0  # who opens a file waits so long for it, then sees that it is not there yet
+CHANGED_MOST: Final = 20  # more names nobody reads
 TOLD_S: Final = 0.2  # how far something is, is told at most this often: more nobody can read
 
 BEFORE_STOP: Final = "before it stopped"
@@ -43,14 +44,15 @@ class Saving:
 class Stored:
     """What of the workspace is safe. Times are ISO 8601, UTC.
 
-    `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none;
-    `problem` says why it is not saved; `crowded` what became of older versions, since there is no room for all;
-    `saving` is there while the next version is taken.
+    `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none, and
+    `changed` the first CHANGED_MOST files of which that is known; `problem` says why it is not saved; `crowded` what
+    became of older versions, since there is no room for all; `saving` is there while the next version is taken.
     """
 
     version: str | None = None
     at: str | None = None
     changed_at: str | None = None
+    changed: tuple[str, ...] = ()
     problem: str | None = None
     crowded: str | None = None
     saving: Saving | None = None
@@ -113,13 +115,16 @@ class Autosave:
         self._authors: set[str] = set()
         self._saving = asyncio.Lock()
 
-    def changed(self, author: str = "") -> None:
-        """Something in the workspace is not what it was. Called often."""
+    def changed(self, author: str = "", path: str = "") -> None:
+        """Something in the workspace is not what it was, if it is known at `path`. Called often."""
         if author:
             self._authors.add(author)
-        if not self._dirty.is_set():
+        known = self.state.changed
+        is_new = bool(path) and path not in known and len(known) < CHANGED_MOST
+        if not self._dirty.is_set() or is_new:
+            changed_at = self.state.changed_at if self._dirty.is_set() else _now()
             self._dirty.set()
-            self._say(changed_at=_now())
+            self._say(changed_at=changed_at, changed=(*known, path) if is_new else known)
 
     def hurry(self) -> None:
         """Save now what has changed, and let nobody wait for it: a program is about to be run."""
@@ -159,16 +164,19 @@ class Autosave:
     async def _save(self, message: str, author: str) -> Stored:
         began = _now()
         authors: set[str] = set()
+        changed: tuple[str, ...] = ()
         self._say(saving=Saving())
         try:
             await self._quiesce()
             authors, self._authors = self._authors, set()
             self._dirty.clear()  # what changes from here on may not be in it
+            changed, self.state = self.state.changed, replace(self.state, changed=())
             taken = await self._snapshots.take(author or ", ".join(sorted(authors)), message, self._saved_so_far)
         except BaseException as error:
             self._dirty.set()
             self._authors |= authors
-            self._say(saving=None, changed_at=self.state.changed_at or began, problem=_words(error))
+            changed = tuple(dict.fromkeys((*changed, *self.state.changed)))[:CHANGED_MOST]
+            self._say(saving=None, changed_at=self.state.changed_at or began, changed=changed, problem=_words(error))
             raise
         changed_at = self.state.changed_at if self._dirty.is_set() else None
         done = {"version": taken["version"], "crowded": taken["crowded"], "problem": None, "saving": None}

@@ -25,13 +25,15 @@ def test_what_was_lost_is_said(page: Page, served: Served) -> None:
     served.save()
     visit(page, served)
     served.write("b.txt", "not in the store\n")
-    expect(page.locator(RECEIPT)).to_contain_text("Not yet in the store")
+    expect(page.locator(RECEIPT)).to_have_attribute("title", re.compile(r"not in the store yet: b\.txt\."))
     away = served.store.rename(served.store.with_name("away"))
     served.lose()
     expect(line(page)).to_contain_text("Your files are not back yet: The folder of versions is gone.")
     expect(line(page).get_by_role("progressbar")).to_be_visible()
     away.rename(served.store)
-    lost = re.compile(r"Your files are as they were at .*; what was changed after that \(from [\d:]+ on\) is lost\.")
+    lost = re.compile(
+        r"Your files are as they were at .*; what was changed after that \(from [\d:]+ on\) is lost: b\.txt\."
+    )
     expect(line(page)).to_contain_text(lost)
     expect(page.locator(".dx-restoring [role=status]")).to_contain_text(lost)
     expect(page.get_by_role("treeitem")).to_have_text(["a.txt"])

@@ -87,9 +87,11 @@ async def test_what_the_save_itself_wrote_is_no_change_after_it(saving: Stage) -
     version = (await saving.http.post("/snapshots", json={})).json()["version"]
     async with saving.events() as events:
         stored = (await events.next("hello"))["stored"]
-        assert (stored["version"], stored["changed_at"]) == (version, None)
+        assert (stored["version"], stored["changed_at"], stored["changed"]) == (version, None, [])
         (saving.workspace / "a.txt").write_text("and again")
-        assert (await events.next("stored"))["changed_at"] is not None
+        assert (changed_at := (await events.next("stored"))["changed_at"]) is not None
+        told = await events.next("stored")
+        assert (told["changed_at"], told["changed"]) == (changed_at, ["a.txt"])
 
 
 async def test_a_version_is_downloaded_and_searched(saving: Stage) -> None:
