@@ -2,6 +2,7 @@
 import { callJson, encodePath, replUrl, wordsOf } from "../repl/http.mjs";
 import { changeWords, counted, sizeWords } from "./words.mjs";
 
+const AT_ONCE = 500; // rows: the page stands still while it makes thousands
 const ICONS = { d: "folder", l: "link" };
 const LABELS = { changed: "Changed files", all: "Files of this version", found: "Files in which it was found" };
 const folderOf = (path) => path.slice(0, Math.max(path.lastIndexOf("/"), 0));
@@ -19,18 +20,19 @@ export const Files = {
     </form>
     <div v-if="view === 'all' && folder" class="dx-history-folder"><i class="dx-i dx-i-folder"></i>{{ folder }}</div>
     <div ref="list" class="dx-history-list dx-history-files" role="listbox" tabindex="0" :aria-label="label" :aria-activedescendant="at >= 0 ? idOf(at) : null" @keydown="key">
-      <div v-for="(row, index) in rows" :key="row.key" :id="idOf(index)" role="option" :aria-selected="index === at" class="dx-history-file-row" :title="row.title ?? row.path" @click="pick(row, true)">
+      <div v-for="(row, index) in rows?.slice(0, most)" :key="row.key" :id="idOf(index)" role="option" :aria-selected="index === at" class="dx-history-file-row" :title="row.title ?? row.path" @click="pick(row, true)">
         <span v-if="row.sign" class="dx-history-sign" :data-tone="row.tone" aria-hidden="true">{{ row.sign }}</span><i v-else :class="'dx-i dx-i-' + row.icon"></i>
         <span class="dx-history-file-name">{{ row.name }}<small v-if="row.where">{{ row.where }}</small></span>
         <span class="dx-sr">{{ row.words }}</span>
         <small>{{ row.size }}</small>
       </div>
     </div>
+    <div v-if="rows?.length > most" class="dx-history-end"><button type="button" class="dx-btn dx-btn-small" @click="most += AT_ONCE">Show more of {{ rows.length.toLocaleString('en') }}</button></div>
     <div class="dx-history-end" role="status"><span v-if="!rows && !problem" class="dx-spin"></span>{{ said }}</div>`,
   props: { replId: String, version: String, since: String, picked: String },
   emits: ["pick", "offer"],
   data() {
-    return { view: "changed", changes: null, folder: "", tree: null, query: "", found: null, problem: "" };
+    return { view: "changed", changes: null, folder: "", tree: null, query: "", found: null, problem: "", most: AT_ONCE, AT_ONCE };
   },
   computed: {
     label() {
@@ -111,7 +113,7 @@ export const Files = {
     async ask(view, question) {
       this.asking?.abort();
       const { signal } = (this.asking = new AbortController());
-      Object.assign(this, { view, problem: "" });
+      Object.assign(this, { view, problem: "", most: AT_ONCE });
       try {
         await question(`${replUrl(this.replId)}/snapshots/${this.version}`, { signal });
       } catch (failed) {
@@ -132,7 +134,8 @@ export const Files = {
       this.look("all");
     },
     key(event) {
-      const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, Home: 0, End: (this.rows?.length ?? 0) - 1 }[event.key];
+      const to = { ArrowDown: this.at + 1, ArrowUp: this.at - 1, Home: 0, End: Math.min(this.rows?.length ?? 0, this.most) - 1 }[event.key];
+      if (to >= this.most) this.most += AT_ONCE;
       if (event.key === "Enter" && this.rows?.[this.at]) this.pick(this.rows[this.at], true);
       else if (to === undefined) return;
       else if (this.rows?.[to]) this.pick(this.rows[to]);

@@ -355,6 +355,9 @@ def test_a_list_that_is_cut_says_so(page: Page, served: Served) -> None:
     visit(page, served)
     open_history(page)
     expect(page.get_by_text("Only the first 5,000 changes are listed.")).to_be_visible()
+    expect(changed(page)).to_have_count(500)
+    page.get_by_role("button", name="Show more of 5,000").click()
+    expect(changed(page)).to_have_count(1_000)
     page.get_by_role("button", name="All files", exact=True).click()
     expect(
         page.get_by_text(re.compile(r"This folder holds more than can be listed: only the first 8,\d+ are here"))
