@@ -156,7 +156,6 @@ export default {
       const file = this.documents.open(path, pending, typed);
       this.open.set(path, { file, view: null, line: null, id });
       file.onReplica = () => this.showReplica(file.path);
-      file.onRebased = () => this.open.get(file.path)?.view?.rebased();
       file.onState = () => this.refresh(file.path);
       file.onMoved = (to) => this.follow(file.path, to);
     },

@@ -7,18 +7,18 @@ import { CONTENT, KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from
 const RESYNC_PINGS = 3; // the state is compared again this often, which heals what got lost
 const DISCARDING = new Set(["too-large", "read-only"]); // the server refused the change itself: it must not come back
 
-/** One open file. `onReplica()` asks to show another Y.Text, `onRebased()` says that what that lacked is in it, `onState()`
- * that one of the fields changed, `onMoved(to)` that the path is about to: whatever is open there has been replaced. */
+/** One open file. `onReplica()` asks to show another Y.Text, `onState()` says that one of the fields changed, `onMoved(to)`
+ * that the path is about to: whatever is open there has been replaced. */
 export class SharedFile {
   constructor(path) {
     Object.assign(this, { path, guid: "", digest: "", held: null, channel: 0 });
     Object.assign(this, { state: "opening", reason: "", readOnly: false, dirty: false, notice: { code: "", message: "" } });
     this.doc = null; // what is shown
-    this.next = null; // a replica of a newer history, while it is being filled
+    this.next = null; // a replica of a newer history, until it holds all of what was typed into the one that is shown
     this.greeted = false; // the first SAVED of this connection has come
     this.pending = []; // unsaved changes of former histories that the server has not confirmed: {base, splices}
     this.discard = false; // the shown replica holds what the server refused
-    this.onReplica = this.onRebased = this.onState = this.onMoved = () => {};
+    this.onReplica = this.onState = this.onMoved = () => {};
   }
 
   get text() {
@@ -165,7 +165,7 @@ export class Documents {
       return file.onState();
     }
     file.readOnly = Boolean(flags & READ_ONLY);
-    if (guid !== file.guid) file.next = { guid, doc: new Y.Doc() }; // histories are never merged
+    if (guid !== file.guid) file.next = { guid, doc: new Y.Doc(), held: null, digest: "" }; // histories are never merged
     this.sendState(channel, file.next?.doc ?? file.doc);
   }
 
@@ -179,19 +179,31 @@ export class Documents {
   }
 
   onSaved(file, { digest, whole, splices }) {
-    const fresh = file.next;
-    if (fresh) {
-      const lost = file.unsaved(); // only now: typing went on in the old replica
-      if (lost.length) file.pending.push({ base: file.held, splices: lost });
-      this.show(file, fresh);
-    }
-    if (whole) file.held = apply(new Uint8Array(), splices);
-    else if (fresh && (!file.held || digest !== file.digest)) file.held = bytesOf(file.text.toString());
-    else file.held = apply(file.held, splices);
-    Object.assign(file, { digest, state: "open" });
+    const to = file.next ?? file;
+    if (whole) to.held = apply(new Uint8Array(), splices);
+    else if (to.held) to.held = apply(to.held, splices);
+    else to.held = file.held && digest === file.digest ? file.held : bytesOf(to.doc.getText(CONTENT).toString());
+    to.digest = digest;
     if (!file.greeted) for (const one of file.pending) this.send(KIND.REBASE, { channel: file.channel, ...one });
     file.greeted = true;
+    if (file.next) return this.moveOn(file);
     file.dirty = !equal(file.held, bytesOf(file.text.toString()));
+    file.onState();
+  }
+
+  /** Show the new replica once it holds all that was typed: whoever goes on typing meanwhile does so behind that. */
+  moveOn(file) {
+    const lost = file.unsaved();
+    if (lost.length) {
+      const change = { base: file.held, splices: lost };
+      file.pending.push(change);
+      Object.assign(file, { held: apply(file.held, lost), digest: "" }); // what follows is a change of this
+      this.send(KIND.REBASE, { channel: file.channel, ...change });
+    }
+    if (file.pending.length) return file.onState();
+    const { held, digest } = file.next;
+    this.show(file, file.next);
+    Object.assign(file, { held, digest, state: "open", dirty: !equal(held, bytesOf(file.text.toString())) });
     file.onState();
   }
 
@@ -204,8 +216,8 @@ export class Documents {
 
   onRebased(file) {
     file.pending.shift();
-    if (!file.pending.length) file.onRebased();
-    file.onState();
+    if (file.next?.held) this.moveOn(file);
+    else file.onState();
   }
 
   onReset(file, reason) {

@@ -6,7 +6,7 @@ import { defaultKeymap, indentWithTab } from "@codemirror/commands";
 import { bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { lintKeymap } from "@codemirror/lint";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
-import { Compartment, EditorSelection, EditorState, Prec, Transaction } from "@codemirror/state";
+import { Compartment, EditorSelection, EditorState, Prec } from "@codemirror/state";
 import {
   EditorView, crosshairCursor, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap,
   lineNumbers, rectangularSelection,
@@ -38,11 +38,10 @@ export class TextView {
     this.observer.observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
-  /** Show a replica; the caret stays where the text around it stays, and goes back to what `rebased` brings. */
+  /** Show a replica; the caret stays where the text around it stays. */
   show(text, readOnly) {
     const content = text.toString();
     const before = this.view.state;
-    this.left = before.doc.length ? before : null; // until somebody moves on
     const scroll = this.view.scrollSnapshot();
     this.plain = hasLongLine(content);
     const state = EditorState.create({
@@ -53,12 +52,6 @@ export class TextView {
     this.view.setState(state);
     if (before.doc.length) this.view.dispatch({ effects: scroll });
     if (!this.plain) this.loadLanguage();
-  }
-
-  /** What the replica lacked of the one before is in it now. */
-  rebased() {
-    if (this.left) this.view.dispatch({ selection: movedSelection(this.left, this.view.state.doc.toString()) });
-    this.left = null;
   }
 
   extensions(size, readOnly) {
@@ -85,7 +78,6 @@ export class TextView {
   }
 
   onUpdate(update) {
-    if (update.transactions.some((one) => one.annotation(Transaction.userEvent))) this.left = null;
     if (update.docChanged && !this.plain && longLineIn(update)) {
       this.plain = true;
       queueMicrotask(() => this.view.dispatch({ effects: this.parts.language.reconfigure([]) }));
