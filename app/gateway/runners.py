@@ -98,7 +98,7 @@ class Runners:
         if reads:
             return orchestrator.runner_app(repl.id) or orchestrator.files_app(repl.id)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
-        if edits and orchestrator.runner_app(repl.id) is None:
+        if edits and repl.phase is not Phase.FAILED and orchestrator.runner_app(repl.id) is None:  # why, is to be read
             authorize(access.actor, Action.START, repl)
             repl = await orchestrator.open(repl.id)
         return await running_app(orchestrator, repl)

@@ -208,8 +208,7 @@ async def test_a_version_that_is_read_back_wrong_is_not_acknowledged(place: Plac
         done = await outcome(place.take())
         assert isinstance(done, Commit) or done.code in {"store", "damaged", "taken"}, done
         place.between.will()
-        assert (await verify(place.history)).problems == []
-    await place.check()
+    await place.check()  # of all versions
 
 
 async def test_what_lies_ready_in_another_store_does_not_count(place: Place, moto_server: Server) -> None:
