@@ -37,7 +37,7 @@ export default {
           <span class="dx-tree-gap" :style="{ width: 6 + row.depth * 12 + 'px' }"></span>
           <i v-if="row.kind === 'd'" class="dx-i dx-i-chevron"></i><span v-else class="dx-tree-gap" style="width:14px"></span>
           <i v-if="!row.isNote" :class="'dx-i dx-i-' + row.icon" :style="{ color: row.colour }"></i>
-          <input v-if="row.isNew || row.path === renaming" :value="row.name" :aria-label="row.isNew ? 'Name of the new ' + (row.kind === 'd' ? 'folder' : 'file') : 'New name'" spellcheck="false"
+          <input v-if="row.isNew || row.path === renaming" :aria-label="row.isNew ? 'Name of the new ' + (row.kind === 'd' ? 'folder' : 'file') : 'New name'" spellcheck="false"
                  @vue:mounted="editing($event.el, row)" @keydown.stop="nameKey($event, row)" @blur="nameDone($event.target.value, row)" @click.stop @dblclick.stop>
           <span v-else class="dx-tree-name">{{ row.shown }}</span>
           <button v-if="byTouch && row.path === current && row.path !== renaming" type="button" tabindex="-1" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'More for ' + row.shown" @click.stop="menu($event, row)"><i class="dx-i dx-i-more"></i></button>
@@ -258,7 +258,9 @@ export default {
       if (!this.model.isLoaded(dir)) this.load(dir);
       this.$nextTick(() => this.scrollTo(this.model.rows().findIndex((row) => row.isNew)));
     },
+    /** Its value is bound to nothing: whatever else is drawn anew, what is being typed stays. */
     editing(input, row) {
+      input.value = row.name;
       input.focus();
       const dot = row.kind === "d" ? -1 : row.name.lastIndexOf(".");
       input.setSelectionRange(0, dot > 0 ? dot : row.name.length);

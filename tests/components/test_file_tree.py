@@ -106,6 +106,17 @@ def test_new_files_and_folders(page: Page, served: Served) -> None:
     expect(page.get_by_label("Name of the new file")).to_have_count(0)
 
 
+def test_a_name_that_is_being_typed_outlives_a_change_of_the_files(page: Page, served: Served) -> None:
+    row(page, "main.py").click()
+    page.get_by_role("button", name="New folder").click()
+    page.keyboard.type("pic")
+    (served.workspace / "from a program").touch()
+    expect(row(page, "from a program")).to_be_visible()
+    page.keyboard.type("tures")
+    page.keyboard.press("Enter")
+    expect(row(page, "pictures")).to_be_visible()
+
+
 def test_a_name_that_is_taken_is_refused_with_a_sentence(page: Page, served: Served) -> None:
     row(page, "main.py").click()
     page.get_by_role("button", name="New file").click()
