@@ -55,10 +55,7 @@ types: $(VENV)/dev.stamp  ## strict type check
 
 test: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## install what the tests need (Chromium, PostgreSQL, rclone, the templates' tools) and run all of them
 	@.ci/system-packages
-	@scratch=$$(mktemp -d -p $(SCRATCH) dx.XXXX) && trap 'rm -rf "$$scratch"' EXIT && chmod 711 $$scratch && \
-	  TMPDIR=$$scratch $(BIN)/pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
-# Thousands of small files are written and removed: in memory, where there is enough of it for the tests and for others.
-SCRATCH = $(shell df --output=avail -B1G /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 >= 8 {print "/dev/shm"; found = 1} END {if (!found) print "/tmp"}')
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not soak" $(ARGS)
 
 soak: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## the long runs
 	@.ci/system-packages
