@@ -46,6 +46,7 @@ log = structlog.get_logger("devex")
 SWEEP_EVERY_S = 10.0  # what another process revoked is closed within 15 s
 STARTED_POLL_S = 0.02
 RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
+KEEP_ALIVE_S = 75  # longer than a proxy in front keeps one (60 s is usual): what it sends never meets a closing one
 DRAIN_S = 5  # what is being answered when the server stops may end
 WEBSOCKET_MOST_BYTES = 8 * 1024 * 1024  # one message: a large paste
 NOT_GUARDED = (*open_pages.NO_PAGES, "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
@@ -115,6 +116,7 @@ class Server:
                 server_header=False,
                 ws_per_message_deflate=False,
                 ws_max_size=WEBSOCKET_MOST_BYTES,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=DRAIN_S,
             )
 

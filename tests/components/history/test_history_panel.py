@@ -278,6 +278,7 @@ def test_the_receipt_says_what_is_safe(page: Page, served: Served) -> None:
     expect(page.locator(".dx-receipt [role=status]")).to_contain_text("Not safe:")
     served.store.with_name("away").rename(served.store)
     command(page, "Save a version")
+    expect(page.locator("#heard")).to_have_text("told A version is saved.")
     expect(receipt).to_contain_text("Safe in the store at")
     command(page, "Save a version")
     expect(page.locator("#heard")).to_have_text("told Nothing has changed since the newest version.")

@@ -229,6 +229,7 @@ async def test_what_is_in_locked_folders_counts(start: StartBox) -> None:
 
 
 def _stopped(first: int) -> bool:
+    """None of them computes. Z: ended, its parent is stopped; D: it waits for the stopped child that it has vforked."""
     programs = programs_of(first)
     states = []
     for pid in programs:
@@ -236,7 +237,7 @@ def _stopped(first: int) -> bool:
             states.append(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
         except OSError:
             continue
-    return bool(states) and set(states) <= {"T", "Z"}  # Z: ended, and its parent is stopped
+    return "T" in states and set(states) <= {"T", "Z", "D"}
 
 
 async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:
