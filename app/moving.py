@@ -1,7 +1,9 @@
 """`devex export` and `devex import`: a REPL with all its versions, from one DEVEX to another, as one file."""
 
 import asyncio
+import errno
 import os
+import tempfile
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +36,10 @@ TIMES: Final = 100  # a full workspace is what all versions may be, unpacked: te
 
 
 async def export(settings: Settings, repl: Repl, path: Path) -> str:
-    """All versions of a REPL, and what it is called, in a new file. Raises DevexError."""
+    """All versions of a REPL, and what it is called, in a new file, which appears when it is whole. Raises DevexError.
+
+    One that is killed leaves a draft beside it, `FILE.….part`.
+    """
     async with store_of(store.chosen(settings)) as opened:
         history = History(opened, repl.id)
         for _ in range(ROUNDS):
@@ -50,19 +55,19 @@ async def _exported(history: History, repl: Repl, path: Path) -> str:
     commit = await history.commit(newest)
     about = {"name": repl.name, "template": repl.template, "created_at": repl.created_at.isoformat(), "newest": newest}
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        _require_new(path)
+        descriptor, draft = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                names = await _write(file, about, history)
+                await asyncio.to_thread(_end, file)
+                size = file.tell()
+            await asyncio.to_thread(_put_in_place, Path(draft), path)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise _file_error(path, error) from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            names = await _write(file, about, history)
-            await asyncio.to_thread(_end, file)
-            size = file.tell()
-    except BaseException as error:
-        path.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _file_error(path, error) from None
-        raise
     versions = sum(name.startswith("c/") for name in names)
     return f"{path}: {versions} versions of {repl.slug}, {size / MIB:.1f} MiB, everything up to {commit.at}."
 
@@ -83,6 +88,22 @@ def _end(file: BinaryIO) -> None:
     bundle.write_end(file)
     file.flush()
     os.fsync(file.fileno())
+
+
+def _require_new(path: Path) -> None:
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+
+def _put_in_place(draft: Path, path: Path) -> None:
+    """Not by a link, which a USB stick does not have; so what appears in its place in this very moment is replaced."""
+    _require_new(path)
+    draft.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _file_error(path: Path, error: OSError) -> DevexError:

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -41,8 +42,56 @@ def records(folder: Path) -> int:
     return count
 
 
+def the_repl(folder: Path) -> str:
+    with sqlite3.connect(folder / "data" / "devex.sqlite3") as database:
+        ((repl,),) = database.execute("SELECT id FROM repls").fetchall()
+    database.close()
+    return str(repl)
+
+
 def stored(folder: Path) -> list[Path]:
     return [path for path in (folder / "data" / "store").glob("*/*/*") if path.is_file()]
+
+
+def test_an_export_that_is_killed_leaves_nothing_at_its_name(exported: Path) -> None:
+    folder = exported.parent
+    repl = the_repl(folder)
+    command = [sys.executable, "-m", "app.cli", "export", repl, "killed.devex"]
+    killed = False
+    while not killed:  # it may have been faster than we
+        for left in folder.glob("killed.devex*"):
+            left.unlink()
+        exporting = subprocess.Popen(command, env=environment(folder), cwd=folder)
+        while not list(folder.glob("killed.devex*")) and exporting.poll() is None:
+            pass  # it takes a fraction of a second: no time to sleep
+        exporting.kill()
+        killed = exporting.wait() == -signal.SIGKILL
+    (draft,) = folder.glob("killed.devex*")
+    assert draft.name != "killed.devex"
+    again = devex(folder, "export", repl, "killed.devex")
+    assert again.returncode == 0, again.stderr
+    draft.unlink()
+    with (folder / "killed.devex").open("rb") as file:
+        bundle.read_about(file)
+        assert list(bundle.read_members(file))
+
+
+def test_an_export_that_fails_leaves_nothing(exported: Path) -> None:
+    """The disk is full, as far as it can tell."""
+    command = [sys.executable, "-m", "app.cli", "export", the_repl(exported.parent), "large.devex"]
+    failed = subprocess.run(
+        ["prlimit", f"--fsize={1 << 20}", *command],
+        env=environment(exported.parent),
+        cwd=exported.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (failed.returncode, failed.stderr) == (
+        1,
+        "The file large.devex cannot be used: file too large. Name another one.\n",
+    )
+    assert list(exported.parent.glob("large.devex*")) == []
 
 
 def test_all_of_it_arrives(exported: Path, tmp_path: Path) -> None:
