@@ -15,7 +15,7 @@ from runner.errors import DevexError
 from runner.snapshots import archive, search
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
-from runner.snapshots.worker.jobs import ZIPS
+from runner.snapshots.worker.reads import ZIPS
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage, Workspace
 from runner.workspace.archive import Memory

@@ -20,7 +20,7 @@ from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.frames import Message
-from runner.snapshots.worker.jobs import QUEUED, Turns
+from runner.snapshots.worker.turns import QUEUED, Turns
 from runner.snapshots.worker.workers import WorkerDied, Workers
 from runner.workspace import Usage
 from runner.workspace.drafts import is_draft
