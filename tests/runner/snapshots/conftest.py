@@ -1,12 +1,15 @@
-"""S3 servers, stores, and a workspace whose versions go to one."""
+"""S3 servers, stores, and a workspace whose versions go to one, here or in a worker."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.stores.opening import StoreSpec, spec_of
+from runner.snapshots.worker.workers import Workers
 from tests.runner.snapshots.place import Place, a_place
+from tests.runner.snapshots.shelf import a_shelf
 from tests.stores import Server, moto, rclone
 
 
@@ -26,6 +29,17 @@ def rclone_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with a_place(tmp_path) as place:
         yield place
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[Workers]:
+    async with Workers() as workers:
+        yield workers
+
+
+@pytest.fixture
+def snapshots(workers: Workers, tmp_path: Path) -> Snapshots:
+    return Snapshots(workers, a_shelf(tmp_path))
 
 
 @pytest.fixture(params=["directory", "s3"])

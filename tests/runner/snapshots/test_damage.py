@@ -13,11 +13,10 @@ from runner.snapshots import layout
 from runner.snapshots.autosave import Autosave, Restoring
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Damaged
-from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.stores.directory import DirectoryStore
-from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
-from runner.workspace import Usage
+from tests.runner.snapshots.shelf import a_shelf
 
 CHANCE = random.Random(1)
 
@@ -64,14 +63,6 @@ async def _is_whole(reading: object, kind: str) -> bool:
     return True
 
 
-def a_shelf(folder: Path, workspace: str = "workspace") -> Shelf:
-    (folder / workspace).mkdir(exist_ok=True)
-    return Shelf(
-        store=spec_of(folder / "store"), prefix="r1", workspace=folder / workspace, owner=None,
-        limit=Usage(1 << 30, 1 << 20), cache=folder / f"{workspace}.db", epoch=1,
-    )  # fmt: skip
-
-
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     async with Workers() as workers, DirectoryStore(tmp_path / "store") as store:
@@ -115,7 +106,7 @@ async def test_one_damaged_version_hides_no_other(place: Place, which: int) -> N
 async def test_what_is_saved_after_a_lost_cache_builds_on_no_damaged_version(place: Place, tmp_path: Path) -> None:
     versions = await three(place)
     place.damage(layout.commit_key(versions[2]))
-    for path in tmp_path.glob("workspace.db*"):
+    for path in tmp_path.glob("cache.db*"):
         path.unlink()
     later = await place.take()
     assert layout.order_of(later) > layout.order_of(versions[2])
@@ -201,7 +192,7 @@ async def test_an_empty_workspace_gets_what_is_whole_and_is_told_what_is_not(pla
     head = (await three(place))[2]
     await place.damage_file(head, "b")
     states: list[Restoring] = []
-    elsewhere = Snapshots(place.snapshots._workers, a_shelf(place.folder, "elsewhere"))
+    elsewhere = Snapshots(place.snapshots._workers, a_shelf(place.folder, "elsewhere", "elsewhere.db"))
 
     async def quiesce() -> None:
         pass

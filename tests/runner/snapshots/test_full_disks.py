@@ -7,7 +7,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +24,6 @@ from tests.disks import Disk, small_disk
 from tests.runner.snapshots.jobs import ROOT, Picture, picture
 
 DISK_MIB = 64
-
-
-@pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    async with Workers() as workers:
-        yield workers
 
 
 @pytest.fixture

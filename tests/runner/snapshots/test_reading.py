@@ -6,35 +6,21 @@ import os
 import shutil
 import stat
 import zipfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from runner.errors import DevexError
 from runner.snapshots import archive, search
-from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.worker.reads import ZIPS
-from runner.snapshots.worker.workers import Workers
-from runner.workspace import Usage, Workspace
+from runner.workspace import Workspace
 from runner.workspace.archive import Memory
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
 from tests.runner.snapshots.place import a_place
 
 LARGE_BYTES = (9 << 20) + 123
 FILES = 300
-
-
-@pytest.fixture
-async def snapshots(tmp_path: Path) -> AsyncIterator[Snapshots]:
-    (tmp_path / "workspace").mkdir()
-    async with Workers() as workers:
-        shelf = Shelf(
-            store=spec_of(tmp_path / "store"), prefix="r1", workspace=tmp_path / "workspace", owner=None,
-            limit=Usage(1 << 40, 1 << 20), cache=tmp_path / "cache.db", epoch=1,
-        )  # fmt: skip
-        yield Snapshots(workers, shelf)
 
 
 async def zipped(snapshots: Snapshots, version: str, path: str = "") -> zipfile.ZipFile:

@@ -1,5 +1,6 @@
 """A worker without credentials, whose server has what it stores signed; and what an outdated one may not do."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,18 +14,14 @@ from runner.snapshots.stores.signed import Get, Put
 from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.workers import Workers
-from runner.workspace import Usage
+from tests.runner.snapshots.shelf import a_shelf
 from tests.stores import Server
 
 DIGEST = bytes(32)
 
 
-def a_shelf(folder: Path, epoch: int) -> Shelf:
-    (folder / "workspace").mkdir(exist_ok=True)
-    return Shelf(
-        store={"signed": {"ca_file": None}}, prefix="r1", workspace=folder / "workspace", owner=None,
-        limit=Usage(1 << 40, 1 << 20), cache=folder / "cache.db", epoch=epoch,
-    )  # fmt: skip
+def signed(folder: Path, epoch: int) -> Shelf:
+    return replace(a_shelf(folder, epoch=epoch), store={"signed": {"ca_file": None}})
 
 
 async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tmp_path: Path) -> None:
@@ -32,7 +29,7 @@ async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tm
         S3Store(moto_server.config()) as own,
         Workers(answer=partial(answered, S3Signer(own, "r1/", 3))) as workers,
     ):
-        snapshots = Snapshots(workers, a_shelf(tmp_path, 3))
+        snapshots = Snapshots(workers, signed(tmp_path, 3))
         path = tmp_path / "workspace" / "a.txt"
         path.write_text("one")
         first = await snapshots.take("ada", "")
@@ -41,7 +38,7 @@ async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tm
         await snapshots.restore(first["version"], "", "ada")
         assert path.read_text() == "one"
         assert (await snapshots.verify())["problems"] == []
-        outdated = Snapshots(workers, a_shelf(tmp_path, 2))
+        outdated = Snapshots(workers, signed(tmp_path, 2))
         path.write_text("three")
         with pytest.raises(Fenced):
             await outdated.take("ada", "")
@@ -50,7 +47,7 @@ async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tm
 async def test_without_a_signer_it_says_so(tmp_path: Path) -> None:
     async with Workers() as workers:
         with pytest.raises(StoreError, match="Nobody signs here"):
-            await Snapshots(workers, a_shelf(tmp_path, 1)).head()
+            await Snapshots(workers, signed(tmp_path, 1)).head()
 
 
 async def test_no_commit_of_another_epoch_is_signed(moto_server: Server) -> None:

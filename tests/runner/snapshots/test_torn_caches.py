@@ -3,18 +3,16 @@
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from runner.snapshots.cache import discard
-from runner.snapshots.snapshots import Shelf, Snapshots
-from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.worker.workers import Workers
-from runner.workspace import Usage
 from tests.runner.snapshots.jobs import picture
+from tests.runner.snapshots.shelf import a_shelf
 
 PAGE_BYTES = 4096
 TEARS = 20
@@ -35,27 +33,14 @@ NONSENSE = [
 ]
 
 
-@pytest.fixture
-async def workers() -> AsyncIterator[Workers]:
-    async with Workers() as workers:
-        yield workers
-
-
 class Place:
     def __init__(self, workers: Workers, folder: Path) -> None:
         self.root, self.cache = folder / "workspace", folder / "cache.db"
         self._workers = workers
         self._folder = folder
-        self.root.mkdir()
+        self.snapshots = Snapshots(workers, a_shelf(folder))
         for number in range(400):
             (self.root / f"f{number}").write_text(f"text {number}")
-        self.snapshots = self._at(self.root, self.cache)
-
-    def _at(self, workspace: Path, cache: Path) -> Snapshots:
-        return Snapshots(self._workers, Shelf(
-            store=spec_of(self._folder / "store"), prefix="r1", workspace=workspace, owner=None,
-            limit=Usage(1 << 40, 1 << 20), cache=cache, epoch=1,
-        ))  # fmt: skip
 
     async def take_until_files_are_known(self) -> None:
         """Not at once: what was written a moment ago may be written again within a tick of the clock."""
@@ -74,11 +59,9 @@ class Place:
         (self.root / f"f{number}").write_text(f"changed {number}")
         taken = await self.snapshots.take("ada", "")
         assert (await self.snapshots.take("ada", ""))["version"] == taken["version"]
-        again = self._folder / f"again{number}"
-        again.mkdir()
-        restored = await self._at(again, self._folder / "no.db").restore(taken["version"], "", "ada", empty=True)
-        assert restored["notes"] == []
-        assert picture(again) == picture(self.root)
+        again = Snapshots(self._workers, a_shelf(self._folder, f"again{number}", "no.db"))
+        assert (await again.restore(taken["version"], "", "ada", empty=True))["notes"] == []
+        assert picture(self._folder / f"again{number}") == picture(self.root)
         assert (await self.snapshots.verify())["problems"] == []
 
 
