@@ -63,6 +63,11 @@ def failed(message: str, action: str) -> None:
     ui.notify(f"{message} {action}", type="negative", position="bottom-right", timeout=8000, close_button="Close")
 
 
+def warned(message: str) -> None:
+    """Tell the user what must not be missed: it stays until it is closed."""
+    ui.notify(message, type="warning", position="bottom-right", timeout=0, multi_line=True, close_button="Close")
+
+
 def told(message: str) -> None:
     """Tell the user that something is done."""
     ui.notify(message, position="bottom-right", timeout=2500)

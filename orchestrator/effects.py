@@ -124,8 +124,8 @@ class Effects:
         match effect:
             case Seed():
                 files = self._files_of(repl)
-                await self._backend.seed(repl.id, files, copy_of=repl.copy_of, version=repl.copy_version)
-                await self.note(repl.id, seeded=True, unsaved=True)
+                lacks = await self._backend.seed(repl.id, files, copy_of=repl.copy_of, version=repl.copy_version)
+                await self.note(repl.id, seeded=True, unsaved=True, lacks=lacks)
             case Ensure():
                 await self._backend.ensure(self._spec_of(repl))
             case Save(epoch):

@@ -90,6 +90,9 @@ class ReplShape(BaseModel):
     saved_version: str | None = Field(description="The newest version that the store acknowledged at a stop.")
     saved_at: datetime | None = Field(description="Until when that holds everything.")
     unsafe: str | None = Field(description="Why nothing newer could be stored.")
+    lacks: str | None = Field(
+        description="Which files of the version it was copied from the store could not give; until its second start."
+    )
     created_at: datetime
     opened_at: datetime
     deleted_at: datetime | None

@@ -35,6 +35,7 @@ class Card:
                 self._recover = button("Recover", self._press("start"), icon_name="play", small=True)
             self._failure = text("", "dx-error")
             self._unsafe = text("", "dx-error")
+            self._lacks = text("", "dx-error")
         self.set_repl(repl)
 
     def set_repl(self, repl: Repl) -> None:
@@ -49,6 +50,7 @@ class Card:
         self._failure.set_text(repl.failure or "")
         unsafe = unsafe_words(repl, now)
         self._unsafe.set_text(unsafe)
+        self._lacks.set_text(repl.lacks or "")
         runs, has_failed = repl.goal is Goal.RUN, repl.phase is Phase.FAILED
         for element, is_shown in (
             (self._stop, runs),
@@ -56,6 +58,7 @@ class Card:
             (self._recover, not runs and has_failed),
             (self._failure, bool(repl.failure)),
             (self._unsafe, bool(unsafe)),
+            (self._lacks, bool(repl.lacks)),
         ):
             element.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
 

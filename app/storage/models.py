@@ -64,6 +64,7 @@ class ReplRow(Model):
     seeded = fields.BooleanField()
     copy_of = fields.CharField(max_length=32, null=True)
     copy_version = fields.CharField(max_length=32, null=True)
+    lacks = fields.TextField(null=True)
     failure = fields.TextField(null=True)
     stop_reason = fields.TextField(null=True)
     awake_until = fields.DatetimeField(null=True)

@@ -96,10 +96,11 @@ class Backend(Protocol):
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
-    ) -> None:
+    ) -> str | None:
         """Make the workspace: a copy of another Repl's, as it is now (flushed first when it runs) or as it was in a
         `version`, then `files` written over it.
 
+        -> in plain words, which files of the version the store could not give, and what to do; None when all are here.
         A workspace that was seeded before is made anew. Raises BackendError.
         """
 

@@ -102,7 +102,7 @@ class MemoryBackend:
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
-    ) -> None:
+    ) -> str | None:
         copied: dict[str, bytes] | None = {}
         if copy_of is not None:
             found = self.machine.workspaces.get(copy_of)
@@ -110,6 +110,7 @@ class MemoryBackend:
         if copied is None:
             raise BackendError("The files to copy are gone.", retryable=False)
         self.machine.workspaces[repl_id] = {**copied, **files}
+        return None
 
     async def collect(self, repl_id: str, epoch: int) -> None:
         """Of versions without a time none is old."""

@@ -34,6 +34,8 @@ class Move:
         changes: dict[str, Any] = {"phase": advance(repl.phase, self.event), "phase_at": now, "failure": self.failure}
         if self.event is Event.START:
             changes |= {"epoch": repl.epoch + 1, "stop_reason": None}
+            if repl.epoch:  # who used it has seen it
+                changes["lacks"] = None
         if self.event in (Event.DOWN, Event.FAIL) and repl.phase is not Phase.STOPPED:
             changes["unsaved"] = True  # programs may have written until the end
             if (self.goal or repl.goal) is not Goal.RUN:  # else it goes on elsewhere

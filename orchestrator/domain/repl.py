@@ -83,6 +83,7 @@ class Repl:
     seeded: bool = False  # its first files are laid out
     copy_of: str | None = None  # the Repl whose files it starts with, as they are then
     copy_version: str | None = None  # or as they were in this version
+    lacks: str | None = None  # in plain words; what of those the store could not give. Until it starts a second time
     failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
     stop_reason: str | None = None  # one plain sentence: why it last stopped
     awake_until: datetime | None = None  # kept so because somebody asked; None also when it stopped before

@@ -1,5 +1,6 @@
 """A REPL that is stopped is started by whoever edits one of its files."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -59,3 +60,26 @@ def test_versions_are_read_and_forked_whatever_became_of_the_files(tmp_path: Pat
         fork = browser.post(f"/api/repls/{repl}/fork", json={"version": version}).json()["id"]
         browser.post(f"/api/repls/{fork}/start", params={"wait": True})
         assert browser.get(f"/repls/{fork}/files/a.txt").content == b"a needle"
+
+
+def test_a_fork_of_a_damaged_version_says_what_it_lacks(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "damaged")
+        browser.put(f"/repls/{repl}/files/a.txt", content=os.urandom(1000))
+        assert browser.post(f"/repls/{repl}/snapshots", json={}).status_code == 201
+        for pack in (tmp_path / "data" / "store" / repl / "p").iterdir():
+            pack.write_bytes(bytes(pack.stat().st_size))
+        browser.put(f"/repls/{repl}/files/b.txt", content=b"whole")
+        version = browser.post(f"/repls/{repl}/snapshots", json={}).json()["version"]
+        stop(browser, repl)
+        fork = browser.post(f"/api/repls/{repl}/fork", json={"version": version}).json()["id"]
+        said = browser.post(f"/api/repls/{fork}/start", params={"wait": True}).json()["lacks"]
+        why = "cannot be brought back: what the store holds of it is damaged"
+        assert said == (
+            f"Not everything of version {version} is here as it was: “a.txt” {why}. Look for it in other versions."
+        )
+        assert browser.get(f"/repls/{fork}/files/b.txt").content == b"whole"
+        assert browser.get(f"/repls/{fork}/files/a.txt").status_code == 404
+        stop(browser, fork)
+        assert browser.get(f"/api/repls/{fork}").json()["lacks"] == said
+        assert browser.post(f"/api/repls/{fork}/start", params={"wait": True}).json()["lacks"] is None

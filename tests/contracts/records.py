@@ -43,6 +43,7 @@ class RecordsContract:
             seeded=False,
             copy_of="repl1",
             copy_version="7-40",
+            lacks="It lacks a file.",
             failure="It failed.",
             stop_reason="It was idle.",
             awake_until=AT + timedelta(hours=4),

@@ -163,3 +163,25 @@ def kill_everything(data_dir: Path, server_pid: int) -> None:
             process.kill()
         except psutil.NoSuchProcess:
             pass
+
+
+def test_what_a_fork_lacks_is_said_in_it_and_on_its_card(page: Page, served: Served) -> None:
+    begin(page, served, "forker", "Torn")
+    save_version(page)
+    (packs,) = served.data_dir.glob(f"store/{page.url.rpartition('/')[2]}/p")
+    for pack in packs.iterdir():
+        pack.write_bytes(bytes(pack.stat().st_size))
+    command(page, "History")
+    versions(page).first.click()
+    page.get_by_role("button", name="Fork", exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name="Fork").click()
+    expect(page.get_by_role("heading", name="Torn (copy)")).to_be_visible()
+    lacks = "“main.py” cannot be brought back: what the store holds of it is damaged"
+    told = page.get_by_role("alert").filter(has_text=lacks)
+    expect(told).to_be_visible()
+    page.reload()
+    expect(told).to_be_visible()
+    told.get_by_role("button", name="Close").click()
+    expect(page.get_by_text(lacks)).to_have_count(0)
+    page.goto(served.url)
+    expect(page.get_by_role("article").filter(has_text="Torn (copy)").get_by_text(lacks)).to_be_visible()

@@ -182,10 +182,10 @@ class BreaksOnSeed(MemoryBackend):
 
     broken = True
 
-    async def seed(self, repl_id: str, files: object, *, copy_of: str | None, version: str | None = None) -> None:
+    async def seed(self, repl_id: str, files: object, *, copy_of: str | None, version: str | None = None) -> str | None:
         if self.broken:
             raise RuntimeError("a bug")
-        await super().seed(repl_id, {}, copy_of=copy_of, version=version)
+        return await super().seed(repl_id, {}, copy_of=copy_of, version=version)
 
 
 class LosesEvents(MemoryBackend):
@@ -216,10 +216,10 @@ class Unreliable(MemoryBackend):
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
-    ) -> None:
+    ) -> str | None:
         if self.unlucky():
             raise OSError("no space left")
-        await super().seed(repl_id, files, copy_of=copy_of, version=version)
+        return await super().seed(repl_id, files, copy_of=copy_of, version=version)
 
     async def _start(self, spec: SandboxSpec) -> None:
         if self.unlucky():

@@ -72,9 +72,22 @@ def test_every_phase_can_be_left_and_reached() -> None:
     assert set(TRANSITIONS.values()) == set(Phase)
 
 
+@pytest.mark.parametrize(("epoch", "lacks"), [(0, "It lacks a file."), (1, None)])
+def test_what_a_copy_lacks_is_told_until_its_second_start(epoch: int, lacks: str | None) -> None:
+    copy = repl(goal=Goal.RUN, epoch=epoch, lacks="It lacks a file.")
+    assert replace(copy, **Move(event=Event.START).changes(copy, NOW)).lacks == lacks
+
+
 def test_a_start_raises_the_epoch_and_forgets_why_it_stopped() -> None:
     changes = Move(event=Event.START).changes(repl(goal=Goal.RUN, epoch=4, stop_reason="It was idle."), NOW)
-    assert changes == {"phase": Phase.STARTING, "phase_at": NOW, "epoch": 5, "failure": None, "stop_reason": None}
+    assert changes == {
+        "phase": Phase.STARTING,
+        "phase_at": NOW,
+        "epoch": 5,
+        "failure": None,
+        "stop_reason": None,
+        "lacks": None,
+    }
 
 
 @pytest.mark.parametrize(

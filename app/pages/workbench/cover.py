@@ -40,7 +40,7 @@ class Cover:
 
     def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
         """Show what `repl` needs shown; `error` is why it could not be opened."""
-        why = (repl.failure, repl.unsafe, repl.unsaved, repl.saved_version, repl.stop_reason, error)
+        why = (repl.failure, repl.unsafe, repl.unsaved, repl.lacks, repl.saved_version, repl.stop_reason, error)
         what = (repl.phase, repl.goal, repl.name, repl.in_trash, *why)
         if what == self._shown:
             return
@@ -92,7 +92,7 @@ class Cover:
                 state = "is starting" if moves else "could not run" if has_failed else "is stopped"
                 text(f"{repl.name} {state}", "dx-subtitle", tag="h2")
                 if not moves:
-                    text(f"{why} {safety}".strip(), "dx-muted", tag="p")
+                    text(f"{why} {safety} {repl.lacks or ''}".strip(), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
                 if not moves:
                     button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")

@@ -18,7 +18,7 @@ from app.pages.workbench.header import Header
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
-from components.controls import failed, told
+from components.controls import failed, told, warned
 from components.history import History, Restoring
 from components.palette import Palette
 from components.preload import preload
@@ -54,6 +54,7 @@ class Workbench:
         self._changes = self._orchestrator.subscribe(repl_id=repl.id)
         self._desk: Desk | None = None
         self._warned_s: int | None = None
+        self._lacks: str | None = None
         self._dark = dress(repl.name)
         preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
@@ -79,6 +80,7 @@ class Workbench:
 
     async def open(self, patience_s: float | None) -> None:
         """Start the REPL; return when it runs, or failed, or after `patience_s` at the latest. None starts nothing."""
+        self._warn_of_lacks(self._repl)  # a start may forget them
         if patience_s is None:
             await self._show(self._repl, came_up=True)
             return
@@ -109,6 +111,7 @@ class Workbench:
     async def _show(self, repl: Repl, *, came_up: bool) -> None:
         self._repl = repl
         self._header.set_repl(repl)
+        self._warn_of_lacks(repl)
         runs = repl.phase is Phase.RUNNING
         if runs and came_up:
             try:
@@ -176,6 +179,11 @@ class Workbench:
         if warning_s is not None and warning_s != self._warned_s:
             failed(f"This REPL is idle: it stops in {warning_s // 60} min.", "Press Extend to keep it awake.")
         self._warned_s = warning_s
+
+    def _warn_of_lacks(self, repl: Repl) -> None:
+        if repl.lacks and repl.lacks != self._lacks:
+            warned(repl.lacks)
+            self._lacks = repl.lacks
 
     # What the user does
 

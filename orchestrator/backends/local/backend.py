@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -36,7 +36,9 @@ from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage
+from runner.workspace.paths import display
 
+LACKS_NAMED = 5  # files that a copy lacks: more make no sentence; the log has the rest
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then
 
 T = TypeVar("T")
@@ -152,10 +154,9 @@ class LocalBackend:
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
-    ) -> None:
+    ) -> str | None:
         if copy_of is not None and version is not None:
-            await self._seed_version(repl_id, files, copy_of, version)
-            return
+            return await self._seed_version(repl_id, files, copy_of, version)
         if copy_of is not None:
             if not self._workspaces.exists(copy_of):
                 raise BackendError("The files to copy are gone.", retryable=False)
@@ -163,8 +164,9 @@ class LocalBackend:
                 await source.quiesce()
         given_up = threading.Event()
         await _to_its_end(given_up, self._workspaces.seed, repl_id, files, copy_of, given_up)
+        return None
 
-    async def _seed_version(self, repl_id: str, files: Mapping[str, bytes], source: str, version: str) -> None:
+    async def _seed_version(self, repl_id: str, files: Mapping[str, bytes], source: str, version: str) -> str | None:
         made = await _to_its_end(threading.Event(), self._workspaces.begin, repl_id)
         shelf = Shelf(
             store=self._store,
@@ -182,6 +184,7 @@ class LocalBackend:
         if done["noted"]:
             log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
         await _to_its_end(threading.Event(), self._workspaces.finish, repl_id, made, files)
+        return _lacks(version, done["notes"], done["noted"])
 
     async def collect(self, repl_id: str, epoch: int) -> None:
         if repl_id in self._live:
@@ -315,6 +318,16 @@ class LocalBackend:
         for one in self._live.values():
             if one.alive:
                 one.end("The launcher ended, and its sandboxes with it.")
+
+
+def _lacks(version: str, notes: Sequence[Sequence[str]], noted: int) -> str | None:
+    """In plain words; `notes` are [path, why], of `noted` in all."""
+    if not noted:
+        return None
+    named = [f"“{display(path)}” {why}" for path, why in notes[:LACKS_NAMED]]
+    if noted > len(named):
+        named.append(f"and {noted - len(named)} more")
+    return f"Not everything of version {version} is here as it was: {'; '.join(named)}. Look for it in other versions."
 
 
 async def _to_its_end(given_up: threading.Event, work: Callable[..., T], *args: Any) -> T:
