@@ -100,13 +100,13 @@ def import_(
     file: Annotated[Path, typer.Argument(help="What `devex export` wrote.")],
     owner: Annotated[str, typer.Option(help="Whose REPL it becomes.")],
 ) -> None:
-    """Make a new REPL of an exported one. A running server lays out its files within a minute."""
+    """Make a new REPL of an exported one. A running server lays out its files when somebody looks at it."""
     from app import moving
 
     async def read(chosen: Settings) -> str:
         user = await _accounts(chosen).named(owner)
         repl = await moving.import_bundle(chosen, file, user.id)
-        return f"{repl.slug} is {user.name}'s. It is at {chosen.origin}/repl/{repl.id} once the server has its files."
+        return f"{repl.slug} is {user.name}'s. It is at {chosen.origin}/repl/{repl.id}"
 
     _with_database(read)
 

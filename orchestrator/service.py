@@ -41,6 +41,7 @@ from orchestrator.thinning import Thinning
 from runner.errors import DevexError
 
 OPEN_DEADLINE_S = 60.0  # a stop that is under way (5 s for its programs) and then a start
+LAID_OUT_S = 20.0  # who reads files waits so long for the first; a full disk takes longer, and is told so
 OPENED_RESOLUTION_S = 60.0  # a reload within a minute is the same visit
 STOPPED_BY_USER = "It was stopped by hand."
 DELETED = "It was moved to the trash."
@@ -150,7 +151,24 @@ class Orchestrator:
 
     async def list(self, owner_id: str, *, trash: bool = False) -> list[Repl]:
         """Last opened first: those in use, or those in the trash."""
-        return [repl for repl in await self._records.list_by_owner(owner_id) if repl.in_trash is trash]
+        found = [repl for repl in await self._records.list_by_owner(owner_id) if repl.in_trash is trash]
+        for repl in found:
+            if not repl.seeded:
+                self._wake(repl.id)  # another process has made it, perhaps, and nobody told us
+        return found
+
+    async def laid_out(self, repl_id: str) -> Repl:
+        """Once its first files are there, if they come; of what another process has made they do from now on.
+
+        Raises DevexError when that takes too long.
+        """
+        until = self._clock.now() + timedelta(seconds=LAID_OUT_S)
+        try:
+            return await within(self._clock, until, self._until_laid_out(repl_id))
+        except TimeoutError:
+            message = "Its files are still being laid out."
+            action = "Wait a moment and try again."
+            raise DevexError("not_laid_out", message, action, status=503, retryable=True) from None
 
     def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription[Repl]:
         """Repls as they change, from now on: also when a warning of the lease falls due or is lifted."""
@@ -363,6 +381,15 @@ class Orchestrator:
             if repl.goal is not Goal.RUN:
                 message = repl.failure or repl.stop_reason or "It was stopped."
                 raise DevexError("start_failed", message, "Press Start to try again.", status=503, retryable=True)
+            repl = await anext(changes)
+        return repl
+
+    async def _until_laid_out(self, repl_id: str) -> Repl:
+        changes = self.subscribe(repl_id=repl_id)
+        repl = await self.get(repl_id)
+        if not repl.seeded:
+            self._wake(repl_id)
+        while not repl.seeded and repl.phase is Phase.STOPPED and not repl.in_trash:
             repl = await anext(changes)
         return repl
 

@@ -18,8 +18,9 @@ from runner.proxy.viewer import Viewer
 
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
+IN_STORE = "snapshots"
 WHILE_STOPPED = frozenset(
-    {"tree", "files", "zip", "find", "search", "usage", "snapshots"}
+    {"tree", "files", "zip", "find", "search", "usage", IN_STORE}
 )  # what a stopped REPL can still show
 EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
@@ -96,7 +97,11 @@ class Runners:
         orchestrator, repl = self._services.orchestrator, access.the_repl
         reads = scope["type"] == "http" and scope["method"] in READING and first in WHILE_STOPPED
         if reads:
-            return orchestrator.runner_app(repl.id) or orchestrator.files_app(repl.id)
+            if (app := orchestrator.runner_app(repl.id)) is not None:
+                return app
+            if first != IN_STORE:
+                await orchestrator.laid_out(repl.id)
+            return orchestrator.files_app(repl.id)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
         if edits and repl.phase is not Phase.FAILED and orchestrator.runner_app(repl.id) is None:  # why, is to be read
             authorize(access.actor, Action.START, repl)

@@ -122,7 +122,9 @@ def test_all_of_it_arrives(exported: Path, tmp_path: Path) -> None:
 def test_a_running_server_lays_out_what_is_imported(exported: Path, tmp_path: Path) -> None:
     with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
         assert devex(tmp_path, "import", str(exported), "--owner", "ada").returncode == 0
-        repl = browser.get("/api/repls").json()[0]["id"]
+        repl = the_repl(tmp_path)
+        assert browser.get(f"/repls/{repl}/files/src/a.txt").content == b"second"  # whoever looks waits for it
+        assert browser.get(f"/api/repls/{repl}").json()["phase"] == "stopped"
         assert browser.post(f"/api/repls/{repl}/start", params={"wait": True}).json()["phase"] == "running"
         assert browser.get(f"/repls/{repl}/files/src/a.txt").content == b"second"
 

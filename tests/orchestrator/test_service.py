@@ -1,16 +1,19 @@
 """What pages, the API and the gateway see of a REPL's life."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from orchestrator.backends.memory import Machine
 from orchestrator.domain import Activity, Goal, Limits, Phase
 from orchestrator.records import MemoryRecords
-from orchestrator.service import Orchestrator
+from orchestrator.service import LAID_OUT_S, Orchestrator
 from runner.errors import DevexError
+from tests.contracts.records import make_repl
 from tests.orchestrator.conftest import MakeOrchestrator
 from tests.orchestrator.fakes import (
+    BreaksOnSeed,
     FirstHistoriesAreBroken,
     HangsOnPurge,
     LooksSlowly,
@@ -130,6 +133,34 @@ async def test_a_fork_of_a_version_has_the_files_of_then(orchestrator: Orchestra
     assert machine.sandboxes == {}
     laid_out = await orchestrator.get(fork.id)
     assert (laid_out.seeded, laid_out.saved_version is not None) == (True, True)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_what_another_process_has_made_is_laid_out_for_who_looks(
+    serve: MakeOrchestrator, machine: Machine, records: MemoryRecords, listed: bool
+) -> None:
+    async with serve(resync_s=DAY_S) as orchestrator:
+        await settle()
+        made = replace(make_repl(), owner_id="ann", seeded=False)
+        await records.insert(made)
+        await settle()
+        assert machine.workspaces == {}
+        if listed:
+            assert [repl.id for repl in await orchestrator.list("ann")] == [made.id]
+            await settle()
+        else:
+            assert (await orchestrator.laid_out(made.id)).seeded
+        assert "main.py" in machine.workspaces[made.id]
+
+
+async def test_who_reads_files_does_not_wait_for_ever(serve: MakeOrchestrator, clock: ManualClock) -> None:
+    async with serve(BreaksOnSeed) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python", start=False)
+        reading = asyncio.create_task(refusal(orchestrator.laid_out(repl.id)))
+        await clock.advance(LAID_OUT_S)
+        assert await reading == "not_laid_out"
+        await clock.advance(DAY_S)
+        assert (await orchestrator.laid_out(repl.id)).phase is Phase.FAILED
 
 
 async def test_deleted_ones_stop_and_wait_in_the_trash(
