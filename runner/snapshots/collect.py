@@ -13,7 +13,7 @@ from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged, Digest, Place
 from runner.snapshots.places import Places
 from runner.snapshots.retention import ALL, by_worth, kept
-from runner.snapshots.stores.store import Fenced
+from runner.snapshots.stores.store import Fenced, Listed
 from runner.snapshots.take import write, write_index
 from runner.snapshots.version import Version
 
@@ -60,28 +60,21 @@ async def collect(
     gone = [commit for commit in commits if commit.version not in keep]
     commits = [commit for commit in commits if commit.version in keep]
     await history.store.delete([history.key(layout.commit_key(commit.version)) for commit in gone])
-    everything = Version(history.fetch, head, await history.places(_parts(commits)))
-    alive: set[bytes] = set()
-    async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
-        pass
-    places = Places.of((digest, place) for digest, place in everything.places if bytes.fromhex(digest) in alive)
+    places = await _alive(history, commits)
     before = now - young
     packs = [*await history.objects("p/"), *await history.objects("t/")]
     sizes = {layout.name_in(one.key): one.size_bytes for one in packs if one.modified_at < before}
-    places, moved = await _repacked(history, places, sizes, SPARSE if room_bytes is None else SPARSE_IN_NEED)
-    held = places.packs()
-    dead = [one for one in packs if layout.name_in(one.key) not in held and one.modified_at < before]
+    places, moved_bytes = await _repacked(history, places, sizes, SPARSE if room_bytes is None else SPARSE_IN_NEED)
+    dead = _unnamed(packs, places.packs(), before)
     if dead:
         tidy = await _tidied(history, cache, head, epoch, places)
         commits = [tidy, *(commit for commit in commits if commit is not head or head.version in names)]
         if head.version not in names:
             await history.store.delete([history.key(layout.commit_key(head.version))])
-    named = {layout.index_key(part) for commit in commits for part in commit.index}
-    dead += [
-        one for one in await history.objects("i/") if layout.name_in(one.key) not in named and one.modified_at < before
-    ]
+    parts = {layout.index_key(part) for part in _parts(commits)}
+    dead += _unnamed(await history.objects("i/"), parts, before)
     await history.store.delete([one.key for one in dead])
-    freed_bytes = sum(one.size_bytes for one in dead) - moved
+    freed_bytes = sum(one.size_bytes for one in dead) - moved_bytes
     cache.set_held(sum(one.size_bytes for one in packs) - freed_bytes)
     cache.save()
     sooner = sum(commit.version in usual for commit in gone)
@@ -112,6 +105,19 @@ async def held(history: History, cache: Cache) -> tuple[int, int]:
         cache.add_sent(size_bytes)
         found = size_bytes, size_bytes
     return found
+
+
+async def _alive(history: History, commits: Sequence[Commit]) -> Places:
+    """Of all that their index names, what the versions themselves do."""
+    everything = Version(history.fetch, commits[0], await history.places(_parts(commits)))
+    alive: set[bytes] = set()
+    async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
+        pass
+    return Places.of((digest, place) for digest, place in everything.places if bytes.fromhex(digest) in alive)
+
+
+def _unnamed(objects: Iterable[Listed], named: Collection[str], before: datetime) -> list[Listed]:
+    return [one for one in objects if one.modified_at < before and layout.name_in(one.key) not in named]
 
 
 async def _fitting(history: History, commits: Sequence[Commit], names: Collection[str], room_bytes: int) -> set[str]:
