@@ -20,16 +20,6 @@ class DevexError(Exception):
         self.retryable = retryable
         self.id = secrets.token_hex(4)  # joins what the user sees with the line in the log
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Crosses to and from worker processes whole, id included."""
-        return (_restored, (self.__dict__,))
-
     def body(self) -> dict[str, dict[str, str]]:
         """The JSON body of the answer."""
         return {"error": {"code": self.code, "message": self.message, "action": self.action, "id": self.id}}
-
-
-def _restored(fields: dict[str, object]) -> DevexError:
-    error = DevexError("", str(fields["message"]), "")
-    error.__dict__.update(fields)
-    return error
