@@ -43,7 +43,7 @@ class History:
 
     @twice
     async def commit(self, version: str) -> Commit:
-        """Raises DevexError `missing` (404) or Damaged."""
+        """Raises DevexError `no_version` (404) or Damaged."""
         key = layout.commit_key(version)
         try:
             commit = layout.commit_of(await self.store.get(self.key(key)))

@@ -97,7 +97,7 @@ class Commit:
     parent: str | None
     at: str  # ISO 8601, UTC
     author: str
-    message: str  # what made it: "autosave", "before stop", "restore of 7-41"
+    message: str  # what made it: "autosave", "before it stopped", "restored everything of 7-41"
     files: int
     size_bytes: int
     added: int  # files that brought something new: roughly those that differ from the parent
