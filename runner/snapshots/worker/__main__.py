@@ -66,18 +66,18 @@ class Worker:
                 await self._send({"id": number, "cancelled": True}, b"")
             raise
         except DevexError as error:
-            answer = {"error": {**error.body()["error"], "status": error.status, "retryable": error.retryable}}
+            answer = _told(error)
         except Exception as error:
             log.exception("job %s broke", job["do"])
             fault = StoreError("Something went wrong in DEVEX itself.", retryable=True)
-            answer = {"error": {**fault.body()["error"], "status": 500, "retryable": True, "cause": repr(error)}}
+            answer = _told(fault, status=500, cause=repr(error))
         else:
             answer = {"result": answer}
         try:
             await self._send({"id": number, **answer}, b"")
         except ValueError:  # longer than the server listens to: it would end this process, and everybody's jobs
             large = DevexError("too_large", "This is too much to be listed.", "Look at a part of it.", status=413)
-            await self._send({"id": number, "error": {**large.body()["error"], "status": 413, "retryable": False}}, b"")
+            await self._send({"id": number, **_told(large)}, b"")
 
     async def _ask(self, question: Message) -> Message:
         number = next(self._questions)
@@ -88,6 +88,11 @@ class Worker:
             return answered
         finally:
             del self._asked[number]
+
+
+def _told(error: DevexError, **more: object) -> Message:
+    """As an answer."""
+    return {"error": {**error.body()["error"], "status": error.status, "retryable": error.retryable, **more}}
 
 
 async def main() -> None:

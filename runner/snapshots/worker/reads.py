@@ -18,7 +18,7 @@ from runner.snapshots.verify import verify
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.opening import Versions, workspace_of
 from runner.snapshots.worker.reply import Reply
-from runner.snapshots.worker.turns import Queue, Turns
+from runner.snapshots.worker.turns import Queue, Turns, busy
 
 MAX_CHANGES: Final = 5_000  # of a comparison; more is not read by people
 LISTED: Final = 200  # versions at once
@@ -114,8 +114,7 @@ class Reads:
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
         if self._readers[job["prefix"]] == READERS or self._readers.total() >= READERS_OF_ALL:
-            message = "Many files of versions are being downloaded already."
-            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+            raise busy("Many files of versions are being downloaded already.")
         self._readers[job["prefix"]] += 1
         try:
             await reply.pieces(version.content(row, READ_AHEAD))
@@ -127,8 +126,7 @@ class Reads:
     async def do_zip(self, job: Message, history: History, reply: Reply) -> None:
         """version, path -> the folder as a ZIP file, in pieces"""
         if self._zips == ZIPS:
-            message = f"{ZIPS} versions are being downloaded already."
-            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+            raise busy(f"{ZIPS} versions are being downloaded already.")
         self._zips += 1
         try:
             version = await self._versions.get(job, history, job["version"])

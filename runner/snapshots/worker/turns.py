@@ -13,6 +13,10 @@ from runner.snapshots.worker.reply import Reply
 QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machine runs; who is refused tries again
 
 
+def busy(message: str) -> DevexError:
+    return DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+
+
 class Turns:
     """`most` at a time, `of_one` REPL so many: who asks for a hundred things at once waits for them, others do not."""
 
@@ -39,8 +43,7 @@ class Queue:
     async def turn(self, reply: Reply) -> AsyncIterator[None]:
         """Who asked counts the time from here."""
         if self._queued == QUEUED:
-            message = f"{QUEUED} others are waiting already for their versions to be saved."
-            raise DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
+            raise busy(f"{QUEUED} others are waiting already for their versions to be saved.")
         self._queued += 1
         try:
             await self._busy.acquire()
