@@ -99,7 +99,7 @@ class Accounts:
         self._guesses.check(user.key, visitor.address)
         self._guesses.count(user.key, visitor.address)
         if not await self._passwords.verify(old, user.password_hash):
-            raise DevexError("credentials", "The present password is wrong.", "Try again.", status=403)
+            raise DevexError("credentials", "The current password is wrong.", "Try again.", status=403)
         self._guesses.forgive(user.key, visitor.address)
         user.password_hash = await self._passwords.hash(new)
         await user.save(update_fields=["password_hash"])

@@ -56,7 +56,10 @@ def _hash(password: str) -> str:
 
 
 def _matches(password: str, password_hash: str | None) -> bool:
-    good = bool(_hasher.verify(password, password_hash or _hash_of_nobody()))
+    known = (
+        password_hash or _hash_of_nobody()
+    )  # before `verify` is looked up: the first hash replaces the hasher's methods
+    good = bool(_hasher.verify(password, known))
     return good and password_hash is not None
 
 

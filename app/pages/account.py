@@ -1,4 +1,4 @@
-"""A user's account: look, password, the browsers that are signed in."""
+"""A user's account: appearance, password, the browsers that are signed in."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from components.controls import button, icon, text
 from components.form import Field, Form
 from components.theme import THEMES, Theme
 
-OLD = Field(name="old", label="Present password", type="password", autocomplete="current-password")
+OLD = Field(name="old", label="Current password", type="password", autocomplete="current-password")
 NEW = Field(
     name="new",
     label="New password",
@@ -36,7 +36,7 @@ def register(services: Services) -> None:
         with page("Account", actor, narrow=True) as dark_mode:
             text("Account", "dx-title", tag="h1")
             text(f"Signed in as {actor.name}", "dx-muted", tag="p")
-            with section("Look"):
+            with section("Appearance"):
                 _themes(dark_mode)
             with section("Password"):
                 if changed:
@@ -65,7 +65,7 @@ def _themes(dark_mode: ui.dark_mode) -> None:
     with ui.element("div").classes("dx-segments").props('role=group aria-label="Theme"'):
         for theme in THEMES:
             with ui.element("button").props("type=button") as buttons[theme]:
-                text("As the system" if theme == "auto" else theme.capitalize())
+                text("System" if theme == "auto" else theme.capitalize())
             buttons[theme].on("click", choose(theme))
     show(kept_theme())
 

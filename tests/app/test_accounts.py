@@ -1,6 +1,8 @@
 """Accounts on either database, under a clock that the test moves."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -124,7 +126,7 @@ async def test_no_user_has_the_password_that_nobody_has() -> None:
 async def test_changing_the_password_signs_out_everywhere(accounts: Accounts) -> None:
     first = await accounts.sign_up("ada", PASSWORD)
     second = await accounts.sign_in("ada", PASSWORD)
-    with pytest.raises(DevexError, match="present password is wrong"):
+    with pytest.raises(DevexError, match="current password is wrong"):
         await accounts.change_password(first.actor, "not the password", "another password")
     new = await accounts.change_password(first.actor, PASSWORD, "another password")
     assert await accounts.sessions.good([x.actor.session_id for x in (first, second, new)]) == {new.actor.session_id}
@@ -265,3 +267,10 @@ async def test_actors_of_expired_sessions_are_nobody(accounts: Accounts, clock: 
     new = await accounts.sign_up("ada", PASSWORD)
     await clock.advance(timedelta(days=15).total_seconds())
     assert await accounts.sessions.still(Actor(session_id=new.actor.session_id)) == NOBODY
+
+
+def test_the_first_to_sign_in_to_a_server_may_be_nobody() -> None:
+    call = "asyncio.run(Passwords().verify('x', None))"
+    program = f"import asyncio; from app.accounts.passwords import Passwords; print({call})"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert answer.stdout == "False\n", answer.stderr

@@ -57,7 +57,7 @@ def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served,
     come_in(other, "carol")
     page.goto(f"{served.url}/account")
     expect(page.get_by_role("button", name="Sign out")).to_have_count(1)
-    page.get_by_label("Present password").fill(PASSWORD)
+    page.get_by_label("Current password").fill(PASSWORD)
     page.get_by_label("New password").fill(PASSWORD + " again")
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_text("Your password is changed.")).to_be_visible()
