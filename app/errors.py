@@ -18,8 +18,8 @@ class Unexpected(DevexError):
     """What the user is told of a fault of ours."""
 
     def __init__(self) -> None:
-        action = "Try again; if it stays, tell the operator this number."
-        super().__init__("internal", "Something went wrong on the server.", action, status=500, retryable=True)
+        super().__init__("internal", "Something went wrong on the server.", "", status=500, retryable=True)
+        self.action = f"Try again; if it stays, tell the operator this number: {self.id}."
 
 
 def public_error(error: Exception) -> DevexError:
@@ -47,8 +47,7 @@ def json_answer(error: DevexError) -> Response:
 
 
 def page_answer(error: DevexError, *, href: str = "/", link: str = "Your REPLs", ancestors: str = "'none'") -> Response:
-    leads_to, note = PageLink(link, href), f"Error {error.id}"
-    return plain_page(error.message, error.action, error.status, link=leads_to, note=note, ancestors=ancestors)
+    return plain_page(error.message, error.action, error.status, link=PageLink(link, href), ancestors=ancestors)
 
 
 def answer(scope: Scope, error: DevexError) -> Response:

@@ -12,12 +12,12 @@ _PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{ti
 <meta name="viewport" content="width=device-width">{refresh}<style>
 body{{font:14px/1.5 Inter,system-ui,sans-serif;display:grid;place-content:center;justify-items:center;gap:10px}}
 body{{margin:0 16px;min-height:90vh;text-align:center;color:#1d222b;background:#fff}}
-h1{{font-size:20px;font-weight:620;margin:0}}p,small{{margin:0;color:#5d6675}}:focus-visible{{outline-offset:2px}}
+h1{{font-size:20px;font-weight:620;margin:0}}p{{margin:0;color:#5d6675}}:focus-visible{{outline-offset:2px}}
 a{{display:block;margin:6px;padding:6px 14px;border-radius:6px;color:#fff;background:#4059de;text-decoration:none}}
 i{{width:28px;height:28px;border-radius:50%;border:3px solid #d5dae3;border-top-color:#4059de}}
 i{{box-sizing:border-box;animation:turn 1s linear infinite}}@keyframes turn{{to{{rotate:360deg}}}}
 @media(prefers-reduced-motion){{i{{animation-duration:8s}}}}
-@media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p,small{{color:#929bab}}
+@media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p{{color:#929bab}}
 a{{color:#0e1330;background:#8ea0ff}}i{{border-color:#333a47;border-top-color:#8ea0ff}}}}</style></head>
 <body><main style="display:contents">{body}</main></body></html>"""
 
@@ -36,7 +36,6 @@ def plain_page(
     status: int,
     *,
     link: PageLink | None = None,
-    note: str = "",
     refresh_s: int | None = None,
     ancestors: str = "'none'",
     headers: Mapping[str, str] | None = None,
@@ -48,8 +47,6 @@ def plain_page(
     if link is not None:
         target = "_self" if link.within else "_top"
         parts.append(f'<a href="{html.escape(link.href)}" target="{target}">{html.escape(link.label)}</a>')
-    if note:
-        parts.append(f"<small>{html.escape(note)}</small>")
     refresh = "" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s}">'
     page = _PAGE.format(title=html.escape(title), refresh=refresh, body="\n".join(parts))
     fixed = {"Content-Security-Policy": POLICY.format(ancestors=ancestors), "Cache-Control": "no-store"}

@@ -28,7 +28,7 @@ UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 class NoPass(DevexError):
     def __init__(self) -> None:
         action = "Open the preview again from the REPL."
-        super().__init__("no_pass", "This preview is shown to who is signed in.", action, status=401)
+        super().__init__("no_pass", "Only people who are signed in see this preview.", action, status=401)
 
 
 class NotASibling(DevexError):

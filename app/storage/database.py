@@ -35,8 +35,8 @@ class Unavailable(DevexError):
             action = "Ask the operator to make room, then try again."
             super().__init__("disk_full", "The server's disk is full.", action, status=507, retryable=True)
         else:
-            action = "Try again in a moment; if it stays, tell the operator this number."
-            super().__init__("database", "The database cannot be used just now.", action, status=503, retryable=True)
+            super().__init__("database", "The database cannot be used just now.", "", status=503, retryable=True)
+            self.action = f"Try again in a moment; if it stays, tell the operator this number: {self.id}."
 
 
 def has_failed(error: Exception) -> bool:
