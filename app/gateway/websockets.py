@@ -6,7 +6,7 @@ anybody, for NiceGUI's socket opens before the page's user is known.
 
 from typing import Any
 
-from uvicorn._types import ASGIReceiveEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
@@ -57,6 +57,11 @@ class WebSocket(WebSocketsSansIOProtocol):
         if self._waiting:
             self._wait(b"")
         return message
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and self.close_sent:
+            self.handshake_complete = True  # by a refusal, which uvicorn would log as a fault
 
     def next_piece(self) -> bool:
         """Whether it is to come again."""

@@ -32,7 +32,7 @@ def origins(site: Site) -> list[str | None]:
     return [text and text.format(origin=site.origin, port=site.port) for text in EVIL_ORIGINS]
 
 
-async def test_sockets_open_for_our_pages_only(site: Site) -> None:
+async def test_sockets_open_for_our_pages_only(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     owner = await site.user()
     repl = await site.repl(owner)
     paths = [f"/repls/{repl.id}/echo", "/_nicegui_ws/socket.io/?EIO=4&transport=websocket", "/nothing", "/api/session"]
@@ -41,6 +41,7 @@ async def test_sockets_open_for_our_pages_only(site: Site) -> None:
             with pytest.raises(InvalidStatus) as refused:
                 await site.socket(path, token=owner.token, origin=origin if origin != "" else " ")
             assert refused.value.response.status_code == 403, (path, origin)
+    assert not caplog.records  # a refusal is no fault
     socket = await site.socket(paths[0], token=owner.token)
     await socket.send("hello")
     assert await socket.recv() == "hello"
@@ -219,6 +220,7 @@ async def test_faults_of_ours_have_a_number_and_no_details(site: Site, capfd: py
     assert answer.status_code == 500
     error = answer.json()["error"]
     assert "secret" not in answer.text
+    assert error["action"].endswith(f"tell the operator this number: {error['id']}.")
     logged = capfd.readouterr().out
     assert error["id"] in logged
     assert "a secret detail" in logged
