@@ -18,6 +18,7 @@ _BADGES = {
     "blank": ("∅", "#7b8494"),
 }
 
+STOPPED = {130: "Interrupted", 143: "Stopped"}  # by Ctrl-C and by the Stop button: nothing went wrong
 _ENDINGS = {
     126: "a file cannot be executed: set its permissions",
     127: "a command was not found: install it, or correct the run command",
@@ -90,7 +91,9 @@ def stopping_words(repl: Repl) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration to read at a glance: "0.4 s", "12 s", "3 min", "2 h 5 min"."""
+    """A duration to read at a glance: "40 ms", "0.4 s", "12 s", "3 min", "2 h 5 min"."""
+    if seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
@@ -106,6 +109,8 @@ def ending_words(code: int | None) -> str:
     """How a program ended, from its exit code as a shell says it; None: its sandbox ended first."""
     if code is None:
         return "Ended with its sandbox"
+    if code in STOPPED:
+        return STOPPED[code]
     return f"Exit code {code}, {_ENDINGS[code]}" if code in _ENDINGS else f"Exit code {code}"
 
 

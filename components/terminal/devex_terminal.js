@@ -32,9 +32,11 @@ function theme() {
   return result;
 }
 
+const ENDED_BY = { 2: "interrupted", 9: "killed", 15: "stopped" };
+
 function ending({ status, signal, lost }) {
   if (lost) return "The sandbox ended, and this terminal with it.";
-  if (signal) return `The program was ended by signal ${signal}.`;
+  if (signal) return `The program was ${ENDED_BY[signal] ?? `ended by signal ${signal}`}.`;
   return `The program ended with exit code ${status}.`;
 }
 

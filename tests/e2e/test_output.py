@@ -27,7 +27,7 @@ def test_a_program_asks_and_is_answered(page: Page, served: Served) -> None:
     page.keyboard.type("Zoë 名前 🎉")
     page.keyboard.press("Enter")
     expect(terminal(page)).to_contain_text("hello Zoë 名前 🎉 8")
-    expect(line).to_contain_text(re.compile(r"Exit code 0 after \d+(\.\d)? s"))
+    expect(line).to_contain_text(re.compile(r"Exit code 0 after \d+(\.\d)? m?s"))
 
 
 def test_a_program_is_stopped(page: Page, served: Served) -> None:
@@ -37,5 +37,6 @@ def test_a_program_is_stopped(page: Page, served: Served) -> None:
     line = run(page)
     expect(terminal(page)).to_contain_text("up")
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(line).to_contain_text("Exit code 143")
+    expect(line).to_contain_text("Stopped after")
+    expect(terminal(page)).to_contain_text("The program was stopped.")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()

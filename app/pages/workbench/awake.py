@@ -68,7 +68,8 @@ class Awake:
         self._told.clear()
         with self._told:
             text(f"Awake because {lease.activity.phrase}, {ago(lease.renewed_at, now)}.", tag="p")
-            text(f"It stops at {lease.expires_at:%H:%M} UTC unless something happens.", tag="p")
+            left_s = max((lease.expires_at - now).total_seconds(), 0)
+            text(f"It stops in {span(left_s)} unless something happens.", tag="p")
             self._today(facts)
             with ui.element("div").classes("dx-row"):
                 text("Keep it awake for")
@@ -84,7 +85,11 @@ class Awake:
         totals = totals_s(lasting, since, facts.now)
         if not totals:
             return
-        text("Today (UTC)" if since == midnight else f"Since {since:%H:%M} UTC", "dx-muted", tag="p")
+        text(
+            "Today (UTC)" if since == midnight else f"In the last {span((facts.now - since).total_seconds())}",
+            "dx-muted",
+            tag="p",
+        )
         with ui.element("ul"):
             for activity, seconds in totals.items():
                 text(f"{_NAMES[activity]} {span(max(seconds, MENTIONED_S))}", tag="li")

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.words import command_words, ending_words, span
+from app.pages.words import STOPPED, command_words, ending_words, span
 from components.controls import icon, text
 from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
@@ -89,7 +89,9 @@ class Panel:
 
 
 def _show_ending(run: Run) -> None:
-    tone = "ok" if run.exit_code == 0 else "danger"
-    icon("check" if run.exit_code == 0 else "warning").props(f"data-tone={tone}")
+    icon_name, tone = ("check", "ok") if run.exit_code == 0 else ("warning", "danger")
+    if run.exit_code in STOPPED:
+        icon_name, tone = "stop", "none"
+    icon(icon_name).props(f"data-tone={tone}")
     duration = f" after {span(run.duration_s)}" if run.duration_s is not None else ""
     text(f"{ending_words(run.exit_code)}{duration}").props(f"data-tone={tone}")

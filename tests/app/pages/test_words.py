@@ -30,7 +30,15 @@ def test_ago(seconds: int, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0.04, "0.0 s"), (9.94, "9.9 s"), (59, "59 s"), (61, "1 min"), (3600, "1 h"), (7_500, "2 h 5 min")],
+    [
+        (0.04, "40 ms"),
+        (0.1, "0.1 s"),
+        (9.94, "9.9 s"),
+        (59, "59 s"),
+        (61, "1 min"),
+        (3600, "1 h"),
+        (7_500, "2 h 5 min"),
+    ],
 )
 def test_span(seconds: float, words: str) -> None:
     assert span(seconds) == words
@@ -92,5 +100,6 @@ def test_of_a_script_its_program_is_shown() -> None:
 
 def test_a_missing_interpreter_is_one_sentence_and_one_thing_to_do() -> None:
     assert ending_words(0) == "Exit code 0"
+    assert ending_words(143) == "Stopped"
     assert ending_words(None) == "Ended with its sandbox"
     assert ending_words(127) == "Exit code 127, a command was not found: install it, or correct the run command"
