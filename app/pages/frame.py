@@ -70,12 +70,12 @@ def sign_out() -> None:
     ui.run_javascript("fetch('/api/session', {method: 'DELETE'}).finally(() => location.assign('/sign-in'))")
 
 
-def menu_item(icon_name: str, label: str, on_press: Any) -> None:
+def menu_item(icon_name: str, label: str, on_press: Any) -> ui.element:
     """An entry of a ui.menu."""
     with ui.element("button").classes("dx-menu-item").props("type=button role=menuitem v-close-popup") as item:
         icon(icon_name)
         text(label)
-    item.classes("dx-menu-button").on("click", on_press)
+    return item.classes("dx-menu-button").on("click", on_press)
 
 
 def named_dialog(title: str) -> ui.dialog:

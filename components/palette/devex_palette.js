@@ -14,6 +14,12 @@ const MODES = {
   search: { label: "Find in files", hint: "Text to find in all files" },
 };
 
+/** A line as [before, what was looked for, after]. */
+function around(line, typed) {
+  const at = line.toLowerCase().indexOf(typed.toLowerCase());
+  return at < 0 ? [line, "", ""] : [line.slice(0, at), line.slice(at, at + typed.length), line.slice(at + typed.length)];
+}
+
 export default {
   template: `
     <teleport to="body"><template v-if="mode">
@@ -23,15 +29,15 @@ export default {
                :aria-activedescendant="items.length ? 'dx-palette-' + at : null" @input="changed" @keydown="key" @blur="refocus">
         <div id="dx-palette-list" role="listbox" :aria-label="about.label" ref="list">
           <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
-            <template v-if="item.text !== undefined"><code>{{ item.text }}</code><small class="dx-palette-place" :title="item.path"><span>{{ item.path }}</span>:{{ item.line }}</small></template>
-            <template v-else-if="item.path"><i class="dx-i dx-i-file"></i>{{ item.title }}<small>{{ item.dir }}</small></template>
+            <template v-if="item.text !== undefined"><code>{{ item.text[0] }}<mark>{{ item.text[1] }}</mark>{{ item.text[2] }}</code><small class="dx-palette-place" :title="item.path"><span>{{ item.path }}</span>:{{ item.line }}</small></template>
+            <template v-else-if="item.path"><i class="dx-i dx-i-file"></i><span class="dx-palette-title">{{ item.title }}</span><small>{{ item.dir }}</small></template>
             <template v-else>{{ item.title }}<kbd v-if="item.keys">{{ item.shown }}</kbd></template>
           </div>
         </div>
         <div class="dx-palette-foot" role="status" v-show="note">{{ note }}</div>
       </div></template>
     </teleport>`,
-  props: { replId: String, commands: Array },
+  props: { replId: String, commands: Array, leftOut: Array },
   data() {
     return { mode: null, typed: "", items: [], at: 0, note: "" };
   },
@@ -104,14 +110,14 @@ export default {
     },
     async found(mode, typed, signal) {
       if (mode === "commands") {
-        const listed = this.commands.filter((one) => one.id !== "commands");
+        const listed = this.commands.filter(({ id }) => id !== "commands" && !this.leftOut.includes(id));
         const items = rank(listed, typed).map((one) => ({ ...one, key: one.id, shown: one.keys && keysOf(one.keys) }));
         this.note = items.length ? "" : "No such command";
         return items;
       }
       if (mode === "search" && !typed) return [];
       const answer = await callJson(`${replUrl(this.replId)}/${mode}?q=${encodeURIComponent(typed)}`, { signal });
-      return mode === "find" ? this.asFiles(answer) : this.asMatches(answer);
+      return mode === "find" ? this.asFiles(answer) : this.asMatches(answer, typed);
     },
     asFiles({ paths }) {
       this.note = paths.length ? "" : "No file has such a name.";
@@ -120,9 +126,9 @@ export default {
         return { key: path, path, title: path.slice(cut + 1), dir: path.slice(0, Math.max(cut, 0)) };
       });
     },
-    asMatches({ matches: found, complete }) {
+    asMatches({ matches: found, complete }, typed) {
       this.note = !found.length ? "Nothing found" : `${found.length}${complete ? "" : "+"} ${found.length === 1 ? "place" : "places"}`;
-      return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: text.trim() }));
+      return found.map(({ path, line, text }, index) => ({ key: index, path, line, text: around(text.trim(), typed) }));
     },
     key(event) {
       const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];

@@ -1,6 +1,6 @@
 """The command palette with go to file and find in files; it also owns the page's keyboard shortcuts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -45,9 +45,15 @@ class Palette(Element, component="devex_palette.js", esm=BUNDLE):
     ) -> None:
         """`on_command` gets a command's id, `on_open` a path and a line."""
         super().__init__()
-        self._props.update(replId=repl_id, commands=[asdict(command) for command in (*commands, *OWN_COMMANDS)])
+        self._props.update(
+            replId=repl_id, commands=[asdict(command) for command in (*commands, *OWN_COMMANDS)], leftOut=[]
+        )
         self.on("command", lambda e: on_command(e.args))
         self.on("open", lambda e: on_open(e.args["path"], e.args["line"]))
+
+    def leave_out(self, ids: Collection[str]) -> None:
+        """List all commands but these; their keys go on working."""
+        self._props["leftOut"] = sorted(ids)
 
     def open(self, mode: Mode) -> None:
         """Open the box."""

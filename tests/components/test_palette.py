@@ -52,10 +52,23 @@ def test_a_file_whose_path_is_no_text_is_found_but_not_opened(page: Page) -> Non
     expect(page.get_by_text("Its path is not UTF-8 text: rename it first.")).to_be_visible()
 
 
+def test_a_long_list_leaves_the_field_its_height(page: Page, served: Served) -> None:
+    for number in range(60):
+        (served.workspace / f"{number}-{'long' * 40}.txt").write_text("")
+    page.keyboard.press("Control+P")
+    field, options = page.get_by_role("combobox"), page.get_by_role("option")
+    room = field.bounding_box()
+    page.keyboard.type("long")
+    expect(options.nth(20)).to_be_attached()
+    assert field.bounding_box() == room
+    assert options.first.evaluate("option => option.scrollWidth <= option.clientWidth")  # its name ends in an ellipsis
+
+
 def test_find_in_files(page: Page) -> None:
     page.keyboard.press("Control+Shift+F")
     page.keyboard.type("needle")
     expect(page.get_by_role("option")).to_contain_text("print('a needle')")
+    expect(page.get_by_role("option").locator("mark")).to_have_text("needle")
     page.keyboard.press("Enter")
     expect(page.locator("#heard")).to_have_text("go src/app.py 2")
     page.keyboard.press("Control+Shift+F")

@@ -46,6 +46,27 @@ def test_files_of_a_stopped_repl_are_read_without_starting_it(page: Page, served
     expect(shelf(page)).to_have_count(0)
 
 
+def test_only_what_can_be_done_is_offered(page: Page, served: Served) -> None:
+    begin(page, served, "chooser", "Choice")
+    start, stop_it = "Start this REPL", "Stop this REPL"
+    page.keyboard.press("Control+Shift+P")
+    expect(page.get_by_role("option", name=stop_it)).to_be_visible()
+    expect(page.get_by_role("option", name=start)).to_have_count(0)
+    page.keyboard.press("Escape")
+    stop(page)
+    page.keyboard.press("Control+Shift+P")
+    expect(page.get_by_role("option", name="History")).to_be_visible()
+    for away in (stop_it, "Run the program", "New terminal"):
+        expect(page.get_by_role("option", name=away)).to_have_count(0)
+    page.get_by_role("option", name=start).click()
+    expect(terminal(page)).to_contain_text("$")
+    stop(page)
+    page.get_by_role("button", name="More", exact=True).click()
+    expect(page.get_by_role("menuitem", name=stop_it)).to_be_hidden()
+    page.get_by_role("menuitem", name=start).click()
+    expect(terminal(page)).to_contain_text("$")
+
+
 def test_typing_into_a_file_of_a_stopped_repl_starts_it_and_is_saved(page: Page, served: Served) -> None:
     begin(page, served, "writer", "Night owl")
     type_into_editor(page, "print('as it was')\r\n# end\n")

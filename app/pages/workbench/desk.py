@@ -17,6 +17,7 @@ from components.split import Split
 
 Do = Callable[[str], Any]
 
+START_IT, STOP_IT = "Start this REPL", "Stop this REPL"
 COMMANDS = (
     Command("save", "Save the file", "Mod+S"),
     Command("run", "Run the program", "Mod+Enter"),
@@ -33,9 +34,12 @@ COMMANDS = (
     Command("save-version", "Save a version now"),
     Command("theme", "Switch between light and dark"),
     Command("extend", "Keep this REPL awake"),
-    Command("sleep", "Stop this REPL"),
+    Command("start", START_IT),
+    Command("sleep", STOP_IT),
     Command("home", "Go to your REPLs"),
 )
+
+WHILE_STOPPED = frozenset({"start", "history", "theme", "home"})
 
 
 class Desk:

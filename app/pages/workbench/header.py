@@ -3,9 +3,9 @@
 from nicegui import ui
 
 from app.pages.frame import brand_mark, menu_item
-from app.pages.workbench.desk import Do
+from app.pages.workbench.desk import START_IT, STOP_IT, Do
 from components.controls import icon, icon_button, text
-from orchestrator.domain import Repl
+from orchestrator.domain import Goal, Repl
 
 
 class Header:
@@ -38,6 +38,9 @@ class Header:
         self._name.set_text(repl.name)
         self._phase.set_text(repl.phase.value.capitalize())
         self._phase.props(f"data-phase={repl.phase.value}")
+        runs = repl.goal is Goal.RUN
+        for item, is_shown in ((self._start, not runs), (self._sleep, runs)):
+            item.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
 
     def set_running(self, *, running: bool) -> None:
         """Offer Stop while a program runs, Run otherwise."""
@@ -60,5 +63,6 @@ class Header:
             menu_item("history", "History", lambda: do("history"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
-            menu_item("stop", "Stop this REPL", lambda: do("sleep"))
+            self._start = menu_item("play", START_IT, lambda: do("start"))
+            self._sleep = menu_item("stop", STOP_IT, lambda: do("sleep"))
             menu_item("back", "Your REPLs", lambda: do("home"))

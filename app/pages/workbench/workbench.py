@@ -13,7 +13,7 @@ from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
-from app.pages.workbench.desk import COMMANDS, Desk
+from app.pages.workbench.desk import COMMANDS, WHILE_STOPPED, Desk
 from app.pages.workbench.header import Header
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
@@ -129,6 +129,7 @@ class Workbench:
         self._cover.set_repl(repl, error)
         self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
+        self._palette.leave_out({"start"} if runs else {one.id for one in COMMANDS} - WHILE_STOPPED)
         self._root.props(add="" if runs else "data-asleep", remove="data-asleep" if runs else "")
 
     async def _take_up(self) -> None:
