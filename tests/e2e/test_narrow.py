@@ -84,3 +84,15 @@ def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
     narrow.get_by_role("menuitem", name="Delete").tap()
     narrow.get_by_role("button", name="Delete", exact=True).tap()
     expect(narrow.get_by_role("treeitem", name="requirements.txt")).to_have_count(0)
+
+
+def test_the_view_changes_without_the_server_too(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "tunnel-thumb")
+    create(narrow, "Python", "Offline")
+    narrow.context.set_offline(True)
+    expect(narrow.get_by_text("Connecting…")).to_be_visible()
+    narrow.get_by_role("tab", name="Files", exact=True).tap()
+    expect(narrow.get_by_role("tree")).to_be_visible()
+    expect(narrow.get_by_role("tab", name="Files", exact=True)).to_have_attribute("aria-selected", "true")
+    narrow.get_by_role("tab", name="Editor", exact=True).tap()
+    expect(narrow.get_by_role("tree")).to_be_hidden()

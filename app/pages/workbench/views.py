@@ -7,6 +7,14 @@ from nicegui.element import Element
 
 from components.controls import icon, text
 
+# At once, and while the connection is lost too; the page in Python hears of it afterwards.
+SHOW = """(event) => {
+    const tab = event.currentTarget;
+    tab.closest(".dx-wb").dataset.view = tab.dataset.view;
+    for (const one of tab.parentElement.children) one.ariaSelected = String(one === tab);
+    emit();
+}"""
+
 VIEWS = {"files": "folder", "editor": "code", "terminal": "terminal", "output": "output", "preview": "globe"}
 
 
@@ -33,7 +41,7 @@ class Views:
             tab.props(f"aria-selected={str(name == view).lower()}")
 
     def _tab(self, view: str, icon_name: str) -> Element:
-        with ui.element("button").props("type=button role=tab") as tab:
+        with ui.element("button").props(f"type=button role=tab data-view={view}") as tab:
             icon(icon_name)
             text(view.capitalize())
-        return tab.on("click", lambda: self.show(view))
+        return tab.on("click", lambda: self.show(view), js_handler=SHOW)
