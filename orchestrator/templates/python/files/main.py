@@ -1,4 +1,4 @@
-"""Press Run, or Ctrl+Enter, to run this program. Its output appears beside it."""
+"""Press Run, or Ctrl+Enter, to run this program. Its output appears below."""
 
 import platform
 
