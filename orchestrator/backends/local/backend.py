@@ -5,7 +5,9 @@ import logging
 import os
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -132,13 +134,11 @@ class LocalBackend:
 
     async def save(self, repl_id: str, epoch: int, message: str) -> str:
         one = self._live.get(repl_id)
-        try:
+        with _in_their_words():
             if one is not None and one.proxy is not None and one.spec.epoch == epoch:
                 return (await one.proxy.save(message)).version or ""
             uid = self._workspaces.uid_of(repl_id)
-            taken = await self._snapshots(repl_id, epoch, uid, UNLIMITED).take("", message)
-        except DevexError as error:
-            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+            taken = await Snapshots(self._workers, self._shelf(repl_id, epoch=epoch, uid=uid)).take("", message)
         version: str = taken["version"]
         return version
 
@@ -168,19 +168,9 @@ class LocalBackend:
 
     async def _seed_version(self, repl_id: str, files: Mapping[str, bytes], source: str, version: str) -> str | None:
         made = await _to_its_end(threading.Event(), self._workspaces.begin, repl_id)
-        shelf = Shelf(
-            store=self._store,
-            prefix=checked(source),
-            workspace=made.folder,
-            owner=made.owner,
-            limit=UNLIMITED,
-            cache=self._layout.caches / f"{repl_id}.db",
-            epoch=0,
-        )
-        try:
+        shelf = replace(self._shelf(repl_id, uid=made.uid), prefix=checked(source), workspace=made.folder)
+        with _in_their_words():
             done = await Snapshots(self._workers, shelf).restore(version, "", "", empty=True)
-        except DevexError as error:
-            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
         if done["noted"]:
             log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
         await _to_its_end(threading.Event(), self._workspaces.finish, repl_id, made, files)
@@ -189,16 +179,12 @@ class LocalBackend:
     async def collect(self, repl_id: str, epoch: int) -> None:
         if repl_id in self._live:
             return
-        try:
-            await self._snapshots(repl_id, epoch, 0, UNLIMITED).collect()
-        except DevexError as error:
-            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+        with _in_their_words():
+            await Snapshots(self._workers, self._shelf(repl_id, epoch=epoch)).collect()
 
     async def delete_workspace(self, repl_id: str) -> None:
-        try:
-            await self._snapshots(repl_id, 0, 0, UNLIMITED).purge()
-        except DevexError as error:
-            raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
+        with _in_their_words():
+            await Snapshots(self._workers, self._shelf(repl_id)).purge()
         await asyncio.to_thread(self._workspaces.delete, repl_id)
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
@@ -208,7 +194,7 @@ class LocalBackend:
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             limit = Usage(size.disk_bytes, size.disk_entries)
-            versions = snapshot_routes(self._snapshots(repl_id, 0, 0, limit))
+            versions = snapshot_routes(Snapshots(self._workers, self._shelf(repl_id, limit=limit)))
             scope = {**scope, "devex.viewer": NOBODY}
             if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
                 await Routes(versions)(scope, receive, send)
@@ -276,6 +262,7 @@ class LocalBackend:
             return self._launcher
 
     def _incarnation(self, launcher: LauncherClient, spec: SandboxSpec, uid: int, *, adopted: bool) -> Incarnation:
+        limit = Usage(spec.size.disk_bytes, spec.size.disk_entries)
         return Incarnation(
             spec,
             uid,
@@ -286,15 +273,14 @@ class LocalBackend:
             resolve=self._resolver,
             changed=self._changes.publish,
             on_activity=self.on_activity,
-            snapshots=self._snapshots(
-                spec.repl_id, spec.epoch, uid, Usage(spec.size.disk_bytes, spec.size.disk_entries)
-            ),
+            snapshots=Snapshots(self._workers, self._shelf(spec.repl_id, epoch=spec.epoch, uid=uid, limit=limit)),
             autosave_s=self._autosave_s,
             adopted=adopted,
         )
 
-    def _snapshots(self, repl_id: str, epoch: int, uid: int, limit: Usage) -> Snapshots:
-        shelf = Shelf(
+    def _shelf(self, repl_id: str, *, epoch: int = 0, uid: int = 0, limit: Usage = UNLIMITED) -> Shelf:
+        """Without an epoch it is not for writing versions, without a uid not for writing files."""
+        return Shelf(
             store=self._store,
             prefix=checked(repl_id),
             workspace=self._layout.workspace(repl_id),
@@ -303,7 +289,6 @@ class LocalBackend:
             cache=self._layout.caches / f"{repl_id}.db",
             epoch=epoch,
         )
-        return Snapshots(self._workers, shelf)
 
     def _adopt(self, launcher: LauncherClient, found: Running) -> None:
         self._live[found.spec.repl_id] = self._incarnation(launcher, found.spec, found.uid, adopted=True)
@@ -318,6 +303,15 @@ class LocalBackend:
         for one in self._live.values():
             if one.alive:
                 one.end("The launcher ended, and its sandboxes with it.")
+
+
+@contextmanager
+def _in_their_words() -> Iterator[None]:
+    """What the store or the workspace refuses, as a backend's error."""
+    try:
+        yield
+    except DevexError as error:
+        raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
 
 
 def _lacks(version: str, notes: Sequence[Sequence[str]], noted: int) -> str | None:
