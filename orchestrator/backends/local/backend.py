@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import shutil
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
-from orchestrator.backends.local import doctor, launcher_client
+from orchestrator.backends.local import doctor, launcher_client, uids
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.environment import SYSTEM_PATH
@@ -284,7 +283,7 @@ class LocalBackend:
             store=self._store,
             prefix=checked(repl_id),
             workspace=self._layout.workspace(repl_id),
-            owner=(uid, uid) if os.geteuid() == 0 else None,
+            owner=uids.owner(uid),
             limit=limit,
             cache=self._layout.caches / f"{repl_id}.db",
             epoch=epoch,

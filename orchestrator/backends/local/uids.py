@@ -24,6 +24,16 @@ def usual() -> range:
     return range(uid, uid + 1) if uid else range(FIRST_UID, FIRST_UID + UIDS)
 
 
+def owner(uid: int) -> tuple[int, int] | None:
+    """What files of a sandbox with this uid are given to as they are made; None: whoever makes them is that."""
+    return (uid, uid) if os.geteuid() == 0 else None
+
+
+def give(folder: Path, uid: int) -> None:
+    """To a sandbox with this uid."""
+    os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
+
+
 def claim(layout: Layout) -> range:
     """Held until this process ends. Raises OSError: there can be no lock, or no range is free."""
     if os.geteuid() != 0:

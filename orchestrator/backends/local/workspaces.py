@@ -31,7 +31,7 @@ class Made(NamedTuple):
 
     @property
     def owner(self) -> tuple[int, int] | None:
-        return _owner(self.uid)
+        return uids.owner(self.uid)
 
 
 class Workspaces:
@@ -55,7 +55,7 @@ class Workspaces:
 
     def open(self, repl_id: str, limit: Usage = UNLIMITED) -> Workspace:
         uid = self.uid_of(repl_id)
-        return Workspace(self._layout.workspace(repl_id), _owner(uid), limit)
+        return Workspace(self._layout.workspace(repl_id), uids.owner(uid), limit)
 
     def own(self, repl_id: str) -> int:
         """-> the sandbox's uid. Gives the files to one when they are somebody else's, as after a copy by hand."""
@@ -102,7 +102,7 @@ class Workspaces:
         try:
             with Workspace(made.folder, made.owner) as workspace:
                 _write(workspace, files)
-            os.chown(made.folder, made.uid, made.uid if os.geteuid() == 0 else -1)
+            uids.give(made.folder, made.uid)
             if place.exists():
                 place.rename(old)
             made.folder.rename(place)
@@ -122,7 +122,7 @@ class Workspaces:
         folder = self._layout.temporary / repl_id
         _remove(folder)
         folder.mkdir(mode=ROOT_MODE)
-        os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
+        uids.give(folder, uid)
         return folder
 
     def _beside(self, repl_id: str, what: str) -> Path:
@@ -147,10 +147,6 @@ def _owners(folder: Path) -> Iterator[int]:
         for entry in entries:
             with suppress(FileNotFoundError):  # just deleted
                 yield entry.stat(follow_symlinks=False).st_uid
-
-
-def _owner(uid: int) -> tuple[int, int] | None:
-    return (uid, uid) if os.geteuid() == 0 else None
 
 
 def _remove(folder: Path) -> None:

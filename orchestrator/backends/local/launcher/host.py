@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from orchestrator.domain import Egress, Size
 from runner import agent
 
 _EGRESS = f"{EGRESS_PORT}:{SOCKETS}/egress.sock"
-_PROBE = "probe"
+_ETC, _AGENT, _PROBE = "etc", "agent", "probe"
 _REACHED = ("workspaces", "tmp", "packages", "python")  # in the runtime folder; may be mounts of people's files
-_BUILT = ("etc", "agent", "run", _PROBE)
+_BUILT = (_ETC, _AGENT, "run", _PROBE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +60,14 @@ class Host:
         environment = {"LANG": "C.UTF-8", "DEVEX_RLIMITS": rlimits(size)}
         if egress is not Egress.NONE:
             environment["DEVEX_EGRESS"] = _EGRESS
-        return _jail(
-            self.layout,
+        return Jail(
             mode=self.mode,
             uid=uid,
             root=self.root,
-            workspace=workspace,
+            etc=self.layout.runtime / _ETC,
+            agent=self.layout.runtime / _AGENT,
             sockets=self.layout.sockets(repl_id),
+            workspace=workspace,
             tmp=None if self.bounds_memory else self.temporary / repl_id,
             environment=environment,
             command=(self.interpreter.path, "-I", "-S", AGENT),
@@ -83,8 +83,8 @@ def prepare(layout: Layout) -> Host:
     claimed = uids.claim(layout)
     private = os.geteuid() != 0 or reach.own_mounts()
     interpreter = system.interpreter(layout)
-    etc.build(layout.runtime / "etc")
-    agent.install(layout.runtime / "agent", interpreter.path)
+    etc.build(layout.runtime / _ETC)
+    agent.install(layout.runtime / _AGENT, interpreter.path)
     try:
         workspaces = reach.made_reachable(layout.workspaces, layout.runtime / "workspaces")
         temporary = reach.made_reachable(layout.temporary, layout.runtime / "tmp")
@@ -123,44 +123,19 @@ def clear(layout: Layout) -> None:
         pass  # it goes with the next reboot
 
 
-def _jail(
-    layout: Layout,
-    *,
-    mode: Mode,
-    uid: int,
-    root: tuple[str, ...],
-    workspace: Path,
-    sockets: Path,
-    tmp: Path | None,
-    environment: Mapping[str, str],
-    command: tuple[str, ...],
-) -> Jail:
-    return Jail(
-        mode=mode,
-        uid=uid,
-        root=root,
-        etc=layout.runtime / "etc",
-        agent=layout.runtime / "agent",
-        sockets=sockets,
-        workspace=workspace,
-        tmp=tmp,
-        environment=environment,
-        command=command,
-    )
-
-
 def _probe(layout: Layout, root: tuple[str, ...], uid: int) -> Jail:
     """As real as it can be without a REPL: the same folders, the same filter, a uid of a sandbox."""
     folder = layout.runtime / _PROBE
     folder.mkdir(exist_ok=True)
-    os.chown(folder, uid, uid if os.geteuid() == 0 else -1)
-    return _jail(
-        layout,
+    uids.give(folder, uid)
+    return Jail(
         mode=Mode.USER,
         uid=uid,
         root=root,
-        workspace=folder,
+        etc=layout.runtime / _ETC,
+        agent=layout.runtime / _AGENT,
         sockets=folder,
+        workspace=folder,
         tmp=None,
         environment={},
         command=("/bin/true",),
