@@ -30,6 +30,11 @@ class SystemClock:
         await asyncio.sleep((at - self.now()).total_seconds())
 
 
+def after(clock: Clock, seconds: float) -> datetime:
+    """So much later than now."""
+    return clock.now() + timedelta(seconds=seconds)
+
+
 async def within(clock: Clock, at: datetime, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled at the deadline. Raises TimeoutError."""
     task = asyncio.ensure_future(work)

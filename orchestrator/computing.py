@@ -1,9 +1,7 @@
 """Noticing that programs compute, which keeps a Repl awake as typing does."""
 
-from datetime import timedelta
-
 from orchestrator.backends.base import Backend, OnActivity
-from orchestrator.clock import Clock
+from orchestrator.clock import Clock, after
 from orchestrator.domain import Activity, CpuSample, Limits
 from orchestrator.faults import Faults
 
@@ -27,7 +25,7 @@ class Computing:
                 self._faults.worked("reading CPU times")
             except Exception as error:
                 self._faults.failed("reading CPU times", error)
-            await self._clock.sleep_until(self._clock.now() + timedelta(seconds=self._sample_s))
+            await self._clock.sleep_until(after(self._clock, self._sample_s))
 
     def _compare(self, cpu_times: dict[str, float]) -> None:
         now = self._clock.now()

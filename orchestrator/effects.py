@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.backends.base import Backend, BackendError, SandboxSpec
-from orchestrator.clock import Clock, within
+from orchestrator.clock import Clock, after, within
 from orchestrator.domain import Ensure, Limits, Phase, Purge, Repl, Save, Seed, Stop, deadline
 from orchestrator.records import RecordConflict, Records
 from orchestrator.registry import NoSuchRepl, Registry
@@ -117,8 +117,8 @@ class Effects:
         if isinstance(effect, Save) and repl.phase is Phase.STOPPING:
             return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
         if isinstance(effect, Save):
-            return self._after(limits.seed_deadline_s)  # nobody waits; it copies at most a full disk as well
-        return deadline(repl, limits) or self._after(limits.stop_deadline_s)
+            return after(self._clock, limits.seed_deadline_s)  # nobody waits; it copies at most a full disk as well
+        return deadline(repl, limits) or after(self._clock, limits.stop_deadline_s)
 
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
         match effect:
@@ -151,7 +151,7 @@ class Effects:
             extra = {"repl_id": repl.id, "epoch": repl.epoch}
             log.warning("%s fails and is tried again: %s", effect, reason, exc_info=fault, extra=extra)
         failures = 1 if before is None else before.failures + 1
-        until = self._after(self._limits.pause_s(failures) * (0.5 + secrets.randbelow(1000) / 2000))
+        until = after(self._clock, self._limits.pause_s(failures) * (0.5 + secrets.randbelow(1000) / 2000))
         self._backoffs[repl.id] = _Backoff(effect, reason, failures, until)
         if isinstance(effect, Save):
             if repl.unsafe != reason:
@@ -159,6 +159,3 @@ class Effects:
         elif repl.failure != reason and deadline(repl, self._limits) is not None:
             await self.note(repl.id, failure=reason)
         return Later(until)
-
-    def _after(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from orchestrator.backends.base import Backend
-from orchestrator.clock import Clock, within
+from orchestrator.clock import Clock, after, within
 from orchestrator.domain import (
     Ensure,
     Event,
@@ -98,7 +98,7 @@ class Reconciler:
                     self._queue.add(repl_id)
             except Exception as error:
                 pause_s = self._faults.failed("the backend's watch", error)
-            await self._clock.sleep_until(self._after(pause_s))
+            await self._clock.sleep_until(after(self._clock, pause_s))
 
     async def _resync(self) -> None:
         while True:
@@ -109,7 +109,7 @@ class Reconciler:
                 self._faults.worked("the resync")
             except Exception as error:
                 self._faults.failed("the resync", error)
-            await self._clock.sleep_until(self._after(self._limits.resync_s))
+            await self._clock.sleep_until(after(self._clock, self._limits.resync_s))
 
     async def _reconcile(self, repl_id: str) -> None:
         """The loop's outer edge: whatever breaks is logged and tried again later."""
@@ -122,7 +122,7 @@ class Reconciler:
         except RecordConflict:
             self._queue.add(repl_id)
         except Exception as error:
-            self._queue.add_at(repl_id, self._after(self._faults.failed(place, error)))
+            self._queue.add_at(repl_id, after(self._clock, self._faults.failed(place, error)))
 
     async def _step(self, repl_id: str) -> bool:
         """Carry out one plan; whether to plan again at once."""
@@ -157,7 +157,7 @@ class Reconciler:
         if seen is not None:
             log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
             await within(
-                self._clock, self._after(self._limits.stop_deadline_s), self._backend.stop(repl_id, seen.epoch)
+                self._clock, after(self._clock, self._limits.stop_deadline_s), self._backend.stop(repl_id, seen.epoch)
             )
         return False
 
@@ -186,7 +186,7 @@ class Reconciler:
             again = await self._attempt(repl, save)
             self._faults.worked(place)
         except Exception as error:
-            self._queue.add_at(repl.id, self._after(self._faults.failed(place, error)))
+            self._queue.add_at(repl.id, after(self._clock, self._faults.failed(place, error)))
         finally:
             self._saves.pop(repl.id, None)
         if again:
@@ -226,6 +226,3 @@ class Reconciler:
         if self._warned.get(repl.id) != warning_s:
             self._warned[repl.id] = warning_s
             self._registry.publish(repl)
-
-    def _after(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from orchestrator.backends.base import Backend, SandboxSpec
 from orchestrator.changes import Subscription
-from orchestrator.clock import Clock, within
+from orchestrator.clock import Clock, after, within
 from orchestrator.computing import Computing
 from orchestrator.domain import (
     EXTEND_HOURS,
@@ -162,7 +162,7 @@ class Orchestrator:
 
         Raises DevexError when that takes too long.
         """
-        until = self._clock.now() + timedelta(seconds=LAID_OUT_S)
+        until = after(self._clock, LAID_OUT_S)
         try:
             return await within(self._clock, until, self._until_laid_out(repl_id))
         except TimeoutError:
@@ -247,7 +247,7 @@ class Orchestrator:
         changes = self.subscribe(repl_id=repl_id)
         repl = await self.start(repl_id)
         try:
-            until = self._clock.now() + timedelta(seconds=deadline_s)
+            until = after(self._clock, deadline_s)
             return await within(self._clock, until, self._until_running(repl, changes))
         except TimeoutError:
             message = f"It is not ready after {deadline_s:.0f} seconds."

@@ -3,10 +3,9 @@
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import timedelta
 
 from orchestrator.changes import Subscription
-from orchestrator.clock import Clock, within
+from orchestrator.clock import Clock, after, within
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.records import Records
 from orchestrator.registry import NoSuchRepl, Registry
@@ -30,7 +29,7 @@ async def stop_all(
         with suppress(NoSuchRepl):  # removed for good meanwhile
             await stop(repl_id, STOPPED_WITH_SERVER)
     with suppress(TimeoutError):
-        await within(clock, clock.now() + timedelta(seconds=deadline_s), _until_saved(running, records, changes))
+        await within(clock, after(clock, deadline_s), _until_saved(running, records, changes))
     for repl in await records.list_live():
         if repl.unsaved or repl.phase not in RESTING:
             reason = repl.unsafe or "There was not enough time."

@@ -1,10 +1,9 @@
 """Thinning out the versions of Repls at rest, once a day. What runs does it by itself, but seldom for long enough."""
 
 import logging
-from datetime import datetime, timedelta
 
 from orchestrator.backends.base import Backend, BackendError
-from orchestrator.clock import Clock, within
+from orchestrator.clock import Clock, after, within
 from orchestrator.domain import Limits
 from orchestrator.faults import Faults
 from orchestrator.records import Records
@@ -30,11 +29,11 @@ class Thinning:
         """Work until cancelled."""
         pause_s: float = FIRST_S
         while True:
-            await self._clock.sleep_until(self._after(pause_s))
+            await self._clock.sleep_until(after(self._clock, pause_s))
             try:
                 for repl in await self._records.list_at_rest():
                     await self._thin(repl.id)
-                    await self._clock.sleep_until(self._after(PAUSE_S))
+                    await self._clock.sleep_until(after(self._clock, PAUSE_S))
                 self._faults.worked("thinning versions out")
                 pause_s = ROUND_S
             except Exception as error:
@@ -45,10 +44,7 @@ class Thinning:
         if repl is None or not repl.at_rest:
             return
         try:
-            await within(self._clock, self._after(WITHIN_S), self._backend.collect(repl.id, repl.epoch))
+            await within(self._clock, after(self._clock, WITHIN_S), self._backend.collect(repl.id, repl.epoch))
         except (BackendError, TimeoutError) as error:
             extra = {"repl_id": repl.id, "epoch": repl.epoch}
             log.warning("old versions were not thinned out: %s", error or "it took too long", extra=extra)
-
-    def _after(self, seconds: float) -> datetime:
-        return self._clock.now() + timedelta(seconds=seconds)
