@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.backends.base import Backend, BackendError, SandboxSpec
 from orchestrator.clock import Clock, after, within
-from orchestrator.domain import Ensure, Limits, Phase, Purge, Repl, Save, Seed, Stop, deadline
+from orchestrator.domain import RESTING, Ensure, Limits, Phase, Purge, Repl, Save, Seed, Stop, deadline
 from orchestrator.records import RecordConflict, Records
 from orchestrator.registry import NoSuchRepl, Registry
 from runner.snapshots.autosave import AT_REST, BEFORE_STOP
@@ -129,7 +129,7 @@ class Effects:
             case Ensure():
                 await self._backend.ensure(self._spec_of(repl))
             case Save(epoch):
-                resting = repl.phase in (Phase.STOPPED, Phase.FAILED)
+                resting = repl.phase in RESTING
                 at = self._clock.now()
                 version = await self._backend.save(repl.id, epoch, AT_REST if resting else BEFORE_STOP)
                 done = {"unsaved": False} if resting else {}

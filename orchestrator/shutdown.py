@@ -6,12 +6,11 @@ from contextlib import suppress
 
 from orchestrator.changes import Subscription
 from orchestrator.clock import Clock, after, within
-from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.domain import RESTING, Goal, Repl
 from orchestrator.records import Records
 from orchestrator.registry import NoSuchRepl, Registry
 
-STOPPED_WITH_SERVER = "The server was stopped."
-RESTING = (Phase.STOPPED, Phase.FAILED)
+SERVER_STOPPED = "The server was stopped."
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ async def stop_all(
         log.info("saving and stopping %d REPLs, in %.0f s at most", len(running), deadline_s)
     for repl_id in running:
         with suppress(NoSuchRepl):  # removed for good meanwhile
-            await stop(repl_id, STOPPED_WITH_SERVER)
+            await stop(repl_id, SERVER_STOPPED)
     with suppress(TimeoutError):
         await within(clock, after(clock, deadline_s), _until_saved(running, records, changes))
     for repl in await records.list_live():

@@ -7,18 +7,13 @@ from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
 from app.storage.models import ReplRow
-from orchestrator.domain import Goal, Phase, Repl
+from orchestrator.domain import RESTING, Goal, Phase, Repl
 from orchestrator.records import DuplicateRecord, RecordConflict
 
 FIELDS = tuple(field.name for field in fields(Repl))
 
 # The same sentence as Repl.at_rest, for the database.
-AT_REST = (
-    Q(goal=Goal.STOP)
-    & Q(phase__in=[Phase.STOPPED, Phase.FAILED])
-    & (Q(seeded=True) | Q(phase=Phase.FAILED))
-    & Q(unsaved=False)
-)
+AT_REST = Q(goal=Goal.STOP) & Q(phase__in=RESTING) & (Q(seeded=True) | Q(phase=Phase.FAILED)) & Q(unsaved=False)
 
 
 class TortoiseRecords:

@@ -19,10 +19,11 @@ from orchestrator.domain.plan import (
     failed,
     plan,
 )
-from orchestrator.domain.repl import TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
+from orchestrator.domain.repl import RESTING, TRANSITIONS, Event, Goal, IllegalTransition, Phase, Repl, advance
 
 __all__ = [
     "EXTEND_HOURS",
+    "RESTING",
     "TRANSITIONS",
     "Action",
     "Activity",

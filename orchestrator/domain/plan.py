@@ -16,7 +16,7 @@ from orchestrator.domain.observation import Observation, SandboxPhase
 from orchestrator.domain.repl import Event, Goal, Phase, Repl, advance
 
 STOPPED_BY_BACKEND = "The machine it ran on asked it to stop."
-STOPPED_WITH_SERVER = "The server was restarted."
+SERVER_RESTARTED = "The server was restarted."
 ENDED = "It ended unexpectedly. Its files are safe."
 
 
@@ -109,7 +109,7 @@ def adopted(repl: Repl, observation: Observation | None, now: datetime) -> dict[
     alive = observation is not None and observation.alive
     if repl.phase is Phase.RUNNING and not alive:
         goal = Goal.STOP if repl.goal is Goal.RUN else None
-        return Move(event=Event.DOWN, goal=goal, stop_reason=STOPPED_WITH_SERVER).changes(repl, now)
+        return Move(event=Event.DOWN, goal=goal, stop_reason=SERVER_RESTARTED).changes(repl, now)
     if repl.phase is Phase.STARTING and not alive:
         return Move(event=Event.DOWN).changes(repl, now)  # somebody is waiting: it starts anew
     timed = repl.phase in (Phase.STARTING, Phase.STOPPING) or (repl.phase is Phase.STOPPED and not repl.seeded)

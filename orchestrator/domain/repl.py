@@ -23,6 +23,10 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
+RESTING = (Phase.STOPPED, Phase.FAILED)
+"""Nothing of a sandbox runs in these."""
+
+
 class Event(StrEnum):
     """Why a phase changes."""
 
@@ -107,4 +111,4 @@ class Repl:
         """Nothing is to be done about it until somebody asks."""
         laid_out = self.seeded or self.phase is Phase.FAILED
         done = laid_out and not self.unsaved
-        return self.goal is Goal.STOP and self.phase in (Phase.STOPPED, Phase.FAILED) and done
+        return self.goal is Goal.STOP and self.phase in RESTING and done
