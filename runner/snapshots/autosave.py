@@ -114,6 +114,7 @@ class Autosave:
         self._hurry = asyncio.Event()
         self._authors: set[str] = set()
         self._saving = asyncio.Lock()
+        self._restores: set[asyncio.Task[Message]] = set()  # ended by `run`
 
     def changed(self, author: str = "", path: str = "") -> None:
         """Something in the workspace is not what it was, if it is known at `path`. Called often."""
@@ -138,7 +139,21 @@ class Autosave:
             return await self._save(message, author)
 
     async def restore(self, version: str, path: str, author: str) -> Message:
-        """`Snapshots.restore`, and a version of what came of it -> with its `version`. Raises as both."""
+        """`Snapshots.restore`, and a version of what came of it -> with its `version`. Raises as both.
+
+        It goes on when who asked has left, or is signed out meanwhile: half a restore is what nobody wanted.
+        """
+        restoring = asyncio.create_task(self._restore_and_save(version, path, author), name=f"restore of {version}")
+        self._restores.add(restoring)
+        restoring.add_done_callback(self._restore_ended)
+        return await asyncio.shield(restoring)
+
+    def _restore_ended(self, restoring: asyncio.Task[Message]) -> None:
+        self._restores.discard(restoring)
+        if not restoring.cancelled() and (error := restoring.exception()):
+            log.warning("%s failed: %s", restoring.get_name(), error)  # perhaps nobody else hears of it
+
+    async def _restore_and_save(self, version: str, path: str, author: str) -> Message:
         await self.whole.wait()
         async with self._saving:
             await self._quiesce()
@@ -189,9 +204,14 @@ class Autosave:
         self.whole.set()
         self._head_known.set()
         self._dirty.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._save_changes(), name="autosave")
-            tasks.create_task(self._collect(), name="thinning versions out")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._save_changes(), name="autosave")
+                tasks.create_task(self._collect(), name="thinning versions out")
+        finally:
+            for restoring in self._restores:
+                restoring.cancel()
+            await asyncio.gather(*self._restores, return_exceptions=True)
 
     async def _restore(self) -> None:
         if self._restored is None or self._restored.exists():

@@ -82,6 +82,24 @@ async def test_what_a_restore_did_is_safe_when_it_is_done(saving: Stage) -> None
     assert stored["at"] <= newest["at"]
 
 
+async def test_a_restore_ends_whole_when_who_asked_has_left(saving: Stage) -> None:
+    http = saving.http
+    await http.put("/files/a.txt", content=b"one")
+    first = (await http.post("/snapshots", json={})).json()["version"]
+    await http.put("/files/a.txt", content=b"two")
+    assert saving.proxy._autosave
+    async with saving.events() as events:
+        restoring = asyncio.create_task(saving.proxy._autosave.restore(first, "", "Una"))
+        told = await events.next("restoring")
+        restoring.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await restoring
+        while not told["done"]:
+            told = await events.next("restoring")
+    assert (await http.get("/files/a.txt")).content == b"one"
+    assert (await http.get("/snapshots")).json()["versions"][0]["message"] == f"restored everything of {first}"
+
+
 async def test_what_the_save_itself_wrote_is_no_change_after_it(saving: Stage) -> None:
     (saving.workspace / "a.txt").write_text("by a program")
     version = (await saving.http.post("/snapshots", json={})).json()["version"]
