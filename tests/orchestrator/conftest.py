@@ -10,6 +10,7 @@ from orchestrator.domain import Limits
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from orchestrator.templates import Template
+from runner.errors import DevexError
 from tests.orchestrator.fakes import ManualClock
 
 MakeOrchestrator = Callable[..., AbstractAsyncContextManager[Orchestrator]]
@@ -32,6 +33,15 @@ def make_template(name: str = "python", **changes: object) -> Template:
         "files": {"main.py": b"print('hello')\n"},
     }
     return Template(**(values | changes))  # type: ignore[arg-type]
+
+
+async def refusal(work: object) -> str:
+    """The code that a call is refused with."""
+    with pytest.raises(DevexError) as caught:
+        await work  # type: ignore[misc]
+    assert caught.value.message.endswith(".")
+    assert caught.value.action.endswith(".")
+    return caught.value.code
 
 
 @pytest.fixture
