@@ -9,7 +9,7 @@ export default {
   components: { DxNotes: Notes },
   template: `
     <div class="dx-restoring">
-      <div v-if="state" class="dx-restoring-line" :data-tone="state.problem ? 'danger' : state.done ? 'warn' : 'none'">
+      <div v-if="state" class="dx-line dx-restoring-line" :data-tone="state.problem ? 'danger' : state.done ? 'warn' : 'none'">
         <template v-if="!state.done">
           <span class="dx-spin"></span>
           <span aria-hidden="true">{{ words }}</span>

@@ -44,6 +44,7 @@ class Hello:
     run: Run
     ports: tuple[Port, ...]
     shells: tuple[Shell, ...]
+    paused: "Paused | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,16 @@ class Ports:
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
+class Paused:
+    """Why programs are, and what to do."""
+
     message: str
     action: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    paused: Paused | None
 
 
 Told = Hello | Run | Ports | Shells | Quota
@@ -70,7 +78,7 @@ def told_of(message: dict[str, Any]) -> Told | None:
     match message["type"]:
         case "hello":
             run, ports, shells = Run.of(message["run"]), ports_of(message["ports"]), shells_of(message["terminals"])
-            return Hello(run, ports, shells)
+            return Hello(run, ports, shells, paused_of(message["paused"]))
         case "run":
             return Run.of(message)
         case "ports":
@@ -78,8 +86,12 @@ def told_of(message: dict[str, Any]) -> Told | None:
         case "terminals":
             return Shells(shells_of(message["terminals"]))
         case "quota":
-            return Quota(message["message"], message["action"])
+            return Quota(paused_of(message["paused"]))
     return None
+
+
+def paused_of(paused: dict[str, str] | None) -> Paused | None:
+    return Paused(**paused) if paused else None
 
 
 def ports_of(ports: Iterable[dict[str, Any]]) -> tuple[Port, ...]:

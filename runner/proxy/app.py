@@ -70,6 +70,7 @@ class RunnerProxy:
         self._config = config
         self._activity = _Activity(on_activity)
         self._run_told: dict[str, Any] = {}
+        self._paused: dict[str, str] | None = None
         self._streams = Streams()
         self._listening = Listening(self._on_listening)
         self._events = Events(self._hello_event)
@@ -214,9 +215,10 @@ class RunnerProxy:
         assert self._autosave is not None
         return await self._autosave.save(message)
 
-    def publish(self, event: Mapping[str, Any]) -> None:
-        """Tell everybody who has the REPL open; for whoever runs the sandbox. See runner.proxy.events."""
-        self._events.publish(dict(event))
+    def set_paused(self, paused: Mapping[str, str] | None) -> None:
+        """Tell everybody who has the REPL open why its programs are paused, or that they go on; see events."""
+        self._paused = dict(paused) if paused else None
+        self._events.publish({"type": "quota", "paused": self._paused})
 
     async def _health(self, _: Request) -> Response:
         return http.Json({"agent": self.agent_connected, "terminals": len(self._terminals)})
@@ -270,6 +272,7 @@ class RunnerProxy:
             "terminals": self._terminals.listing(),
             "stored": asdict(self._autosave.state) if self._autosave else None,
             "restoring": asdict(restoring) if restoring else None,
+            "paused": self._paused,
         }
 
     def _on_terminals_changed(self) -> None:

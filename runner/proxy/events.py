@@ -1,6 +1,6 @@
 """`WS events`: what happens in a REPL, as JSON text messages `{"type": ...}` to everybody who has it open.
 
-- hello {rev, run, ports, terminals, stored, restoring}, the first one, and again after a resync
+- hello {rev, run, ports, terminals, stored, restoring, paused}, the first one, and again after a resync
 - tree {rev, ops: [[folder, [row...], [removed...]]]}, rows as in `GET tree`
 - ports {ports: [{port, loopback, web}]}, `web` null until a visit told
 - run {as GET run}; terminals {terminals: [as GET terminals]}
@@ -8,7 +8,7 @@
   what is safe in the store, as in `snapshots.autosave.Stored`
 - restoring {path, at, cut_off, files, of_files, bytes, of_bytes, problem, done, notes, noted}: what is being brought
   back from the store, as in `snapshots.autosave.Restoring`; in hello null when nothing was
-- quota {message, action}
+- quota {paused: {message, action} | null}: why programs are paused, null when they go on
 - resync {rev?}: messages were left out, ask again for what is shown
 """
 

@@ -12,7 +12,7 @@ from components.editor import Editor
 from components.file_tree import FileTree
 from components.palette import Command
 from components.preview import Preview
-from components.repl import Hello, Port, Ports, Quota, ReplEvents, Run, Shells, Told
+from components.repl import Hello, Paused, Port, Ports, Quota, ReplEvents, Run, Shells, Told
 from components.split import Split
 
 Do = Callable[[str], Any]
@@ -54,9 +54,11 @@ class Desk:
         on_close_terminal: Callable[[str], Any],
         on_run: Callable[[Run], None],
         on_file: Callable[[], None],
+        on_paused: Callable[[Paused | None], None],
     ) -> None:
         self._on_run = on_run
         self._on_file = on_file
+        self._on_paused = on_paused
         ReplEvents(repl_id, on_told=self._told)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
@@ -126,7 +128,8 @@ class Desk:
 
     def _told(self, told: Told) -> None:
         match told:
-            case Hello(run, ports, shells):
+            case Hello(run, ports, shells, paused):
+                self._on_paused(paused)
                 self.panel.set_shells(shells)
                 self.set_run(run)
                 self.preview.set_ports(ports)
@@ -136,8 +139,8 @@ class Desk:
                 self._set_ports(ports)
             case Shells(shells):
                 self.panel.set_shells(shells)
-            case Quota(sentence, action):
-                failed(sentence, action)
+            case Quota(paused):
+                self._on_paused(paused)
             case _:
                 assert_never(told)
 

@@ -18,11 +18,11 @@ from app.pages.workbench.header import Header
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
-from components.controls import failed, told, warned
+from components.controls import failed, text, told, warned
 from components.history import History, Restoring
 from components.palette import Palette
 from components.preload import preload
-from components.repl import Run, shells_of
+from components.repl import Paused, Run, shells_of
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
 
@@ -60,7 +60,9 @@ class Workbench:
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
             self._header = Header(repl, do=self.do)
-            Restoring()
+            with ui.element("div"):
+                Restoring()
+                self._paused = text("", "dx-line dx-hidden").props("role=alert data-tone=danger")
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(
@@ -126,6 +128,8 @@ class Workbench:
     def _cover_up(self, repl: Repl, error: DevexError | None = None) -> None:
         """What needs a running REPL is out of reach while it does not run."""
         runs = repl.phase is Phase.RUNNING and error is None
+        if not runs:
+            self._show_paused(None)
         self._cover.set_repl(repl, error)
         self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
@@ -153,7 +157,12 @@ class Workbench:
             on_close_terminal=self._close_terminal,
             on_run=lambda run: self._header.set_running(running=run.running),
             on_file=lambda: self._views.show("editor"),
+            on_paused=self._show_paused,
         )
+
+    def _show_paused(self, paused: Paused | None) -> None:
+        self._paused.set_text(f"{paused.message} {paused.action}" if paused else "")
+        self._paused.classes(add="" if paused else "dx-hidden", remove="dx-hidden" if paused else "")
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         app = self._orchestrator.runner_app(self._repl.id)

@@ -25,6 +25,7 @@ QUIESCE_S = 20.0  # flushing documents; a disk that takes longer does not keep a
 QUOTA_S = 5.0  # between two measurements, at least...
 QUOTA_DUTY = 20  # ...and at least this many times what one costs: 5 % of a core
 UNCOUNTED = 1.5  # times the quota, where there is too much to be counted: paused, not ended
+PAUSED_ACTION = "Delete files you no longer need in the file tree."  # by the server: a paused shell removes none
 KILL_AT = 2  # times the quota: frozen programs write no more, so this one evaded the freeze
 
 log = logging.getLogger(__name__)
@@ -233,15 +234,14 @@ class Incarnation:
         spec = self.spec
         if frozen or was:
             await self._launcher.ask(Freeze(spec.repl_id, spec.epoch, frozen))
-        message = f"The disk is full: {_room(spec)}. Programs are paused." if frozen else "Programs go on."
-        action = "Delete files you no longer need." if frozen else ""
         if self.proxy and frozen != was:
-            self.proxy.publish({"type": "quota", "message": message, "action": action})
+            message = f"The disk is full: {_room(spec)}. Programs are paused, shells too."
+            self.proxy.set_paused({"message": message, "action": PAUSED_ACTION} if frozen else None)
         return frozen
 
 
 def _room(spec: SandboxSpec) -> str:
-    return f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries} files"
+    return f"{spec.size.disk_bytes >> 20} MiB or {spec.size.disk_entries:,} files"
 
 
 def _fullness(places: list[Workspace], spec: SandboxSpec) -> tuple[float, float]:

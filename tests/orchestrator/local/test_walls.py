@@ -266,16 +266,16 @@ async def test_a_flood_of_empty_files_is_paused_and_the_repl_says_so(start: Star
     first = await box.first_pid()
     async with box.websocket("/events") as heard, asyncio.timeout(60):
         await box.post("/run")
-        assert await quota_told(heard) == (
-            "The disk is full: 2048 MiB or 1000 files. Programs are paused.",
-            "Delete files you no longer need.",
-        )
+        assert await paused_told(heard) == {
+            "message": "The disk is full: 2048 MiB or 1,000 files. Programs are paused, shells too.",
+            "action": "Delete files you no longer need in the file tree.",
+        }
         while not _stopped(first):
             await asyncio.sleep(0.1)
         assert len(os.listdir(box.workspace / "many")) < 2000
         async with contract.client(box.backend.runner_app("repl1")) as client:
             assert (await client.delete("/files/many", timeout=60)).status_code == 204
-        assert await quota_told(heard) == ("Programs go on.", "")
+        assert await paused_told(heard) is None
 
 
 async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBackend) -> None:
@@ -300,11 +300,12 @@ async def test_empty_files_in_tmp_are_bounded(start: StartBox, backend: LocalBac
     assert await other.run("echo fine") == (0, "fine\n")
 
 
-async def quota_told(heard: asyncio.Queue[Message]) -> tuple[str, str]:
+async def paused_told(heard: asyncio.Queue[Message]) -> dict[str, str] | None:
     while True:
         event = json.loads((await heard.get()).get("text") or "{}")
         if event.get("type") == "quota":
-            return event["message"], event["action"]
+            paused: dict[str, str] | None = event["paused"]
+            return paused
 
 
 async def test_what_programs_have_locked_is_deleted_all_the_same(box: Box) -> None:

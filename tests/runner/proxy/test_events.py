@@ -26,15 +26,20 @@ async def test_changes_are_told(stage: Stage) -> None:
         assert told["ops"][0][1][0][:3] == ["made\udcff.txt", "f", 12]
         terminal = await stage.open_terminal()
         assert [one["id"] for one in (await events.next("terminals"))["terminals"]] == [terminal]
-        stage.proxy.publish({"type": "quota", "message": "Full.", "action": "Delete."})
-        assert (await events.next("quota"))["message"] == "Full."
+        full = {"message": "Full.", "action": "Delete."}
+        stage.proxy.set_paused(full)
+        assert (await events.next("quota"))["paused"] == full
+    async with stage.events() as later:
+        assert (await later.next("hello"))["paused"] == full
+        stage.proxy.set_paused(None)
+        assert (await later.next("quota"))["paused"] is None
 
 
 async def test_a_listener_that_does_not_read_is_told_to_ask_again(stage: Stage) -> None:
     async with stage.events() as events:
         await events.next("hello")
         for number in range(5000):
-            stage.proxy.publish({"type": "quota", "message": "x" * 10_000, "number": number})
+            stage.proxy.set_paused({"message": "x" * 10_000, "action": str(number)})
             if number % 100 == 0:
                 await asyncio.sleep(0)
         kinds = []
@@ -43,8 +48,8 @@ async def test_a_listener_that_does_not_read_is_told_to_ask_again(stage: Stage) 
                 kinds.append(json.loads(await events.socket.recv())["type"])
             assert json.loads(await events.socket.recv())["type"] == "hello"
         assert len(kinds) < 2000
-        stage.proxy.publish({"type": "quota", "message": "after"})
-        assert (await events.next("quota"))["message"] == "after"
+        stage.proxy.set_paused(None)
+        assert (await events.next("quota"))["paused"] is None
 
 
 async def test_health_and_readiness(empty_stage: Stage) -> None:
