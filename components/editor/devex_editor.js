@@ -180,7 +180,7 @@ export default {
         const one = this.open.get(path);
         one?.view?.measure();
         if (focus) one?.view?.focus();
-        this.$refs.bar?.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
+        this.$refs.bar?.querySelector("[data-active]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
         one?.view?.tellCursor();
       });
       if (path) this.$emit("active", { path });

@@ -24,7 +24,7 @@ export default {
       <div v-if="problem" class="dx-error" role="alert" style="margin:10px"><i class="dx-i dx-i-warning"></i><span>{{ problem }}</span></div>
       <iframe v-if="src" :key="shown" :src="src" title="Preview" :sandbox="sandbox" allow="clipboard-read; clipboard-write; fullscreen" referrerpolicy="no-referrer"></iframe>
       <div v-else class="dx-hint-pane dx-grow"><i class="dx-i dx-i-globe" style="width:28px;height:28px"></i>
-        <span>A web program shows up here by itself<br>as soon as it listens on a port.</span></div>
+        <span>A web program shows up here by itself as soon as it listens on a port.</span></div>
     </div>`,
   props: { replId: String, ports: Array },
   data() {

@@ -7,7 +7,7 @@ export default {
   template: `
     <div class="dx-tabbed">
       <div class="dx-tabs">
-        <div class="dx-tablist" @keydown="key">
+        <div ref="list" class="dx-tablist" @keydown="key" @wheel.passive="wheel">
           <span role="tablist" :aria-label="label" :aria-owns="tabs.map(id).join(' ')"></span>
           <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front">
             <button role="tab" type="button" :id="id(tab)" :aria-selected="tab.key === front" :aria-controls="id(tab) + '-panel'" :tabindex="tab.key === front ? 0 : -1"
@@ -57,6 +57,7 @@ export default {
       this.front = key;
       if (this.tabs.find((tab) => tab.key === key)?.closable) this.last = key;
       this.$nextTick(() => {
+        document.getElementById(this.id({ key }))?.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
         if (focus) this.$refs.panels.querySelector(":scope > :not(.dx-behind) textarea")?.focus();
         this.$el.dispatchEvent(new CustomEvent(SHOWN, { bubbles: true }));
       });
@@ -66,6 +67,9 @@ export default {
       const tab = closable.find((one) => one.key === this.last) ?? closable.at(-1) ?? this.tabs[0];
       if (tab && this.$el) this.choose(tab.key, focus);
       else if (tab) this.front = this.last = tab.key;
+    },
+    wheel(event) {
+      this.$refs.list.scrollLeft += event.deltaY;
     },
     key(event) {
       const at = this.tabs.findIndex((tab) => tab.key === this.front);
