@@ -8,6 +8,7 @@ import pytest
 import uvloop
 
 from runner.agent import install
+from tests.runner.proxy.program import Program, listening
 from tests.runner.proxy.stage import PYTHON, Stage
 
 
@@ -35,3 +36,10 @@ async def stage(empty_stage: Stage) -> Stage:
     empty_stage.start_agent()
     await empty_stage.proxy.ready()
     return empty_stage
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Program, int]]:
+    """A program, and the port on which it listens."""
+    async with listening() as served:
+        yield served

@@ -148,6 +148,13 @@ class Stage:
         async with connect(url, compression=None, max_size=None, proxy=None) as socket:
             yield Listener(socket)
 
+    @asynccontextmanager
+    async def port_socket(self, port: int, path: str, **options: Any) -> AsyncIterator[ClientConnection]:
+        """To a program behind a port."""
+        url = f"{self.url.replace('http', 'ws')}/ports/{port}{path}"
+        async with connect(url, compression=None, max_size=None, proxy=None, **options) as socket:
+            yield socket
+
 
 class Listener:
     """Of events."""
