@@ -33,6 +33,11 @@ INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
 OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
 
 
+def counted(lines: int) -> bytes:
+    """What `seq` says in a terminal."""
+    return b"".join(b"%d\r\n" % number for number in range(1, lines + 1))
+
+
 class Gateway:
     """Says who is there: whoever asks with `X-Test-Role: reader` may only look."""
 
