@@ -19,9 +19,7 @@ from runner.proxy.viewer import Viewer
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
 IN_STORE = "snapshots"
-WHILE_STOPPED = frozenset(
-    {"tree", "files", "zip", "find", "search", "usage", IN_STORE}
-)  # what a stopped REPL can still show
+WHILE_STOPPED = frozenset({"tree", "files", "zip", "find", "search", "usage", IN_STORE})  # what can still be shown
 EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin

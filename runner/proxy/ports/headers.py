@@ -16,9 +16,8 @@ _HOP_BY_HOP: Final = frozenset(
     (b"connection", b"keep-alive", b"proxy-authenticate", b"proxy-authorization", b"proxy-connection", b"te",
      b"trailer", b"transfer-encoding", b"upgrade", b"http2-settings")
 )  # fmt: skip
-_OURS: Final = re.compile(
-    rb"(?:__(?:host|secure)-)?devex", re.IGNORECASE
-)  # as cookies and tokens of the platform begin
+# As cookies and tokens of the platform begin.
+_OURS: Final = re.compile(rb"(?:__(?:host|secure)-)?devex", re.IGNORECASE)
 _WEBSOCKET: Final = re.compile(rb"sec-websocket-(?!protocol)", re.IGNORECASE)
 # A program must not speak for more than its own page: these reach other hosts, or outlast the program.
 _KEPT_FROM_BROWSER: Final = frozenset(

@@ -17,9 +17,8 @@ from runner.snapshots.stores.signed import Get, Put, Signed, Signer
 from runner.snapshots.stores.store import Listed, StoreError
 
 Message = dict[str, Any]
-Ask = Callable[
-    [Message], Awaitable[Message]
-]  # sends a question and waits for its answer; raises StoreError without one
+Ask = Callable[[Message], Awaitable[Message]]
+"""Sends a question and waits for its answer; raises StoreError without one."""
 
 
 class FarSigner:

@@ -7,9 +7,8 @@ from typing import Final, NamedTuple, Protocol, Self
 
 from runner.errors import DevexError
 
-LARGEST_BYTES: Final = (
-    256 << 20
-)  # of an object: packs are a few MiB, the index of a huge workspace tens; all are read whole
+# Of an object: packs are a few MiB, the index of a huge workspace tens; all are read whole.
+LARGEST_BYTES: Final = 256 << 20
 _NAME: Final = "[a-z0-9-]+"
 _KEY: Final = re.compile(f"{_NAME}(/{_NAME})*")
 

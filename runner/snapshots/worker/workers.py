@@ -18,9 +18,7 @@ from runner.snapshots.worker.frames import Message
 
 IDLE_S: Final = 90.0  # longer than the pause of autosave: while people work the worker is warm
 END_S: Final = 5.0  # for a worker that is told to end, and then for the system to end it
-CANCEL_S: Final = (
-    60.0  # for a job that is given up; a slow disk writes some GiB in that time, one that hangs never ends
-)
+CANCEL_S: Final = 60.0  # for a job that is given up: a slow disk writes some GiB in that time, one that hangs nothing
 WAIT_S: Final = 1800.0  # for a job's turn: three others that take as long as they may
 _ROOT: Final = Path(__file__).resolve().parents[3]
 MALLOC: Final = {  # glibc's: packs go back to the system at once, not into a heap of each thread: 35 MB less
