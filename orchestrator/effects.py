@@ -115,10 +115,15 @@ class Effects:
     def _until(self, repl: Repl, effect: Effect) -> datetime:
         limits = self._limits
         if isinstance(effect, Save) and repl.phase is Phase.STOPPING:
-            return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
+            if self._backend.keeps_disk:
+                return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
+            return after(self._clock, limits.save_deadline_s)  # again and again: it is not stopped before
         if isinstance(effect, Save):
             return after(self._clock, limits.seed_deadline_s)  # nobody waits; it copies at most a full disk as well
-        return deadline(repl, limits) or after(self._clock, limits.stop_deadline_s)
+        return self._deadline(repl) or after(self._clock, limits.stop_deadline_s)
+
+    def _deadline(self, repl: Repl) -> datetime | None:
+        return deadline(repl, self._limits, keeps_disk=self._backend.keeps_disk)
 
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
         match effect:
@@ -156,6 +161,6 @@ class Effects:
         if isinstance(effect, Save):
             if repl.unsafe != reason:
                 await self.note(repl.id, unsafe=reason)
-        elif repl.failure != reason and deadline(repl, self._limits) is not None:
+        elif repl.failure != reason and self._deadline(repl) is not None:
             await self.note(repl.id, failure=reason)
         return Later(until)

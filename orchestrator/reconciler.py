@@ -131,7 +131,8 @@ class Reconciler:
         if repl is None:
             return await self._sweep(repl_id, seen)
         self._tell_warning(repl)
-        actions = plan(repl, seen, self._leases.get(repl_id), self._clock.now(), self._limits)
+        lease, keeps_disk = self._leases.get(repl_id), self._backend.keeps_disk
+        actions = plan(repl, seen, lease, self._clock.now(), self._limits, keeps_disk=keeps_disk)
         if not any(isinstance(action, Save) for action in actions):
             await self._give_up_saving(repl)
         again = False
@@ -216,7 +217,7 @@ class Reconciler:
 
     def _wake_by(self, repl: Repl, at: datetime) -> None:
         """Plan again at `at`, or at the phase's deadline if that comes first."""
-        end = deadline(repl, self._limits)
+        end = deadline(repl, self._limits, keeps_disk=self._backend.keeps_disk)
         self._queue.add_at(repl.id, at if end is None else min(at, end))
 
     def _tell_warning(self, repl: Repl) -> None:

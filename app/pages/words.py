@@ -85,8 +85,8 @@ def stopping_words(repl: Repl) -> str:
     if not repl.unsafe:
         return "A version of its files is saved to the store first."
     return (
-        f"Its last changes are not in the store yet: {repl.unsafe} This is tried again for a minute. "
-        "The files are kept here, whatever comes of it."
+        f"Its last changes are not in the store yet: {repl.unsafe} This is tried again. "
+        "The files are kept, whatever comes of it."
     )
 
 

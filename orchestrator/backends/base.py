@@ -48,8 +48,11 @@ class Backend(Protocol):
     """Where sandboxes run. Every method may be repeated; (repl_id, epoch) names one incarnation.
 
     At most one incarnation of a Repl runs at a time. `on_activity` is set by the orchestrator before `__aenter__`.
+    `keeps_disk` says that a workspace stays when its sandbox is gone, and can be saved from there; otherwise none is
+    stopped before its last version is in the store.
     """
 
+    keeps_disk: bool
     on_activity: OnActivity
 
     async def __aenter__(self) -> Self:

@@ -42,6 +42,8 @@ class Machine:
 class MemoryBackend:
     """Starts finish as soon as the loop is free. Subclasses that misbehave override `_start` or `_end`."""
 
+    keeps_disk = True
+
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()
         self._changes = Changes[str](key=str)

@@ -85,10 +85,16 @@ Action = Move | Seed | Ensure | Save | Stop | Purge | Wake
 
 
 def plan(
-    repl: Repl, observation: Observation | None, lease: Lease | None, now: datetime, limits: Limits
+    repl: Repl,
+    observation: Observation | None,
+    lease: Lease | None,
+    now: datetime,
+    limits: Limits,
+    *,
+    keeps_disk: bool,
 ) -> tuple[Action, ...]:
     """-> what to do now, in order; () waits for an event. Without an `observation` the backend knows no sandbox of it,
-    without a `lease` it does not fall idle.
+    without a `lease` it does not fall idle. `keeps_disk` is the backend's.
     """
     match repl.phase:
         case Phase.STARTING:
@@ -96,7 +102,7 @@ def plan(
         case Phase.RUNNING:
             return _running(repl, observation, lease, now)
         case Phase.STOPPING:
-            return _stopping(repl, observation, now, limits)
+            return _stopping(repl, observation, now, limits, keeps_disk=keeps_disk)
         case Phase.STOPPED | Phase.FAILED:
             return _resting(repl, observation, now, limits)
 
@@ -116,13 +122,13 @@ def adopted(repl: Repl, observation: Observation | None, now: datetime) -> dict[
     return {"phase_at": now} if timed else {}
 
 
-def deadline(repl: Repl, limits: Limits) -> datetime | None:
+def deadline(repl: Repl, limits: Limits, *, keeps_disk: bool) -> datetime | None:
     """When the phase has taken too long; None for a phase one may stay in."""
     match repl.phase:
         case Phase.STARTING:
             return repl.phase_at + timedelta(seconds=limits.start_deadline_s)
-        case Phase.STOPPING:
-            return repl.phase_at + timedelta(seconds=limits.save_deadline_s + limits.stop_deadline_s)
+        case Phase.STOPPING if keeps_disk or _saved_since(repl, repl.phase_at):
+            return _stopped_by(repl, limits)
         case Phase.STOPPED if not repl.seeded:
             return repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
     return None
@@ -169,20 +175,41 @@ def _running(repl: Repl, seen: Observation | None, lease: Lease | None, now: dat
     return (Wake(lease.next_change_at(now)),)
 
 
-def _stopping(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
-    """A last version, and then the end. A store that does not answer in time cannot keep programs running: the files
-    stay where they are, and are saved from there (see `_resting`).
+def _stopping(
+    repl: Repl, seen: Observation | None, now: datetime, limits: Limits, *, keeps_disk: bool
+) -> tuple[Action, ...]:
+    """A last version, and then the end. A store that does not answer in time cannot keep programs running where the
+    files stay on a disk, and are saved from there (see `_resting`). Where they would be gone it runs on until they are
+    safe, its owner wants it to run again, or wants it removed for good.
     """
     if seen is None or not seen.alive:
         return (Move(event=Event.DOWN),)
-    save_until = repl.phase_at + timedelta(seconds=limits.save_deadline_s)
-    if seen.phase is SandboxPhase.RUNNING and now < save_until and not _saved_since(repl, repl.phase_at):
-        return (Wake(save_until), Save(seen.epoch))
-    end = save_until + timedelta(seconds=limits.stop_deadline_s)
+    save_until = _save_until(repl, limits)
+    if seen.phase is SandboxPhase.RUNNING and not _saved_since(repl, repl.phase_at):
+        if now < save_until:
+            return (Wake(save_until), Save(seen.epoch))
+        if not keeps_disk and repl.goal is Goal.RUN:
+            return (Move(event=Event.UP),)
+        if not keeps_disk and repl.goal is not Goal.DELETE:
+            return (Save(seen.epoch),)
+        if not keeps_disk and repl.purge_at is not None and now < repl.purge_at:
+            return (Wake(repl.purge_at), Save(seen.epoch))
+    end = _stopped_by(repl, limits)
     if now >= end:
         reason = f" {repl.failure}" if repl.failure else ""
         return (failed(repl, f"It did not stop within {(end - repl.phase_at).total_seconds():.0f} seconds.{reason}"),)
     return (Wake(end), Stop(seen.epoch))
+
+
+def _save_until(repl: Repl, limits: Limits) -> datetime:
+    return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
+
+
+def _stopped_by(repl: Repl, limits: Limits) -> datetime:
+    """Of a stop: after its last version, however late that came."""
+    waited = _save_until(repl, limits)
+    saved = max(waited, repl.saved_at) if repl.saved_at is not None else waited
+    return saved + timedelta(seconds=limits.stop_deadline_s)
 
 
 def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:

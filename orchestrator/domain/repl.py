@@ -48,6 +48,7 @@ TRANSITIONS: dict[tuple[Phase, Event], Phase] = {
     (Phase.RUNNING, Event.STOP): Phase.STOPPING,
     (Phase.RUNNING, Event.FAIL): Phase.FAILED,
     (Phase.RUNNING, Event.DOWN): Phase.STOPPED,  # the same
+    (Phase.STOPPING, Event.UP): Phase.RUNNING,  # wanted again while it could not be saved, and so was not stopped
     (Phase.STOPPING, Event.DOWN): Phase.STOPPED,
     (Phase.STOPPING, Event.FAIL): Phase.FAILED,
     (Phase.FAILED, Event.RECOVER): Phase.STOPPED,

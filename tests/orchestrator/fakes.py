@@ -126,6 +126,16 @@ class StoreIsDown(MemoryBackend):
         return await super().save(repl_id, epoch, message)
 
 
+class DiskGoesWithSandbox(StoreIsDown):
+    """As a pod's: what is in no version is gone with it."""
+
+    keeps_disk = False
+
+    async def _end(self, repl_id: str, epoch: int) -> None:
+        versions = self.machine.versions.get(repl_id, [{}])
+        self.machine.workspaces[repl_id] = dict(versions[-1])
+
+
 class FirstHistoriesAreBroken(MemoryBackend):
     """The first `collect` raises, the second never returns."""
 

@@ -21,6 +21,7 @@ from orchestrator.domain import (
     Wake,
     adopted,
     advance,
+    failed,
     plan,
 )
 from tests.orchestrator.given import LIMITS, NOW, lease, repl, seen
@@ -121,18 +122,45 @@ def test_what_is_planned(
     fields: dict[str, object], observation: tuple[int, SandboxPhase] | None, expected: tuple[object, ...]
 ) -> None:
     observed = seen(*observation) if observation else None
-    assert plan(repl(epoch=3, **fields), observed, None, NOW, LIMITS) == expected
+    assert plan(repl(epoch=3, **fields), observed, None, NOW, LIMITS, keeps_disk=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, (Save(3),)),
+        ({"phase_at": NOW - timedelta(seconds=59)}, (Wake(NOW + timedelta(seconds=1)), Save(3))),
+        ({"saved_at": NOW - timedelta(seconds=1)}, (Wake(NOW + timedelta(seconds=59)), Stop(3))),
+        ({"saved_at": NOW - timedelta(hours=1, seconds=1)}, (Save(3),)),
+        ({"goal": Goal.RUN}, (Move(event=Event.UP),)),
+        ({"goal": Goal.DELETE, "purge_at": NOW + timedelta(1)}, (Wake(NOW + timedelta(1)), Save(3))),
+        ({"goal": Goal.DELETE, "purge_at": NOW}, (failed(repl(), "It did not stop within 120 seconds."),)),
+        (
+            {"goal": Goal.DELETE, "purge_at": NOW, "phase_at": NOW - timedelta(seconds=60)},
+            (Wake(NOW + timedelta(seconds=60)), Stop(3)),
+        ),
+    ],
+)
+def test_where_the_disk_goes_with_the_sandbox_none_is_stopped_before_it_is_saved(
+    fields: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    """An hour after the stop was asked for, the store being down."""
+    stopping = repl(**({"phase": Phase.STOPPING, "epoch": 3, "phase_at": NOW - timedelta(hours=1)} | fields))
+    assert plan(stopping, seen(3, SandboxPhase.RUNNING), None, NOW, LIMITS, keeps_disk=False) == expected
+    for phase in (SandboxPhase.STARTING, SandboxPhase.STOPPING):  # there is nothing to be saved, or it is on its way
+        (*_, action) = plan(stopping, seen(3, phase), None, NOW, LIMITS, keeps_disk=False)
+        assert not isinstance(action, Save)
 
 
 def test_a_sandbox_that_ended_by_itself_fails_with_its_reason() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
-    (move,) = plan(running, seen(3, SandboxPhase.FAILED, "It ran out of memory."), None, NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.FAILED, "It ran out of memory."), None, NOW, LIMITS, keeps_disk=True)
     assert move == Move(event=Event.FAIL, goal=Goal.STOP, failure="It ran out of memory.")
 
 
 def test_a_failure_never_forgets_a_delete() -> None:
     deleted = repl(phase=Phase.STOPPING, goal=Goal.DELETE, epoch=3, phase_at=NOW - timedelta(hours=1))
-    (move,) = plan(deleted, seen(3, SandboxPhase.STOPPING), None, NOW, LIMITS)
+    (move,) = plan(deleted, seen(3, SandboxPhase.STOPPING), None, NOW, LIMITS, keeps_disk=True)
     assert isinstance(move, Move)
     assert move.event is Event.FAIL
     assert move.goal is None
@@ -140,7 +168,7 @@ def test_a_failure_never_forgets_a_delete() -> None:
 
 def test_a_machine_that_drains_stops_it_and_it_starts_again() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
-    (move,) = plan(running, seen(3, SandboxPhase.STOPPING), lease(), NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.STOPPING), lease(), NOW, LIMITS, keeps_disk=True)
     assert isinstance(move, Move)
     assert (move.event, move.goal) == (Event.STOP, None)
 
@@ -148,7 +176,7 @@ def test_a_machine_that_drains_stops_it_and_it_starts_again() -> None:
 def test_an_idle_one_stops_and_says_since_when() -> None:
     running = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
     idle = lease(NOW - timedelta(seconds=1800))
-    (move,) = plan(running, seen(3, SandboxPhase.RUNNING), idle, NOW, LIMITS)
+    (move,) = plan(running, seen(3, SandboxPhase.RUNNING), idle, NOW, LIMITS, keeps_disk=True)
     assert isinstance(move, Move)
     assert (move.event, move.goal) == (Event.STOP, Goal.STOP)
     assert move.stop_reason == "It was idle: nothing happened since a file was edited at 23:30 UTC."

@@ -39,10 +39,11 @@ class World:
     purged: bool = False
     started_epoch: int = 0
     store_answers: bool = True
+    keeps_disk: bool = True
 
     def step(self) -> bool:
         """Carry out one plan as the reconciler would; whether anything was done."""
-        actions = plan(self.repl, self.observation, self.lease, self.now, LIMITS)
+        actions = plan(self.repl, self.observation, self.lease, self.now, LIMITS, keeps_disk=self.keeps_disk)
         done = False
         for action in actions:
             match action:
@@ -77,11 +78,14 @@ class World:
         return done
 
     def check_saved(self) -> None:
-        """What runs is not stopped before the store has it, or was waited for."""
+        """What runs is not stopped before the store has it, or was waited for where the disk has it as well."""
         repl = self.repl
         if repl.phase is Phase.STOPPING and self.observation and self.observation.phase is SandboxPhase.RUNNING:
             waited = self.now - repl.phase_at >= timedelta(seconds=LIMITS.save_deadline_s)
-            assert waited or (repl.saved_at is not None and repl.saved_at >= repl.phase_at)
+            given_up = repl.goal is Goal.DELETE and repl.purge_at is not None and repl.purge_at <= self.now
+            assert (waited and (self.keeps_disk or given_up)) or (
+                repl.saved_at is not None and repl.saved_at >= repl.phase_at
+            )
 
     def want(self, goal: Goal) -> None:
         deleted = {"purge_at": self.now + timedelta(days=30)} if goal is Goal.DELETE else {"purge_at": None}
@@ -148,11 +152,11 @@ HAPPENINGS = st.one_of(
 )
 
 
-@given(st.lists(HAPPENINGS, max_size=40), st.sampled_from(Goal), st.booleans())
+@given(st.lists(HAPPENINGS, max_size=40), st.sampled_from(Goal), st.booleans(), st.booleans())
 def test_any_history_ends_as_wanted_once_the_backend_behaves(
-    history: list[Callable[[World], None]], goal: Goal, seeded: bool
+    history: list[Callable[[World], None]], goal: Goal, seeded: bool, keeps_disk: bool
 ) -> None:
-    world = World(repl(seeded=seeded))
+    world = World(repl(seeded=seeded), keeps_disk=keeps_disk)
     for happen in history:
         happen(world)
         if world.purged:

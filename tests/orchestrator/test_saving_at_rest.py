@@ -8,7 +8,7 @@ from orchestrator.backends.memory import Machine
 from orchestrator.domain import Goal, Limits, Phase
 from orchestrator.service import Orchestrator
 from tests.orchestrator.conftest import MakeOrchestrator
-from tests.orchestrator.fakes import FirstHistoriesAreBroken, ManualClock, StoreIsDown, settle
+from tests.orchestrator.fakes import DiskGoesWithSandbox, FirstHistoriesAreBroken, ManualClock, StoreIsDown, settle
 
 DAY_S = 86400
 
@@ -123,3 +123,47 @@ async def test_a_broken_history_keeps_no_other_from_being_thinned_out(
         assert machine.collected == [(repls[2].id, 0)]
         await clock.advance(DAY_S)
         assert len(machine.collected) == 4
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_what_would_be_lost_with_its_sandbox_runs_on_until_it_is_saved(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock, hangs: bool
+) -> None:
+    async with serve(DiskGoesWithSandbox) as orchestrator:
+        backend = orchestrator.backend
+        assert isinstance(backend, DiskGoesWithSandbox)
+        backend.hanging = hangs
+        repl = await orchestrator.create("ann", "a", "python")
+        await orchestrator.open(repl.id)
+        machine.workspaces[repl.id]["mine.txt"] = b"new"
+        await orchestrator.stop(repl.id)
+        await clock.advance(3600)
+        waiting = await orchestrator.get(repl.id)
+        assert (waiting.phase, waiting.failure, machine.sandboxes[repl.id].alive) == (Phase.STOPPING, None, True)
+        assert waiting.unsafe == ("It took too long." if hangs else "The store does not answer.")
+
+        await orchestrator.open(repl.id)  # somebody wants to work in it
+        await orchestrator.stop(repl.id)
+        await clock.advance(3600)
+        assert (await orchestrator.get(repl.id)).phase is Phase.STOPPING
+
+        backend.down = False
+        await clock.advance(Limits().retry_most_s + Limits().save_deadline_s)
+        stopped = await orchestrator.get(repl.id)
+        assert (stopped.phase, stopped.unsafe, stopped.failure) == (Phase.STOPPED, None, None)
+        assert machine.sandboxes == {}
+        assert machine.workspaces[repl.id]["mine.txt"] == b"new"
+
+
+async def test_what_is_removed_for_good_needs_no_store(
+    serve: MakeOrchestrator, machine: Machine, clock: ManualClock
+) -> None:
+    async with serve(DiskGoesWithSandbox) as orchestrator:
+        repl = await orchestrator.create("ann", "a", "python")
+        await orchestrator.open(repl.id)
+        await orchestrator.delete(repl.id)
+        await clock.advance(3600)
+        assert machine.sandboxes[repl.id].alive
+        await orchestrator.purge(repl.id)
+        await clock.advance(Limits().stop_deadline_s)
+        assert (machine.sandboxes, machine.workspaces) == ({}, {})

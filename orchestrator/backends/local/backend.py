@@ -52,6 +52,8 @@ class LocalBackend:
     to `store`, by default a folder in `data_dir`.
     """
 
+    keeps_disk = True
+
     def __init__(
         self,
         data_dir: Path,
