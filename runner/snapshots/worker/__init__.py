@@ -1,7 +1,7 @@
 """The worker process, so that neither the time nor the memory of hashing, compressing and scanning is the server's.
 
-`workers` is the server's end; the process is `python -m runner.snapshots.worker`. Jobs come on its standard input,
-answers go to its standard output, in `frames`.
+`workers` and `process` are the server's end; the other is `python -m runner.snapshots.worker`. Jobs come on its
+standard input, answers go to its standard output, in `frames`.
 
 A job is {"id", "do", "store", "prefix", ...}; its answers are any number of {"id", "progress"}, {"id", "piece"} with
 data, and one {"id", "result"}, {"id", "error"} or, when it was cancelled, {"id", "cancelled"}. Of jobs that are done

@@ -14,7 +14,7 @@ from runner.snapshots.history import History
 from runner.snapshots.layout import index_key, name_in
 from runner.snapshots.stores.opening import StoreSpec, store_of
 from runner.snapshots.verify import verify
-from runner.snapshots.worker.workers import MALLOC
+from runner.snapshots.worker.process import MALLOC
 from runner.workspace.drafts import is_draft
 from tests.runner.snapshots.one_job import PREFIX
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from runner.snapshots.snapshots import Snapshots
-from runner.snapshots.worker.workers import WorkerDied, Workers
+from runner.snapshots.worker.process import WorkerDied
+from runner.snapshots.worker.workers import Workers
 from tests.runner.snapshots.shelf import a_shelf, fill
 
 
