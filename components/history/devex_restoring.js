@@ -3,7 +3,7 @@ import { EVENT } from "devex-bundle/repl.js";
 import { Notes, counted, lostWords, percentOf, restoringWords } from "devex-bundle/history.js";
 import { COMMAND } from "devex-bundle/palette.js";
 
-const KEY = "devex-lost"; // the version whose loss was read and put away, for as long as the tab is open
+const KEY = "devex-lost"; // `began_at` of what was read and put away, for as long as the tab is open
 
 export default {
   components: { DxNotes: Notes },
@@ -33,7 +33,7 @@ export default {
     state() {
       const { restoring } = this;
       if (!restoring || restoring.path !== null) return null;
-      const isSaid = restoring.done && ((!this.lost && !restoring.noted) || this.dismissed === restoring.at);
+      const isSaid = restoring.done && ((!this.lost && !restoring.noted) || this.dismissed === restoring.began_at);
       return isSaid ? null : restoring;
     },
     percent() {
@@ -64,11 +64,11 @@ export default {
       if (detail.type === "restoring") this.take(detail);
       else if (detail.type === "hello") this.take(detail.restoring);
       const stored = detail.type === "hello" ? detail.stored : detail.type === "stored" ? detail : null;
-      if (stored?.version) this.stored = stored; // of who has just come up, nothing is known: what was before tells what was lost
+      if (stored?.version || stored?.changed_at) this.stored = stored; // what was before tells what was lost: of who has just come up, nothing is known
     },
     take(restoring) {
       if (restoring && restoring.path !== null) return; // what a person restores is told elsewhere
-      if (restoring?.at && restoring.at !== this.restoring?.at) this.lost = lostWords(restoring, this.stored);
+      if (restoring?.at && restoring.began_at !== this.restoring?.began_at) this.lost = lostWords(restoring, this.stored);
       this.isBack = Boolean(restoring?.done && this.restoring && (this.isBack || !this.restoring.done));
       this.restoring = restoring;
     },
@@ -76,7 +76,7 @@ export default {
       window.dispatchEvent(new CustomEvent(COMMAND, { detail: "history", cancelable: true }));
     },
     dismiss() {
-      this.dismissed = this.restoring.at;
+      this.dismissed = this.restoring.began_at;
       keep(this.dismissed);
     },
   },

@@ -134,7 +134,7 @@ class RunnerProxy:
                     pause_s=config.autosave_s,
                 )
             self._watcher = await stack.enter_async_context(
-                TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk)
+                TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk, rev=_later_rev())
             )
             self._runs = Runs(
                 self._terminals, workspace, config.run_command,
@@ -296,6 +296,11 @@ class RunnerProxy:
             self._events.publish({"type": "resync", "rev": delta.rev})
         else:
             self._events.publish({"type": "tree", "rev": delta.rev, "ops": delta.ops})
+
+
+def _later_rev() -> int:
+    """Greater than any of the proxy before: a tree that is shown takes nothing that is older than what it has."""
+    return time.time_ns() // 1_000_000 * 1000
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

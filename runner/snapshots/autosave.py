@@ -45,8 +45,9 @@ class Stored:
     """What of the workspace is safe. Times are ISO 8601, UTC.
 
     `version` holds everything up to `at`; `changed_at` is the first change after it, None when there is none, and
-    `changed` the first CHANGED_MOST files of which that is known; `problem` says why it is not saved; `crowded` what
-    became of older versions, since there is no room for all; `saving` is there while the next version is taken.
+    `changed` the first CHANGED_MOST files of which that is known, also while the next version is taken: `saving` is
+    there then; `problem` says why it is not saved; `crowded` what became of older versions, since there is no room for
+    all.
     """
 
     version: str | None = None
@@ -62,12 +63,14 @@ class Stored:
 class Restoring:
     """How far a version is brought back; `problem` says why it does not go on.
 
-    `path` is what a person asked for ("" is everything); None: the workspace was empty. Then the version is of `at`
-    (ISO 8601, UTC; None until it is known), and `cut_off` says that it was not the last word of who was here before:
-    what was changed later is lost. Then `notes` are [path, why], of `noted` in all: what could not be brought back.
+    `path` is what a person asked for ("" is everything); None: the workspace was empty. Then it is brought back since
+    `began_at`, the version is of `at` (both ISO 8601, UTC; None until it is known), and `cut_off` says that it was not
+    the last word of who was here before: what was changed later is lost. Then `notes` are [path, why], of `noted` in
+    all: what could not be brought back.
     """
 
     path: str | None = None
+    began_at: str | None = None
     at: str | None = None
     cut_off: bool = False
     files: int = 0
@@ -78,6 +81,17 @@ class Restoring:
     done: bool = False
     notes: Sequence[Sequence[str]] = ()
     noted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Since when (as in `Stored`), and the first CHANGED_MOST files of which it is known."""
+
+    at: str | None = None
+    paths: tuple[str, ...] = ()
+
+    def then(self, later: "_Changes") -> "_Changes":
+        return _Changes(self.at or later.at, tuple(dict.fromkeys((*self.paths, *later.paths)))[:CHANGED_MOST])
 
 
 class Autosave:
@@ -111,6 +125,9 @@ class Autosave:
         self._tell = tell
         self._pause_s = pause_s
         self._dirty = asyncio.Event()
+        self._dirty_s = 0.0  # since when, in the loop's time
+        self._sent = _Changes()  # what the version that is being taken will hold
+        self._later = _Changes()  # what only the next one will
         self._hurry = asyncio.Event()
         self._authors: set[str] = set()
         self._saving = asyncio.Lock()
@@ -120,12 +137,14 @@ class Autosave:
         """Something in the workspace is not what it was, if it is known at `path`. Called often."""
         if author:
             self._authors.add(author)
-        known = self.state.changed
-        is_new = bool(path) and path not in known and len(known) < CHANGED_MOST
-        if not self._dirty.is_set() or is_new:
-            changed_at = self.state.changed_at if self._dirty.is_set() else _now()
-            self._dirty.set()
-            self._say(changed_at=changed_at, changed=(*known, path) if is_new else known)
+        if not self.whole.is_set():
+            return  # what is brought back is no change, and who types meanwhile is not told from it
+        later = self._later
+        is_new = bool(path) and path not in later.paths and len(later.paths) < CHANGED_MOST
+        if later.at is None or is_new:
+            self._later = later.then(_Changes(_now(), (path,) if is_new else ()))
+            self._set_dirty()
+            self._say()
 
     def hurry(self) -> None:
         """Save now what has changed, and let nobody wait for it: a program is about to be run."""
@@ -179,31 +198,29 @@ class Autosave:
     async def _save(self, message: str, author: str) -> Stored:
         began = _now()
         authors: set[str] = set()
-        changed: tuple[str, ...] = ()
         self._say(saving=Saving())
         try:
             await self._quiesce()
             authors, self._authors = self._authors, set()
             self._dirty.clear()  # what changes from here on may not be in it
-            changed, self.state = self.state.changed, replace(self.state, changed=())
+            self._sent, self._later = self._later, _Changes()
             taken = await self._snapshots.take(author or ", ".join(sorted(authors)), message, self._saved_so_far)
         except BaseException as error:
-            self._dirty.set()
             self._authors |= authors
-            changed = tuple(dict.fromkeys((*changed, *self.state.changed)))[:CHANGED_MOST]
-            self._say(saving=None, changed_at=self.state.changed_at or began, changed=changed, problem=_words(error))
+            self._sent, self._later = _Changes(), self._sent.then(self._later).then(_Changes(began))
+            self._set_dirty()
+            self._say(saving=None, problem=_words(error))
             raise
-        changed_at = self.state.changed_at if self._dirty.is_set() else None
-        done = {"version": taken["version"], "crowded": taken["crowded"], "problem": None, "saving": None}
-        self._say(at=began, changed_at=changed_at, **done)
+        self._sent = _Changes()
+        self._say(at=began, version=taken["version"], crowded=taken["crowded"], problem=None, saving=None)
         return self.state
 
     async def run(self) -> None:
         """Begins as if something had changed: what happened before is nobody's memory."""
+        self._set_dirty()
         await self._restore()
         self.whole.set()
         self._head_known.set()
-        self._dirty.set()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._save_changes(), name="autosave")
@@ -217,13 +234,16 @@ class Autosave:
         if self._restored is None or self._restored.exists():
             return
         failures = 0
+        began_at = _now()
         while True:
             try:
                 if (head := await self._snapshots.head()) is not None:
-                    self._show(Restoring(at=head["at"], cut_off=head["message"] not in (BEFORE_STOP, AT_REST)))
+                    cut_off = head["message"] not in (BEFORE_STOP, AT_REST)
+                    self._show(Restoring(began_at=began_at, at=head["at"], cut_off=cut_off))
                     self._head = head["version"]
                     self._head_known.set()
                     done = await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
+                    await self._quiesce()  # to hear of it now
                     self.restoring = replace(self.restoring or Restoring(), notes=done["notes"], noted=done["noted"])
                 self._restored.touch()
                 break
@@ -260,7 +280,8 @@ class Autosave:
         failures = 0
         while True:
             await self._dirty.wait()
-            pause_s = _pause_s(failures) if failures else self._pause_s
+            # From the change on, not from the version on that was being taken when it came: that may have taken long.
+            pause_s = _pause_s(failures) if failures else self._dirty_s + self._pause_s - _loop_s()
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._hurry.wait()
@@ -286,7 +307,14 @@ class Autosave:
             except (DevexError, TimeoutError) as error:
                 log.warning("old versions could not be thinned out: %s", error)
 
+    def _set_dirty(self) -> None:
+        if not self._dirty.is_set():
+            self._dirty_s = _loop_s()
+            self._dirty.set()
+
     def _say(self, **changes: object) -> None:
+        unsaved = self._sent.then(self._later)
+        changes |= {"changed_at": unsaved.at, "changed": unsaved.paths}
         self.state = replace(self.state, **changes)  # type: ignore[arg-type]
         self._tell(self.state)
 
@@ -301,6 +329,10 @@ def _words(error: BaseException) -> str:
 def _pause_s(failures: int) -> float:
     jitter: float = 0.75 + secrets.randbelow(500) / 1000
     return jitter * min(RETRY_FIRST_S * float(2 ** min(failures - 1, 10)), RETRY_MOST_S)
+
+
+def _loop_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _now() -> str:

@@ -95,7 +95,7 @@ class Commit:
     root: tuple[Digest, ...]
     index: tuple[Digest, ...]
     parent: str | None
-    at: str  # ISO 8601, UTC
+    at: str  # ISO 8601, UTC: it holds everything up to then
     author: str
     message: str  # what made it: "autosave", "before it stopped", "restored everything of 7-41"
     files: int

@@ -40,9 +40,10 @@ async def take(
 ) -> Commit:
     """The version of what is there now; when nothing changed, the newest one again. -> as read back.
 
-    Not a moment's picture: files are read one after another; each is whole (or noted). Raises Fenced, StoreError,
-    Taken where another of the same epoch writes, DevexError when the disk fails.
+    Not a moment's picture: files are read one after another from `Commit.at` on; each is whole (or noted).
+    Raises Fenced, StoreError, Taken where another of the same epoch writes, DevexError when the disk fails.
     """
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
     newest, head = await _head(history, cache, label.epoch)
     stored = await _known(history, cache, head)
     await _forget_lost(history, cache)
@@ -66,7 +67,7 @@ async def take(
         root=root,
         index=index,
         parent=newest,
-        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        at=at,
         author=label.author,
         message=label.message,
         files=scan.files,

@@ -36,7 +36,7 @@ class TreeDelta(NamedTuple):
 class TreeWatcher:
     """`async with`; afterwards nothing is called any more. Callbacks run on the loop and must not block.
 
-    The first delta (rev 1, resync) says that the tree was read once and is followed from there on.
+    The first delta (resync) says that the tree was read once and is followed from there on.
     """
 
     def __init__(
@@ -46,8 +46,9 @@ class TreeWatcher:
         on_delta: Callable[[TreeDelta], None],
         on_changed: Callable[[str], None],
         max_watches: int = MAX_WATCHES,
+        rev: int = 0,
     ) -> None:
-        self.rev = 0
+        self.rev = rev  # what comes before the first delta
         self._on_delta = on_delta
         self._on_changed = on_changed
         self._index = TreeIndex(workspace, max_watches)

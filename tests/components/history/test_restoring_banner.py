@@ -48,6 +48,20 @@ def test_what_was_lost_is_said(page: Page, served: Served) -> None:
     expect(line(page)).to_have_count(0)
 
 
+def test_what_is_lost_before_a_version_was_saved_again_is_said_as_well(page: Page, served: Served) -> None:
+    served.write("a.txt", "in the store\n")
+    served.save()
+    visit(page, served)
+    for lost in ("b.txt", "c.txt"):
+        served.write(lost, "not in the store\n")
+        expect(page.locator(RECEIPT)).to_have_attribute("title", re.compile(rf"not in the store yet: {lost}\."))
+        served.lose()
+        expect(line(page)).to_contain_text(re.compile(rf"\(from [\d:]+ on\) is lost: {lost}\."))
+        expect(page.get_by_role("treeitem")).to_have_text(["a.txt"])
+        line(page).get_by_role("button", name="Dismiss").click()
+        expect(line(page)).to_have_count(0)
+
+
 def test_an_open_file_comes_back_with_the_workspace(page: Page, served: Served) -> None:
     """Also when its store answers later than anybody waits for one file."""
     served.write("a.txt", "in the store\n")

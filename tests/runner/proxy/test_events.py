@@ -18,7 +18,7 @@ async def test_hello_says_how_things_stand(stage: Stage) -> None:
 
 async def test_changes_are_told(stage: Stage) -> None:
     async with stage.events() as events:
-        if (await events.next("hello"))["rev"] == 0:
+        if (await events.next("hello"))["rev"] % 1000 == 0:
             await events.next("resync")  # the tree has been read once
         (stage.workspace / "made\udcff.txt").write_text("by a program")
         told = await events.next("tree")
