@@ -13,7 +13,7 @@ from runner.snapshots.cache import Cache
 from runner.snapshots.history import History
 from runner.snapshots.layout import PART_PLACES, Commit, Damaged, Digest
 from runner.snapshots.places import Places
-from runner.snapshots.scan import Progress, Scan
+from runner.snapshots.scan import Progress, Scan, Trees
 from runner.snapshots.stores.store import Fenced, Missing, StoreError, Taken
 from runner.snapshots.uploads import Uploads
 from runner.workspace import Workspace
@@ -50,12 +50,7 @@ async def take(
     await asyncio.to_thread(cache.begin_reading)
     uploads = Uploads(history, cache, asyncio.get_running_loop())
     scan = Scan(workspace, cache, uploads, stored, progress)
-    scanning = asyncio.ensure_future(asyncio.to_thread(scan.run))
-    try:
-        root = await asyncio.shield(scanning)
-    finally:
-        await uploads.settle()  # which ends the thread, too
-        await asyncio.wait([scanning])
+    root = await _run(scan, uploads)
     notes = tuple([*scan.notes, *scan.linked][: layout.MAX_NOTES])
     if head is not None and root == head.root and notes == head.notes:
         await asyncio.to_thread(cache.end_reading)
@@ -83,6 +78,16 @@ async def take(
         cache.forget_entries()
     await asyncio.to_thread(cache.end_reading)
     return commit
+
+
+async def _run(scan: Scan, uploads: Uploads) -> Trees:
+    """To the end of its thread, also when we are cancelled meanwhile."""
+    scanning = asyncio.ensure_future(asyncio.to_thread(scan.run))
+    try:
+        return await asyncio.shield(scanning)
+    finally:
+        await uploads.settle()  # which ends the thread, too
+        await asyncio.wait([scanning])
 
 
 async def _head(history: History, cache: Cache, epoch: int) -> tuple[str | None, Commit | None]:
