@@ -1,4 +1,4 @@
-"""Numbers a Repl lives by. Every one has its reason; an operator may change them in settings."""
+"""Numbers a Repl lives by. Every one has its reason; some of them an operator may change in settings."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
