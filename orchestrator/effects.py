@@ -29,7 +29,7 @@ _FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    pass
+    """Nothing is left of it to be done."""
 
 
 @dataclass(frozen=True, slots=True)

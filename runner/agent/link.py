@@ -90,7 +90,7 @@ class Link:
             try:
                 sent = self._socket.send(frame)
             except BlockingIOError:
-                pass
+                pass  # full: all of it waits, below
             except OSError:
                 self._lose_soon()
                 return

@@ -83,4 +83,4 @@ def _when(timer: tuple[float, Callable[[], None]]) -> float:
 
 
 def _noticed(signum: int, frame: FrameType | None) -> None:
-    pass
+    """What to do about it is read from the wakeup descriptor."""

@@ -69,7 +69,7 @@ class Pipe:
                 data = self._source.recv(PIPE_BYTES)
                 self._ended = not data
             except BlockingIOError:
-                pass
+                pass  # nothing has come
             except OSError:  # reset; what came before it is passed on
                 self._ended = True
         if self.refusing:
@@ -87,7 +87,7 @@ class Pipe:
             elif data:
                 data = data[self._sink.send(data) :]
         except BlockingIOError:
-            pass
+            pass  # full: it waits in the buffer
         self._buffer += data
         if self._ended and not self._buffer and not self.done:
             self.done = True

@@ -180,7 +180,7 @@ def decompressed(data: bytes, most_bytes: int, what: str) -> bytes:
         if zstandard.frame_content_size(data) <= most_bytes:  # -1 where it does not say: then the maximum counts
             return _zstd.decompressor.decompress(data, max_output_size=most_bytes)
     except zstandard.ZstdError:
-        pass
+        pass  # as damaged as what promises too much
     raise Damaged(what)
 
 

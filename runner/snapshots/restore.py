@@ -101,7 +101,7 @@ async def _in_thread(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) ->
         await asyncio.wait([working])
 
 
-class _Changes:
+class _CompressedChanges:
     """In the order they were added, compressed: as objects, those of 100,000 files would take 60 MB."""
 
     def __init__(self) -> None:
@@ -133,7 +133,9 @@ class _Plan:
     """What is to be done, sorted by when; a file that takes a folder's place is in two."""
 
     def __init__(self) -> None:
-        self.removed, self.emptied, self.folders, self.small, self.large, self.links = (_Changes() for _ in range(6))
+        self.removed, self.emptied, self.folders, self.small, self.large, self.links = (
+            _CompressedChanges() for _ in range(6)
+        )
         self.more_bytes = self.more_entries = self.files = self.size_bytes = 0
 
     def add(self, change: Change) -> None:

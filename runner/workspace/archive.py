@@ -97,7 +97,7 @@ def zip_pieces(
 
 
 class _LeftOut(Exception):
-    pass
+    """An entry that is no file, folder or link, or cannot be opened."""
 
 
 def _grown() -> DevexError:
@@ -179,10 +179,10 @@ class Sink:
         return len(data)
 
     def flush(self) -> None:
-        pass
+        """Nothing waits here for more."""
 
     def close(self) -> None:
-        pass
+        """What was written is still to be taken."""
 
     def taken(self, least_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
         """Pieces of at most PIECE_BYTES, as long as so much is there."""

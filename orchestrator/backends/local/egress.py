@@ -126,8 +126,8 @@ class EgressProxy:
             await _relay((reader, writer), (answering, outside))
         except _Refused as refusal:
             await _refuse(writer, refusal)
-        except (OSError, EOFError):  # either end is gone; TimeoutError: idle
-            pass
+        except (OSError, EOFError):
+            pass  # either end is gone or idle (TimeoutError): nobody is left to be told
         finally:
             for end in (writer, outside):
                 if end:

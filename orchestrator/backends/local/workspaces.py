@@ -155,7 +155,7 @@ def _remove(folder: Path) -> None:
     try:
         remove_tree(parent, os.fsencode(folder.name))
     except FileNotFoundError:
-        pass
+        pass  # gone, as is wanted
     except (DevexError, OSError) as error:
         raise BackendError(f"The files could not be removed: {error}.", retryable=True) from error
     finally:

@@ -99,7 +99,7 @@ class Streams:
             async with asyncio.timeout(CONNECT_S):
                 pair = await arrival
         except TimeoutError:
-            pass
+            pass  # said below, as is an agent that could not connect
         finally:
             del self._expected[stream]
             if pair is None and arrival.done() and not arrival.cancelled() and (late := arrival.result()):

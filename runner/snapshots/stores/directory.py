@@ -191,7 +191,7 @@ class DirectoryStore:
             try:
                 folder.rmdir()
             except FileNotFoundError:
-                pass
+                pass  # by another; the one above it may be empty, too
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                     return
