@@ -175,6 +175,7 @@ export default {
     activate(path, focus = false) {
       this.active = path;
       this.refusal = "";
+      this.cursor = null; // until this file's view tells
       this.remember();
       this.$nextTick(() => {
         const one = this.open.get(path);
@@ -254,6 +255,7 @@ export default {
         });
       }
       one.view.show(one.file.text, one.file.readOnly);
+      one.view.tellCursor();
       if (one.line) this.goTo(one, one.line);
     },
     goTo(one, line) {

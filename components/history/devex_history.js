@@ -90,8 +90,8 @@ export default {
       if (!this.writable) return [forking];
       return [
         { label: "Restore everything", icon: "restore", run: () => this.restore(this.chosen, "") },
-        { label: this.chosen.name ? "Rename" : "Name this version", icon: "bookmark", run: () => this.act((begin) => rename(this.replId, this.chosen, begin)) },
         forking,
+        { label: this.chosen.name ? "Rename" : "Name this version", icon: "bookmark", run: () => this.act((begin) => rename(this.replId, this.chosen, begin)) },
       ];
     },
     zipUrl() {

@@ -209,6 +209,8 @@ def test_the_command_saves_at_once(visit: Callable[..., Page], served: Served) -
     expect(page.locator("#cursor")).to_have_text("Ln 1, Col 6")
     page.keyboard.press("Control+f")
     expect(page.locator(".cm-search")).to_be_visible()
+    page.locator("#open-bin").click()
+    expect(page.locator("#cursor")).to_have_text("")
 
 
 def test_a_viewer_cannot_type(visit: Callable[..., Page], served: Served) -> None:
