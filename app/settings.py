@@ -24,13 +24,15 @@ FILE = ".env"
 YEAR_S = 365 * DAY_S  # longer times are mistakes, and soon more than dates can hold
 MIB_MOST = 1 << 30  # a PiB; the kernel's limits end at 8 EiB
 CPUS_LEAST = 0.01  # the kernel's least share: 1 ms of 100
+CPUS_MOST = 8192  # what Linux serves
 PIDS_MOST = 1 << 22  # the kernel's most
 MISSPELT = 0.8  # of difflib's likeness: SIGNUP is SIGN_UP, SERVICE_HOST is no setting of ours
 
 _HOST = r"(\[[0-9a-f:.]+\]|[a-z0-9_-]+(\.[a-z0-9_-]+)*)"
-_PORT = r":[1-9][0-9]{0,4}"
+_PORT = r":(?!6553[6-9]|655[4-9]\d|65[6-9]\d\d|6[6-9]\d{3}|[7-9]\d{4})[1-9][0-9]{0,4}"  # 65535 at most
 _HOST_PORT = re.compile(_HOST + _PORT)
 _HOST_MAYBE_PORT = re.compile(f"{_HOST}({_PORT})?")
+_DOMAIN_MAYBE_PORT = re.compile(rf"(?!\[|([^:]*\.)?\d+(:|$)){_HOST}({_PORT})?")  # names are made below it: no address
 _PATTERN = re.compile(rf"(\*\.)?{_HOST}({_PORT})?")
 _BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((/[A-Za-z0-9!_.'()*-]+)*)/?")
 
@@ -147,7 +149,9 @@ class Settings(BaseSettings):
     memory_mib: int = Field(
         default=LIMITS.size.memory_bytes // MIB, ge=64, le=MIB_MOST, description="Memory of one REPL, in MiB."
     )
-    cpus: float = Field(default=LIMITS.size.cpus, ge=CPUS_LEAST, description="Processors one REPL may use.")
+    cpus: float = Field(
+        default=LIMITS.size.cpus, ge=CPUS_LEAST, le=CPUS_MOST, description="Processors one REPL may use."
+    )
     pids: int = Field(
         default=LIMITS.size.pids, ge=16, le=PIDS_MOST, description="Processes and threads one REPL may have."
     )
@@ -222,6 +226,14 @@ class Settings(BaseSettings):
             raise ValueError("it must look like postgres://user:password@host/name or sqlite:///path")
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _fits_an_address(cls, value: Path) -> Path:
+        """The ORM takes SQLite's file as an address: it would cut these off, and open another file."""
+        if any(character in str(value) for character in "?\n\r\t\0"):
+            raise ValueError("it must be a path without question marks, tabs and line breaks")
+        return value
+
     @field_validator("store")
     @classmethod
     def _is_store(cls, value: str) -> str:
@@ -246,9 +258,10 @@ class Settings(BaseSettings):
     @field_validator("preview_domain")
     @classmethod
     def _is_domain(cls, value: str) -> str:
-        if not value or any(not (c.isalnum() or c in ".-:") for c in value):
+        domain = value.strip(".").lower()
+        if not _DOMAIN_MAYBE_PORT.fullmatch(domain):
             raise ValueError("it must be a domain such as preview.example.com")
-        return value.strip(".").lower()
+        return domain
 
     @field_validator("secret")
     @classmethod

@@ -8,6 +8,7 @@ from app import data_dir, store
 from app.server import Server
 from app.settings import Settings
 from app.storage import database
+from components import DIST
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.backends.local.egress_rules import EgressRules
@@ -25,8 +26,18 @@ class DidNotStart(DevexError):
         super().__init__("start", "The server did not start.", "The lines above say why.", status=500)
 
 
+class NotBuilt(DevexError):
+    """A wheel and `make run` bring it; a bare clone has none."""
+
+    def __init__(self) -> None:
+        action = "Run `make bundle`, or install DEVEX with pip."
+        super().__init__("bundle", "The browser's JavaScript has not been built.", action, status=500)
+
+
 def serve(settings: Settings) -> None:
     """Serve until told to stop; Ctrl-C stops the REPLs as well. Raises DevexError when it cannot start."""
+    if not any(DIST.glob("*.js")):
+        raise NotBuilt
     check_port(settings)
     data_dir.prepare(settings.data_dir)
     backend = local_backend(settings, settings.data_dir)

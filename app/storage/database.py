@@ -86,7 +86,8 @@ async def opened(url: str) -> AsyncIterator[None]:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             await _migrate(url)
     except _opening_errors(url) as error:
-        await Tortoise.close_connections()
+        with suppress(BaseORMException):  # an address that names no connection
+            await Tortoise.close_connections()
         raise _bad_database(url, error) from error
     try:
         yield
@@ -96,7 +97,7 @@ async def opened(url: str) -> AsyncIterator[None]:
 
 def _opening_errors(url: str) -> tuple[type[Exception], ...]:
     """The exceptions with which a database may refuse to be opened."""
-    known = (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError)
+    known = (OSError, TimeoutError, sqlite3.Error, BaseORMException, ValueError, TypeError)  # of what an address adds
     if url.startswith("sqlite:"):
         return known
     import asyncpg  # with SQLite the server starts without it

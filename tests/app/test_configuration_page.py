@@ -51,6 +51,13 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("PUBLIC_URL", "javascript:alert(1)"),
         ("PREVIEW_DOMAIN", "*.example.com"),
         ("PREVIEW_DOMAIN", "https://example.com"),
+        ("PREVIEW_DOMAIN", "preview..example.com"),
+        ("PREVIEW_DOMAIN", ":8080"),
+        ("PREVIEW_DOMAIN", "10.0.0.2"),
+        ("PREVIEW_DOMAIN", "[::1]:8080"),
+        ("PUBLIC_URL", "http://devex.example.com:65536"),
+        ("ALLOWED_HOSTS", "devex.example.com:70000"),
+        ("DATA_DIR", "what?"),
         ("SIGN_UP", "everyone"),
         ("PUBLIC_URL", "http://devex.example.com:http"),
         ("PUBLIC_URL", "https://user@devex.example.com"),
@@ -61,6 +68,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("EGRESS_ALLOW", "pypi.*"),
         ("EGRESS_EXCEPT", "pypi.example.com"),
         ("EGRESS_EXCEPT", "10.0.0.0/8:443"),
+        ("EGRESS_EXCEPT", "pypi.example.com:99999"),
         ("TRUSTED_PROXIES", "10.0.0.0/8"),
         ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),
@@ -79,6 +87,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("CPUS", "0"),
         ("CPUS", "0.001"),
         ("CPUS", "nan"),
+        ("CPUS", "inf"),
+        ("CPUS", "1e9"),
         ("MEMORY_MIB", "1" + "0" * 30),
         ("TRASH_DAYS", "1" + "0" * 30),
         ("IDLE_STOP_S", "soon"),
@@ -119,10 +129,12 @@ def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
 
 def test_hosts_are_written_as_they_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEVEX_EGRESS_EXCEPT", "PyPI.example.com:443 [::1]:80")
-    monkeypatch.setenv("DEVEX_ALLOWED_HOSTS", "Devex:8080,10.0.0.2")
+    monkeypatch.setenv("DEVEX_ALLOWED_HOSTS", "Devex:65535,10.0.0.2")
+    monkeypatch.setenv("DEVEX_PREVIEW_DOMAIN", "Preview.2nd.example.com:6553")
     chosen = read()
+    assert chosen.preview_domain == "preview.2nd.example.com:6553"
     assert chosen.egress_except == ("pypi.example.com:443", "[::1]:80")
-    assert chosen.allowed_hosts == ("devex:8080", "10.0.0.2")
+    assert chosen.allowed_hosts == ("devex:65535", "10.0.0.2")
 
 
 def test_a_public_address_needs_https(monkeypatch: pytest.MonkeyPatch) -> None:

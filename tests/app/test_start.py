@@ -128,6 +128,17 @@ def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
     assert (code, "DEVEX_HOST is a public address" in said) == (2, True)
 
 
+def test_a_clone_without_its_javascript_is_one_sentence(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    for name in ("app", "components", "orchestrator", "runner"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("dist", "node_modules"))
+    given = environment(tmp_path) | {"PYTHONPATH": str(clone)}
+    command = [sys.executable, str(shutil.copy(ROOT / "main.py", clone))]
+    ended = subprocess.run(command, env=given, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    told = "The browser's JavaScript has not been built. Run `make bundle`, or install DEVEX with pip.\n"
+    assert (ended.returncode, ended.stderr) == (1, told)
+
+
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -173,8 +184,9 @@ def test_a_database_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> No
     assert sqlite3.connect(file, uri=True).execute("SELECT count(*) FROM users").fetchone() == (0,)
 
 
-def test_a_postgres_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    code, said = refusal(tmp_path, database_url="postgres://devex:a-password@127.0.0.1:1/devex")
+@pytest.mark.parametrize("place", ["127.0.0.1:1/devex", "127.0.0.1:99999/devex", "127.0.0.1:1/devex?sslmode=require"])
+def test_a_postgres_that_is_not_there_is_one_sentence(tmp_path: Path, place: str) -> None:
+    code, said = refusal(tmp_path, database_url=f"postgres://devex:a-password@{place}")
     assert (code, "The PostgreSQL database does not answer as it should" in said) == (1, True)
     assert "a-password" not in said
 
