@@ -190,6 +190,14 @@ def test_selected_text_is_copied_by_its_keys(page: Page) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == "selected"
 
 
+def test_the_clipboard_is_pasted_by_its_keys(page: Page) -> None:
+    page.evaluate("navigator.clipboard.writeText('echo pasted 👩‍🚀 café')")
+    page.keyboard.press("Control+Shift+V")
+    expect(rows(page)).to_contain_text("$ echo past")
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_contain_text("pasted 👩‍🚀 café")
+
+
 def _at(page: Page, word: str) -> tuple[float, float]:
     box = page.locator(".xterm-rows > div", has_text=word).last.bounding_box()
     assert box

@@ -1,11 +1,16 @@
 """The way out, judged: refusals, rebinding, scans. `test_downloads.py` uses it."""
 
 import asyncio
+import ctypes
+import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator
+import struct
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +18,8 @@ from orchestrator.backends.local.egress import EgressProxy
 from orchestrator.backends.local.egress_rules import HOSTS_PER_WINDOW, EgressRules
 from orchestrator.domain import Egress
 from tests.orchestrator.local.conftest import StartBox
+
+CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1  # linux/sched.h, linux/sockios.h, linux/if.h
 
 FORBIDDEN = (
     *("169.254.169.254:80", "127.0.0.1:22", "10.96.0.1:443", "[::1]:80", "[::ffff:169.254.169.254]:80"),
@@ -80,18 +87,35 @@ async def test_one_private_answer_is_enough_to_refuse(tmp_path: Path, answer: li
         assert (await ask(path, b"GET http://evil.test/ HTTP/1.1\r\n\r\n")).startswith(b"HTTP/1.1 403")
 
 
-async def test_the_address_that_was_judged_is_the_one_connected_to(tmp_path: Path) -> None:
+def in_a_network_of_its_own(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Where there is nothing but loopback: what is public cannot be reached. Namespaces are a thread's."""
+
+    def enter() -> None:
+        assert ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
+        with socket.socket() as any_socket:
+            fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh", b"lo", IFF_UP))
+        asyncio.run(work())
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(enter).result(60)
+
+
+def test_the_address_that_was_judged_is_the_one_connected_to(tmp_path: Path) -> None:
     """DNS rebinding: the second answer would be a service of the host, and is never asked for."""
-    with socket.create_server(("127.0.0.1", 0)) as service:
-        service.setblocking(False)
-        port = service.getsockname()[1]
-        names = Names(["192.0.2.1"], ["127.0.0.1"])  # TEST-NET-1: not public, so refused without a network
-        async with proxy(tmp_path, names) as path:
-            answer = await ask(path, f"CONNECT rebind.test:{port} HTTP/1.1\r\n\r\n".encode())
-            assert answer.startswith(b"HTTP/1.1 403")
-            assert names.asked == 1
-        with pytest.raises(BlockingIOError):
-            service.accept()
+
+    async def rebind() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as service:
+            service.setblocking(False)
+            port = service.getsockname()[1]
+            names = Names(["1.1.1.1"], ["127.0.0.1"])
+            async with proxy(tmp_path, names) as path:
+                answer = await ask(path, f"CONNECT rebind.test:{port} HTTP/1.1\r\n\r\n".encode())
+                assert answer.startswith(b"HTTP/1.1 502")  # it was tried
+                assert names.asked == 1
+            with pytest.raises(BlockingIOError):
+                service.accept()
+
+    in_a_network_of_its_own(rebind)
 
 
 async def test_both_directions_and_their_ends_pass(tmp_path: Path) -> None:
