@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -141,6 +141,9 @@ class Server:
     async def _lifespan(self, application: Any) -> AsyncIterator[Any]:
         """Around NiceGUI's: nothing is served before the database and the REPLs are there."""
         async with AsyncExitStack() as stack:
+            starting = stack.enter_context(ExitStack())
+            if self._on_interrupt is not None:  # from here on: REPLs of a server before are found while this one starts
+                starting.enter_context(_on_sigint(self._on_interrupt))
             try:
                 url = database.url_of(self.settings.database_url.get_secret_value(), self.settings.data_dir)
                 await stack.enter_async_context(database.opened(url))
@@ -148,8 +151,7 @@ class Server:
             except DevexError as error:
                 self.failure = error
                 raise
-            if self._on_interrupt is not None:
-                stack.enter_context(_on_sigint(self._on_interrupt))
+            stack.push(starting.pop_all())  # what comes while REPLs are stopped hurries uvicorn only
             await stack.enter_async_context(_background(self._keep_sweeping(), "sweep"))
             state = await stack.enter_async_context(_NICEGUI_LIFESPAN(application))
             await stack.enter_async_context(_background(self._greet(), "greet"))

@@ -8,12 +8,14 @@ import socket
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
-from tests.app.commands import ENDS_S, ROOT, devex, environment, serving
+from tests.app.commands import ENDS_S, ROOT, administrator, devex, environment, new_repl, serving, sign_in, until
 from tests.app.running_site import free_port
 
 
@@ -92,6 +94,32 @@ def test_repls_outlive_the_server_but_not_ctrl_c(tmp_path: Path) -> None:
         assert [one["path"] for one in found] == ["last.txt"]
         assert browser.get(f"/repls/{repl['id']}/files/main.py").status_code == 200
     browser.close()
+
+
+def launchers(data: Path) -> list[int]:
+    named = [(one.pid, one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+    return [pid for pid, line in named if {"orchestrator.backends.local.launcher", str(data)} <= set(line)]
+
+
+def test_ctrl_c_while_it_starts_stops_the_repls_of_before(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / "data"
+    with serving(tmp_path, port=port) as (process, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "found")
+        process.send_signal(signal.SIGTERM)
+        process.wait(ENDS_S)
+    assert launchers(data)
+    given = environment(tmp_path, port=port)
+    with closing(sqlite3.connect(data / "devex.sqlite3", isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")  # the next server waits for it
+        command = [sys.executable, str(ROOT / "main.py")]
+        with subprocess.Popen(command, env=given, cwd=tmp_path, stdout=subprocess.DEVNULL) as starting:
+            until(lambda: any(file.path.endswith(".sqlite3") for file in psutil.Process(starting.pid).open_files()))
+            starting.send_signal(signal.SIGINT)
+            database.execute("ROLLBACK")
+            assert starting.wait(ENDS_S) == 0
+    until(lambda: not launchers(data))
+    with serving(tmp_path, port=port, second=True) as (_, origin, _), sign_in(origin) as browser:
+        assert browser.get(f"/api/repls/{repl}").json()["stop_reason"] == "The server was stopped."
 
 
 def test_links_of_the_command_line_work(tmp_path: Path) -> None:
