@@ -237,11 +237,18 @@ def test_a_file_that_nobody_may_write_is_shown_read_only(visit: Callable[..., Pa
     assert content(page) == before == file.read_text()
 
 
-def test_a_file_too_large_to_edit_can_be_downloaded(visit: Callable[..., Page], served: Served) -> None:
-    (served.root / "src" / "b.md").write_text("line\n" * 1_200_000)
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(b"line\n" * 1_200_000, "This file is larger than 5 MB."), (b"\x7fELF\0\xff", "This file is not text.")],
+    ids=["large", "binary"],
+)
+def test_a_file_that_cannot_be_edited_can_be_downloaded(
+    visit: Callable[..., Page], served: Served, content: bytes, why: str
+) -> None:
+    (served.root / "src" / "b.md").write_bytes(content)
     page = visit()
     page.locator("#open-b").click()
-    refusal = page.get_by_role("tabpanel").get_by_text("This file is larger than 5 MB.", exact=True)
+    refusal = page.get_by_role("tabpanel").get_by_text(why, exact=True)
     expect(refusal).to_be_visible()
     expect(page.get_by_role("link", name="Download")).to_have_attribute("href", "/repls/one/files?path=src%2Fb.md")
 
