@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, BackgroundTasks, Response
 from pydantic import BaseModel, Field
 
 from app import cookies
@@ -60,10 +60,19 @@ async def me(access: Annotated[Access, allowed(Action.VISIT)]) -> Me:
     return _me(access.actor)
 
 
-@router.post("/api/session", dependencies=[allowed(Action.VISIT)])
-async def sign_in(services: ServicesDep, visitor: VisitorDep, response: Response, given: Credentials) -> Me:
-    """The token is new each time, so one that was planted before means nothing."""
+@router.post("/api/session")
+async def sign_in(
+    services: ServicesDep,
+    visitor: VisitorDep,
+    response: Response,
+    tasks: BackgroundTasks,
+    given: Credentials,
+    access: Annotated[Access, allowed(Action.VISIT)],
+) -> Me:
+    """The token is new each time, so one that was planted before means nothing, and this browser's last one ends."""
     signed_in = await services.accounts.sign_in(given.name, given.password, visitor=visitor)
+    if access.actor.signed_in:  # once the new cookie is there: pages that were open come back with it
+        tasks.add_task(services.accounts.sessions.sign_out, access.actor)
     return _welcome(services, response, signed_in)
 
 

@@ -183,6 +183,21 @@ async def test_signing_out_closes_what_is_open(site: Site) -> None:
     assert await kept.recv() == "still here"
 
 
+async def test_signing_in_again_replaces_this_browsers_session(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
+    browser = await site.browser(owner)
+    wrong = await browser.post("/api/session", json={"name": "ada", "password": "not her password"})
+    assert (wrong.status_code, (await browser.get("/api/session")).status_code) == (401, 200)
+    again = await browser.post("/api/session", json={"name": "ada", "password": PASSWORD})
+    with pytest.raises(ConnectionClosed):
+        await asyncio.wait_for(socket.recv(), 10)
+    assert (await (await site.browser(owner)).get("/api/session")).status_code == 401
+    token = again.headers["set-cookie"].partition(";")[0].partition("=")[2]
+    assert (await site.server.accounts.sessions.current(token)).name == "ada"
+
+
 async def test_the_sweep_closes_what_another_process_revoked(site: Site) -> None:
     from nicegui import Client
 
