@@ -62,6 +62,7 @@ async def me(access: Annotated[Access, allowed(Action.VISIT)]) -> Me:
 
 @router.post("/api/session")
 async def sign_in(
+    *,
     services: ServicesDep,
     visitor: VisitorDep,
     response: Response,
