@@ -14,6 +14,7 @@ FORBIDDEN_METHODS = {
     *("resolve", "realpath", "read_text", "read_bytes", "write_text", "write_bytes", "iterdir", "rglob", "scandir"),
     *("listdir", "rmtree", "makedirs", "symlink_to", "hardlink_to", "extractall"),
     *("unlink", "chmod", "lchmod", "touch", "rename"),
+    *("lstat", "is_file", "is_dir", "is_symlink", "readlink", "samefile", "walk", "rmdir"),
 }
 # os.* that take a path; descriptors (os.fstat, os.pread, os.dup, os.close) are fine
 FORBIDDEN_OS = {
@@ -72,6 +73,7 @@ def test_no_archive_is_unpacked_by_trusted_code() -> None:
         "path.resolve()",
         "path.read_bytes()",
         "path.unlink()",
+        "path.is_file()",
         "os.open('x', 0)",
         "from os import rename",
         "import tarfile",
