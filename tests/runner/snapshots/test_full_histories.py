@@ -1,5 +1,6 @@
 """The room of a history: what fills it is thinned out, what has a name stays."""
 
+import asyncio
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +90,21 @@ async def test_so_many_versions_have_a_name(snapshots: Snapshots, tmp_path: Path
     assert [one["name"] for one in (await snapshots.versions(None, 10))["versions"]] == [""]
     (tmp_path / "store" / "r1" / "n" / f"7-1-{'0' * 40}").unlink()
     await snapshots.name(version, "release", "ada")
+
+
+async def test_of_two_who_name_at_once_one_gets_the_last_name(snapshots: Snapshots, tmp_path: Path) -> None:
+    versions = []
+    for text in "ab":
+        (tmp_path / "workspace" / "a").write_text(text)
+        versions.append((await snapshots.take("ada", ""))["version"])
+    (tmp_path / "store" / "r1" / "n").mkdir()
+    for number in range(NAMES - 1):
+        (tmp_path / "store" / "r1" / "n" / f"7-{number}-{'0' * 40}").write_bytes(b"not even read")
+    asked = [snapshots.name(version, "release", "ada") for version in versions]
+    refused = [error for error in await asyncio.gather(*asked, return_exceptions=True) if error is not None]
+    assert [error.code for error in refused if isinstance(error, DevexError)] == ["history_full"]
+    listed = (await snapshots.versions(None, 10))["versions"]
+    assert sorted(one["name"] for one in listed) == ["", "release"]
 
 
 def stored_bytes(folder: Path) -> int:
