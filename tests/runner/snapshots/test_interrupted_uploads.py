@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+from threading import Event, Thread
 from typing import Self
 
 import pytest
@@ -19,7 +20,7 @@ from runner.snapshots.restore import restore
 from runner.snapshots.stores.directory import DirectoryStore
 from runner.snapshots.stores.store import Listed, Store, StoreError
 from runner.snapshots.take import Label, take
-from runner.snapshots.uploads import BATCH_BYTES, IN_FLIGHT
+from runner.snapshots.uploads import BATCH_BYTES, IN_FLIGHT, Uploads
 from runner.snapshots.verify import verify
 from runner.workspace import Workspace
 from tests.runner.snapshots.jobs import picture
@@ -118,6 +119,23 @@ async def test_an_upload_that_fails_ends_the_reading(place: Place, takes: int, f
         with pytest.raises(StoreError, match=FULL):
             await place.take(stubborn)
     await place.check()
+
+
+async def test_a_pack_that_comes_too_late_keeps_nobody_waiting(place: Place) -> None:
+    """It was on its way to the event loop when something else went wrong."""
+    uploads = Uploads(History(place.store, "r1"), place.cache, asyncio.get_running_loop())
+    uploads.add("p", "0" * 40, bytes(BATCH_BYTES))
+    await uploads.settle()
+    ended = Event()
+
+    def finish() -> None:
+        with suppress(asyncio.CancelledError):
+            uploads.finish()
+        ended.set()
+
+    Thread(target=finish, daemon=True).start()  # one that waits for ever must not keep the tests from ending
+    assert await asyncio.to_thread(ended.wait, DEADLINE_S)
+    assert [one async for one in place.store.list("r1/")] == []
 
 
 @pytest.mark.parametrize("takes", [0, 1, 2, PACKS - 1, PACKS, PACKS + 1])
