@@ -37,6 +37,19 @@ def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
     expect(page.get_by_role("tab", name="requirements.txt")).to_have_attribute("aria-selected", "true")
 
 
+def test_the_theme_is_chosen_and_kept(page: Page, served: Served) -> None:
+    page.emulate_media(color_scheme="light")
+    begin(page, served, "owl", "Night")
+    light = page.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
+    page.get_by_role("button", name="Light or dark").click()
+    for _ in range(2):
+        expect(page.locator("body")).to_have_css("background-color", "rgb(20, 23, 29)")
+        expect(editor(page)).to_be_visible()
+        page.reload()
+    page.get_by_role("button", name="Light or dark").click()
+    expect(page.locator("body")).to_have_css("background-color", light)
+
+
 def test_a_page_comes_whole_and_with_all_it_imports(page: Page, served: Served) -> None:
     """What is only told over the page's socket, or only found in another script, costs a round trip each."""
     sign_up(page, served, "whole")
