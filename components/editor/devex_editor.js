@@ -1,7 +1,7 @@
 // The editor: tabs of open files over one connection. A tab keeps its view, so switching is immediate.
 import { Documents, TextView, keepTyped, onHandedOver, recall, remember, takeTyped } from "devex-bundle/editor.js";
 import { COMMAND } from "devex-bundle/palette.js";
-import { EVENT, fileUrl, replUrl } from "devex-bundle/repl.js";
+import { EVENT, call, encodePath, fileUrl, replUrl, wordsOf } from "devex-bundle/repl.js";
 
 const OFFLINE_AFTER_MS = 700; // a short cut heals unseen
 const SHOWN_SAVED_MS = 1500;
@@ -29,6 +29,8 @@ export default {
       </div>
       <div v-if="offline && tabs.length" class="dx-editor-banner" role="status">Reconnecting… your typing is kept.</div>
       <div v-if="banner" class="dx-editor-banner" role="alert" :data-tone="banner.tone">{{ banner.text }}</div>
+      <div v-if="canPutBack" class="dx-editor-banner" role="alert">The sandbox was lost with what was saved last of this file, but this page still has it.
+        <button type="button" class="dx-btn dx-btn-small" @click="putBack">Put it back</button></div>
       <div class="dx-editor-body">
         <div v-for="tab in tabs" :key="tab.id" v-show="tab.path === active" class="dx-editor-view" role="tabpanel" :id="idOf(tab, 'view')" :aria-labelledby="idOf(tab, 'tab')">
           <div :ref="(element) => keepHost(tab.id, element)" class="dx-editor-view" :hidden="tab.state === 'refused'"></div>
@@ -48,7 +50,7 @@ export default {
     </div>`,
   props: { replId: String, firstFile: String, savedIn: String, cursorIn: String, saveCommand: String },
   data() {
-    return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null, isArriving: false };
+    return { tabs: [], active: "", offline: false, refusal: "", said: "", cursor: null, restoring: null };
   },
   computed: {
     front() {
@@ -62,6 +64,17 @@ export default {
       if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
       if (tab.readOnly) return ["Read only", "warn"];
       return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok", "This file is on disk as it is seen here."];
+    },
+    /** A workspace that was lost came back as of `restoring.at`: without what was saved in this tab between that and the loss. */
+    canPutBack() {
+      const { restoring, front } = this;
+      return Boolean(
+        front?.keptAtMs && !front.readOnly && restoring?.done &&
+        front.keptAtMs >= Date.parse(restoring.at) && front.keptAtMs < Date.parse(restoring.began_at),
+      );
+    },
+    isArriving() {
+      return Boolean(this.restoring && !this.restoring.done);
     },
     banner() {
       const tab = this.front;
@@ -141,7 +154,7 @@ export default {
     heard({ detail }) {
       const restoring = detail.type === "restoring" ? detail : detail.type === "hello" ? detail.restoring : null;
       if (!restoring || restoring.path !== null) return;
-      this.isArriving = !restoring.done;
+      this.restoring = restoring;
       if (!this.looking) this.looking = setTimeout(() => this.lookAgain(), LOOK_AGAIN_MS);
     },
     lookAgain() {
@@ -269,10 +282,28 @@ export default {
       const one = this.open.get(path);
       const tab = this.tabs.find((each) => each.path === path);
       if (!one || !tab) return;
-      const { dirty, state, reason, readOnly, notice, pending } = one.file;
-      Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice });
+      const { dirty, state, reason, readOnly, notice, pending, kept } = one.file;
+      Object.assign(tab, { dirty: dirty || pending.length > 0, state, reason, readOnly, notice, keptAtMs: kept?.atMs });
       one.view?.setReadOnly(readOnly);
       if (this.saving === path && (!dirty || notice.code)) this.showSaved(notice);
+    },
+    /** As a change of what came back, so that what others have done since stays. */
+    async putBack() {
+      const { file } = this.open.get(this.active);
+      const { text } = file.kept;
+      this.refusal = "";
+      try {
+        if (file.state === "refused") {
+          await call(fileUrl(this.replId, file.path), { method: "PUT", headers: { "If-None-Match": "*" }, body: text }).catch(unless(412));
+          this.documents.sendOpen(file);
+        } else {
+          const url = `${replUrl(this.replId)}/snapshots/${this.restoring.version}/file?path=${encodePath(file.path)}`;
+          const found = await call(url).catch(unless(404));
+          this.documents.putBack(file, new Uint8Array(found ? await found.arrayBuffer() : 0), text);
+        }
+      } catch (failed) {
+        this.refusal = wordsOf(failed);
+      }
     },
     commanded(event) {
       if (event.detail !== this.saveCommand) return;
@@ -317,3 +348,10 @@ export default {
     },
   },
 };
+
+/** For catch(): undefined where that was the answer's status. */
+function unless(status) {
+  return (failed) => {
+    if (failed.status !== status) throw failed;
+  };
+}

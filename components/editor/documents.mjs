@@ -11,13 +11,14 @@ const DISCARDING = new Set(["too-large", "read-only"]); // the server refused th
  * that the path is about to: whatever is open there has been replaced. */
 export class SharedFile {
   constructor(path) {
-    Object.assign(this, { path, guid: "", digest: "", held: null, channel: 0 });
+    Object.assign(this, { path, guid: "", digest: "", held: null, atMs: 0, channel: 0 }); // `held` is the saved text, `atMs` of when
     Object.assign(this, { state: "opening", reason: "", readOnly: false, dirty: false, notice: { code: "", message: "" } });
     this.doc = null; // what is shown
     this.next = null; // a replica of a newer history, until it holds all of what was typed into the one that is shown
     this.greeted = false; // the first SAVED of this connection has come
     this.pending = []; // unsaved changes of former histories that the server has not confirmed: {base, splices}
     this.discard = false; // the shown replica holds what the server refused
+    this.former = null; // {text, atMs}: what was shown, and when it was saved, where the server came back with another text
     this.onReplica = this.onState = this.onMoved = () => {};
   }
 
@@ -27,6 +28,11 @@ export class SharedFile {
 
   get synced() {
     return this.state === "open" && this.channel > 0 && !this.next;
+  }
+
+  /** As `former`, also where the server came back without the file. */
+  get kept() {
+    return this.state === "refused" && this.reason === "missing" && this.doc ? { text: bytesOf(this.text.toString()), atMs: this.atMs } : this.former;
   }
 
   /** What is shown and was never saved, as change of the saved text. */
@@ -109,6 +115,15 @@ export class Documents {
     return file.synced && this.send(KIND.FLUSH, { channel: file.channel });
   }
 
+  /** Merge a text that was kept, as the change of `base` that it was; twice is as good as once. */
+  putBack(file, base, text) {
+    const change = { base, splices: difference(base, text) };
+    file.former = null;
+    file.pending.push(change);
+    if (file.channel && file.greeted) this.send(KIND.REBASE, { channel: file.channel, ...change });
+    file.onState();
+  }
+
   // what the server is told
 
   send(kind, message) {
@@ -178,12 +193,12 @@ export class Documents {
     }
   }
 
-  onSaved(file, { digest, whole, splices }) {
+  onSaved(file, { digest, atMs, whole, splices }) {
     const to = file.next ?? file;
     if (whole) to.held = apply(new Uint8Array(), splices);
     else if (to.held) to.held = apply(to.held, splices);
     else to.held = file.held && digest === file.digest ? file.held : bytesOf(to.doc.getText(CONTENT).toString());
-    to.digest = digest;
+    Object.assign(to, { digest, atMs });
     if (!file.greeted) for (const one of file.pending) this.send(KIND.REBASE, { channel: file.channel, ...one });
     file.greeted = true;
     if (file.next) return this.moveOn(file);
@@ -201,9 +216,11 @@ export class Documents {
       this.send(KIND.REBASE, { channel: file.channel, ...change });
     }
     if (file.pending.length) return file.onState();
-    const { held, digest } = file.next;
+    const { held, digest, atMs, doc } = file.next;
+    const text = file.doc && !file.discard ? bytesOf(file.text.toString()) : null;
+    if (text && !equal(text, bytesOf(doc.getText(CONTENT).toString()))) file.former = { text, atMs: file.atMs };
     this.show(file, file.next);
-    Object.assign(file, { held, digest, state: "open", dirty: !equal(held, bytesOf(file.text.toString())) });
+    Object.assign(file, { held, digest, atMs, state: "open", dirty: !equal(held, bytesOf(file.text.toString())) });
     file.onState();
   }
 

@@ -64,13 +64,14 @@ class Restoring:
     """How far a version is brought back; `problem` says why it does not go on.
 
     `path` is what a person asked for ("" is everything); None: the workspace was empty. Then it is brought back since
-    `began_at`, the version is of `at` (both ISO 8601, UTC; None until it is known), and `cut_off` says that it was not
+    `began_at`, `version` is of `at` (both ISO 8601, UTC; None until it is known), and `cut_off` says that it was not
     the last word of who was here before: what was changed later is lost. Then `notes` are [path, why], of `noted` in
     all: what could not be brought back.
     """
 
     path: str | None = None
     began_at: str | None = None
+    version: str | None = None
     at: str | None = None
     cut_off: bool = False
     files: int = 0
@@ -239,7 +240,7 @@ class Autosave:
             try:
                 if (head := await self._snapshots.head()) is not None:
                     cut_off = head["message"] not in (BEFORE_STOP, AT_REST)
-                    self._show(Restoring(began_at=began_at, at=head["at"], cut_off=cut_off))
+                    self._show(Restoring(began_at=began_at, version=head["version"], at=head["at"], cut_off=cut_off))
                     self._head = head["version"]
                     self._head_known.set()
                     done = await self._snapshots.restore(head["version"], "", "", self._restored_so_far, empty=True)
