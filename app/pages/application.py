@@ -27,7 +27,7 @@ TRANSPORTS: tuple[Literal["websocket"], ...] = ("websocket",)
 def prepare(services: Services, addresses: Addresses) -> None:
     """Register the pages on NiceGUI's app; a second time in one process replaces the first."""
     app.state.services = services
-    app.storage.path = services.settings.data_dir.resolve() / "pages"  # themes and the like, per browser
+    type(app.storage).path = services.settings.data_dir.resolve() / "pages"  # themes; it is read from the class
     app.user_middleware.clear()
     app.middleware_stack = None
     app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.preview_authority}")

@@ -46,6 +46,7 @@ def test_the_theme_is_chosen_and_kept(page: Page, served: Served) -> None:
         expect(page.locator("body")).to_have_css("background-color", "rgb(20, 23, 29)")
         expect(editor(page)).to_be_visible()
         page.reload()
+    assert list((served.data_dir / "pages").iterdir())  # and nowhere else
     page.get_by_role("button", name="Light or dark").click()
     expect(page.locator("body")).to_have_css("background-color", light)
 
