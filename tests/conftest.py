@@ -20,6 +20,14 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file with a browser goes to one worker as a whole: its server and its Chromium start once, not once in each."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+
+
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail when tasks the test started are still pending once everything it set up is torn down."""
