@@ -17,7 +17,7 @@ from orchestrator.clock import Clock, after, within
 from orchestrator.domain import RESTING, Ensure, Limits, Phase, Purge, Repl, Save, Seed, Stop, deadline
 from orchestrator.records import RecordConflict, Records
 from orchestrator.registry import NoSuchRepl, Registry
-from runner.snapshots.autosave import AT_REST, BEFORE_STOP
+from runner.snapshots.bringing_back import AT_REST, BEFORE_STOP
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,8 @@ from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
 from runner.proxy.terminals.terminals import Terminals
-from runner.snapshots.autosave import PAUSE_S, Autosave, Restoring, Stored
+from runner.snapshots.autosave import PAUSE_S, Autosave, Stored
+from runner.snapshots.bringing_back import BringingBack, Restoring
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 
@@ -125,12 +126,12 @@ class RunnerProxy:
                 Rooms(workspace, on_edit=self._on_edit, before_open=self._bring)
             )
             if self._snapshots is not None:
+                quiesce = self._quiesce_and_look
                 self._autosave = Autosave(
                     self._snapshots,
-                    quiesce=self._quiesce_and_look,
+                    BringingBack(self._snapshots, quiesce=quiesce, tell=self._on_restoring, restored=config.restored),
+                    quiesce=quiesce,
                     tell=self._on_stored,
-                    tell_restoring=self._on_restoring,
-                    restored=config.restored,
                     pause_s=config.autosave_s,
                 )
             self._watcher = await stack.enter_async_context(
@@ -202,12 +203,12 @@ class RunnerProxy:
 
     async def _bring(self, path: str) -> None:
         if self._autosave is not None:
-            await self._autosave.bring(path)
+            await self._autosave.back.bring(path)
 
     async def _settled(self) -> None:
         """What is about to be run is all there, as it is in the editors."""
         if self._autosave is not None:
-            await self._autosave.whole.wait()
+            await self._autosave.back.whole.wait()
         await self._rooms.flush()
 
     async def save(self, message: str) -> Stored:
@@ -263,7 +264,7 @@ class RunnerProxy:
         self._events.publish({"type": "ports", "ports": ports})
 
     def _hello_event(self) -> dict[str, Any]:
-        restoring = self._autosave.restoring if self._autosave else None
+        restoring = self._autosave.back.state if self._autosave else None
         return {
             "type": "hello",
             "rev": self._watcher.rev,

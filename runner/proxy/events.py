@@ -7,7 +7,7 @@
 - stored {version, at, changed_at, changed: [path...], problem, crowded, saving: {files, bytes, sent_bytes} | null}:
   what is safe in the store, as in `snapshots.autosave.Stored`
 - restoring {path, began_at, version, at, cut_off, files, of_files, bytes, of_bytes, problem, done, notes, noted}: what
-  is being brought back from the store, as in `snapshots.autosave.Restoring`; in hello null when nothing was
+  is being brought back from the store, as in `snapshots.bringing_back.Restoring`; in hello null when nothing was
 - quota {paused: {message, action} | null}: why programs are paused, null when they go on
 - resync {rev?}: messages were left out, ask again for what is shown
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.documents.disk import NotEditable
-from runner.snapshots.autosave import BEFORE_STOP
+from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers

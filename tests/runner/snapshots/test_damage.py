@@ -10,7 +10,7 @@ import pytest
 
 from runner.errors import DevexError
 from runner.snapshots import layout
-from runner.snapshots.autosave import Autosave, Restoring
+from runner.snapshots.bringing_back import BringingBack, Restoring
 from runner.snapshots.history import History
 from runner.snapshots.layout import CHUNK_BYTES, Damaged
 from runner.snapshots.snapshots import Snapshots
@@ -197,17 +197,7 @@ async def test_an_empty_workspace_gets_what_is_whole_and_is_told_what_is_not(pla
     async def quiesce() -> None:
         pass
 
-    autosave = Autosave(
-        elsewhere,
-        quiesce=quiesce,
-        tell=lambda _: None,
-        tell_restoring=states.append,
-        restored=place.folder / "restored",
-    )
-    running = asyncio.create_task(autosave.run())
     async with asyncio.timeout(60):
-        await autosave.whole.wait()
-    running.cancel()
-    await asyncio.wait([running])
+        await BringingBack(elsewhere, quiesce=quiesce, tell=states.append, restored=place.folder / "restored").run()
     assert {path.name for path in (place.folder / "elsewhere").iterdir()} == {"a", "c"}
     assert (states[-1].done, states[-1].noted, [path for path, _ in states[-1].notes]) == (True, 1, ["b"])
