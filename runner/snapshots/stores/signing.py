@@ -12,8 +12,8 @@ from runner.snapshots.stores.store import LARGEST_BYTES, StoreError
 class S3Signer:
     """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger.
 
-    For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted; nor is anything
-    else, once a newer one has committed: outdated, it can do no harm.
+    For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted. Once a newer one has
+    committed, none of its own is signed, and nothing else is deleted: outdated, it can do no harm.
     """
 
     def __init__(self, store: S3Store, prefix: str, epoch: int | None = None) -> None:
@@ -25,6 +25,8 @@ class S3Signer:
         self._require_own([request.key])
         if isinstance(request, Put):
             self._require_epoch([request.key], exactly=True)
+            if self._is_commit(request.key):
+                await self._require_newest()
         if isinstance(request, Put) and not (0 <= request.size_bytes <= LARGEST_BYTES and len(request.sha256) == 32):
             raise _forbidden()
         return await self._store.presign(request)
@@ -37,12 +39,15 @@ class S3Signer:
         self._require_own(keys)
         self._require_epoch(keys, exactly=False)
         if not all(map(self._is_commit, keys)):  # of which it takes back its own, outdated
-            newest = await self._store.page(f"{self._prefix}c/", None, 1)
-            self._require_epoch([one.key for one in newest.found], exactly=False)
+            await self._require_newest()
         await self._store.delete(keys)
 
     async def conditional(self) -> bool:
         return await self._store.conditional()
+
+    async def _require_newest(self) -> None:
+        newest = await self._store.page(f"{self._prefix}c/", None, 1)
+        self._require_epoch([one.key for one in newest.found], exactly=False)
 
     def _require_epoch(self, keys: Sequence[str], *, exactly: bool) -> None:
         """Of commits; what else there is belongs to no epoch."""

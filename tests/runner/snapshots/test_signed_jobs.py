@@ -67,7 +67,9 @@ async def test_no_commit_of_another_epoch_is_signed(moto_server: Server) -> None
             await signer.sign(Put(key("c/nonsense"), 10, DIGEST))
 
 
-async def test_who_is_outdated_deletes_nothing_that_a_newer_one_may_name(moto_server: Server) -> None:
+async def test_who_is_outdated_commits_nothing_and_deletes_nothing_that_a_newer_one_may_name(
+    moto_server: Server,
+) -> None:
     async with S3Store(moto_server.config()) as own:
         signer = S3Signer(own, "r1/", 5)
         key = "r1/{}".format
@@ -78,6 +80,8 @@ async def test_who_is_outdated_deletes_nothing_that_a_newer_one_may_name(moto_se
         for names in (["p/01"], ["n/4-1"], [layout.commit_key("4-1"), "p/01"]):
             with pytest.raises(StoreError, match="does not sign"):
                 await signer.delete(list(map(key, names)))
+        with pytest.raises(StoreError, match="does not sign"):
+            await signer.sign(Put(key(layout.commit_key("5-4")), 10, DIGEST))
         await signer.delete([key(layout.commit_key("5-2"))])  # its own, which came too late
         left = [found.key async for found in own.list("r1/")]
         assert left == [key(layout.commit_key("6-3")), key(layout.commit_key("4-1")), key("p/01")]
