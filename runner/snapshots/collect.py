@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Final, Literal
 
 from runner.snapshots import layout
@@ -53,7 +53,7 @@ async def collect(
         return Collected(0, 0, 0)
     head = commits[0]
     names = await history.named()
-    keep = kept(commits, names, now)
+    keep = kept(commits, names, now) - _replaced(commits, names)
     usual = keep | {commit.version for commit in commits if now - commit.taken_at < ALL}
     if room_bytes is not None:
         keep = await _fitting(history, [one for one in commits if one.version in keep], names, room_bytes)
@@ -114,6 +114,17 @@ async def _alive(history: History, commits: Sequence[Commit]) -> Places:
     async for _ in reachable(everything, (digest for commit in commits for digest in commit.root), alive):
         pass
     return Places.of((digest, place) for digest, place in everything.places if bytes.fromhex(digest) in alive)
+
+
+def _replaced(commits: Sequence[Commit], names: Collection[str]) -> set[str]:
+    """What `_tidied` wrote once more and is still there: we were cut off, or an old signature brought it back, and what
+    its index names may be gone.
+    """
+    return {
+        old.version
+        for new, old in pairwise(commits)
+        if old.version not in names and replace(new, seq=old.seq, index=old.index) == old
+    }
 
 
 def _unnamed(objects: Iterable[Listed], named: Collection[str], before: datetime) -> list[Listed]:

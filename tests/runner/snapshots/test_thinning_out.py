@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.snapshots import layout
 from runner.snapshots.collect import collect, make_room
 from runner.snapshots.history import History
 from runner.snapshots.layout import Name
@@ -111,4 +112,21 @@ async def test_very_many_versions_are_thinned_out_as_they_come(place: Place, mon
         await place.take()
         assert len(await place.history.versions()) <= 5 + 2 + 11
     assert sooner > 20
+    assert (await verify(place.history)).problems == []
+
+
+async def test_a_commit_that_came_back_after_it_was_replaced_keeps_nothing_from_being_thinned_out(place: Place) -> None:
+    """By a signature that was good for some minutes more: what it names is gone."""
+    (place.root / "a").write_bytes(os.urandom(40_000))
+    await place.take()
+    (place.root / "a").write_bytes(os.urandom(40_000))
+    replaced = await place.take()
+    key = place.history.key(layout.commit_key(replaced.version))
+    old = await place.history.store.get(key)
+    await collect(place.history, place.cache, 1, NOW + timedelta(days=60), young=timedelta(0))
+    (tidy,) = await place.history.versions()
+    await place.history.store.create(key, old)
+    collected = await collect(place.history, place.cache, 1, NOW, young=timedelta(0))
+    assert collected.versions == 1
+    assert await place.history.versions() == [tidy]
     assert (await verify(place.history)).problems == []
