@@ -60,7 +60,7 @@ export default {
       const tab = this.front;
       if (!tab || tab.state === "opening") return ["", "none"];
       const reason = tab.state === "refused" ? this.why(tab)[0] : tab.notice.message;
-      if (tab.state === "refused" && !tab.dirty) return [reason, "none"]; // nothing of anybody's is unsaved
+      if (tab.state === "refused" && !tab.dirty) return ["", "none"]; // it says so itself, and nothing is unsaved
       if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
       if (tab.readOnly) return ["Read only", "warn"];
       return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok", "This file is on disk as it is seen here."];

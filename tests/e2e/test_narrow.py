@@ -86,6 +86,16 @@ def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
     expect(narrow.get_by_role("treeitem", name="requirements.txt")).to_have_count(0)
 
 
+def test_a_new_terminal_comes_to_the_front(narrow: Page, served: Served) -> None:
+    sign_up(narrow, served, "palm")
+    create(narrow, "Python", "Terminals")
+    narrow.get_by_role("button", name="More", exact=True).tap()
+    narrow.get_by_role("menuitem", name="All commands").tap()
+    narrow.get_by_role("option", name="New terminal").tap()
+    expect(narrow.get_by_role("tab", name="Shell 2")).to_be_visible()
+    expect(narrow.get_by_role("tab", name="Terminal", exact=True)).to_have_attribute("aria-selected", "true")
+
+
 def test_the_view_changes_without_the_server_too(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "tunnel-thumb")
     create(narrow, "Python", "Offline")

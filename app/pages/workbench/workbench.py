@@ -274,6 +274,7 @@ class Workbench:
 
     async def _new_terminal(self, desk: Desk) -> None:
         desk.below.show()
+        self._views.show("terminal")
         await self._ask("POST", "terminals", FIRST_SIZE)
         desk.panel.set_shells(shells_of((await self._ask("GET", "terminals"))["terminals"]))
         desk.panel.show_terminal(focus=True)

@@ -26,11 +26,15 @@ VERSION: Final = b"HTTP/"  # what every answer begins with
 SILENCE_S: Final = 3600.0  # a connection without a byte for so long is forgotten
 RETRY_S: Final = 2  # the page that says that nothing answers asks again by itself
 
+# In the colours of the page before it, the one that waits for the REPL to start.
 _CLOSED_PAGE: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Port {port}</title>
 <meta http-equiv="refresh" content="{retry_s}"><meta name="viewport" content="width=device-width">
-<style>:root{{color-scheme:light dark}}body{{font:15px/1.5 system-ui,sans-serif;display:grid;place-content:center;
-height:90vh;text-align:center;gap:4px}}p{{margin:0}}p+p{{opacity:.7}}</style>
-<p>{message}</p><p>{action} This page loads by itself when the program answers.</p></html>"""
+<style>
+body{{font:14px/1.5 Inter,system-ui,sans-serif;display:grid;place-content:center;gap:10px}}
+body{{margin:0 16px;min-height:90vh;text-align:center;color:#1d222b;background:#fff}}
+h1{{font-size:20px;font-weight:620;margin:0}}p{{margin:0;color:#5d6675}}
+@media(prefers-color-scheme:dark){{body{{color:#d9dde6;background:#14171d}}p{{color:#929bab}}}}</style>
+<h1>{message}</h1><p>{action} This page loads by itself when the program answers.</p></html>"""
 
 
 class BadAnswer(DevexError):
