@@ -108,7 +108,8 @@ def test_the_workbench(themed: Page, served: Served, scheme: Scheme) -> None:
 
 def test_what_is_said_of_files_that_come_back(themed: Page, served: Served, scheme: Scheme) -> None:
     begin(themed, served, f"axe-back-{scheme}", "Back")
-    coming = {"type": "restoring", "path": None, "at": "2026-01-31T12:00:00+00:00", "cut_off": True, "problem": None}
+    at = "2026-01-31T12:00:00+00:00"
+    coming = {"type": "restoring", "path": None, "at": at, "began_at": at, "cut_off": True, "problem": None}
     far = {"files": 4, "of_files": 10, "bytes": 4, "of_bytes": 10}
     for state in ({"done": False}, {"done": False, "problem": "The store is full."}, {"done": True}):
         themed.evaluate(
