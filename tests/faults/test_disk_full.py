@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.local.incarnation import PAUSED_ACTION
 from runner.documents.wire import Notice
 from tests.faults.browser import Browser, Repl, refusal
 from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB
@@ -57,14 +58,13 @@ async def test_a_full_workspace(repl: Repl) -> None:
 async def test_programs_that_fill_the_workspace_are_paused(repl: Repl) -> None:
     async with repl.events() as events:
         await repl.run("fallocate -l 100M 1; fallocate -l 100M 2; while true; do date > tick; sleep 0.1; done")
-        told = await events.next("quota")
-        assert (told["message"], told["action"]) == (
-            f"The disk is full: {DISK_MIB} MiB or 200000 files. Programs are paused.",
-            "Delete files you no longer need.",
-        )
+        assert (await events.next("quota"))["paused"] == {
+            "message": f"The disk is full: {DISK_MIB} MiB or 200,000 files. Programs are paused, shells too.",
+            "action": PAUSED_ACTION,
+        }
         for name in "12":
             assert (await repl.delete(f"files/{name}")).status_code == 204
-        assert (await events.next("quota"))["message"] == "Programs go on."
+        assert (await events.next("quota"))["paused"] is None
     assert (await repl.get("run")).json()["running"] is True
     assert (await repl.execute("echo fine"))["output"] == "fine\n"
 

@@ -245,7 +245,7 @@ async def test_ever_more_on_the_disk_ends_the_sandbox(start: StartBox) -> None:
     await box.run("for n in 1 2 3; do head -c 4M /dev/urandom > $n; done")
     seen = await box.until(lambda seen: seen is not None and seen.phase is SandboxPhase.FAILED)
     assert seen is not None
-    assert seen.reason == "It used more than 2 times its disk space of 4 MiB or 200000 files."
+    assert seen.reason == "It used more than 2 times its disk space of 4 MiB or 200,000 files."
 
 
 FLOOD = """
