@@ -1,0 +1,1 @@
+"""REPLs as pods."""
