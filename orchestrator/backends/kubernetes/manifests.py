@@ -1,0 +1,328 @@
+"""What one incarnation of a REPL is in Kubernetes: pure functions from plain data to manifests.
+
+The Deployment is made with no replicas, what depends on it after it, owned by it, and then it is scaled: no pod runs
+before its NetworkPolicy, and one delete removes all. Labels carry identity, never what is observed.
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from orchestrator.backends.base import SandboxSpec
+from orchestrator.backends.kubernetes.cluster import Cluster, Peer, PreviewHosts
+from orchestrator.domain import Egress
+
+Manifest = dict[str, Any]
+
+APP: Final = "app.kubernetes.io/name"
+APP_NAME: Final = "devex-repl"
+REPL: Final = "devex.dev/repl"
+EPOCH: Final = "devex.dev/epoch"
+FIELD_MANAGER: Final = "devex"
+
+LINK_PORT: Final = 7601
+PREVIEW_PORT: Final = 7602
+WORKSPACE: Final = "/workspace"
+SOCKETS: Final = "/run/devex"
+KEY: Final = "/run/key"
+CACHE: Final = "/var/cache/devex"
+TMP: Final = "/tmp"  # noqa: S108  # of the pod
+
+GRACE_S: Final = 120  # a pod's SIGTERM: documents to disk, a last version, programs get 5 s
+STARTUP_S: Final = 60  # until the proxy listens; an empty workspace is restored after that
+PROXY_REQUESTS: Final = {"cpu": "50m", "memory": "96Mi"}
+PROXY_LIMITS: Final = {"cpu": "1", "memory": "320Mi", "ephemeral-storage": "512Mi"}  # 130 MiB of it a version's worker
+RUNNER_REQUESTS: Final = {"cpu": "50m", "memory": "128Mi"}
+SOCKETS_SIZE: Final = "1Mi"
+TMP_SIZE: Final = "512Mi"
+CACHE_SIZE: Final = "384Mi"
+
+# What is not the public Internet: RFC 6890's special ranges, clouds' metadata services among them, and what carries
+# IPv4 within IPv6 (mapped, NAT64, 6to4, Teredo), so that nothing private has a second name.
+PRIVATE_IPV4: Final = (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "224.0.0.0/4", "240.0.0.0/4",
+)  # fmt: skip
+PUBLIC_IPV6: Final = "2000::/3"  # global unicast; everything else is private, local, mapped or translated
+PRIVATE_IPV6: Final = ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
+
+
+def name_of(repl_id: str) -> str:
+    return f"repl-{repl_id}"
+
+
+def labels(repl_id: str, epoch: int) -> dict[str, str]:
+    return {APP: APP_NAME, REPL: repl_id, EPOCH: str(epoch)}
+
+
+def deployment(spec: SandboxSpec, cluster: Cluster, *, template: str = "") -> Manifest:
+    """With no replicas: see `dependents`."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(spec, cluster),
+        "spec": {
+            "replicas": 0,
+            "revisionHistoryLimit": 0,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
+            "template": {
+                "metadata": {"labels": labels(spec.repl_id, spec.epoch)},
+                "spec": _pod(spec, cluster, cluster.images.get(template, cluster.image)),
+            },
+        },
+    }
+
+
+def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, slug: str) -> list[Manifest]:
+    """Everything else of it, owned by its Deployment."""
+    owner = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": name_of(spec.repl_id),
+        "uid": owner_uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+    made = [network_policy(spec, cluster), secret(spec, cluster, key), service(spec, cluster)]
+    if cluster.previews:
+        made.append(ingress(spec, cluster, cluster.previews, slug))
+    for one in made:
+        one["metadata"]["ownerReferences"] = [owner]
+    return made
+
+
+def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
+    """The incarnation's key, and what only the proxy is to know of what it runs."""
+    told = {**asdict(spec), "environment": dict(spec.environment)}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": _metadata(spec, cluster),
+        "type": "Opaque",
+        "immutable": True,
+        "data": {"key": _base64(key), "spec.json": _base64(json.dumps(told, sort_keys=True).encode())},
+    }
+
+
+def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(spec, cluster),
+        "spec": {
+            "selector": labels(spec.repl_id, spec.epoch),
+            "ports": [
+                {"name": "link", "port": LINK_PORT, "targetPort": "link", "protocol": "TCP"},
+                {"name": "preview", "port": PREVIEW_PORT, "targetPort": "preview", "protocol": "TCP"},
+            ],
+        },
+    }
+
+
+def ingress(spec: SandboxSpec, cluster: Cluster, previews: PreviewHosts, slug: str) -> Manifest:
+    hosts = [previews.host.format(port=port, slug=slug) for port in previews.ports]
+    backend = {"service": {"name": name_of(spec.repl_id), "port": {"name": "preview"}}}
+    rule = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
+    tls = {"tls": [{"hosts": hosts, "secretName": previews.tls_secret}]} if previews.tls_secret else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": _metadata(spec, cluster),
+        "spec": {
+            "ingressClassName": previews.ingress_class,
+            "rules": [{"host": host, **rule} for host in hosts],
+            **tls,
+        },
+    }
+
+
+def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+    """Of the whole pod: whatever the proxy may reach its programs may reach, so it is given nothing but the store."""
+    into = [{"from": [_selector(cluster.gateway)], "ports": [_tcp(LINK_PORT)]}]
+    if cluster.previews:
+        into.append({"from": [_selector(cluster.previews.controller)], "ports": [_tcp(PREVIEW_PORT)]})
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(spec, cluster),
+        "spec": {
+            "podSelector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": into,
+            "egress": [*_way_out(spec.egress, cluster), *_to_the_store(cluster)],
+        },
+    }
+
+
+def claim(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+    """A workspace that outlives its pods; so it is nobody's dependent, and carries no epoch."""
+    assert cluster.claim is not None
+    storage_class = {"storageClassName": cluster.claim.storage_class} if cluster.claim.storage_class else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "name": name_of(spec.repl_id),
+            "namespace": cluster.namespace,
+            "labels": {APP: APP_NAME, REPL: spec.repl_id},
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": str(spec.size.disk_bytes)}},
+            **storage_class,
+        },
+    }
+
+
+def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
+    optional: Manifest = {
+        "runtimeClassName": cluster.runtime_class,
+        "nodeSelector": dict(cluster.node_selector),
+        "tolerations": [dict(one) for one in cluster.tolerations],
+        "imagePullSecrets": [{"name": name} for name in cluster.image_pull_secrets],
+    }
+    if cluster.host_users is not None:
+        optional["hostUsers"] = cluster.host_users
+    return {
+        "automountServiceAccountToken": False,
+        "serviceAccountName": cluster.service_account,
+        "enableServiceLinks": False,  # else every service's address is in the programs' environment
+        "shareProcessNamespace": False,  # else the programs read the proxy's memory
+        "restartPolicy": "Always",
+        "terminationGracePeriodSeconds": GRACE_S,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": cluster.uid,
+            "runAsGroup": cluster.uid,
+            "fsGroup": cluster.uid,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_proxy(spec, cluster)],
+        "containers": [_runner(spec, image)],
+        "volumes": _volumes(spec, cluster),
+        **{name: value for name, value in optional.items() if value not in ("", {}, [])},
+    }
+
+
+def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+    """A native sidecar: up before the programs, down after them."""
+    health = {"httpGet": {"path": "/health", "port": "link"}, "timeoutSeconds": 5}
+    return {
+        "name": "proxy",
+        "image": cluster.proxy_image,
+        "restartPolicy": "Always",
+        "command": ["python3", "-m", "runner.proxy"],
+        "env": [
+            {"name": "DEVEX_REPL_ID", "value": spec.repl_id},
+            {"name": "DEVEX_EPOCH", "value": str(spec.epoch)},
+            {"name": "DEVEX_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+        ],
+        "ports": [
+            {"name": "link", "containerPort": LINK_PORT, "protocol": "TCP"},
+            {"name": "preview", "containerPort": PREVIEW_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": {**health, "periodSeconds": 1, "failureThreshold": STARTUP_S},
+        "livenessProbe": {**health, "periodSeconds": 20, "failureThreshold": 3},
+        "securityContext": _LOCKED,
+        "resources": {"requests": PROXY_REQUESTS, "limits": PROXY_LIMITS},
+        "volumeMounts": [
+            {"name": "workspace", "mountPath": WORKSPACE},
+            {"name": "sockets", "mountPath": SOCKETS},
+            {"name": "key", "mountPath": KEY, "readOnly": True},
+            {"name": "cache", "mountPath": CACHE},
+        ],
+    }
+
+
+def _runner(spec: SandboxSpec, image: str) -> Manifest:
+    limits = {
+        "cpu": f"{round(spec.size.cpus * 1000)}m",
+        "memory": str(spec.size.memory_bytes),
+        "ephemeral-storage": str(2 * spec.size.disk_bytes),  # as locally: programs are paused at one, ended at two
+    }
+    return {
+        "name": "runner",
+        "image": image,
+        "command": ["/opt/devex/agent", f"{SOCKETS}/agent.sock"],
+        "workingDir": WORKSPACE,
+        "securityContext": _LOCKED,
+        "resources": {"requests": RUNNER_REQUESTS, "limits": limits},
+        "volumeMounts": [
+            {"name": "workspace", "mountPath": WORKSPACE},
+            {"name": "sockets", "mountPath": SOCKETS, "readOnly": True},
+            {"name": "tmp", "mountPath": TMP},
+        ],
+    }
+
+
+def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
+    name = name_of(spec.repl_id)
+    workspace: Manifest = (
+        {"persistentVolumeClaim": {"claimName": name}}
+        if cluster.claim
+        else {"emptyDir": {"sizeLimit": str(2 * spec.size.disk_bytes)}}
+    )
+    return [
+        {"name": "workspace", **workspace},
+        {"name": "sockets", "emptyDir": {"medium": "Memory", "sizeLimit": SOCKETS_SIZE}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}},
+        {"name": "cache", "emptyDir": {"sizeLimit": CACHE_SIZE}},
+        {"name": "key", "secret": {"secretName": name, "defaultMode": 0o440}},
+    ]
+
+
+def _way_out(egress: Egress, cluster: Cluster) -> list[Manifest]:
+    names = {"to": [_selector(cluster.dns)], "ports": [_tcp(53), {"protocol": "UDP", "port": 53}]}
+    match egress:
+        case Egress.NONE:
+            return []
+        case Egress.ALLOWLIST:
+            assert cluster.allowlist_proxy is not None
+            return [{"to": [_selector(cluster.allowlist_proxy)], "ports": [_tcp(cluster.allowlist_port)]}]
+        case Egress.PUBLIC:
+            public: list[Manifest] = [
+                {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
+                {"ipBlock": {"cidr": PUBLIC_IPV6, "except": list(PRIVATE_IPV6)}},
+            ]
+            return [names, {"to": public}]
+
+
+def _to_the_store(cluster: Cluster) -> list[Manifest]:
+    return [{"to": [{"ipBlock": {"cidr": one.cidr}}], "ports": [_tcp(one.port)]} for one in cluster.store]
+
+
+def _selector(peer: Peer) -> Manifest:
+    here: Manifest = {"podSelector": {"matchLabels": dict(peer.labels)}}
+    if peer.namespace:
+        here["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": peer.namespace}}
+    return here
+
+
+def _tcp(port: int) -> Manifest:
+    return {"protocol": "TCP", "port": port}
+
+
+def _metadata(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+    return {
+        "name": name_of(spec.repl_id),
+        "namespace": cluster.namespace,
+        "labels": labels(spec.repl_id, spec.epoch),
+    }
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+_LOCKED: Final[Mapping[str, Any]] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "runAsNonRoot": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
