@@ -1,0 +1,179 @@
+"""What is seen of a REPL's pods, as an Observation: a pure function from what the API server shows.
+
+Objects are JSON as the API gives it: Deployments, Pods, Events. A phase is derived, never stored.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from orchestrator.backends.kubernetes.manifests import EPOCH, REPL
+from orchestrator.domain import Observation, SandboxPhase
+
+Object = Mapping[str, Any]
+
+EVICTED: Final = "The machine it ran on had no room left and ended it."
+GONE: Final = "The machine it ran on is gone."
+DRAINED: Final = "The machine it ran on asked it to stop."
+OUT_OF_MEMORY: Final = "Its programs used more memory than it has, and were ended. Stop some, or ask for a larger size."
+_NO_ROOM: Final = "There is no machine with room for it at the moment. It starts when there is; or stop another REPL."
+_NO_IMAGE: Final = "Its image cannot be fetched ({why}). Tell the operator."
+_QUOTA: Final = "All REPLs together have used up what the operator set aside. Stop another one."
+_REFUSED: Final = "The cluster refused to run it ({why}). Tell the operator."
+_CRASHES: Final = "Its {what} ends as soon as it starts{how}. Tell the operator."
+
+_IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_WHY_MOST: Final = 200  # characters of an API server's or kubelet's words in a sentence of ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """All objects of one REPL. `claimed` is the uid of the pod that may act for the epoch, "" while none may;
+    `answers` whether its proxy has told the control plane that the agent has said hello."""
+
+    deployment: Object | None
+    pods: tuple[Object, ...] = ()
+    events: tuple[Object, ...] = ()  # newest last
+    claimed: str = ""
+    answers: bool = False
+
+
+def observation_of(seen: Seen) -> Observation | None:
+    """None: nothing of it is there."""
+    identity = _identity(seen)
+    if identity is None:
+        return None
+    repl_id, epoch = identity
+
+    def it_is(phase: SandboxPhase, reason: str | None = None) -> Observation:
+        return Observation(repl_id=repl_id, epoch=epoch, phase=phase, reason=reason)
+
+    pod = current_pod(seen)
+    if seen.deployment is None or seen.deployment["metadata"].get("deletionTimestamp"):
+        return it_is(SandboxPhase.STOPPING)
+    if seen.claimed and (pod is None or pod["metadata"]["uid"] != seen.claimed):
+        # A ReplicaSet has replaced it, or will: another incarnation needs another epoch.
+        return it_is(SandboxPhase.FAILED, _why_lost(seen))
+    if pod is None:
+        refused = _refused(seen.events)
+        return it_is(SandboxPhase.FAILED, refused) if refused else it_is(SandboxPhase.STARTING)
+    if pod["metadata"].get("deletionTimestamp"):
+        return it_is(SandboxPhase.STOPPING, DRAINED)
+    if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
+        return it_is(SandboxPhase.FAILED, _why_ended(pod))
+    if broken := _broken(pod, seen.events):
+        return it_is(SandboxPhase.FAILED, broken)
+    if seen.claimed and seen.answers and _containers_run(pod):
+        return it_is(SandboxPhase.RUNNING)
+    return it_is(SandboxPhase.STARTING, _why_waiting(pod))
+
+
+def current_pod(seen: Seen) -> Object | None:
+    """The pod that acts for it, or the youngest that may come to."""
+    by_age = sorted(seen.pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
+    for pod in by_age:
+        if pod["metadata"]["uid"] == seen.claimed:
+            return pod
+    return by_age[-1] if by_age else None
+
+
+def was_out_of_memory(pod: Object) -> bool:
+    """Whether the programs' container was ended for its memory since it was last started; it starts again by itself."""
+    for status in _statuses(pod):
+        last = status.get("lastState", {}).get("terminated") or {}
+        if status["name"] == "runner" and last.get("reason") == "OOMKilled":
+            return True
+    return False
+
+
+def _identity(seen: Seen) -> tuple[str, int] | None:
+    for one in (seen.deployment, *seen.pods):
+        if one is not None:
+            labels = one["metadata"].get("labels", {})
+            if REPL in labels and str(labels.get(EPOCH, "")).isdecimal():
+                return str(labels[REPL]), int(labels[EPOCH])
+    return None
+
+
+def _broken(pod: Object, events: Iterable[Object]) -> str | None:
+    """What will not mend itself while somebody waits: a sentence and an action."""
+    for status in _statuses(pod):
+        waiting = status.get("state", {}).get("waiting") or {}
+        reason = waiting.get("reason", "")
+        if reason in _IMAGE_REASONS:
+            return _NO_IMAGE.format(why=_short(waiting.get("message") or reason))
+        if reason in _CONFIG_REASONS:
+            return _REFUSED.format(why=_short(waiting.get("message") or reason))
+        if reason == "CrashLoopBackOff":
+            return _crashes(status)
+    return None
+
+
+def _crashes(status: Object) -> str:
+    last = status.get("lastState", {}).get("terminated") or {}
+    if last.get("reason") == "OOMKilled":
+        return OUT_OF_MEMORY
+    how = f", with exit code {last['exitCode']}" if "exitCode" in last else ""
+    what = "image" if status["name"] == "runner" else "proxy"
+    return _CRASHES.format(what=what, how=how)
+
+
+def _why_ended(pod: Object) -> str:
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        return EVICTED
+    if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated", "Shutdown"):
+        return GONE
+    return DRAINED if _is_disrupted(pod) else "It ended unexpectedly. Its files are as its newest version has them."
+
+
+def _why_lost(seen: Seen) -> str:
+    for pod in seen.pods:
+        if pod["metadata"]["uid"] == seen.claimed:
+            return _why_ended(pod)
+    evictions = {"Evicted": EVICTED, "TaintManagerEviction": GONE, "NodeNotReady": GONE, "Preempted": EVICTED}
+    for event in reversed(seen.events):
+        if event.get("reason") in evictions:
+            return evictions[event["reason"]]
+    return GONE
+
+
+def _is_disrupted(pod: Object) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(one["type"] == "DisruptionTarget" and one["status"] == "True" for one in conditions)
+
+
+def _why_waiting(pod: Object) -> str | None:
+    """In plain words, for whoever waits; None when it is on its way."""
+    for condition in pod.get("status", {}).get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _NO_ROOM if condition.get("reason") == "Unschedulable" else None
+    return None
+
+
+def _refused(events: Iterable[Object]) -> str | None:
+    """Why no pod was made: a quota, a policy, a missing service account. Of the newest such event."""
+    why = ""
+    for event in events:
+        if event.get("reason") in ("FailedCreate", "ReplicaSetCreateError"):
+            why = str(event.get("message", ""))
+    if not why:
+        return None
+    return _QUOTA if "exceeded quota" in why else _REFUSED.format(why=_short(why))
+
+
+def _containers_run(pod: Object) -> bool:
+    statuses = _statuses(pod)
+    return len(statuses) == 2 and all("running" in status.get("state", {}) for status in statuses)
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _short(words: str) -> str:
+    """One line of somebody else's words, without its full stop."""
+    line = " ".join(words.split()).rstrip(".")
+    return line if len(line) <= _WHY_MOST else f"{line[:_WHY_MOST]}…"
