@@ -61,15 +61,21 @@ class ProxyConfig:
 class RunnerProxy:
     """`async with`, from whatever task; ASGI-callable in between.
 
-    `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second. Without
-    `snapshots` there are no versions.
+    `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second; `on_agent`
+    whether an agent is there, whenever that changes. Without `snapshots` there are no versions.
     """
 
     def __init__(
-        self, config: ProxyConfig, *, on_activity: Callable[[str], None], snapshots: Snapshots | None = None
+        self,
+        config: ProxyConfig,
+        *,
+        on_activity: Callable[[str], None],
+        on_agent: Callable[[bool], None] = lambda there: None,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._config = config
         self._activity = _Activity(on_activity)
+        self._on_agent = on_agent
         self._run_told: dict[str, Any] = {}
         self._paused: dict[str, str] | None = None
         self._streams = Streams()
@@ -211,6 +217,11 @@ class RunnerProxy:
             await self._autosave.back.whole.wait()
         await self._rooms.flush()
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether the newest version holds everything, as far as the disk has told."""
+        return self._autosave is not None and self._autosave.state.changed_at is None
+
     async def save(self, message: str) -> Stored:
         """A version of what is in the editors and on the disk now. Raises StoreError, Fenced, TimeoutError."""
         assert self._autosave is not None
@@ -228,9 +239,11 @@ class RunnerProxy:
 
     def _on_hello(self, hello: Hello) -> None:
         self._terminals.hello(hello)
+        self._on_agent(True)
 
     def _on_lost(self) -> None:
         self._terminals.lost()
+        self._on_agent(False)
 
     def _on_message(self, message: FromAgent) -> None:
         if isinstance(message, messages.Ports):

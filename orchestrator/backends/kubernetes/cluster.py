@@ -63,4 +63,5 @@ class Cluster:
     allowlist_proxy: Peer | None = None
     allowlist_port: int = 3128
     store: tuple[Address, ...] = ()
+    store_ca_file: str = ""  # in the proxy's image
     previews: PreviewHosts | None = None

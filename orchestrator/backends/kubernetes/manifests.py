@@ -96,8 +96,14 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
 
 
 def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
-    """The incarnation's key, and what only the proxy is to know of what it runs."""
-    told = {**asdict(spec), "environment": dict(spec.environment)}
+    """The incarnation's key, and what only the proxy is to know of what it runs: see `runner.proxy.pod.Pod`."""
+    told = {
+        "environment": dict(spec.environment),
+        "run_command": spec.run_command,
+        "size": asdict(spec.size),
+        "ca_file": cluster.store_ca_file or None,
+        "keeps_disk": cluster.claim is not None,
+    }
     return {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -1,4 +1,4 @@
-"""What the API server shows becomes a phase, a sentence and an action: objects as kubelets and controllers write them."""
+"""What the API server shows becomes a phase, a sentence and an action: objects as kubelets write them."""
 
 from typing import Any
 

@@ -1,0 +1,123 @@
+"""`WS /control`: what a proxy in a pod says to the control plane, and what it asks.
+
+The control plane opens it, for only it knows where the pod is. JSON in text messages:
+
+    proxy -> control plane   {"ready": bool} whether the agent is there, first of all and whenever it changes
+                             {"activity": reason}
+                             {"ask": number, "question": see `runner.snapshots.stores.asking`}
+    control plane -> proxy   {"ask": number, "answer": …}
+"""
+
+import asyncio
+import json
+import logging
+from contextlib import suppress
+from itertools import count
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from runner.proxy.viewer import CONTROL_PLANE, viewer_of
+from runner.snapshots.stores.store import StoreError
+
+PATH: Final = "/control"
+ANSWER_S: Final = 60.0  # S3's own patience, and a control plane that is being replaced
+QUESTIONS_MOST: Final = 64  # a version is written with a few requests at a time
+UNSENT_MOST: Final = 256  # of what is told, beside questions; activities are told again
+
+_POLICY: Final = 1008
+_REPLACED: Final = 4000
+
+Message = dict[str, Any]
+
+log = logging.getLogger(__name__)
+
+
+class Control:
+    """One connection at a time: a new one, of a new leader, replaces the old one, and is asked again what that one had
+    not answered."""
+
+    def __init__(self) -> None:
+        self.claimed = asyncio.Event()  # a control plane has been here: this pod is the one that acts for its epoch
+        self._ready = False
+        self._numbers = count(1)
+        self._asked: dict[int, tuple[Message, asyncio.Future[Message]]] = {}
+        self._unsent: asyncio.Queue[Message] | None = None  # of the connection that there is
+
+    async def ask(self, question: Message) -> Message:
+        """Raises StoreError: there is no control plane, or it does not answer in time."""
+        if len(self._asked) >= QUESTIONS_MOST:
+            raise StoreError("Too much is asked at once.", retryable=True)
+        number = next(self._numbers)
+        answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._asked[number] = question, answer
+        self._tell({"ask": number, "question": question})
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await answer
+        except TimeoutError:
+            raise StoreError("DEVEX's server cannot be reached from the REPL.", retryable=True) from None
+        finally:
+            del self._asked[number]
+
+    def active(self, reason: str) -> None:
+        self._tell({"activity": reason})
+
+    def show(self, ready: bool) -> None:
+        self._ready = ready
+        self._tell({"ready": ready})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        if viewer_of(scope) != CONTROL_PLANE:
+            await send({"type": "websocket.close", "code": _POLICY})
+            return
+        await send({"type": "websocket.accept"})
+        unsent: asyncio.Queue[Message] = asyncio.Queue(UNSENT_MOST + QUESTIONS_MOST + 1)
+        unsent.put_nowait({"ready": self._ready})
+        for number, (question, _) in self._asked.items():
+            unsent.put_nowait({"ask": number, "question": question})
+        before, self._unsent = self._unsent, unsent
+        if before is not None:
+            _replace(before)
+        self.claimed.set()
+        sending = asyncio.create_task(_send_all(unsent, send), name="told to the control plane")
+        listening = asyncio.create_task(self._listen(receive), name="control plane's answers")
+        try:
+            await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._unsent is unsent:
+                self._unsent = None
+            for task in (sending, listening):
+                task.cancel()
+            await asyncio.wait([sending, listening])
+        if not sending.cancelled() and sending.exception() is None:
+            await send({"type": "websocket.close", "code": _REPLACED})
+        elif not listening.cancelled() and (error := listening.exception()) is not None:
+            log.error("the control plane said what is no message", exc_info=error)
+            await send({"type": "websocket.close", "code": _POLICY})
+
+    async def _listen(self, receive: Receive) -> None:
+        while (message := await receive())["type"] != "websocket.disconnect":
+            said = json.loads(message["text"])
+            _, waiting = self._asked.get(said["ask"], (None, None))
+            if waiting is not None and not waiting.done():
+                waiting.set_result(said["answer"])
+
+    def _tell(self, message: Message) -> None:
+        """To nobody while there is no connection: what matters is told to the next one."""
+        if self._unsent is not None:
+            with suppress(asyncio.QueueFull):
+                self._unsent.put_nowait(message)
+
+
+def _replace(unsent: asyncio.Queue[Message]) -> None:
+    if unsent.full():
+        unsent.get_nowait()
+    unsent.put_nowait({})
+
+
+async def _send_all(unsent: asyncio.Queue[Message], send: Send) -> None:
+    """Until another connection takes over: an empty message."""
+    while message := await unsent.get():
+        await send({"type": "websocket.send", "text": json.dumps(message, separators=(",", ":"))})

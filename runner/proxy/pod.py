@@ -1,0 +1,156 @@
+"""The proxy as a container of its own, beside the one that runs the programs: what of a pod it needs to know."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from starlette.types import Receive, Scope, Send
+
+from runner.errors import DevexError
+from runner.forwarding import wire
+from runner.forwarding.keys import Incarnation
+from runner.forwarding.serving import Links
+from runner.proxy import control, http
+from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.proxy.control import Control
+from runner.snapshots.autosave import BEFORE_STOP
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.worker.workers import Workers
+from runner.workspace import Usage
+
+HEALTH: Final = "/health"
+LAST_VERSION_S: Final = 100.0  # of the 120 s that the kubelet gives
+RESTORED: Final = "restored"  # in the cache's folder, beside the workspace that it tells of
+
+
+log = logging.getLogger(__name__)
+
+
+class Unclaimed(DevexError):
+    """It serves nobody before a control plane has said that this is the pod which acts for its epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("unclaimed", "The REPL is not up yet.", "Try again.", status=503, retryable=True)
+
+
+class BadPod(Exception):
+    """It was started without what it needs; the sentence is for the container's log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pod:
+    """`spec` is the control plane's, as in the Secret: see `orchestrator.backends.kubernetes.manifests`."""
+
+    incarnation: Incarnation
+    key: bytes = field(repr=False)
+    spec: Mapping[str, Any] = field(repr=False)
+    workspace: Path
+    sockets: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Pod":
+        """Raises BadPod."""
+        try:
+            secret = Path(environment.get("DEVEX_KEY_DIR", "/run/key"))
+            return cls(
+                incarnation=Incarnation(
+                    environment["DEVEX_REPL_ID"], int(environment["DEVEX_EPOCH"]), environment["DEVEX_POD_UID"]
+                ),
+                key=(secret / "key").read_bytes(),
+                spec=json.loads((secret / "spec.json").read_bytes()),
+                workspace=Path(environment.get("DEVEX_WORKSPACE", "/workspace")),
+                sockets=Path(environment.get("DEVEX_SOCKETS", "/run/devex")),
+                cache=Path(environment.get("DEVEX_CACHE", "/var/cache/devex")),
+            )
+        except KeyError as error:
+            raise BadPod(f"The variable {error.args[0]} is not set.") from error
+        except (OSError, ValueError) as error:
+            raise BadPod(f"The pod's secret or a variable cannot be read: {error}.") from error
+
+
+class PodProxy:
+    """The ASGI application of the link's port: /health for the kubelet, links for the gateway, nothing for others."""
+
+    def __init__(self, pod: Pod, proxy: RunnerProxy, control: Control) -> None:
+        self._proxy = proxy
+        self._control = control
+        self._links = Links(self._served, pod.key, pod.incarnation)
+
+    async def save(self) -> None:
+        """The programs have ended: by a drain, an eviction, or a stop of which the control plane knows.
+
+        To be awaited while links are served: what is stored is signed by who is at the other end of one.
+        """
+        try:
+            async with asyncio.timeout(LAST_VERSION_S):
+                await self._proxy.quiesce()
+                if not self._proxy.is_saved:
+                    await self._proxy.save(BEFORE_STOP)
+        except (DevexError, TimeoutError):
+            log.exception("the last changes are in no version")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and scope["path"] == wire.PATH:
+            await self._links(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"] == HEALTH:
+            await http.Json({"agent": self._proxy.agent_connected})(scope, receive, send)
+        elif scope["type"] == "http":
+            await http.Json({}, 404)(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
+
+    async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To whoever has proven to hold the key."""
+        if scope["type"] == "websocket" and scope["path"] == control.PATH:
+            await self._control(scope, receive, send)
+        elif self._control.claimed.is_set():
+            await self._proxy(scope, receive, send)
+        elif scope["type"] == "http":
+            error = Unclaimed()
+            await http.Json(error.body(), error.status)(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close", "code": 1013})
+
+
+@asynccontextmanager
+async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
+    """The application, and all that it needs."""
+    control, spec = Control(), pod.spec
+    async with Workers(answer=control.ask) as workers:
+        config = ProxyConfig(
+            repl_id=pod.incarnation.repl_id,
+            workspace=pod.workspace,
+            socket_path=pod.sockets / "agent.sock",
+            agent_uid=os.getuid(),
+            environment=spec["environment"],
+            cwd=str(pod.workspace),  # both containers see it at one place
+            run_command=spec["run_command"],
+            quota_bytes=spec["size"]["disk_bytes"],
+            quota_entries=spec["size"]["disk_entries"],
+            restored=None if spec["keeps_disk"] else pod.cache / RESTORED,
+        )
+        snapshots = Snapshots(workers, _shelf(pod))
+        async with RunnerProxy(config, on_activity=control.active, on_agent=control.show, snapshots=snapshots) as proxy:
+            yield PodProxy(pod, proxy, control)
+
+
+def _shelf(pod: Pod) -> Shelf:
+    spec = pod.spec
+    return Shelf(
+        store={"signed": {"ca_file": spec["ca_file"]}},
+        prefix=pod.incarnation.repl_id,
+        workspace=pod.workspace,
+        owner=None,
+        limit=Usage(spec["size"]["disk_bytes"], spec["size"]["disk_entries"]),
+        cache=pod.cache / "cache.db",
+        epoch=pod.incarnation.epoch,
+    )
