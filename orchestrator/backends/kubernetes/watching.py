@@ -1,0 +1,79 @@
+"""A view of one kind of object, kept true by one list and one watch."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import Final
+
+from orchestrator.backends.kubernetes.api import Api, ApiError, Kind, Object
+
+RETRY_FIRST_S: Final = 0.2
+RETRY_MOST_S: Final = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class View:
+    """`objects` by name; `changed` is called with each that is new, other than it was, or (as it last was) gone."""
+
+    def __init__(self, api: Api, kind: Kind, selector: str, changed: Callable[[Object], None]) -> None:
+        self.objects: dict[str, Object] = {}
+        self.listed = asyncio.Event()  # all that there was is known
+        self._api = api
+        self._kind = kind
+        self._selector = selector
+        self._changed = changed
+
+    async def run(self) -> None:
+        """Until cancelled. A watch goes on from where the last one ended, or from a new list when that is too old."""
+        version = ""
+        failures = 0
+        while True:
+            try:
+                if not version:
+                    version = await self._list()
+                async for what, found in self._api.watch(self._kind, version, self._selector):
+                    version = found["metadata"]["resourceVersion"]
+                    failures = 0
+                    self._take(what, found)
+            except ApiError as error:
+                failures += 1
+                if error.status == 410:  # too old
+                    version = ""
+                else:
+                    log.warning("%s are not watched at the moment: %s", self._kind.plural, error)
+            if failures:
+                pause_s = min(RETRY_FIRST_S * 2.0 ** min(failures - 1, 30), RETRY_MOST_S)
+                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311
+
+    async def _list(self) -> str:
+        listing = await self._api.list(self._kind, self._selector)
+        gone = self.objects
+        self.objects = {}
+        for found in listing.items:
+            before = gone.pop(found["metadata"]["name"], None)
+            self._keep(found)
+            if before is None or _version(before) != _version(found):
+                self._changed(found)
+        for lost in gone.values():
+            self._changed(lost)
+        self.listed.set()
+        return listing.version
+
+    def _take(self, what: str, found: Object) -> None:
+        if what in ("ADDED", "MODIFIED"):
+            self._keep(found)
+            self._changed(found)
+        elif what == "DELETED":
+            self.objects.pop(found["metadata"]["name"], None)
+            self._changed(found)
+
+    def _keep(self, found: Object) -> None:
+        found["metadata"].pop("managedFields", None)  # half of an object, and nothing that is asked for
+        self.objects[found["metadata"]["name"]] = found
+
+
+def _version(found: Object) -> str:
+    version: str = found["metadata"]["resourceVersion"]
+    return version
