@@ -1,0 +1,282 @@
+"""A Kubernetes API server for tests: the parts of its behaviour that a client depends on, and faults on demand.
+
+Written from the API's own documentation (api-concepts, server-side apply, garbage collection): resource versions,
+chunked lists, watches with bookmarks and 410 Gone, optimistic locking, merge patches, server-side apply, deletion of
+dependents. What controllers and kubelets do is for whoever runs it: see `on_change`.
+"""
+
+import asyncio
+import copy
+import itertools
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from tests.orchestrator.kubernetes.links import listening
+
+Object = dict[str, Any]
+TOKEN = "a-service-account's"
+BOOKMARK_S = 0.2
+
+Fault = Callable[[Request], Response | None]
+
+
+@dataclass
+class _Change:
+    version: int
+    what: str
+    found: Object
+
+
+class ClusterApi:
+    """`objects` by (plural, name). `faults` are asked first, one after the other, until one answers."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str], Object] = {}
+        self.applied: dict[tuple[str, str], Object] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.faults: list[Fault] = []
+        self.on_change: Callable[[str, str, Object], None] = lambda plural, what, found: None
+        self.url = ""
+        self.answers = asyncio.Event()  # cleared: every request hangs
+        self.answers.set()
+        self._versions = itertools.count(1)
+        self._version = 0
+        self._history: dict[str, list[_Change]] = {}
+        self._forgotten = 0  # versions up to here cannot be watched from
+        self._waiting: set[asyncio.Event] = set()
+        self._lists: dict[str, tuple[str, list[Object]]] = {}
+
+    # What a test, a controller or a kubelet does
+
+    def put(self, plural: str, found: Object) -> Object:
+        """Create or replace it, as it is given but for what the server keeps."""
+        key = (plural, found["metadata"]["name"])
+        before = self.objects.get(key)
+        kept = before["metadata"] if before else {"uid": secrets.token_hex(8), "creationTimestamp": _now()}
+        version = self._next()
+        meta = {**kept, **found["metadata"], "resourceVersion": str(version)}
+        made = {**copy.deepcopy(found), "metadata": meta}
+        self.objects[key] = made
+        self._tell(plural, "MODIFIED" if before else "ADDED", made)
+        return made
+
+    def change(self, plural: str, name: str, **fields: Any) -> Object:
+        return self.put(plural, {**self.objects[plural, name], **fields})
+
+    def remove(self, plural: str, name: str) -> None:
+        """And what it owns."""
+        gone = self.objects.pop((plural, name), None)
+        self.applied.pop((plural, name), None)
+        if gone is None:
+            return
+        gone = {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(self._next())}}
+        self._tell(plural, "DELETED", gone)
+        for (kind, dependent), found in list(self.objects.items()):
+            owners = found["metadata"].get("ownerReferences", [])
+            if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
+                self.remove(kind, dependent)
+
+    def forget(self) -> None:
+        """Compaction: no watch can go on from what is past."""
+        self._forgotten = self._next()
+        self._history.clear()
+
+    def hang_up(self) -> None:
+        """End every watch."""
+        for waiting in self._waiting:
+            waiting.ended = True  # type: ignore[attr-defined]
+            waiting.set()
+
+    # The server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        self.requests.append((request.method, request.url.path))
+        answer = await self._answer(request)
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        await self.answers.wait()
+        for fault in self.faults:
+            if (broken := fault(request)) is not None:
+                return broken
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            return refusal(401, "Unauthorized", "Unauthorized")
+        parts = request.url.path.strip("/").split("/")
+        if "namespaces" not in parts:
+            return refusal(404, "NotFound", "the server could not find the requested resource")
+        at = parts.index("namespaces")
+        plural, name, sub = (*parts[at + 2 :], "", "", "")[:3]
+        body: Any = json.loads(await request.body() or b"null")
+        match request.method, bool(name):
+            case "GET", False if request.query_params.get("watch") == "true":
+                return self._watch(request, plural)
+            case "GET", False:
+                return self._list(request, plural)
+            case "GET", True:
+                found = self.objects.get((plural, name))
+                return JSONResponse(found) if found else not_found(plural, name)
+            case "POST", False:
+                if (plural, body["metadata"]["name"]) in self.objects:
+                    return refusal(409, "AlreadyExists", f'{plural} "{body["metadata"]["name"]}" already exists')
+                return JSONResponse(self.put(plural, body), 201)
+            case "PATCH", True:
+                return self._patch(request, plural, name, sub, body)
+            case "DELETE", True:
+                return self._delete(plural, name, body or {})
+        return refusal(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    def _list(self, request: Request, plural: str) -> Response:
+        limit = int(request.query_params.get("limit", "0")) or 10_000
+        if token := request.query_params.get("continue"):
+            if token not in self._lists:
+                return refusal(410, "Expired", "The provided continue parameter is too old")
+            version, left = self._lists.pop(token)
+        else:
+            version = str(self._version)
+            left = self._selected(request, plural)
+        metadata = {"resourceVersion": version}
+        if left[limit:]:
+            metadata["continue"] = secrets.token_hex(4)
+            self._lists[metadata["continue"]] = version, left[limit:]
+        return JSONResponse({"kind": "List", "metadata": metadata, "items": left[:limit]})
+
+    def _watch(self, request: Request, plural: str) -> Response:
+        since = int(request.query_params["resourceVersion"])
+        if since < self._forgotten:
+            gone = {"code": 410, "reason": "Expired", "message": "too old resource version"}
+            return StreamingResponse(iter([_line("ERROR", gone)]))
+        return StreamingResponse(self._events(request, plural, since))
+
+    async def _events(self, request: Request, plural: str, since: int) -> AsyncIterator[bytes]:
+        woken = asyncio.Event()
+        self._waiting.add(woken)
+        shown = {found["metadata"]["name"] for found in self._selected(request, plural)}
+        try:
+            while not hasattr(woken, "ended"):
+                woken.clear()
+                for change in [one for one in self._history.get(plural, []) if one.version > since]:
+                    since = change.version
+                    if _matches(request, change.found):
+                        shown.add(change.found["metadata"]["name"])
+                        yield _line(change.what, change.found)
+                try:
+                    async with asyncio.timeout(BOOKMARK_S):
+                        await woken.wait()
+                except TimeoutError:
+                    yield _line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
+        finally:
+            self._waiting.discard(woken)
+
+    def _patch(self, request: Request, plural: str, name: str, sub: str, body: Object) -> Response:
+        found = self.objects.get((plural, name))
+        kind = request.headers["content-type"]
+        if kind == "application/apply-patch+yaml":
+            if not request.query_params.get("fieldManager"):
+                return refusal(400, "BadRequest", "fieldManager is required for apply patch")
+            base = copy.deepcopy(found) if found else {}
+            _take_out(base, self.applied.get((plural, name), {}), body)
+            self.applied[plural, name] = copy.deepcopy(body)
+            return JSONResponse(self.put(plural, _merged(base, body)), 200 if found else 201)
+        if found is None:
+            return not_found(plural, name)
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted and wanted != found["metadata"]["resourceVersion"]:
+            return refusal(
+                409, "Conflict", "the object has been modified; please apply your changes to the latest version"
+            )
+        if sub not in ("", "scale"):
+            return not_found(plural, f"{name}/{sub}")
+        return JSONResponse(self.put(plural, _merged(copy.deepcopy(found), body)))
+
+    def _delete(self, plural: str, name: str, options: Object) -> Response:
+        found = self.objects.get((plural, name))
+        if found is None:
+            return not_found(plural, name)
+        wanted = options.get("preconditions", {}).get("uid")
+        if wanted and wanted != found["metadata"]["uid"]:
+            return refusal(409, "Conflict", "the UID in the precondition does not match")
+        if options.get("propagationPolicy") == "Foreground" and plural == "deployments":
+            self.put(plural, {**found, "metadata": {**found["metadata"], "deletionTimestamp": _now()}})
+        else:
+            self.remove(plural, name)
+        return JSONResponse(found)
+
+    def _selected(self, request: Request, plural: str) -> list[Object]:
+        return [
+            found for (kind, _), found in sorted(self.objects.items()) if kind == plural and _matches(request, found)
+        ]
+
+    def _next(self) -> int:
+        self._version = next(self._versions)
+        return self._version
+
+    def _tell(self, plural: str, what: str, found: Object) -> None:
+        self._history.setdefault(plural, []).append(_Change(self._version, what, copy.deepcopy(found)))
+        for waiting in self._waiting:
+            waiting.set()
+        self.on_change(plural, what, found)
+
+
+@asynccontextmanager
+async def served() -> AsyncIterator[ClusterApi]:
+    api = ClusterApi()
+    async with listening(api) as port:
+        api.url = f"http://127.0.0.1:{port}"
+        yield api
+        api.answers.set()
+        api.hang_up()
+
+
+def refusal(code: int, reason: str, message: str, **headers: str) -> Response:
+    status = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+    return JSONResponse(status, code, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def not_found(plural: str, name: str) -> Response:
+    return refusal(404, "NotFound", f'{plural} "{name}" not found')
+
+
+def _matches(request: Request, found: Object) -> bool:
+    labels = found["metadata"].get("labels", {})
+    wanted = [part.split("=", 1) for part in request.query_params.get("labelSelector", "").split(",") if part]
+    return all(labels.get(name) == value for name, value in wanted)
+
+
+def _merged(base: Object, change: Object) -> Object:
+    """RFC 7386."""
+    for name, value in change.items():
+        if value is None:
+            base.pop(name, None)
+        elif isinstance(value, dict):
+            inner = base.get(name)
+            base[name] = _merged(inner if isinstance(inner, dict) else {}, value)
+        else:
+            base[name] = copy.deepcopy(value)
+    return base
+
+
+def _take_out(base: Object, before: Object, now: Object) -> None:
+    """What its manager applied before and does not any more."""
+    for name, value in before.items():
+        if name not in now:
+            base.pop(name, None)
+        elif isinstance(value, dict) and isinstance(now[name], dict) and isinstance(base.get(name), dict):
+            _take_out(base[name], value, now[name])
+
+
+def _line(what: str, found: Object) -> bytes:
+    return json.dumps({"type": what, "object": found}).encode() + b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
