@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -19,6 +21,7 @@ from runner.forwarding.serving import Links
 from runner.proxy import control, http
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.control import Control
+from runner.proxy.viewer import CONTROL_PLANE, viewer_of
 from runner.snapshots.autosave import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.worker.workers import Workers
@@ -26,6 +29,7 @@ from runner.workspace import Usage
 
 HEALTH: Final = "/health"
 LAST_VERSION_S: Final = 100.0  # of the 120 s that the kubelet gives
+BODY_BYTES: Final = 4 << 10  # of what the control plane asks
 RESTORED: Final = "restored"  # in the cache's folder, beside the workspace that it tells of
 
 
@@ -82,6 +86,12 @@ class PodProxy:
         self._proxy = proxy
         self._control = control
         self._links = Links(self._served, pod.key, pod.incarnation)
+        self._commands = http.Routes(
+            [
+                http.Endpoint("POST", "/save", self._save, writes=True),
+                http.Endpoint("POST", "/flush", self._flush, writes=True),
+            ]
+        )
 
     async def save(self) -> None:
         """The programs have ended: by a drain, an eviction, or a stop of which the control plane knows.
@@ -95,6 +105,16 @@ class PodProxy:
                     await self._proxy.save(BEFORE_STOP)
         except (DevexError, TimeoutError):
             log.exception("the last changes are in no version")
+
+    async def _save(self, request: Request) -> Response:
+        """{message} -> {version}, of what is in editors and on the disk now."""
+        message = http.field(await http.json_body(request, BODY_BYTES), "message", str)
+        stored = await self._proxy.save(message)
+        return http.Json({"version": stored.version})
+
+    async def _flush(self, _: Request) -> Response:
+        await self._proxy.quiesce()
+        return http.Json({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket" and scope["path"] == wire.PATH:
@@ -111,6 +131,8 @@ class PodProxy:
         """To whoever has proven to hold the key."""
         if scope["type"] == "websocket" and scope["path"] == control.PATH:
             await self._control(scope, receive, send)
+        elif viewer_of(scope) == CONTROL_PLANE:
+            await self._commands(scope, receive, send)
         elif self._control.claimed.is_set():
             await self._proxy(scope, receive, send)
         elif scope["type"] == "http":

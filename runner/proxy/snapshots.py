@@ -93,12 +93,12 @@ class _Routes:
     async def file(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
         pieces = self._snapshots.read(request.path_params["version"], path)
-        return await _sent(pieces, path.rpartition("/")[2])
+        return await sent(pieces, path.rpartition("/")[2])
 
     async def zip(self, request: Request) -> Response:
         version, path = request.path_params["version"], address.query_path(request, "path", "")
         name = path.rpartition("/")[2] or "workspace"
-        return await _sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
+        return await sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
 
     async def search(self, request: Request) -> Response:
         return http.Json(await self._snapshots.search(request.path_params["version"], address.query(request, "q")))
@@ -116,7 +116,8 @@ class _Routes:
         return http.Json(await self._autosave.restore(version, path, viewer_of(request.scope).name))
 
 
-async def _sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:
+async def sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:
+    """Always an attachment."""
     first = await anext(pieces, b"")  # what is not there is an answer, not a cut connection
     headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(name)}
     return StreamingResponse(_all(first, pieces), headers=headers, media_type="application/octet-stream")

@@ -61,6 +61,7 @@ CLAIMS: Final = Kind("api/v1", "persistentvolumeclaims")
 POLICIES: Final = Kind("apis/networking.k8s.io/v1", "networkpolicies")
 INGRESSES: Final = Kind("apis/networking.k8s.io/v1", "ingresses")
 LEASES: Final = Kind("apis/coordination.k8s.io/v1", "leases")
+METRICS: Final = Kind("apis/metrics.k8s.io/v1beta1", "pods")
 
 KINDS: Final[Mapping[str, Kind]] = {
     "Deployment": DEPLOYMENTS,
@@ -157,7 +158,7 @@ class Api:
 
     async def delete(self, kind: Kind, name: str, uid: str = "") -> None:
         """With all that it owns; only the one of this `uid`. What is not there is deleted. Raises ApiError."""
-        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid:
             options["preconditions"] = {"uid": uid}
         try:

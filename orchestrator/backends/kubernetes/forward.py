@@ -87,7 +87,7 @@ class Forward:
             log.error("what answers in the place of %s does not hold its key", self._incarnation)
             raise
         except Exception as error:
-            log.warning("%s cannot be reached", self._incarnation, exc_info=True)
+            log.info("%s cannot be reached: %r", self._incarnation, error)
             raise Unreachable from error
 
     async def _prove(self, link: ClientConnection) -> None:

@@ -20,6 +20,7 @@ APP: Final = "app.kubernetes.io/name"
 APP_NAME: Final = "devex-repl"
 REPL: Final = "devex.dev/repl"
 EPOCH: Final = "devex.dev/epoch"
+CLAIMED: Final = "devex.dev/claimed"  # an annotation: the uid of the one pod that acts for the epoch
 FIELD_MANAGER: Final = "devex"
 
 LINK_PORT: Final = 7601
@@ -50,7 +51,12 @@ PUBLIC_IPV6: Final = "2000::/3"  # global unicast; everything else is private, l
 PRIVATE_IPV6: Final = ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 
 
-def name_of(repl_id: str) -> str:
+def name_of(repl_id: str, epoch: int) -> str:
+    """Of all objects of an incarnation: one that is being removed is not in the way of the next."""
+    return f"repl-{repl_id}-{epoch}"
+
+
+def claim_name(repl_id: str) -> str:
     return f"repl-{repl_id}"
 
 
@@ -82,7 +88,7 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
     owner = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "name": name_of(spec.repl_id),
+        "name": name_of(spec.repl_id, spec.epoch),
         "uid": owner_uid,
         "controller": True,
         "blockOwnerDeletion": True,
@@ -131,7 +137,7 @@ def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
 
 def ingress(spec: SandboxSpec, cluster: Cluster, previews: PreviewHosts, slug: str) -> Manifest:
     hosts = [previews.host.format(port=port, slug=slug) for port in previews.ports]
-    backend = {"service": {"name": name_of(spec.repl_id), "port": {"name": "preview"}}}
+    backend = {"service": {"name": name_of(spec.repl_id, spec.epoch), "port": {"name": "preview"}}}
     rule = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
     tls = {"tls": [{"hosts": hosts, "secretName": previews.tls_secret}]} if previews.tls_secret else {}
     return {
@@ -172,7 +178,7 @@ def claim(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {
-            "name": name_of(spec.repl_id),
+            "name": claim_name(spec.repl_id),
             "namespace": cluster.namespace,
             "labels": {APP: APP_NAME, REPL: spec.repl_id},
         },
@@ -267,9 +273,8 @@ def _runner(spec: SandboxSpec, image: str) -> Manifest:
 
 
 def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
-    name = name_of(spec.repl_id)
     workspace: Manifest = (
-        {"persistentVolumeClaim": {"claimName": name}}
+        {"persistentVolumeClaim": {"claimName": claim_name(spec.repl_id)}}
         if cluster.claim
         else {"emptyDir": {"sizeLimit": str(2 * spec.size.disk_bytes)}}
     )
@@ -278,7 +283,7 @@ def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
         {"name": "sockets", "emptyDir": {"medium": "Memory", "sizeLimit": SOCKETS_SIZE}},
         {"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}},
         {"name": "cache", "emptyDir": {"sizeLimit": CACHE_SIZE}},
-        {"name": "key", "secret": {"secretName": name, "defaultMode": 0o440}},
+        {"name": "key", "secret": {"secretName": name_of(spec.repl_id, spec.epoch), "defaultMode": 0o440}},
     ]
 
 
@@ -315,7 +320,7 @@ def _tcp(port: int) -> Manifest:
 
 def _metadata(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     return {
-        "name": name_of(spec.repl_id),
+        "name": name_of(spec.repl_id, spec.epoch),
         "namespace": cluster.namespace,
         "labels": labels(spec.repl_id, spec.epoch),
     }

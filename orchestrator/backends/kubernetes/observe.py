@@ -5,6 +5,7 @@ Objects are JSON as the API gives it: Deployments, Pods, Events. A phase is deri
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestrator.backends.kubernetes.manifests import EPOCH, REPL
@@ -24,12 +25,13 @@ _CRASHES: Final = "Its {what} ends as soon as it starts{how}. Tell the operator.
 
 _IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+OVERDUE: Final = timedelta(seconds=30)  # kubelets and clocks that are late
 _WHY_MOST: Final = 200  # characters of an API server's or kubelet's words in a sentence of ours
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """All objects of one REPL. `claimed` is the uid of the pod that may act for the epoch, "" while none may;
+    """All objects of one incarnation. `claimed` is the uid of the pod that may act for the epoch, "" while none may;
     `answers` whether its proxy has told the control plane that the agent has said hello."""
 
     deployment: Object | None
@@ -39,8 +41,8 @@ class Seen:
     answers: bool = False
 
 
-def observation_of(seen: Seen) -> Observation | None:
-    """None: nothing of it is there."""
+def observation_of(seen: Seen, now: datetime) -> Observation | None:
+    """None: nothing of it is there, or what is there is long overdue to be gone: nobody speaks to it any more."""
     identity = _identity(seen)
     if identity is None:
         return None
@@ -50,6 +52,8 @@ def observation_of(seen: Seen) -> Observation | None:
         return Observation(repl_id=repl_id, epoch=epoch, phase=phase, reason=reason)
 
     pod = current_pod(seen)
+    if seen.deployment is None and all(_is_overdue(one, now) for one in seen.pods):
+        return None
     if seen.deployment is None or seen.deployment["metadata"].get("deletionTimestamp"):
         return it_is(SandboxPhase.STOPPING)
     if seen.claimed and (pod is None or pod["metadata"]["uid"] != seen.claimed):
@@ -85,6 +89,12 @@ def was_out_of_memory(pod: Object) -> bool:
         if status["name"] == "runner" and last.get("reason") == "OOMKilled":
             return True
     return False
+
+
+def _is_overdue(pod: Object, now: datetime) -> bool:
+    """Its machine does not answer, so nobody can say that it is gone. The time is that by which it had to be."""
+    until = pod["metadata"].get("deletionTimestamp")
+    return bool(until) and now > datetime.fromisoformat(until) + OVERDUE
 
 
 def _identity(seen: Seen) -> tuple[str, int] | None:

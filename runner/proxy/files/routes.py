@@ -23,7 +23,7 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 import os
 import time
 from bisect import bisect
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
@@ -76,11 +76,12 @@ def file_routes(
     watcher: TreeWatcher | None = None,
     heavy: CapacityLimiter | None = None,
     on_write: Callable[[str], None] = lambda name: None,
+    before_read: Callable[[str], Awaitable[None]] | None = None,
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
-    told who did. `heavy` bounds the searches at a time, HEAVY of this workspace if it is not said.
+    told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time, HEAVY of this workspace if it is not said.
     """
-    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY))
+    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/tree", files.tree),
         ("GET", "/files/{path:path}", files.get),
@@ -115,12 +116,18 @@ class Files:
     """The endpoints that only read; each blocking call runs in a thread."""
 
     def __init__(
-        self, workspace: Workspace, limits: FileLimits, watcher: TreeWatcher | None, heavy: CapacityLimiter
+        self,
+        workspace: Workspace,
+        limits: FileLimits,
+        watcher: TreeWatcher | None,
+        heavy: CapacityLimiter,
+        before_read: Callable[[str], Awaitable[None]] | None,
     ) -> None:
         self._workspace = workspace
         self._limits = limits
         self._watcher = watcher
         self._heavy = heavy
+        self._before_read = before_read
         self._listing = CapacityLimiter(LISTINGS)
         self._names: tuple[float, list[str]] = (0.0, [])
 
@@ -138,6 +145,8 @@ class Files:
 
     async def get(self, request: Request) -> Response:
         path = address.file_path(request)
+        if self._before_read is not None:
+            await self._before_read(path)
         descriptor = await to_thread.run_sync(self._workspace.open_read, path)
         try:
             stat = Stat.of(os.fstat(descriptor))

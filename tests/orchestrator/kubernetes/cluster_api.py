@@ -13,7 +13,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -44,6 +44,7 @@ class ClusterApi:
         self.applied: dict[tuple[str, str], Object] = {}
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
+        self.metrics: Callable[[], list[Object]] | None = None  # without a metrics server
         self.on_change: Callable[[str, str, Object], None] = lambda plural, what, found: None
         self.url = ""
         self.answers = asyncio.Event()  # cleared: every request hangs
@@ -83,7 +84,14 @@ class ClusterApi:
         for (kind, dependent), found in list(self.objects.items()):
             owners = found["metadata"].get("ownerReferences", [])
             if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
-                self.remove(kind, dependent)
+                self.end(dependent) if kind == "pods" else self.remove(kind, dependent)
+
+    def end(self, pod: str) -> None:
+        """Ask its kubelet to; the time is that by which it has to be gone."""
+        found = self.objects["pods", pod]
+        by = datetime.now(UTC) + timedelta(seconds=found["spec"].get("terminationGracePeriodSeconds", 30))
+        stamp = by.isoformat(timespec="seconds")
+        self.put("pods", {**found, "metadata": {**found["metadata"], "deletionTimestamp": stamp}})
 
     def forget(self) -> None:
         """Compaction: no watch can go on from what is past."""
@@ -114,6 +122,10 @@ class ClusterApi:
         parts = request.url.path.strip("/").split("/")
         if "namespaces" not in parts:
             return refusal(404, "NotFound", "the server could not find the requested resource")
+        if "metrics.k8s.io" in parts:
+            if self.metrics is None:
+                return refusal(404, "NotFound", "the server could not find the requested resource")
+            return JSONResponse({"metadata": {"resourceVersion": ""}, "items": self.metrics()})
         at = parts.index("namespaces")
         plural, name, sub = (*parts[at + 2 :], "", "", "")[:3]
         body: Any = json.loads(await request.body() or b"null")
@@ -205,10 +217,7 @@ class ClusterApi:
         wanted = options.get("preconditions", {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
             return refusal(409, "Conflict", "the UID in the precondition does not match")
-        if options.get("propagationPolicy") == "Foreground" and plural == "deployments":
-            self.put(plural, {**found, "metadata": {**found["metadata"], "deletionTimestamp": _now()}})
-        else:
-            self.remove(plural, name)
+        self.remove(plural, name)
         return JSONResponse(found)
 
     def _selected(self, request: Request, plural: str) -> list[Object]:

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
 from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestrator.backends.kubernetes import api as ours
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.watching import View
-from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, refusal, served
+from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
+from tests.orchestrator.kubernetes.conftest import client_of
 
 DEADLINE_S = 30.0
 SELECTOR = "app=devex"
@@ -29,16 +29,9 @@ def thing(name: str, kind: str = "Deployment", labels: dict[str, str] | None = N
 
 
 @pytest.fixture
-async def cluster() -> AsyncIterator[ClusterApi]:
-    async with served() as cluster:
-        yield cluster
-
-
-@pytest.fixture
 async def api(cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     monkeypatch.setattr(ours, "CALL_S", 3.0)
-    chosen = Configuration(host=cluster.url, api_key={"BearerToken": TOKEN}, api_key_prefix={"BearerToken": "Bearer"})
-    async with Api(ApiClient(chosen), "devex-repls") as api:
+    async with Api(client_of(cluster), "devex-repls") as api:
         yield api
 
 
@@ -93,9 +86,9 @@ async def test_scaling_and_deleting(api: Api, cluster: ClusterApi) -> None:
     made = await api.create(thing("a", spec={"replicas": 0}))
     assert (await api.scale(DEPLOYMENTS, "a", 1))["spec"]["replicas"] == 1
     await api.delete(DEPLOYMENTS, "a", "another uid")
-    assert "deletionTimestamp" not in cluster.objects["deployments", "a"]["metadata"]
+    assert ("deployments", "a") in cluster.objects
     await api.delete(DEPLOYMENTS, "a", made["metadata"]["uid"])
-    assert "deletionTimestamp" in cluster.objects["deployments", "a"]["metadata"]
+    assert ("deployments", "a") not in cluster.objects
     await api.delete(DEPLOYMENTS, "not there")
 
 

@@ -153,7 +153,7 @@ def test_one_delete_removes_all_and_nothing_runs_unprotected() -> None:
     assert [one["kind"] for one in made] == ["NetworkPolicy", "Secret", "Service", "Ingress"]
     for one in made:
         (owner,) = one["metadata"]["ownerReferences"]
-        assert (owner["uid"], owner["name"], owner["controller"]) == ("owner-uid", "repl-abc123", True)
+        assert (owner["uid"], owner["name"], owner["controller"]) == ("owner-uid", "repl-abc123-7", True)
         assert one["metadata"]["labels"] == {
             "app.kubernetes.io/name": "devex-repl", "devex.dev/repl": "abc123", "devex.dev/epoch": "7",
         }  # fmt: skip
@@ -207,7 +207,7 @@ def test_previews_lead_to_the_proxy() -> None:
     assert spec["tls"] == [{"hosts": [rule["host"] for rule in spec["rules"]], "secretName": "preview-tls"}]
     assert spec["ingressClassName"] == "nginx"
     assert all(
-        rule["http"]["paths"][0]["backend"]["service"] == {"name": "repl-abc123", "port": {"name": "preview"}}
+        rule["http"]["paths"][0]["backend"]["service"] == {"name": "repl-abc123-7", "port": {"name": "preview"}}
         for rule in spec["rules"]
     )
 

@@ -1,5 +1,6 @@
 """What the API server shows becomes a phase, a sentence and an action: objects as kubelets write them."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from orchestrator.domain import SandboxPhase
 
 LABELS = {"app.kubernetes.io/name": "devex-repl", "devex.dev/repl": "abc", "devex.dev/epoch": "7"}
 DEPLOYMENT: dict[str, Any] = {"metadata": {"name": "repl-abc", "labels": LABELS}, "spec": {"replicas": 1}}
+NOW = datetime(2026, 1, 1, 1, 0, 20, tzinfo=UTC)
 RUNNING = {"running": {"startedAt": "2026-01-01T00:00:05Z"}}
 
 
@@ -37,14 +39,14 @@ def event(reason: str, message: str = "") -> dict[str, Any]:
 
 
 def look(*pods: dict[str, Any], **more: Any) -> tuple[SandboxPhase, str | None]:
-    found = observation_of(Seen(**{"deployment": DEPLOYMENT, "pods": pods, **more}))
+    found = observation_of(Seen(**{"deployment": DEPLOYMENT, "pods": pods, **more}), NOW)
     assert found is not None
     assert (found.repl_id, found.epoch) == ("abc", 7)
     return found.phase, found.reason
 
 
 def test_nothing_is_there() -> None:
-    assert observation_of(Seen(deployment=None)) is None
+    assert observation_of(Seen(deployment=None), NOW) is None
 
 
 def test_a_start_goes_on_until_its_pod_is_claimed_and_answers() -> None:
@@ -133,6 +135,14 @@ def test_a_pod_that_is_asked_to_leave_is_stopping() -> None:
     assert look(pod(**containers()), claimed="pod-1", deployment=None) == (SandboxPhase.STOPPING, None)
 
 
+def test_a_pod_whose_machine_is_gone_is_not_waited_for() -> None:
+    leaving = pod(**containers())
+    leaving["metadata"] = {**leaving["metadata"], "deletionTimestamp": "2026-01-01T01:00:00Z"}
+    seen = Seen(deployment=None, pods=(leaving,), claimed="pod-1")
+    assert observation_of(seen, NOW) is not None
+    assert observation_of(seen, NOW + timedelta(seconds=20)) is None
+
+
 def test_another_pod_of_the_same_epoch_is_not_taken_for_the_one_that_was_claimed() -> None:
     another = pod("pod-2", at="2026-01-01T02:00:00Z", **containers())
     assert look(another, claimed="pod-1", answers=True) == (SandboxPhase.FAILED, "The machine it ran on is gone.")
@@ -183,7 +193,7 @@ statuses = st.fixed_dictionaries(
 def test_whatever_is_seen_has_a_phase(shown: list[Any], deployed: bool, claimed: str, answers: bool) -> None:
     pods = tuple({"metadata": {"uid": str(n), "labels": LABELS}, "status": status} for n, status in enumerate(shown))
     seen = Seen(deployment=DEPLOYMENT if deployed else None, pods=pods, claimed=claimed, answers=answers)
-    found = observation_of(seen)
+    found = observation_of(seen, NOW)
     assert (found is None) == (not deployed and not pods)
     if found is not None and found.phase is SandboxPhase.RUNNING:
         assert all((claimed, answers, deployed))

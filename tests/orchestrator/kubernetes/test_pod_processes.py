@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -32,22 +32,9 @@ from runner.snapshots.stores.s3 import S3Store
 from runner.snapshots.stores.signing import S3Signer
 from tests.orchestrator.kubernetes.links import KEY, forward_to, listening
 from tests.runner.proxy.stage import PYTHON, Tab
-from tests.stores import Server, moto
 
 DEADLINE_S = 60.0
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
-
-
-@pytest.fixture
-async def store(s3: Server) -> AsyncIterator[S3Store]:
-    async with S3Store(s3.config()) as store:
-        yield store
 
 
 class Pod:

@@ -1,0 +1,120 @@
+"""What the control plane does with workspaces itself: it holds the credentials of the store, and pods do not.
+
+A workspace that runs nowhere is its newest version. First files become one by way of a folder of this machine.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from orchestrator.backends.base import BackendError
+from orchestrator.domain import Size
+from runner.errors import DevexError
+from runner.proxy.http import Routes
+from runner.proxy.snapshots import snapshot_routes
+from runner.proxy.stored import stored_routes
+from runner.proxy.viewer import NOBODY
+from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.opening import StoreSpec
+from runner.snapshots.worker.workers import Workers
+from runner.workspace import UNLIMITED, Usage, Workspace
+
+SEEDED = "as it was created"
+NOWHERE = Path("/nonexistent")  # of shelves that are only read
+
+
+class Versions:
+    """`store` is where they all lie. Raises BackendError in the store's words."""
+
+    def __init__(self, workers: Workers, store: StoreSpec) -> None:
+        self._workers = workers
+        self._store = store
+
+    async def seed(
+        self, repl_id: str, files: Mapping[str, bytes], source: str | None, version: str | None
+    ) -> str | None:
+        """A first version: that of another Repl, the newest one unless it is said, with `files` over it.
+
+        -> [path, why] of what it lacks, in plain words; None when all is there.
+        """
+        with tempfile.TemporaryDirectory(prefix="devex-seed-") as folder:
+            workspace, cache = Path(folder, "workspace"), Path(folder, "cache.db")
+            workspace.mkdir()
+            try:
+                lacks = await self._bring(source, version, workspace, cache) if source else None
+                with Workspace(workspace) as laid_out:
+                    for path, content in files.items():
+                        if "/" in path:
+                            laid_out.mkdir(path.rpartition("/")[0], parents=True, exist_ok=True)
+                        laid_out.write_atomic(path, content)
+                await self._snapshots(repl_id, 0).purge()  # what was seeded before is made anew
+                await self._snapshots(repl_id, 0, workspace, cache.with_name("new.db")).take("", SEEDED)
+            except DevexError as error:
+                raise explained(error) from error
+        return lacks
+
+    async def newest(self, repl_id: str) -> str:
+        try:
+            head = await self._snapshots(repl_id, 0).head()
+        except DevexError as error:
+            raise explained(error) from error
+        if head is None:
+            raise BackendError("It has no files.", retryable=False)
+        return str(head["version"])
+
+    async def collect(self, repl_id: str, epoch: int) -> None:
+        try:
+            await self._snapshots(repl_id, epoch).collect()
+        except DevexError as error:
+            raise explained(error) from error
+
+    async def purge(self, repl_id: str) -> None:
+        try:
+            await self._snapshots(repl_id, 0).purge()
+        except DevexError as error:
+            raise explained(error) from error
+
+    async def probe(self) -> bool:
+        """Whether the store keeps conditions. Raises DevexError."""
+        found: bool = await self._workers.run("probe", store=self._store, prefix="")
+        return found
+
+    def app(self, repl_id: str, size: Size) -> ASGIApp:
+        """What can be read of it while it does not run."""
+        snapshots = self._snapshots(repl_id, 0)
+        limit = Usage(size.disk_bytes, size.disk_entries)
+        routes = Routes([*snapshot_routes(snapshots), *stored_routes(snapshots, limit)])
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            await routes({**scope, "devex.viewer": NOBODY}, receive, send)
+
+        return app
+
+    async def _bring(self, source: str, version: str | None, workspace: Path, cache: Path) -> str | None:
+        snapshots = self._snapshots(source, 0, workspace, cache)
+        if version is None:
+            head = await snapshots.head()
+            if head is None:
+                raise BackendError("The files to copy are gone.", retryable=False)
+            version = str(head["version"])
+        done: dict[str, Any] = await snapshots.restore(version, "", "", empty=True)
+        return f"{done['noted']} files" if done["noted"] else None
+
+    def _snapshots(self, repl_id: str, epoch: int, workspace: Path = NOWHERE, cache: Path = NOWHERE) -> Snapshots:
+        shelf = Shelf(
+            store=self._store,
+            prefix=repl_id,
+            workspace=workspace,
+            owner=None,
+            limit=UNLIMITED,
+            cache=cache,
+            epoch=epoch,
+        )
+        return Snapshots(self._workers, shelf)
+
+
+def explained(error: DevexError) -> BackendError:
+    return BackendError(error.message, retryable=error.retryable, action=error.action)

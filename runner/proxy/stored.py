@@ -1,0 +1,64 @@
+"""The newest version of a REPL whose files lie nowhere else, read as `files.routes` serves those on a disk.
+
+- `GET tree`, `GET files/{path}`, `GET zip`, `GET search` and `GET usage`
+"""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from runner.errors import DevexError
+from runner.proxy import http
+from runner.proxy.files import address
+from runner.proxy.snapshots import sent
+from runner.snapshots.snapshots import Snapshots
+from runner.workspace import Usage
+
+
+class NoFiles(DevexError):
+    def __init__(self) -> None:
+        super().__init__("no_files", "Its files are gone.", "Fork a version: see its history.", status=404)
+
+
+def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
+    async def head() -> dict[str, object]:
+        found = await snapshots.head()
+        if found is None:
+            raise NoFiles
+        return found
+
+    async def tree(request: Request) -> Response:
+        path = address.query_path(request, "path", "")
+        return http.Json({"path": path, "rev": 0, **await snapshots.folder(_version(await head()), path)})
+
+    async def file(request: Request) -> Response:
+        path = address.checked(request.path_params["path"])
+        return await sent(snapshots.read(_version(await head()), path), path.rpartition("/")[2])
+
+    async def zip(request: Request) -> Response:
+        path = address.query_path(request, "path", "")
+        name = path.rpartition("/")[2] or "workspace"
+        return await sent(snapshots.zip(_version(await head()), path), f"{name}.zip")
+
+    async def search(request: Request) -> Response:
+        return http.Json(await snapshots.search(_version(await head()), address.query(request, "q")))
+
+    async def usage(_: Request) -> Response:
+        found = await head()
+        used = {"bytes": found["size_bytes"], "entries": found["files"]}
+        return http.Json({**used, "limit_bytes": limit.disk_bytes, "limit_entries": limit.entries})
+
+    routes: list[tuple[str, Callable[[Request], Awaitable[Response]]]] = [
+        ("/tree", tree),
+        ("/files/{path:path}", file),
+        ("/zip", zip),
+        ("/search", search),
+        ("/usage", usage),
+    ]
+    return [http.Endpoint("GET", path, answer, writes=False) for path, answer in routes]
+
+
+def _version(head: dict[str, object]) -> str:
+    return str(head["version"])

@@ -1,0 +1,81 @@
+"""An API server, a kubelet and a store, on loopback."""
+
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+
+from orchestrator.backends.kubernetes.api import Api
+from orchestrator.backends.kubernetes.backend import KubernetesBackend
+from orchestrator.backends.kubernetes.cluster import Cluster
+from orchestrator.backends.kubernetes.versions import Versions
+from runner.snapshots.stores.asking import Ask, answered
+from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.stores.s3 import S3Config, S3Store
+from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.worker.workers import Workers
+from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
+from tests.orchestrator.kubernetes.kubelet import Kubelet
+from tests.stores import Server, moto
+
+CLUSTER = Cluster(namespace="devex-repls", proxy_image="proxy:1", image="runner:1")
+SECRET = b"of the control plane"
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: Server) -> S3Config:
+    return s3.config()
+
+
+@pytest.fixture
+async def store(bucket: S3Config) -> AsyncIterator[S3Store]:
+    async with S3Store(bucket) as store:
+        yield store
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[ClusterApi]:
+    async with served() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def kubelet(cluster: ClusterApi) -> AsyncIterator[Kubelet]:
+    with tempfile.TemporaryDirectory(prefix="pods-") as folder:  # short: sockets have 107 characters for their paths
+        async with Kubelet(cluster, Path(folder)) as kubelet:
+            yield kubelet
+
+
+def client_of(cluster: ClusterApi) -> ApiClient:
+    return ApiClient(
+        Configuration(host=cluster.url, api_key={"BearerToken": TOKEN}, api_key_prefix={"BearerToken": "Bearer"})
+    )
+
+
+@pytest.fixture
+async def backend(
+    cluster: ClusterApi, kubelet: Kubelet, store: S3Store, bucket: S3Config
+) -> AsyncIterator[KubernetesBackend]:
+    def answer_of(repl_id: str, epoch: int) -> Ask:
+        signer = S3Signer(store, f"{repl_id}/", epoch)
+
+        async def answer(question: dict[str, Any]) -> dict[str, Any]:
+            return await answered(signer, question)
+
+        return answer
+
+    async with Api(client_of(cluster), CLUSTER.namespace) as api, Workers() as workers:
+        versions = Versions(workers, spec_of(bucket))
+        async with KubernetesBackend(
+            api, CLUSTER, versions, dial_of=kubelet.dial_of, answer_of=answer_of, secret=SECRET
+        ) as backend:
+            yield backend

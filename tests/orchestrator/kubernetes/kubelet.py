@@ -1,0 +1,208 @@
+"""What controllers and a kubelet do, for tests: a Deployment's pod as two processes of this machine.
+
+Containers are left out, and with them all that separates the two; see `test_pods` for those.
+"""
+
+import asyncio
+import base64
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+from websockets.asyncio.client import ClientConnection, connect
+
+from orchestrator.backends.kubernetes.forward import Dial
+from runner.agent import install
+from runner.forwarding import wire
+from tests.orchestrator.kubernetes.cluster_api import ClusterApi
+from tests.runner.proxy.stage import PYTHON
+
+ROOT = Path(__file__).resolve().parents[3]
+Object = dict[str, Any]
+
+
+@dataclass
+class PodProcesses:
+    """`volumes` are folders: workspace, sockets, cache and key."""
+
+    volumes: Path
+    port: int
+    proxy: subprocess.Popen[bytes]
+    agent: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, volumes: Path, agent: Path, secret: dict[str, bytes], identity: dict[str, str]) -> "PodProcesses":
+        """`agent` is where it is installed, `identity` the variables that say which pod it is."""
+        for name in ("key", "sockets", "cache", "workspace"):
+            (volumes / name).mkdir(parents=True, exist_ok=True)
+        for name, content in secret.items():
+            (volumes / "key" / name).write_bytes(content)
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        environment = {
+            "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
+            "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(volumes / "workspace"),
+            "DEVEX_SOCKETS": str(volumes / "sockets"), "DEVEX_CACHE": str(volumes / "cache"),
+            "DEVEX_LINK_PORT": str(port),
+        }  # fmt: skip
+        proxy = subprocess.Popen([sys.executable, "-m", "runner.proxy"], env=environment, cwd=volumes)
+        command = [PYTHON, "-I", "-S", str(agent / "agent.py"), str(volumes / "sockets" / "agent.sock")]
+        programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=volumes / "workspace")
+        return cls(volumes, port, proxy, programs)
+
+    async def listens(self) -> None:
+        async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    (await client.get(f"http://127.0.0.1:{self.port}/health")).raise_for_status()
+                except httpx.HTTPError:
+                    await asyncio.sleep(0.02)
+                else:
+                    return
+
+    async def dial(self) -> ClientConnection:
+        url = f"ws://127.0.0.1:{self.port}{wire.PATH}"
+        return await connect(url, compression=None, max_size=wire.FRAME_MOST_BYTES, proxy=None)
+
+    async def end(self) -> None:
+        """As a kubelet does: programs first, the sidecar after them, each asked nicely."""
+        for program in (self.agent, self.proxy):
+            program.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(program.wait, 60)
+
+    def kill(self) -> None:
+        for program in (self.agent, self.proxy):
+            program.kill()
+            program.wait()
+
+
+class Kubelet:
+    """`async with`. `pods` by uid. Nothing starts while `paused`."""
+
+    def __init__(self, api: ClusterApi, folder: Path) -> None:
+        self.pods: dict[str, PodProcesses] = {}
+        self.paused = False
+        self._api = api
+        self._folder = folder
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._used_s: dict[str, tuple[float, float]] = {}
+        install(folder / "opt", PYTHON)
+        api.on_change = self._seen
+        api.metrics = self._metrics
+
+    async def __aenter__(self) -> "Kubelet":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._api.on_change = lambda plural, what, found: None
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for pod in self.pods.values():
+            pod.kill()
+
+    def dial_of(self, pod: Mapping[str, Any]) -> Dial:
+        return self.pods[pod["metadata"]["uid"]].dial
+
+    def evict(self, uid: str, reason: str = "Evicted") -> None:
+        """Without grace."""
+        name = self._name_of(uid)
+        self.pods.pop(uid).kill()
+        self._api.change("pods", name, status={"phase": "Failed", "reason": reason})
+
+    def _name_of(self, uid: str) -> str:
+        found = [
+            name
+            for (plural, name), one in self._api.objects.items()
+            if plural == "pods" and one["metadata"]["uid"] == uid
+        ]
+        return found[0]
+
+    def _seen(self, plural: str, what: str, found: Object) -> None:
+        if plural == "deployments" and what != "DELETED" and found["spec"].get("replicas") and not self.paused:
+            if not self._pods_of(found):
+                self._start(found)
+        elif plural == "pods" and what == "MODIFIED" and found["metadata"].get("deletionTimestamp"):
+            self._own(self._end(found))
+
+    def _pods_of(self, deployment: Object) -> list[Object]:
+        uid = deployment["metadata"]["uid"]
+        return [
+            one
+            for (plural, _), one in self._api.objects.items()
+            if plural == "pods" and one["metadata"]["ownerReferences"][0]["uid"] == uid
+        ]
+
+    def _start(self, deployment: Object) -> None:
+        template, owner = deployment["spec"]["template"], deployment["metadata"]
+        name = f"{owner['name']}-{secrets.token_hex(3)}"
+        metadata = {
+            **template["metadata"],
+            "name": name,
+            "ownerReferences": [{"kind": "Deployment", "uid": owner["uid"]}],
+        }
+        pod = self._api.put("pods", {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
+        self._own(self._run(pod))
+
+    async def _run(self, pod: Object) -> None:
+        metadata, spec = pod["metadata"], pod["spec"]
+        name = next(one["secret"]["secretName"] for one in spec["volumes"] if "secret" in one)
+        held = self._api.objects["secrets", name]["data"]
+        variables = {one["name"]: one.get("value", metadata["uid"]) for one in spec["initContainers"][0]["env"]}
+        secret = {name: base64.b64decode(value) for name, value in held.items()}
+        volumes = self._folder / metadata["uid"]
+        processes = PodProcesses.start(volumes, self._folder / "opt", secret, variables)
+        self.pods[metadata["uid"]] = processes
+        running: Object = {"running": {}}
+        status = {
+            "phase": "Running",
+            "podIP": "127.0.0.1",
+            "initContainerStatuses": [{"name": "proxy", "state": running}],
+            "containerStatuses": [{"name": "runner", "state": running}],
+        }
+        await processes.listens()
+        if ("pods", metadata["name"]) in self._api.objects:
+            self._api.change("pods", metadata["name"], status=status)
+
+    async def _end(self, pod: Object) -> None:
+        processes = self.pods.pop(pod["metadata"]["uid"], None)
+        if processes is not None:
+            await processes.end()
+        self._api.remove("pods", pod["metadata"]["name"])
+
+    def _metrics(self) -> list[Object]:
+        """As a metrics server: the mean rate since it last looked."""
+        found = []
+        for uid, pod in self.pods.items():
+            used_s, now_s = sum(sum(one.cpu_times()[:4]) for one in _with_children(pod.agent.pid)), time.monotonic()
+            before_s, then_s = self._used_s.get(uid, (0.0, now_s - 1.0))
+            self._used_s[uid] = used_s, now_s
+            rate = max(0.0, used_s - before_s) / max(now_s - then_s, 1e-3)
+            metadata = self._api.objects["pods", self._name_of(uid)]["metadata"]
+            usage = {"name": "runner", "usage": {"cpu": f"{round(rate * 1e9)}n"}}
+            found.append({"metadata": metadata, "containers": [usage]})
+        return found
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _with_children(pid: int) -> list[psutil.Process]:
+    try:
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
