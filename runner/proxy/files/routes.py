@@ -79,7 +79,8 @@ def file_routes(
     before_read: Callable[[str], Awaitable[None]] | None = None,
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
-    told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time, HEAVY of this workspace if it is not said.
+    told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time,
+    HEAVY of this workspace if it is not said.
     """
     files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read)
     reading: list[tuple[str, str, http.Answer]] = [
