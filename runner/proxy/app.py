@@ -226,7 +226,7 @@ class RunnerProxy:
     @property
     def is_saved(self) -> bool:
         """Whether the newest version holds everything, as far as the disk has told."""
-        return self._autosave is not None and self._autosave.state.changed_at is None
+        return self._autosave is not None and self._autosave.is_saved
 
     async def save(self, message: str) -> Stored:
         """A version of what is in the editors and on the disk now. Raises StoreError, Fenced, TimeoutError."""

@@ -22,7 +22,7 @@ from runner.proxy import control, http
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.control import Control
 from runner.proxy.viewer import CONTROL_PLANE, viewer_of
-from runner.snapshots.autosave import BEFORE_STOP
+from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage

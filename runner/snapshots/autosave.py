@@ -106,6 +106,11 @@ class Autosave:
             self._set_dirty()
             self._say()
 
+    @property
+    def is_saved(self) -> bool:
+        """Nothing has changed since the newest version, or may have before this began."""
+        return not self._dirty.is_set() and not self._saving.locked()
+
     def hurry(self) -> None:
         """Save now what has changed, and let nobody wait for it: a program is about to be run."""
         if self._dirty.is_set():
