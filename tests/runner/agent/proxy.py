@@ -160,9 +160,8 @@ class Proxy:
         self, channel: int, *argv: str, cwd: str = "/tmp", env: Mapping[str, str] = ENVIRONMENT, upto: int = m.FREE_RUN
     ) -> int:
         """-> pid"""
-        self.send(m.Open(channel, f"t-{channel}", argv, cwd, dict(env), 80, 24))
-        if upto != m.INITIAL_CREDIT_BYTES:
-            self.send(m.Credit(channel, upto))
+        credit = [] if upto == m.INITIAL_CREDIT_BYTES else [m.Credit(channel, upto)]
+        self.send(m.Open(channel, f"t-{channel}", argv, cwd, dict(env), 80, 24), *credit)  # before the program writes
         return self.until_message(m.Opened, lambda message: message.channel == channel).pid
 
     def shell(self, channel: int, upto: int = m.FREE_RUN) -> int:
