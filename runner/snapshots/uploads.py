@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -22,19 +23,26 @@ class _Batch:
 
     kind: Literal["p", "t"]
     size_bytes: int = 0
-    inside: list[tuple[Digest, bytes]] = field(default_factory=list)
+    inside: deque[tuple[Digest, bytes]] = field(default_factory=deque)
 
     def packed(self) -> tuple[str, bytes, list[tuple[Digest, Place]]]:
-        """-> its key, its bytes, and what lies where in it. Blocks: compresses, mostly without Python's lock."""
-        pieces = [layout.compressed(data) for _, data in self.inside]
+        """-> its key, its bytes, and what lies where in it. Blocks: compresses, mostly without Python's lock.
+
+        What is compressed is let go at once: two packs on their way would hold 8 MiB more.
+        """
+        pieces: list[bytes] = []
+        sizes: list[tuple[Digest, int]] = []
+        while self.inside:
+            digest, data = self.inside.popleft()
+            pieces.append(layout.compressed(data))
+            sizes.append((digest, len(data)))
         pack = b"".join(pieces)
         key = layout.pack_key(self.kind, pack)
         places: list[tuple[Digest, Place]] = []
         offset = 0
-        for (digest, data), piece in zip(self.inside, pieces, strict=True):
-            places.append((digest, Place(key, offset, len(piece), len(data))))
+        for (digest, size), piece in zip(sizes, pieces, strict=True):
+            places.append((digest, Place(key, offset, len(piece), size)))
             offset += len(piece)
-        self.inside.clear()
         return key, pack, places
 
 
