@@ -58,6 +58,9 @@ def test_a_long_list_leaves_the_field_its_height(page: Page, served: Served) -> 
     page.keyboard.press("Control+P")
     field, options = page.get_by_role("combobox"), page.get_by_role("option")
     room = field.bounding_box()
+    page.wait_for_function(
+        """async () => (await (await fetch("/repls/r1/find?q=long")).json()).paths.length > 20""", polling=500
+    )  # the names that the tests before asked for are kept for some seconds
     page.keyboard.type("long")
     expect(options.nth(20)).to_be_attached()
     assert field.bounding_box() == room

@@ -15,9 +15,7 @@ from runner.snapshots import scan
 from runner.snapshots.cache import Cache, KnownFolder
 from tests.runner.snapshots.jobs import picture
 from tests.runner.snapshots.place import LONG_AGO_NS, Place, a_place, restored_elsewhere
-from tests.runner.snapshots.programs import do, inside, steps
-
-changing = steps.filter(lambda step: step[0] not in {"restore", "collect"})
+from tests.runner.snapshots.programs import changes, do, inside
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +40,7 @@ def known_folders(cache: Path) -> int:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(changing, min_size=3, max_size=25))
+@given(st.lists(changes, min_size=3, max_size=25))
 async def test_every_version_is_what_was_there(script: list[tuple[object, ...]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
