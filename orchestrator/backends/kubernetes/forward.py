@@ -177,7 +177,7 @@ async def _send(link: ClientConnection, data: bytes) -> None:
     try:
         await link.send(data)
     except ConnectionClosed:
-        pass
+        pass  # told to whoever reads, and to nobody twice
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
