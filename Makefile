@@ -31,6 +31,9 @@ $(VENV)/dev.stamp: requirements-dev.lock | $(VENV)/bin/python
 $(BIN)/rclone: .ci/rclone | $(VENV)/dev.stamp
 	@.ci/rclone $@
 
+$(BIN)/kubectl: .ci/kubectl | $(VENV)/dev.stamp
+	@.ci/kubectl $@
+
 # A figure beside ours; its library is of another version than ours, hence a place of its own.
 $(VENV)/aws/bin/aws: .ci/aws.lock | $(VENV)/bin/python
 	@$(BIN)/python -m venv $(VENV)/aws
@@ -54,7 +57,7 @@ types: $(VENV)/dev.stamp  ## strict type check
 	$(BIN)/mypy
 
 # Four at a time on two cores: tests wait for processes, servers and pages more than they compute.
-test: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## install what the tests need (Chromium, PostgreSQL, rclone, the templates' tools) and run all of them
+test: $(VENV)/dev.stamp $(BIN)/rclone $(BIN)/kubectl bundle  ## install what the tests need (Chromium, PostgreSQL, rclone, the templates' tools) and run all of them
 	@.ci/system-packages
 	$(BIN)/pytest -n 4 --dist loadgroup -m "not soak" $(ARGS)
 

@@ -19,6 +19,7 @@ from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.worker.workers import Workers
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
 from tests.orchestrator.kubernetes.kubelet import Kubelet
+from tests.orchestrator.kubernetes.rights import Rbac
 from tests.stores import Server, moto
 
 CLUSTER = Cluster(namespace="devex-repls", proxy_image="proxy:1", image="runner:1")
@@ -62,8 +63,22 @@ def client_of(cluster: ClusterApi) -> ApiClient:
 
 
 @pytest.fixture
+def wishes() -> Cluster:
+    """What the operator says of the cluster."""
+    return CLUSTER
+
+
+@pytest.fixture
+def rbac(cluster: ClusterApi) -> Rbac:
+    """The backend has the rights that k8s/ gives it, and no others."""
+    rbac = Rbac(cluster)
+    cluster.faults.append(rbac)
+    return rbac
+
+
+@pytest.fixture
 async def backend(
-    cluster: ClusterApi, kubelet: Kubelet, store: S3Store, bucket: S3Config
+    cluster: ClusterApi, kubelet: Kubelet, store: S3Store, bucket: S3Config, wishes: Cluster, rbac: Rbac
 ) -> AsyncIterator[KubernetesBackend]:
     def answer_of(repl_id: str, epoch: int) -> Ask:
         signer = S3Signer(store, f"{repl_id}/", epoch)
@@ -73,9 +88,9 @@ async def backend(
 
         return answer
 
-    async with Api(client_of(cluster), CLUSTER.namespace) as api, Workers() as workers:
+    async with Api(client_of(cluster), wishes.namespace) as api, Workers() as workers:
         versions = Versions(workers, spec_of(bucket))
         async with KubernetesBackend(
-            api, CLUSTER, versions, dial_of=kubelet.dial_of, answer_of=answer_of, secret=SECRET
+            api, wishes, versions, dial_of=kubelet.dial_of, answer_of=answer_of, secret=SECRET
         ) as backend:
             yield backend

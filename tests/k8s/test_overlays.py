@@ -1,0 +1,88 @@
+"""Every overlay is built as an operator builds it, and is one that clusters take and restricted namespaces let run."""
+
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+
+from app.settings import PREFIX, Settings
+from tests.k8s.built import OVERLAYS, Manifest, of_kind, overlay, pods
+from tests.orchestrator.kubernetes.restricted import violations
+from tests.orchestrator.kubernetes.test_manifests import VERSIONS
+
+CLUSTER_WIDE = {"Namespace", "PersistentVolume"}
+SECRET_SETTINGS = {"DEVEX_SECRET", "DEVEX_DATABASE_URL", "DEVEX_S3_SECRET_KEY"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_clusters_take_it(name: str, version: str) -> None:
+    for one in overlay(name):
+        kubernetes_validate.validate(one, version, strict=True)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_restricted_namespaces_let_it_run(name: str) -> None:
+    found = overlay(name)
+    for namespace in of_kind(found, "Namespace"):
+        assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for pod in pods(found):
+        assert violations(pod["spec"]) == []
+        for container in pod["spec"]["containers"]:
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+            assert {"requests", "limits"} <= container["resources"].keys()
+            assert ":" in container["image"]
+            assert not container["image"].endswith(":latest")
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_what_is_named_is_there(name: str) -> None:
+    """Namespaces, and whatever selects pods."""
+    found = overlay(name)
+    namespaces = {one["metadata"]["name"] for one in of_kind(found, "Namespace")}
+    for one in found:
+        assert one["kind"] in CLUSTER_WIDE or one["metadata"]["namespace"] in namespaces
+    for one in found:
+        wanted = _selected(one)
+        if wanted:
+            assert any(
+                pod["namespace"] == one["metadata"]["namespace"] and wanted.items() <= pod["metadata"]["labels"].items()
+                for pod in pods(found)
+            ), one
+    accounts = {(one["metadata"]["namespace"], one["metadata"]["name"]) for one in of_kind(found, "ServiceAccount")}
+    for binding in of_kind(found, "RoleBinding"):
+        assert {(one["namespace"], one["name"]) for one in binding["subjects"]} <= accounts
+
+
+def _selected(one: Manifest) -> dict[str, str]:
+    spec = one.get("spec", {})
+    found: dict[str, str] = (
+        spec.get("selector", {})
+        if one["kind"] == "Service"
+        else spec.get("podSelector", spec.get("selector", {})).get("matchLabels", {})
+    )
+    return found
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (told,) = (one for one in of_kind(overlay(name), "ConfigMap"))
+    assert told["metadata"]["namespace"] == "devex"
+    known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
+    assert told["data"].keys() <= known - SECRET_SETTINGS
+    for variable, value in told["data"].items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.chdir(tmp_path)  # where there is no .env
+    settings = Settings()
+    mounted = {mount["mountPath"] for mount in _control_plane(name)["spec"]["containers"][0]["volumeMounts"]}
+    assert str(settings.data_dir) in mounted
+
+
+def _control_plane(name: str) -> Manifest:
+    (pod,) = (one for one in pods(overlay(name)) if one["spec"].get("serviceAccountName") == "devex")
+    return pod
+
+
+def test_no_folder_holds_a_secret() -> None:
+    for name in OVERLAYS:
+        assert of_kind(overlay(name), "Secret") == []

@@ -1,0 +1,58 @@
+"""The control plane's rights are what it needs: nothing is refused, and nothing is allowed that is not asked for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestrator.backends.base import Backend
+from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
+from tests.contracts.backend import make_spec, until_running
+from tests.orchestrator.kubernetes.conftest import CLUSTER
+from tests.orchestrator.kubernetes.rights import Rbac, Right, rights_of, the_role
+from tests.orchestrator.kubernetes.test_manifests import PREVIEWS
+
+SECURITY = Path(__file__).resolve().parents[3] / "docs" / "security.md"
+
+
+@pytest.fixture
+def wishes() -> Cluster:
+    """As much as there is to make."""
+    return Cluster(
+        namespace=CLUSTER.namespace,
+        proxy_image=CLUSTER.proxy_image,
+        image=CLUSTER.image,
+        claim=VolumeClaim(),
+        previews=PREVIEWS,
+    )
+
+
+async def test_all_of_a_repls_life_needs_all_of_the_rights(backend: Backend, rbac: Rbac) -> None:
+    await backend.seed("repl1", {"main.py": b"print(1)\n"}, copy_of=None)
+    await backend.ensure(make_spec())
+    await until_running(backend, "repl1")
+    await backend.cpu_times()
+    await backend.stop("repl1", 1)
+    await backend.delete_workspace("repl1")
+    assert rbac.refused == []
+    assert rbac.used == rights_of(the_role())
+
+
+def test_each_right_is_explained() -> None:
+    page = SECURITY.read_text().partition("## Rights in a cluster")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]+)` \| ([a-z, ]+) \| \S.* \|$", page, re.MULTILINE)
+    told = {(resource, verb) for resource, verbs in rows for verb in verbs.split(", ")}
+    assert told == {(_named(right), right.verb) for right in rights_of(the_role())}
+
+
+def _named(right: Right) -> str:
+    """As kubectl names it: deployments.apps/scale."""
+    resource, slash, sub = right.resource.partition("/")
+    return f"{resource}.{right.group}".rstrip(".") + slash + sub
+
+
+def test_nothing_is_allowed_that_reads_secrets_or_runs_programs() -> None:
+    for right in rights_of(the_role()):
+        assert right.resource not in {"pods/exec", "pods/attach", "pods/portforward", "pods/ephemeralcontainers"}
+        assert (right.resource, right.verb) not in {("secrets", "get"), ("secrets", "list"), ("secrets", "watch")}
+        assert "*" not in right
