@@ -1,6 +1,6 @@
 """`WS /control`: what a proxy in a pod says to the control plane, and what it asks.
 
-The control plane opens it, for only it knows where the pod is. JSON in text messages:
+Every server of the control plane opens one, for only it knows where the pod is. JSON in text messages:
 
     proxy -> control plane   {"ready": bool} whether the agent is there, first of all and whenever it changes
                              {"activity": reason}
@@ -24,9 +24,10 @@ PATH: Final = "/control"
 ANSWER_S: Final = 60.0  # S3's own patience, and a control plane that is being replaced
 QUESTIONS_MOST: Final = 64  # a version is written with a few requests at a time
 UNSENT_MOST: Final = 256  # of what is told, beside questions; activities are told again
+SERVERS_MOST: Final = 16  # of one control plane, and those of them that died unheard; beyond them the oldest is left
 
 _POLICY: Final = 1008
-_REPLACED: Final = 4000
+_LEFT: Final = 4000
 
 Message = dict[str, Any]
 
@@ -34,15 +35,15 @@ log = logging.getLogger(__name__)
 
 
 class Control:
-    """One connection at a time: a new one, of a new leader, replaces the old one, and is asked again what that one had
-    not answered."""
+    """All servers of a control plane are told and asked the same. Each can answer, and the first answer counts: none of
+    them is missed when it dies. A new one is asked what nobody has answered yet."""
 
     def __init__(self) -> None:
         self.claimed = asyncio.Event()  # a control plane has been here: this pod is the one that acts for its epoch
         self._ready = False
         self._numbers = count(1)
         self._asked: dict[int, tuple[Message, asyncio.Future[Message]]] = {}
-        self._unsent: asyncio.Queue[Message] | None = None  # of the connection that there is
+        self._unsent: list[asyncio.Queue[Message]] = []  # of each connection, the oldest first
 
     async def ask(self, question: Message) -> Message:
         """Raises StoreError: there is no control plane, or it does not answer in time."""
@@ -77,22 +78,21 @@ class Control:
         unsent.put_nowait({"ready": self._ready})
         for number, (question, _) in self._asked.items():
             unsent.put_nowait({"ask": number, "question": question})
-        before, self._unsent = self._unsent, unsent
-        if before is not None:
-            _replace(before)
+        self._unsent.append(unsent)
+        if len(self._unsent) > SERVERS_MOST:
+            _leave(self._unsent.pop(0))
         self.claimed.set()
         sending = asyncio.create_task(_send_all(unsent, send), name="told to the control plane")
         listening = asyncio.create_task(self._listen(receive), name="control plane's answers")
         try:
             await asyncio.wait([sending, listening], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if self._unsent is unsent:
-                self._unsent = None
+            self._unsent = [one for one in self._unsent if one is not unsent]
             for task in (sending, listening):
                 task.cancel()
             await asyncio.wait([sending, listening])
         if not sending.cancelled() and sending.exception() is None:
-            await send({"type": "websocket.close", "code": _REPLACED})
+            await send({"type": "websocket.close", "code": _LEFT})
         elif not listening.cancelled() and (error := listening.exception()) is not None:
             log.error("the control plane said what is no message", exc_info=error)
             await send({"type": "websocket.close", "code": _POLICY})
@@ -106,18 +106,18 @@ class Control:
 
     def _tell(self, message: Message) -> None:
         """To nobody while there is no connection: what matters is told to the next one."""
-        if self._unsent is not None:
-            with suppress(asyncio.QueueFull):
-                self._unsent.put_nowait(message)
+        for unsent in self._unsent:
+            with suppress(asyncio.QueueFull):  # it does not listen any more
+                unsent.put_nowait(message)
 
 
-def _replace(unsent: asyncio.Queue[Message]) -> None:
+def _leave(unsent: asyncio.Queue[Message]) -> None:
     if unsent.full():
         unsent.get_nowait()
     unsent.put_nowait({})
 
 
 async def _send_all(unsent: asyncio.Queue[Message], send: Send) -> None:
-    """Until another connection takes over: an empty message."""
+    """Until it is left: an empty message."""
     while message := await unsent.get():
         await send({"type": "websocket.send", "text": json.dumps(message, separators=(",", ":"))})

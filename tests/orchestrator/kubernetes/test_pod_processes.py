@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -97,31 +97,35 @@ class Pod:
 
     async def claim(self) -> None:
         """Until the agent is there, too."""
+        await self._stack.enter_async_context(self.controlled(self.forward, self.ready, self.activities))
+        port = await self._stack.enter_async_context(listening(_as_ada(self.forward)))
+        self.url = f"http://127.0.0.1:{port}"
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S, trust_env=False)
+        self._stack.push_async_callback(self.http.aclose)
+
+    @asynccontextmanager
+    async def controlled(self, forward: Forward, ready: asyncio.Event, activities: list[str]) -> AsyncIterator[None]:
+        """By one server of a control plane."""
         signer = S3Signer(self.store, "abc/", self.epoch)
-        self.ready.clear()
+        ready.clear()
 
         async def answer(question: dict[str, Any]) -> dict[str, Any]:
             return await answered(signer, question)
 
         control = PodControl(
-            self.forward,
+            forward,
             answer=answer,
-            on_ready=lambda ready: self.ready.set() if ready else self.ready.clear(),
-            on_activity=self.activities.append,
+            on_ready=lambda there: ready.set() if there else ready.clear(),
+            on_activity=activities.append,
         )
         controlling = asyncio.create_task(control.run())
-
-        async def ended() -> None:
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                await ready.wait()
+            yield
+        finally:
             controlling.cancel()
             await asyncio.wait([controlling])
-
-        self._stack.push_async_callback(ended)
-        port = await self._stack.enter_async_context(listening(_as_ada(self.forward)))
-        self.url = f"http://127.0.0.1:{port}"
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S, trust_env=False)
-        self._stack.push_async_callback(self.http.aclose)
-        async with asyncio.timeout(DEADLINE_S):
-            await self.ready.wait()
 
     async def leave(self) -> None:
         """As a control plane that goes."""
@@ -221,6 +225,22 @@ async def test_a_control_plane_that_comes_back_finds_everything(pod: Pod) -> Non
     await pod.claim()
     assert (await pod.http.get("/files/a.txt")).text == "before"
     assert (await pod.http.post("/snapshots", json={})).status_code == 201
+
+
+async def test_all_servers_of_a_control_plane_are_told_the_same_and_each_of_them_signs(pod: Pod) -> None:
+    await pod.claim()
+    told: list[str] = []
+    second = forward_to(pod.port, KEY, Incarnation("abc", pod.epoch, "pod-uid"))
+    async with pod.controlled(second, asyncio.Event(), told), listening(_as_ada(second)) as port:
+        assert pod.ready.is_set()
+        await pod.http.put("/files/a.txt", content="before")
+        async with asyncio.timeout(DEADLINE_S):
+            while not ("edit" in told and "edit" in pod.activities):
+                await asyncio.sleep(0.01)
+        await pod.leave()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+            assert (await client.post("/snapshots", json={}, timeout=DEADLINE_S)).status_code == 201
+    second.close()
 
 
 async def test_a_pod_without_its_secret_says_so(tmp_path: Path) -> None:
