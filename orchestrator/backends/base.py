@@ -1,8 +1,8 @@
 """What every backend promises. `tests/contracts/backend.py` says the same in tests."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from starlette.types import ASGIApp
 
@@ -44,15 +44,26 @@ class Check:
     action: str = ""
 
 
+class Election(Protocol):
+    """Which of several servers acts on what runs; the others only look."""
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do the work whenever this server leads, until cancelled. It is cancelled before another one leads.
+
+        What the work raises ends it.
+        """
+
+
 class Backend(Protocol):
     """Where sandboxes run. Every method may be repeated; (repl_id, epoch) names one incarnation.
 
     At most one incarnation of a Repl runs at a time. `on_activity` is set by the orchestrator before `__aenter__`.
     `keeps_disk` says that a workspace stays when its sandbox is gone, and can be saved from there; otherwise none is
-    stopped before its last version is in the store.
+    stopped before its last version is in the store. Without an `election` there is one server, which always leads.
     """
 
     keeps_disk: bool
+    election: Election | None
     on_activity: OnActivity
 
     async def __aenter__(self) -> Self:

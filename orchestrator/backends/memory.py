@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
@@ -43,6 +43,7 @@ class MemoryBackend:
     """Starts finish as soon as the loop is free. Subclasses that misbehave override `_start` or `_end`."""
 
     keeps_disk = True
+    election: Election | None = None
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()

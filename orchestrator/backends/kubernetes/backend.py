@@ -16,11 +16,12 @@ from typing import Any, Final, Self
 
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
 from orchestrator.backends.kubernetes import manifests
 from orchestrator.backends.kubernetes.api import CLAIMS, DEPLOYMENTS, EVENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
+from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
 from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, CLAIMED, EPOCH, REPL, claim_name, name_of
 from orchestrator.backends.kubernetes.observe import Object, Seen, current_pod, observation_of
@@ -34,6 +35,7 @@ from runner.forwarding.keys import Incarnation
 from runner.snapshots.stores.asking import Ask
 
 OURS: Final = f"{APP}={APP_NAME}"
+LEASE: Final = "devex-leader"
 SLUG: Final = "DEVEX_REPL_SLUG"
 EVENTS_MOST: Final = 20  # of one REPL, the newest
 _EVENT_OF: Final = re.compile(r"repl-([a-z0-9]+)-(\d+)")
@@ -60,6 +62,7 @@ class KubernetesBackend:
         secret: bytes,
     ) -> None:
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
+        self.election: Election | None = LeaseElection(api, LEASE)
         self._api = api
         self._cluster = cluster
         self._versions = versions

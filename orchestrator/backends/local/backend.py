@@ -14,7 +14,7 @@ from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.backends.base import BackendError, Check, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
 from orchestrator.backends.local import doctor, launcher_client, uids
 from orchestrator.backends.local.egress import Resolver
 from orchestrator.backends.local.egress_rules import EgressRules
@@ -53,6 +53,7 @@ class LocalBackend:
     """
 
     keeps_disk = True
+    election: Election | None = None
 
     def __init__(
         self,
