@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run bundle lock format lint types test soak bench clean
+.PHONY: help run bundle images lock format lint types test soak bench clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,10 +42,15 @@ $(VENV)/aws/bin/aws: .ci/aws.lock | $(VENV)/bin/python
 bundle: $(VENV)/run.stamp  ## build the browser's JavaScript (skipped when nothing changed)
 	@$(BIN)/python -m components.build
 
+# REPLs as pods. What it is told by the environment is at the top of the script.
+images: bundle  ## build the images of server and pods with ENGINE=podman or docker; NAMES="proxy go" for some
+	@k8s/images/build $(NAMES)
+
 lock: $(VENV)/dev.stamp  ## lock the dependencies of pyproject.toml again, with hashes and without addresses
 	$(BIN)/pip-compile $(LOCK) --extra build -o requirements.lock pyproject.toml
 	$(BIN)/pip-compile $(LOCK) --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
-LOCK := -q --no-header --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-annotate
+	$(BIN)/pip-compile $(LOCK) -c requirements.lock -o k8s/images/proxy.lock k8s/images/proxy.in
+LOCK := -q --no-header --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-annotate
 
 format: $(VENV)/dev.stamp  ## put the code in its form
 	$(BIN)/ruff check --quiet --fix-only . && $(BIN)/ruff format .
