@@ -157,6 +157,20 @@ def setup_link() -> None:
     _with_database(address)
 
 
+@cli.command("egress-proxy")
+def egress_proxy(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="TCP port to listen on; 0 takes a free one.")] = 3128,
+) -> None:
+    """Let pods out to what DEVEX_EGRESS_ALLOW and DEVEX_EGRESS_EXCEPT name. See docs/operations.md."""
+    from app import egress, logs
+
+    with exit_on_error():
+        chosen = settings.read()
+        logs.set_up(chosen)
+        asyncio.run(egress.serve(chosen, host, port))
+
+
 @cli.command("config-doc")
 def config_doc() -> None:
     """Print docs/configuration.md."""

@@ -5,13 +5,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from app import data_dir, store
+from app.egress import rules_of
 from app.server import Server
 from app.settings import Settings
 from app.storage import database
 from components import DIST
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.egress_rules import EgressRules
 from runner.errors import DevexError
 
 
@@ -86,10 +86,9 @@ async def _sandbox_checks(settings: Settings, folder: Path) -> list[Check]:
 
 
 def local_backend(settings: Settings, folder: Path) -> LocalBackend:
-    rules = EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except))
     return LocalBackend(
         folder,
-        egress=rules,
+        egress=rules_of(settings),
         grace_s=settings.launcher_grace_s,
         store=store.chosen(settings),
         autosave_s=settings.autosave_s,

@@ -1,5 +1,6 @@
 """What `kubectl kustomize` makes of the folders in k8s/: the objects that an operator applies."""
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -24,6 +25,15 @@ def objects(folder: Path) -> list[Manifest]:
 
 def overlay(name: str) -> list[Manifest]:
     return objects(ROOT / "k8s" / "overlays" / name)
+
+
+def with_component(name: str, folder: Path) -> list[Manifest]:
+    """The overlay for production, as an operator adds a component to it, in a `folder` for the test."""
+    k8s = os.path.relpath(ROOT / "k8s", folder)
+    (folder / "kustomization.yaml").write_text(
+        f"resources: [{k8s}/overlays/production]\ncomponents: [{k8s}/components/{name}]\n"
+    )
+    return objects(folder)
 
 
 def of_kind(found: list[Manifest], kind: str) -> list[Manifest]:

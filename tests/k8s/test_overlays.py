@@ -1,24 +1,34 @@
 """Every overlay is built as an operator builds it, and is one that clusters take and restricted namespaces let run."""
 
+import json
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
+from typer.testing import CliRunner
 
+from app.cli import cli
 from app.settings import PREFIX, Settings
-from tests.k8s.built import OVERLAYS, Manifest, of_kind, overlay, pods
+from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6
+from tests.k8s.built import OVERLAYS, Manifest, of_kind, overlay, pods, with_component
 from tests.orchestrator.kubernetes.restricted import violations
 from tests.orchestrator.kubernetes.test_manifests import VERSIONS
 
+NAME = "app.kubernetes.io/name"
 CLUSTER_WIDE = {"Namespace", "PersistentVolume"}
 SECRET_SETTINGS = {"DEVEX_SECRET", "DEVEX_DATABASE_URL", "DEVEX_S3_SECRET_KEY"}
 
 
+@pytest.fixture(scope="module")
+def with_allowlist(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    return with_component("allowlist", tmp_path_factory.mktemp("overlay"))
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("name", OVERLAYS)
-def test_clusters_take_it(name: str, version: str) -> None:
-    for one in overlay(name):
-        kubernetes_validate.validate(one, version, strict=True)
+def test_clusters_take_them(version: str, with_allowlist: list[Manifest]) -> None:
+    found = [*with_allowlist, *(one for name in OVERLAYS for one in overlay(name))]
+    for one in {json.dumps(one, sort_keys=True) for one in found}:
+        kubernetes_validate.validate(json.loads(one), version, strict=True)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -86,3 +96,28 @@ def _control_plane(name: str) -> Manifest:
 def test_no_folder_holds_a_secret() -> None:
     for name in OVERLAYS:
         assert of_kind(overlay(name), "Secret") == []
+
+
+def test_a_restricted_namespace_lets_the_way_out_run(with_allowlist: list[Manifest]) -> None:
+    for pod in pods(with_allowlist):
+        assert violations(pod["spec"]) == []
+
+
+def test_the_way_out_of_an_allowlist_leads_to_nothing_private(with_allowlist: list[Manifest]) -> None:
+    (policy,) = (one for one in of_kind(with_allowlist, "NetworkPolicy") if one["metadata"]["name"] == "devex-egress")
+    blocks = [to["ipBlock"] for rule in policy["spec"]["egress"] for to in rule["to"] if "ipBlock" in to]
+    assert blocks == [
+        {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)},
+        {"cidr": PUBLIC_IPV6, "except": list(PRIVATE_IPV6)},
+    ]
+
+
+def test_the_way_out_of_an_allowlist_is_our_command(with_allowlist: list[Manifest]) -> None:
+    (pod,) = (one for one in pods(with_allowlist) if one["metadata"]["labels"][NAME] == "devex-egress")
+    (container,) = pod["spec"]["containers"]
+    python, *rest = container["command"]
+    assert [python, *rest[:3]] == ["python3", "-P", "-m", "app.cli"]
+    given = CliRunner().invoke(cli, [*rest[3:], "--help"])
+    assert given.exit_code == 0, given.output
+    assert {"egress-proxy", "--host"} <= set(rest)
+    assert container["ports"][0]["containerPort"] == 3128  # its default

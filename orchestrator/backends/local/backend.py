@@ -15,9 +15,9 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
+from orchestrator.backends.egress.proxy import Resolver
+from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.backends.local import doctor, launcher_client, uids
-from orchestrator.backends.local.egress import Resolver
-from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.environment import SYSTEM_PATH
 from orchestrator.backends.local.incarnation import Incarnation
 from orchestrator.backends.local.launcher_client import LauncherClient

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack
 
 from orchestrator.backends.base import BackendError, SandboxSpec
-from orchestrator.backends.local.egress import EgressProxy, Resolve
-from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.egress.proxy import EgressProxy, Resolve
+from orchestrator.backends.egress.rules import EgressRules
+from orchestrator.backends.local.egress import EgressSocket
 from orchestrator.backends.local.environment import program_environment
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import Layout
@@ -169,10 +170,8 @@ class Incarnation:
         spec = self.spec
         sockets = self._layout.sockets(spec.repl_id)
         if spec.egress is not Egress.NONE:
-            way_out = EgressProxy(
-                sockets / "egress.sock", self._uid, spec.egress, self._rules, self._resolve, name=spec.repl_id
-            )
-            await stack.enter_async_context(way_out)
+            way_out = EgressProxy(spec.egress, self._rules, self._resolve, name=spec.repl_id)
+            await stack.enter_async_context(EgressSocket(sockets / "egress.sock", self._uid, way_out))
         config = ProxyConfig(
             repl_id=spec.repl_id,
             workspace=self._layout.workspace(spec.repl_id),

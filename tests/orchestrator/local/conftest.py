@@ -12,8 +12,8 @@ import httpx
 import pytest
 from starlette.types import Message
 
+from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.backends.local.wire import List
 from orchestrator.domain import Observation, SandboxPhase
 from tests.contracts.backend import BackendContract, make_spec, wait_until

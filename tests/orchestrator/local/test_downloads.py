@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.backends.local.egress_rules import EgressRules
+from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.domain import Egress
 from tests.orchestrator.local.conftest import StartBox
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.backends.local.egress import EgressProxy
-from orchestrator.backends.local.egress_rules import HOSTS_PER_WINDOW, EgressRules
+from orchestrator.backends.egress.proxy import EgressProxy
+from orchestrator.backends.egress.rules import HOSTS_PER_WINDOW, EgressRules
+from orchestrator.backends.local.egress import EgressSocket
 from orchestrator.domain import Egress
 from tests.orchestrator.local.conftest import StartBox
 
@@ -61,7 +62,8 @@ async def proxy(
 ) -> AsyncIterator[Path]:
     path = tmp_path / "egress.sock"
     uid = os.geteuid() if uid is None else uid
-    async with EgressProxy(path, uid, Egress.PUBLIC, rules or EgressRules(), names, name="test"):
+    judge = EgressProxy(Egress.PUBLIC, rules or EgressRules(), names, name="test")
+    async with EgressSocket(path, uid, judge):
         yield path
 
 

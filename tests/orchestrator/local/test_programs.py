@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.backends.local.backend import LocalBackend
-from orchestrator.backends.local.egress_rules import EgressRules
 from orchestrator.domain import Egress
 from orchestrator.templates import Template
 from tests.contracts.templates import TemplatesContract

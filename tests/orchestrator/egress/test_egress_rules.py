@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.local.egress import parse
-from orchestrator.backends.local.egress_rules import (
+from orchestrator.backends.egress.proxy import parse
+from orchestrator.backends.egress.rules import (
     BLOCKED_S,
     HOSTS_PER_WINDOW,
     WINDOW_S,
