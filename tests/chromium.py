@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
+from playwright.async_api import expect as expect_async
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM: Final = "/usr/bin/chromium"
@@ -18,7 +19,9 @@ CHROMIUM_ARGUMENTS: Final = (
     "--disable-sync",
 )
 
-expect.set_options(timeout=60_000)  # two browsers and their servers may share two busy cores
+PATIENCE_MS: Final = 60_000  # several browsers and their servers may share two busy cores
+expect.set_options(timeout=PATIENCE_MS)
+expect_async.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -39,6 +42,7 @@ def browser() -> Iterator[Browser]:
 def opened(browser: Browser, **context: Any) -> Iterator[Page]:
     """A page in a context of its own (`context` as in Browser.new_context); an error in its scripts fails the test."""
     fresh = browser.new_context(**context)
+    fresh.set_default_timeout(PATIENCE_MS)
     page = fresh.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))

@@ -1,6 +1,21 @@
 """How a person gets around in a REPL's page, alone or in the whole application."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
 from playwright.sync_api import Locator, Page, expect
+
+WATCH: Final = """text => {
+    window.hasSaid = false;
+    const isNew = (node, changes) => changes.some(({ target, addedNodes }) =>
+        node.contains(target) || [...addedNodes].some((added) => node.contains(added) || added.contains(node)));
+    new MutationObserver((changes, watching) => {
+        for (const node of document.querySelectorAll("[role=alert], [role=status]"))
+            window.hasSaid ||= node.textContent.includes(text) && node.checkVisibility() && isNew(node, changes);
+        if (window.hasSaid) watching.disconnect();
+    }).observe(document.body, { childList: true, characterData: true, subtree: true });
+}"""
 
 
 def command(page: Page, letters: str) -> None:
@@ -9,6 +24,14 @@ def command(page: Page, letters: str) -> None:
     page.keyboard.type(letters)
     expect(page.get_by_role("dialog").get_by_role("option")).to_have_count(1)
     page.keyboard.press("Enter")
+
+
+@contextmanager
+def said(page: Page, text: str) -> Iterator[None]:
+    """What is done within makes the page say this, for a moment in which perhaps only the page itself looks."""
+    page.evaluate(WATCH, text)
+    yield
+    page.wait_for_function("window.hasSaid")
 
 
 def versions(page: Page) -> Locator:

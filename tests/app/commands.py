@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.app.running_site import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse battery"

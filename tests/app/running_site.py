@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import itertools
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -28,15 +27,10 @@ from app.server import Server
 from app.settings import Settings
 from orchestrator.backends.memory import MemoryBackend
 from orchestrator.domain import Repl
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 numbers = itertools.count(1)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Echoing(MemoryBackend):

@@ -11,23 +11,24 @@ from app.accounts import SignedIn
 from app.pages import open_pages
 from app.storage.models import Session
 from orchestrator.domain import Goal
-from tests.app.running_site import Site, free_port, site_of
-from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
+from tests.app.running_site import Site, site_of
+from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS, PATIENCE_MS
+from tests.ports import free_port
 
 
 @pytest.fixture
 async def context() -> AsyncIterator[BrowserContext]:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(CHROMIUM_ARGUMENTS))
-        yield await browser.new_context()
+        context = await browser.new_context()
+        context.set_default_timeout(PATIENCE_MS)
+        yield context
         await browser.close()
 
 
 async def signed_in(context: BrowserContext, site: Site, who: SignedIn) -> Page:
     await context.add_cookies([{"name": "devex_session", "value": who.token, "url": site.origin, "httpOnly": True}])
-    page = await context.new_page()
-    page.set_default_timeout(30_000)
-    return page
+    return await context.new_page()
 
 
 async def test_a_preview_shows_in_a_frame_and_gets_nothing_of_ours(site: Site, context: BrowserContext) -> None:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.app.commands import ENDS_S, ROOT, administrator, devex, environment, new_repl, serving, sign_in, until
-from tests.app.running_site import free_port
+from tests.ports import free_port
 
 
 def refusal(folder: Path, **settings: object) -> tuple[int, str]:

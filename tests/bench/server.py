@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,8 @@ from typing import Any
 import httpx
 import psutil
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 START_DEADLINE_S = 30
 PASSWORD = "correct horse battery staple"
@@ -26,7 +27,7 @@ class Server:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = directory / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
@@ -120,9 +121,3 @@ def running() -> Iterator[Server]:
             yield server
         finally:
             server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,12 +1,13 @@
 """Servers of pages that show the elements, each in a process of its own, on loopback."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,9 +15,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def serving(module: str, *arguments: Path) -> Iterator[str]:
     """Runs `python -m module ARGUMENTS PORT`, which says "ready" once it serves; -> its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
     command = [sys.executable, "-m", module, *map(str, arguments), str(port)]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:

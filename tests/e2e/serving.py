@@ -4,7 +4,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 SETUP_LINK = re.compile(r"(http://\S+/setup\?token=[\w-]+)")
@@ -37,7 +38,7 @@ def serving(*, within: Sequence[str] = (), **settings: str) -> Iterator[Served]:
     """
     with tempfile.TemporaryDirectory(prefix="devex-e2e-") as directory:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
-        port = _free_port()
+        port = free_port()
         environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in settings.items()}
         environment |= {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{directory}/data", "PYTHONUNBUFFERED": "1"}
         said = _Log()
@@ -79,9 +80,3 @@ def _environment() -> dict[str, str]:
     """NiceGUI takes another path when it believes that it is tested."""
     ours = ("PYTEST", "NICEGUI", "DEVEX_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

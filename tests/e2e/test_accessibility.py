@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.chromium import opened
 from tests.e2e.serving import ROOT, Served
 from tests.e2e.workbench import begin, come_in, name_and_create, run, sign_up, type_into_editor
 
@@ -25,11 +26,9 @@ def scheme(request: pytest.FixtureRequest) -> Scheme:
 
 @pytest.fixture
 def themed(browser: Browser, scheme: Scheme) -> Iterator[Page]:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True
-    )
-    yield context.new_page()
-    context.close()
+    size: ViewportSize = {"width": 1280, "height": 800}
+    with opened(browser, viewport=size, color_scheme=scheme, reduced_motion="reduce", bypass_csp=True) as page:
+        yield page
 
 
 def problems(page: Page) -> list[str]:
@@ -128,10 +127,9 @@ def test_the_administration(themed: Page, administrator: str, served: Served) ->
 
 
 @pytest.fixture(scope="module")
-def administrator(browser: Browser, served: Served) -> Iterator[str]:
+def administrator(browser: Browser, served: Served) -> str:
     """The first account, made with the link that the server printed."""
-    page = browser.new_page()
-    page.goto(served.setup_url)
-    come_in(page, "root")
-    yield "root"
-    page.close()
+    with opened(browser) as page:
+        page.goto(served.setup_url)
+        come_in(page, "root")
+    return "root"

@@ -3,11 +3,13 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import begin, type_into_editor
+from tests.e2e.workbench import create, sign_up, type_into_editor
+from tests.getting_around import said
 
 
 def test_it_is_kept_awake_for_an_hour_and_says_why(page: Page, served: Served) -> None:
-    begin(page, served, "waker", "Night shift")
+    sign_up(page, served, "waker")
+    create(page, "Python", "Night shift")
     expect(page.get_by_text("it stops in 1 min. Press Extend to keep it awake.")).to_be_visible()
     type_into_editor(page, "print('awake')\n")
     lease = page.locator(".dx-lease")
@@ -16,8 +18,8 @@ def test_it_is_kept_awake_for_an_hour_and_says_why(page: Page, served: Served) -
     expect(told).to_contain_text("Awake because a file was edited")
     expect(told).to_contain_text("editing 1 min")
     expect(told).to_contain_text("24 h is left for this today.")
-    told.get_by_role("button", name="1 h", exact=True).click()
-    expect(page.get_by_text("It stays awake for 1 hour.")).to_be_visible()
+    with said(page, "It stays awake for 1 hour."):
+        told.get_by_role("button", name="1 h", exact=True).click()
     expect(told).to_have_count(0)
     expect(lease).to_contain_text("Stops in 59 min")
     page.reload()

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,15 +13,10 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import ROOT, STOP_DEADLINE_S, Served
 from tests.e2e.workbench import begin, editor, terminal
+from tests.ports import free_port
 
 BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
 COUNTER = "for i in $(seq 100000); do echo tick-$i; sleep 0.1; done"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 from pathlib import Path
 
 import psutil
@@ -12,12 +11,13 @@ from playwright.sync_api import Locator, Page, expect
 from tests.e2e.serving import Served
 from tests.e2e.test_crash import BACK_MS, started
 from tests.e2e.workbench import begin, editor, terminal, type_into_editor
-from tests.getting_around import command, versions
+from tests.getting_around import command, said, versions
+from tests.ports import free_port
 
 
 def save_version(page: Page) -> None:
-    command(page, "Save a version")
-    expect(page.get_by_text("A version is saved.").last).to_be_visible()
+    with said(page, "A version is saved."):
+        command(page, "Save a version")
     expect(page.locator(".dx-receipt > button")).to_contain_text(re.compile(r"Safe in the store at \d\d:\d\d:\d\d"))
 
 
@@ -28,16 +28,13 @@ def bottom_of(locator: Locator) -> float:
 
 
 def version_that_says(page: Page, text: str) -> None:
-    """Choose, in the history of a file, the newest version that holds this text."""
-    expect(versions(page).first).to_be_visible()
-    older = page.locator(".dx-history-texts .cm-content").first
-    for version in versions(page).all():
-        version.click()
-        expect(version).to_have_attribute("aria-selected", "true")
-        expect(older).to_be_visible()
-        if text in older.inner_text():
-            return
-    raise AssertionError(f"no version says {text}")
+    """Choose, in the history of main.py, the newest version in which it holds this text."""
+    saved = re.sub(r"/repl/(\w+).*", r"/repls/\1/snapshots", page.url)
+    main = "path=main.py"
+    listed = [one["version"] for one in page.request.get(saved, params=main).json()["versions"]]
+    found = next(one for one in listed if text in page.request.get(f"{saved}/{one}/file", params=main).text())
+    page.locator(f"[role=option][id$='-{found}']").click()
+    expect(page.locator(".dx-history-texts .cm-content").first).to_contain_text(text)
 
 
 def restore_file(page: Page) -> None:
@@ -127,8 +124,7 @@ def test_a_stop_whose_last_changes_are_not_in_the_store_says_so(page: Page, serv
 
 
 def test_what_was_acknowledged_survives_the_death_of_everything(page: Page, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
     with started(tmp_path, port) as server:
         begin(page, served, "ada", "Phoenix")

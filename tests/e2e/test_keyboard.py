@@ -4,6 +4,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
 from tests.e2e.workbench import begin, editor, sign_up, terminal
+from tests.getting_around import said
 
 MOST_TABS = 60
 FOCUSED = """() => {
@@ -81,8 +82,8 @@ def test_commands_go_everywhere_and_the_focus_comes_back(page: Page, served: Ser
     page.keyboard.type("gototheeditor")
     page.keyboard.press("Enter")
     expect(editor(page)).to_be_focused()
-    page.keyboard.press("Control+s")
-    expect(page.locator(".dx-editor .dx-sr[role=status]")).to_have_text("Saved")
+    with said(page, "Saved"):
+        page.keyboard.press("Control+s")
     more = page.get_by_role("button", name="More", exact=True)
     more.press("Enter")
     expect(page.get_by_role("menuitem", name="All commands")).to_be_visible()

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.chromium import opened
 from tests.e2e.serving import Served
 from tests.e2e.workbench import create, sign_up
+from tests.getting_around import said
 
 WIDTH = 400
 
 
 @pytest.fixture
 def narrow(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": WIDTH, "height": 800}, has_touch=True)
-    yield context.new_page()
-    context.close()
+    with opened(browser, viewport={"width": WIDTH, "height": 800}, has_touch=True) as page:
+        yield page
 
 
 def is_in_reach(control: Locator) -> bool:
@@ -52,8 +53,8 @@ def test_the_history_is_read_step_by_step(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "toe")
     create(narrow, "Python", "Steps")
     narrow.locator(".dx-receipt > button").tap()
-    narrow.get_by_role("button", name="Save a version now").tap()
-    expect(narrow.get_by_text("A version is saved.").last).to_be_visible()
+    with said(narrow, "A version is saved."):
+        narrow.get_by_role("button", name="Save a version now").tap()
     narrow.get_by_role("button", name="More", exact=True).tap()
     narrow.get_by_role("menuitem", name="History").tap()
     versions = narrow.get_by_role("listbox", name="Versions")
@@ -79,6 +80,7 @@ def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
     narrow.get_by_role("treeitem", name="requirements.txt").tap()
     narrow.get_by_role("tab", name="Files", exact=True).tap()
     narrow.get_by_role("button", name="More for requirements.txt").tap()
+    expect(narrow.get_by_role("menuitem", name="Delete")).to_be_visible()
     for item in narrow.get_by_role("menuitem").all():
         assert is_in_reach(item)
     narrow.get_by_role("menuitem", name="Delete").tap()

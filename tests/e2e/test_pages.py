@@ -1,11 +1,15 @@
 """The pages around the workbench."""
 
 import re
+from collections.abc import Iterator
 
+import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.chromium import opened
 from tests.e2e.serving import Served
 from tests.e2e.workbench import PASSWORD, come_in, create, editor, sign_up
+from tests.getting_around import said
 
 
 def test_the_first_administrator_invites(page: Page, served: Served, browser: Browser) -> None:
@@ -22,16 +26,15 @@ def test_the_first_administrator_invites(page: Page, served: Served, browser: Br
     page.get_by_role("button", name="Make a link").click()
     expect(page.get_by_label("Link to send")).to_have_value(re.compile("/sign-up.invite="))
     link = page.get_by_label("Link to send").input_value()
-    page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_text("The link is copied.")).to_be_visible()
+    with said(page, "The link is copied."):
+        page.get_by_role("button", name="Copy").click()
     expect(page.get_by_text("is written, listed, read and deleted from.")).to_be_visible()
     expect(page.get_by_text("It refuses to replace an object.")).to_be_visible()
-    guest = browser.new_context().new_page()
-    guest.goto(link)
-    come_in(guest, "guest")
-    guest.goto(f"{served.url}/admin")
-    expect(guest.get_by_text("Only an administrator may do this.")).to_be_visible()
-    guest.context.close()
+    with opened(browser) as guest:
+        guest.goto(link)
+        come_in(guest, "guest")
+        guest.goto(f"{served.url}/admin")
+        expect(guest.get_by_text("Only an administrator may do this.")).to_be_visible()
 
 
 def test_wrong_passwords_get_a_sentence_and_the_right_one_leads_on(page: Page, served: Served) -> None:
@@ -50,9 +53,14 @@ def test_wrong_passwords_get_a_sentence_and_the_right_one_leads_on(page: Page, s
     expect(page.get_by_text("Signed in as bob")).to_be_visible()
 
 
-def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served, browser: Browser) -> None:
+@pytest.fixture
+def other(browser: Browser) -> Iterator[Page]:
+    with opened(browser) as page:
+        yield page
+
+
+def test_a_changed_password_signs_other_browsers_out(page: Page, other: Page, served: Served) -> None:
     sign_up(page, served, "carol")
-    other = browser.new_context().new_page()
     other.goto(f"{served.url}/sign-in")
     come_in(other, "carol")
     page.goto(f"{served.url}/account")
@@ -62,7 +70,6 @@ def test_a_changed_password_signs_other_browsers_out(page: Page, served: Served,
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_text("Your password is changed.")).to_be_visible()
     expect(other).to_have_url(re.compile("/sign-in"), timeout=15_000)  # as promised
-    other.context.close()
 
 
 def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Served) -> None:
@@ -101,22 +108,18 @@ def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Ser
     expect(page.get_by_role("heading", name="Trash")).to_have_count(0)
 
 
-def test_somebody_else_sees_nothing(page: Page, served: Served, browser: Browser) -> None:
+def test_somebody_else_sees_nothing(page: Page, other: Page, served: Served) -> None:
     sign_up(page, served, "erin")
     create(page, "Python", "Private")
-    stranger = browser.new_context().new_page()
-    sign_up(stranger, served, "frank")
-    stranger.goto(page.url)
-    expect(stranger.get_by_text("There is no such REPL.")).to_be_visible()
-    expect(stranger.get_by_text("Private")).to_have_count(0)
-    stranger.context.close()
+    sign_up(other, served, "frank")
+    other.goto(page.url)
+    expect(other.get_by_text("There is no such REPL.")).to_be_visible()
+    expect(other.get_by_text("Private")).to_have_count(0)
 
 
 def test_a_dark_page_is_dark_before_its_scripts_run(browser: Browser, served: Served) -> None:
-    context = browser.new_context(java_script_enabled=False, color_scheme="dark")
-    page = context.new_page()
-    page.goto(f"{served.url}/sign-in")
-    expect(page.locator("body")).to_have_css("background-color", "rgb(20, 23, 29)")
-    page.emulate_media(color_scheme="light")
-    expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")
-    context.close()
+    with opened(browser, java_script_enabled=False, color_scheme="dark") as page:
+        page.goto(f"{served.url}/sign-in")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(20, 23, 29)")
+        page.emulate_media(color_scheme="light")
+        expect(page.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")

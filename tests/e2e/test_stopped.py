@@ -4,6 +4,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.serving import Served, serving
 from tests.e2e.workbench import begin, create, editor, sign_up, terminal, type_into_editor
+from tests.getting_around import said
 
 
 def shelf(page: Page) -> Locator:
@@ -106,8 +107,8 @@ def test_what_is_typed_where_the_repl_cannot_start_is_kept(page: Page) -> None:
         shelf(page).get_by_role("treeitem", name="main.py").click()
         shelf(page).locator(".cm-content").click()
         page.keyboard.press("Control+Home")
-        page.keyboard.insert_text("# typed in vain\n")
-        expect(page.get_by_text("the most at once")).to_be_visible()
+        with said(page, "the most at once"):
+            page.keyboard.insert_text("# typed in vain\n")
         expect(shelf(page)).to_contain_text("Not saved yet")
         shelf(page).get_by_role("treeitem", name="requirements.txt").click()
         shelf(page).get_by_role("treeitem", name="main.py").click()

@@ -2,16 +2,20 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
+
+from tests.chromium import opened
+from tests.getting_around import said
+from tests.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -24,8 +28,7 @@ class Served:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def start(self) -> None:
@@ -71,25 +74,17 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 @pytest.fixture
 def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
-    contexts = []
-    problems: list[str] = []
+    with ExitStack() as pages:
 
-    def open_page(width: int = 900, cookie: str = "") -> Page:
-        context = browser.new_context(viewport={"width": width, "height": 600})
-        if cookie:
-            context.add_cookies([{"name": cookie, "value": "1", "url": served.url}])
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(DEADLINE_S * 1000)
-        page.on("pageerror", lambda error: problems.append(f"{error}"))
-        page.goto(served.url)
-        expect(page.locator(".cm-content")).to_be_visible(timeout=DEADLINE_S * 1000)
-        return page
+        def open_page(width: int = 900, cookie: str = "") -> Page:
+            page = pages.enter_context(opened(browser, viewport={"width": width, "height": 600}))
+            if cookie:
+                page.context.add_cookies([{"name": cookie, "value": "1", "url": served.url}])
+            page.goto(served.url)
+            expect(page.locator(".cm-content")).to_be_visible()
+            return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert problems == []
+        yield open_page
 
 
 def content(page: Page) -> str:
@@ -212,8 +207,8 @@ def test_the_command_saves_at_once(visit: Callable[..., Page], served: Served) -
     before = (served.root / "a.py").read_text()
     page.keyboard.press("Control+Home")
     page.keyboard.type("x = 1")
-    page.keyboard.press("Control+s")
-    expect(page.locator(".dx-editor > [role=status]").last).to_have_text("Saved")
+    with said(page, "Saved"):
+        page.keyboard.press("Control+s")
     assert (served.root / "a.py").read_text() == f"x = 1{before}"
     expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved to disk")
     expect(page.locator("#cursor")).to_have_text("Ln 1, Col 6")

@@ -1,7 +1,6 @@
 """The page of `history_page.py` in a process of its own, and how a person gets around in it."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ import httpx
 from playwright.sync_api import Locator, Page, expect
 
 from tests.getting_around import command, versions
+from tests.ports import free_port
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
@@ -58,8 +58,7 @@ class Served:
 @contextmanager
 def serving(folder: Path) -> Iterator[Served]:
     (folder / "workspace").mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
     command = [sys.executable, str(HERE / "history_page.py"), str(folder), str(port)]
     with (

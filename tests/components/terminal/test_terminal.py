@@ -246,7 +246,7 @@ def test_evil_output_stays_output(page: Page, served: Served) -> None:
     page.evaluate("navigator.clipboard.writeText('mine')")
     (served.workspace / "evil").write_bytes(b"\n".join(EVIL) + b"\n")
     enter(page, "stty -echo; cat evil; sleep 0.3; clear; stty echo; echo al''ive")
-    expect(rows(page)).to_contain_text("alive", timeout=60_000)
+    expect(rows(page)).to_contain_text("alive")
     assert page.evaluate("navigator.clipboard.readText()") == "mine"
     assert page.locator("script:has-text('alert(1)'), img[src='x']").count() == 0
     assert len(page.locator("#title").inner_text()) <= 200

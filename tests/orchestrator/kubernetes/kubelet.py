@@ -8,7 +8,6 @@ import base64
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from orchestrator.backends.kubernetes.forward import Dial
 from runner.agent import install
 from runner.forwarding import wire
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
+from tests.ports import free_port
 from tests.runner.proxy.stage import PYTHON
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,8 +47,7 @@ class PodProcesses:
             (volumes / name).mkdir(parents=True, exist_ok=True)
         for name, content in secret.items():
             (volumes / "key" / name).write_bytes(content)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
             "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(volumes / "workspace"),

@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -31,6 +30,7 @@ from runner.snapshots.stores.asking import answered
 from runner.snapshots.stores.s3 import S3Store
 from runner.snapshots.stores.signing import S3Signer
 from tests.orchestrator.kubernetes.links import KEY, forward_to, listening
+from tests.ports import free_port
 from tests.runner.proxy.stage import PYTHON, Tab
 
 DEADLINE_S = 60.0
@@ -50,8 +50,7 @@ class Pod:
         self._stack = AsyncExitStack()
         self._programs: list[subprocess.Popen[bytes]] = []
         install(folder / "opt", PYTHON)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
 
     async def __aenter__(self) -> Self:
         return self

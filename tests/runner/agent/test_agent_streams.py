@@ -12,6 +12,7 @@ import pytest
 
 from runner.agent.relay import PIPE_BYTES
 from runner.protocol import messages as m
+from tests.ports import free_port
 from tests.runner.agent.proxy import DEADLINE_S, Agent, Proxy
 
 LARGE = 20 << 20
@@ -256,8 +257,7 @@ def test_ports_are_reported_when_they_come_and_go(proxy: Proxy) -> None:
 
 
 def test_the_way_out_is_relayed_and_its_port_is_not_reported(installed: Path, listening: Proxy, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     path = str(tmp_path / "egress.sock")
     with socket.socket(socket.AF_UNIX) as trusted:
         trusted.bind(path)

@@ -1,19 +1,13 @@
 """Which ports are open, which speak HTTP, and what is said of one that is closed."""
 
 import asyncio
-import socket
 
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from tests.ports import free_port
 from tests.runner.proxy.program import listening
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Listener, Stage
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 async def test_a_closed_port_is_a_page_with_a_sentence(stage: Stage) -> None:
