@@ -2,8 +2,8 @@
 
 An API route takes `access: Annotated[Access, allowed(Action.STOP)]`; a page declares
 `@ui.page("/repl/{repl_id}", dependencies=[allowed(Action.OPEN)])`, or takes `access` as a parameter as well. A path
-parameter `repl_id` names the Repl the action is about. A route that declares nothing stops the start of the server.
-Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
+parameter `repl_id`, or `slug`, names the Repl the action is about. A route that declares nothing stops the start of
+the server. Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
 """
 
 import re
@@ -172,7 +172,11 @@ class Allowed:
     async def __call__(self, connection: HTTPConnection) -> Access:
         services: Services = connection.app.state.services
         actor = await actor_of(services, connection)
-        return await grant(services, actor, self.action, connection.path_params.get("repl_id"))
+        repl_id = connection.path_params.get("repl_id")
+        if actor.signed_in and (slug := connection.path_params.get("slug")) is not None:
+            repl = await services.orchestrator.get_by_slug(slug)
+            repl_id = repl.id if repl else ""
+        return await grant(services, actor, self.action, repl_id)
 
 
 def allowed(action: Action) -> Any:

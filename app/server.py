@@ -22,8 +22,6 @@ from app.addresses import Addresses
 from app.api.application import OPENAPI
 from app.gateway.connections import connection_factory
 from app.gateway.door import Door
-from app.gateway.live import Live
-from app.gateway.passes import Passes
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
 from app.gateway.waking import Waking
@@ -40,6 +38,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.domain import Repl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
+from runner.live import Live
 
 log = structlog.get_logger("devex")
 
@@ -78,10 +77,12 @@ class Server:
         self.services = Services(settings, self.orchestrator, self.accounts)
         self.live = Live()
         self.accounts.sessions.on_ended = self._close_sessions
-        passes, waking = Passes(clock, self._secret), Waking(self.services, clock)
-        self._previews = Previews(self.services, self._addresses, passes, waking, self.live)
+        waking = Waking(self.services, clock)
+        self._previews = Previews(self.services, self._addresses, self._secret, waking, self.live)
+        if backend.preview_doors is not None:
+            backend.preview_doors.may_look = self._previews.may_look
         self.api = api.build(self.services, self._previews)
-        pages.prepare(self.services, self._addresses)
+        pages.prepare(self.services, self._addresses, self._previews)
         assert_routes_guarded([*self.api.routes, *app.routes], public=NOT_GUARDED)
         app.router.lifespan_context = self._lifespan
         app.build_middleware_stack = self._door  # type: ignore[method-assign]  # before all that `ui.run` adds
@@ -134,7 +135,7 @@ class Server:
         """What programs are told of the world outside."""
         return {
             "DEVEX_URL": f"{self.settings.origin}/repl/{repl.id}",
-            "DEVEX_PREVIEW_URL": self._addresses.preview_url("{port}", repl.slug),
+            "DEVEX_PREVIEW_URL": self._addresses.previews.url("{port}", repl.slug),
         }
 
     @asynccontextmanager

@@ -11,6 +11,7 @@ from app.access import Access, Action, Actor, SignInNeeded, allowed
 from app.accounts import SignedIn
 from app.api.dependencies import AccountsDep, ServicesDep, VisitorDep
 from app.services import Services
+from runner.cookies import set_cookie
 
 router = APIRouter()
 
@@ -143,5 +144,5 @@ def _welcome(services: Services, response: Response, signed_in: SignedIn) -> Me:
 def _set_cookie(services: Services, response: Response, token: str, lasts_s: int) -> None:
     https = services.settings.https
     name = cookies.full_name(cookies.SESSION, https=https)
-    response.headers["Set-Cookie"] = cookies.set_cookie(name, token, secure=https, max_age_s=lasts_s)
+    response.headers["Set-Cookie"] = set_cookie(name, token, secure=https, max_age_s=lasts_s)
     response.headers["Cache-Control"] = "no-store"

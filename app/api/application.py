@@ -7,9 +7,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api import accounts, health, repls, users
-from app.errors import json_answer, public_error
+from app.errors import public_error
 from app.gateway.previews import Previews
 from app.services import Services
+from runner.answers import json_answer
 from runner.errors import DevexError
 
 BODY_MOST_BYTES = 64 * 1024  # names and passwords; files take the gateway's way

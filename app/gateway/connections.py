@@ -13,9 +13,9 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.addresses import network_of
-from app.errors import json_answer
 from app.gateway.websockets import Turns, WebSocket
 from app.settings import Settings
+from runner.answers import json_answer
 from runner.errors import DevexError
 
 CONNECTIONS_MOST = 4096  # some hundred people with a dozen sockets each; what is idle costs about 20 KiB

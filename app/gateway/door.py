@@ -5,11 +5,13 @@ import time
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.addresses import Addresses, behind_proxies, header
-from app.errors import Answering, json_answer, refuse
+from app.addresses import Addresses, behind_proxies
+from app.errors import answer, public_error
 from app.gateway.previews import Previews
 from app.gateway.runners import PREFIX, Runners
+from runner.answers import Answering, json_answer, refuse
 from runner.errors import DevexError
+from runner.previews.hosts import header
 
 log = structlog.get_logger("devex.access")
 
@@ -74,7 +76,7 @@ class Door:
         scope = behind_proxies(scope, self._addresses.trusted_proxies)
         started_s, path = time.monotonic(), scope["path"]  # mounts below change it in place
         host = header(scope, b"host").lower()
-        preview = self._addresses.preview(host)
+        preview = self._addresses.previews.parse(host)
         answering = Answering(scope, receive, send if preview else self._with_fixed_headers(send))
         try:
             if preview is not None:
@@ -85,7 +87,7 @@ class Door:
                 self._check_origin(scope)
                 await self._application_for(path)(scope, receive, answering.send)
         except Exception as error:  # the outer edge: a fault of ours is logged as it is answered
-            await answering.fail(error)
+            await answering.fail(error, public_error, answer)
         finally:
             if self._access_log:
                 self._log(scope, path, answering.status, started_s)

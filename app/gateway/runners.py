@@ -8,13 +8,13 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import Access, Action, actor_of, authorize, grant
-from app.gateway.live import Live
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.registry import NoSuchRepl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
-from runner.proxy.viewer import Viewer
+from runner.live import Live
+from runner.proxy.viewer import Viewer, runner_scope
 
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
@@ -105,11 +105,3 @@ class Runners:
             authorize(access.actor, Action.START, repl)
             repl = await orchestrator.open(repl.id)
         return await running_app(orchestrator, repl)
-
-
-def runner_scope(scope: Scope, viewer: Viewer, *, path: str, raw_path: bytes) -> Scope:
-    """The scope as the runner's routes expect it: nothing of where it is mounted, and who looks."""
-    fresh = {**scope, "path": path, "raw_path": raw_path, "root_path": "", "devex.viewer": viewer}
-    for name in ("app", "router", "endpoint", "path_params", "state"):
-        fresh.pop(name, None)
-    return fresh

@@ -14,13 +14,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
 from app.access import Access
-from app.addresses import local_path
 from app.gateway.runner_client import RunnerClient
-from app.plain_page import PageLink, plain_page
 from app.services import Services
 from orchestrator.clock import Clock
 from orchestrator.domain import Goal, Repl
 from runner.errors import DevexError
+from runner.plain_page import PageLink, plain_page
+from runner.previews.hosts import local_path
 from runner.proxy.viewer import Viewer
 
 REFRESH_S = 1  # a start takes 0.1 s, its program seldom longer than a second

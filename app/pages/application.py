@@ -10,27 +10,29 @@ from starlette.types import ASGIApp
 
 from app.access import Action, SignInNeeded, allowed
 from app.addresses import Addresses
-from app.errors import answer, public_error, wants_page
-from app.pages import account, admin, dashboard, sign_in
+from app.errors import answer, public_error
+from app.gateway.previews import Previews
+from app.pages import account, admin, dashboard, sign_in, way_in
 from app.pages.assets import Assets
 from app.pages.open_pages import RoomForPages
 from app.pages.policy import STORAGE_SHIM, PagePolicy
 from app.pages.workbench import workbench
 from app.services import Services
 from components import theme
+from runner.answers import wants_page
 from runner.errors import DevexError
 
 # Long polling keeps something for every request of a stranger; a WebSocket is one connection, and those are counted.
 TRANSPORTS: tuple[Literal["websocket"], ...] = ("websocket",)
 
 
-def prepare(services: Services, addresses: Addresses) -> None:
+def prepare(services: Services, addresses: Addresses, previews: Previews) -> None:
     """Register the pages on NiceGUI's app; a second time in one process replaces the first."""
     app.state.services = services
     type(app.storage).path = services.settings.data_dir.resolve() / "pages"  # themes; it is read from the class
     app.user_middleware.clear()
     app.middleware_stack = None
-    app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.preview_authority}")
+    app.add_middleware(PagePolicy, previews=f"{addresses.scheme}://*.{addresses.previews.authority}")
     app.add_middleware(RoomForPages)
     app.add_exception_handler(DevexError, _refused)
     app.add_exception_handler(404, _no_page)
@@ -44,6 +46,7 @@ def prepare(services: Services, addresses: Addresses) -> None:
     theme.serve([allowed(Action.VISIT)])
     for page in (sign_in, dashboard, workbench, account, admin):
         page.register(services)
+    way_in.register(previews)
 
 
 class NoPage(DevexError):

@@ -9,11 +9,11 @@ from nicegui import ui
 
 from app.access import Access, Action, allowed
 from app.accounts.passwords import PASSWORD_LEAST_CHARACTERS
-from app.addresses import local_path
 from app.pages.frame import dress, logo
 from app.services import Services
 from components.controls import icon, link, text
 from components.form import Field, Form
+from runner.previews.hosts import local_path
 
 FIRST_ACCOUNT = "The first account is the administrator's: it invites the others and sees what this machine can do."
 NOBODY_YET = "Nobody has an account here yet. Open the set-up link that the server printed when it started."

@@ -1,6 +1,6 @@
 """What every backend promises. `tests/contracts/backend.py` says the same in tests."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -44,6 +44,18 @@ class Check:
     action: str = ""
 
 
+@dataclass(slots=True)
+class PreviewDoors:
+    """Of a backend whose sandboxes open hosts of previews themselves (see `runner.previews`).
+
+    `key_of(repl_id, epoch)` makes what seals their tickets; `may_look(repl_id, session_id)` is set by who knows of
+    sessions, and asked again as long as somebody looks.
+    """
+
+    key_of: Callable[[str, int], bytes]
+    may_look: Callable[[str, str], Awaitable[bool]]
+
+
 class Election(Protocol):
     """Which of several servers acts on what runs; the others only look."""
 
@@ -60,10 +72,12 @@ class Backend(Protocol):
     At most one incarnation of a Repl runs at a time. `on_activity` is set by the orchestrator before `__aenter__`.
     `keeps_disk` says that a workspace stays when its sandbox is gone, and can be saved from there; otherwise none is
     stopped before its last version is in the store. Without an `election` there is one server, which always leads.
+    `preview_doors` is None where the gateway serves all previews.
     """
 
     keeps_disk: bool
     election: Election | None
+    preview_doors: PreviewDoors | None
     on_activity: OnActivity
 
     async def __aenter__(self) -> Self:

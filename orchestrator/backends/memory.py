@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
@@ -44,6 +44,7 @@ class MemoryBackend:
 
     keeps_disk = True
     election: Election | None = None
+    preview_doors: PreviewDoors | None = None
 
     def __init__(self, machine: Machine | None = None) -> None:
         self.machine = machine or Machine()

@@ -23,3 +23,11 @@ def viewer_of(scope: Scope) -> Viewer:
     """Without an introduction, somebody who may only look."""
     viewer = scope.get("devex.viewer", NOBODY)
     return viewer if isinstance(viewer, Viewer) else NOBODY
+
+
+def runner_scope(scope: Scope, viewer: Viewer, *, path: str, raw_path: bytes) -> Scope:
+    """The scope as the runner's routes expect it: nothing of where it is mounted, and who looks."""
+    fresh = {**scope, "path": path, "raw_path": raw_path, "root_path": "", "devex.viewer": viewer}
+    for name in ("app", "router", "endpoint", "path_params", "state"):
+        fresh.pop(name, None)
+    return fresh

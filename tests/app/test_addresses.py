@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.addresses import Addresses, PreviewHost, behind_proxies, local_path, network_of
+from app.addresses import Addresses, behind_proxies, network_of
 from app.settings import Settings
+from runner.previews.hosts import PreviewHost, local_path
 
 
 def addresses(**settings: object) -> Addresses:
@@ -18,13 +19,13 @@ OURS = addresses(public_url="https://devex.example.com", preview_domain="devex-p
 
 
 def test_preview_hosts_are_parsed_whole() -> None:
-    assert OURS.preview("5000-my-app-abcdefgh.devex-preview.net") == PreviewHost(5000, "my-app-abcdefgh")
-    assert OURS.preview("5000-A.Devex-Preview.NET") == PreviewHost(5000, "a")
-    assert OURS.preview_url(5000, "a") == "https://5000-a.devex-preview.net"
-    assert OURS.preview_origin("https://5000-a.devex-preview.net") == PreviewHost(5000, "a")
+    assert OURS.previews.parse("5000-my-app-abcdefgh.devex-preview.net") == PreviewHost(5000, "my-app-abcdefgh")
+    assert OURS.previews.parse("5000-A.Devex-Preview.NET") == PreviewHost(5000, "a")
+    assert OURS.previews.url(5000, "a") == "https://5000-a.devex-preview.net"
+    assert OURS.previews.parse_origin("https://5000-a.devex-preview.net") == PreviewHost(5000, "a")
     local = addresses()
-    assert local.preview("5000-a.localhost:8080") == PreviewHost(5000, "a")
-    assert local.preview_url("{port}", "a") == "http://{port}-a.localhost:8080"
+    assert local.previews.parse("5000-a.localhost:8080") == PreviewHost(5000, "a")
+    assert local.previews.url("{port}", "a") == "http://{port}-a.localhost:8080"
 
 
 LOOKALIKES = [
@@ -62,7 +63,7 @@ LOOKALIKES = [
     [*LOOKALIKES, "5000-a.devex-preview.net\n", " 5000-a.devex-preview.net", "", f"5000-{'a' * 41}.devex-preview.net"],
 )
 def test_lookalikes_are_no_previews(host: str) -> None:
-    assert OURS.preview(host) is None
+    assert OURS.previews.parse(host) is None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_lookalikes_are_no_previews(host: str) -> None:
     ],
 )  # fmt: skip
 def test_lookalikes_are_no_preview_origins(origin: str) -> None:
-    assert OURS.preview_origin(origin) is None
+    assert OURS.previews.parse_origin(origin) is None
 
 
 def test_origins_are_exact() -> None:

@@ -2,8 +2,7 @@ import asyncio
 
 import pytest
 
-from app.access import SignInNeeded
-from app.gateway.live import Live
+from runner.live import Live, SessionEnded
 
 
 async def test_ending_a_session_ends_what_it_holds() -> None:
@@ -20,7 +19,7 @@ async def test_ending_a_session_ends_what_it_holds() -> None:
         await entered.acquire()
     live.end(["a", "unknown"])
     for task in tasks[:2]:
-        with pytest.raises(SignInNeeded):
+        with pytest.raises(SessionEnded):
             await task
     assert live.sessions() == {"b"}
     tasks[2].cancel()

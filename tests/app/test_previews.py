@@ -74,12 +74,45 @@ async def test_nobody_else_gets_in(site: Site) -> None:
     ):
         script = await visit(site, f"http://{place}/", given, Accept="*/*")
         assert (script.status_code, script.json()["error"]["code"]) == (401, "no_pass")
-        page = await visit(site, f"http://{place}/", given, Accept="text/html")
-        assert page.status_code == 401
-        assert f'href="{site.origin}/"' in page.text
-        assert "set-cookie" not in page.headers
+        framed = await visit(site, f"http://{place}/", given, Accept="text/html", **{"Sec-Fetch-Dest": "iframe"})
+        assert framed.status_code == 401
+        assert f'href="{site.origin}/"' in framed.text
+        page = await visit(site, f"http://{place}/a?b=//c", given, Accept="text/html")
+        assert page.status_code == 303
+        assert page.headers["location"].startswith(f"{site.origin}/preview/")
+        assert {"set-cookie"}.isdisjoint([*framed.headers, *page.headers])
         with pytest.raises(InvalidStatus):
             await site.socket("/", host=place, cookie=given or "a=b", origin=f"http://{place}")
+
+
+async def test_who_comes_without_a_ticket_is_given_one_by_the_application(site: Site) -> None:
+    owner, other = await site.user("owner"), await site.user("other")
+    repl = await site.repl(owner)
+    host = f"http://{host_of(site, repl, 5000)}"
+    away = await visit(site, f"{host}/a%2Fb?c=d&e", Accept="text/html", **{"Sec-Fetch-Dest": "document"})
+    assert away.headers["referrer-policy"] == "no-referrer"
+    way_in = away.headers["location"]
+    stranger = await (await site.browser(None, Accept="text/html")).get(way_in)
+    assert stranger.headers["location"].startswith("/sign-in?then=%2Fpreview%2F")
+    assert (await (await site.browser(other)).get(way_in)).status_code == 404
+    given = await (await site.browser(owner)).get(way_in)
+    assert given.status_code == 303
+    assert given.headers["location"].startswith(f"{host}/__devex/enter?ticket=")
+    entering = await visit(site, given.headers["location"])
+    assert entering.headers["location"] == "/a%2Fb?c=d&e"
+    cookie = entering.headers["set-cookie"].partition(";")[0]
+    assert (await visit(site, f"{host}/a%2Fb?c=d&e", cookie)).status_code == 200
+
+
+async def test_a_ticket_leads_nowhere_else(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    browser = await site.browser(owner)
+    for path in ("//evil.test/", "https://evil.test/", "/\\evil.test", "evil.test"):
+        given = await browser.get(f"/preview/{repl.slug}/5000", params={"path": path})
+        assert (await visit(site, given.headers["location"])).headers["location"] == "/"
+    for place in (f"{repl.slug}/80", f"{repl.slug}/x", "evil.test/5000", f"{repl.slug}.evil.test/5000"):
+        assert (await browser.get(f"/preview/{place}")).status_code in (404, 422)
 
 
 async def test_another_user_cannot_ask_for_a_ticket(site: Site) -> None:

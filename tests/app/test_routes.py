@@ -48,7 +48,9 @@ GATEWAY = [
 
 async def answers(browser: httpx.AsyncClient, asked: Asked, repl: Repl) -> str:
     """The code of a refusal, "" for anything else."""
-    path = asked.path.format(repl_id=repl.id, user_id="nobody", session_id="nothing")
+    path = asked.path.replace(":int", "").format(
+        repl_id=repl.id, user_id="nobody", session_id="nothing", slug=repl.slug, port=5000
+    )
     response = await browser.request(asked.method, path, json={} if asked.method != "GET" else None)
     if asked.method == "HEAD":
         return {401: "sign_in", 404: NOT_FOUND}.get(response.status_code, "")

@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
 from orchestrator.backends.kubernetes import manifests
 from orchestrator.backends.kubernetes.api import CLAIMS, DEPLOYMENTS, EVENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
@@ -50,6 +50,7 @@ class KubernetesBackend:
     """`dial_of` says how a pod is reached, `answer_of` signs for an incarnation, `secret` makes their keys."""
 
     keeps_disk = False  # a claim's disk stays, but nobody can save from it before it is mounted again
+    preview_doors: PreviewDoors | None = None
 
     def __init__(
         self,

@@ -14,7 +14,7 @@ from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestrator.backends.base import BackendError, Check, Election, OnActivity, SandboxSpec
+from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
 from orchestrator.backends.egress.proxy import Resolver
 from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.backends.local import doctor, launcher_client, uids
@@ -54,6 +54,7 @@ class LocalBackend:
 
     keeps_disk = True
     election: Election | None = None
+    preview_doors: PreviewDoors | None = None
 
     def __init__(
         self,

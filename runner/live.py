@@ -6,7 +6,12 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
-from app.access import SignInNeeded
+from runner.errors import DevexError
+
+
+class SessionEnded(DevexError):
+    def __init__(self) -> None:
+        super().__init__("sign_in", "You are not signed in.", "Sign in and try again.", status=401)
 
 
 class Live:
@@ -29,7 +34,7 @@ class Live:
 
 
 class Hold:
-    """Used with `async with`. Raises SignInNeeded when `end` cancelled what is inside. Idle while bytes flow."""
+    """Used with `async with`. Raises SessionEnded when `end` cancelled what is inside. Idle while bytes flow."""
 
     def __init__(self, holds: "defaultdict[str, set[Hold]]", session_id: str) -> None:
         self._holds = holds
@@ -59,4 +64,4 @@ class Hold:
         if self._ended and task is not None:
             others = task.uncancel() > self._cancelling  # somebody else cancelled as well: theirs goes on
             if kind is asyncio.CancelledError and not others:
-                raise SignInNeeded from error
+                raise SessionEnded from error
