@@ -113,12 +113,13 @@ async def test_a_preview_cannot_sign_anybody_in(tmp_path: Path, context: Browser
     async with site_of(tmp_path, port=port, preview_domain="devex.localhost", allowed_hosts=(ours,)) as site:
         victim, thief = await site.user("victim"), await site.user("thief")
         repl = await site.repl(victim)
-        preview = f"http://5000-{repl.slug}.devex.localhost:{port}"
+        asked = await (await site.browser(victim)).post(f"/api/repls/{repl.id}/preview", json={"port": 5000})
         await context.add_cookies([{"name": "devex_session", "value": victim.token, "url": f"http://{ours}"}])
         page = await context.new_page()
         await page.goto(f"http://{ours}/account")
         await expect(page).to_have_url(f"http://{ours}/account")
-        await page.goto(preview)
+        await page.goto(asked.json()["url"])
+        await expect(page).to_have_url(f"http://5000-{repl.slug}.devex.localhost:{port}/")
         planted = f"devex_session={thief.token}; Path=/; Domain=devex.localhost"
         seen = await page.evaluate("it => { document.cookie = it; return document.cookie }", planted)
         assert thief.token in seen
@@ -130,8 +131,10 @@ async def test_a_preview_on_localhost_plants_nothing(site: Site, context: Browse
     """Browsers take localhost for a public suffix."""
     owner, thief = await site.user("owner"), await site.user("thief")
     repl = await site.repl(owner)
+    asked = await (await site.browser(owner)).post(f"/api/repls/{repl.id}/preview", json={"port": 5000})
     page = await context.new_page()
-    await page.goto(f"http://5000-{repl.slug}.localhost:{site.port}")
+    await page.goto(asked.json()["url"])
+    await expect(page).to_have_url(f"http://5000-{repl.slug}.localhost:{site.port}/")
     await page.evaluate("it => document.cookie = it", f"devex_session={thief.token}; Path=/; Domain=localhost")
     await page.goto(f"http://localhost:{site.port}/account")
     await expect(page).to_have_url(f"http://localhost:{site.port}/sign-in?then=%2Faccount")
