@@ -3,7 +3,12 @@
 The parts are put together in app/server.py; app/start.py chooses where REPLs run.
 """
 
-from app.cli import cli
+import sys
 
 if __name__ == "__main__":
-    cli(["serve"])
+    try:
+        from app.cli import cli  # takes half a second, in which nothing runs yet that Ctrl-C would have to stop
+
+        cli(["serve"])
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell tells it, and as the command itself ends

@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 import signal
 import socket
@@ -120,6 +121,19 @@ def test_ctrl_c_while_it_starts_stops_the_repls_of_before(tmp_path: Path) -> Non
     until(lambda: not launchers(data))
     with serving(tmp_path, port=port, second=True) as (_, origin, _), sign_in(origin) as browser:
         assert browser.get(f"/api/repls/{repl}").json()["stop_reason"] == "The server was stopped."
+
+
+def test_ctrl_c_before_anything_runs_leaves_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PressedWhileItImports:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "app.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "app.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [PressedWhileItImports(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(ROOT / "main.py"), run_name="__main__")
+    assert ended.value.code == 130
 
 
 def test_links_of_the_command_line_work(tmp_path: Path) -> None:
