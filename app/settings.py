@@ -8,8 +8,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestrator.domain import Egress, Limits, Size
@@ -315,13 +316,15 @@ class Settings(BaseSettings):
 def read() -> Settings:
     """The settings of this process. Raises BadSetting when one cannot be used, with one sentence."""
     try:
-        _refuse_misspelt([*os.environ, *dotenv_values(FILE)])
+        _refuse_misspelt([*os.environ, *_names_in(Path(FILE))])
         return Settings()
-    except (UnicodeDecodeError, OSError):
+    except UnicodeDecodeError:
         raise BadSetting(f"The file {FILE} cannot be read: it must be UTF-8 text.") from None
+    except OSError as error:
+        raise BadSetting(f"The file {FILE} cannot be read: {(error.strerror or str(error)).lower()}.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        reason = str(first["msg"]).removeprefix("Value error, ")
+        reason = _reason(first)
         if not first["loc"]:
             raise BadSetting(f"{reason}.") from None
         name = f"{PREFIX}{str(first['loc'][0]).upper()}"
@@ -344,6 +347,37 @@ def parsed_store(text: str) -> Path | Bucket | None:
     if not text.startswith("/") or "\0" in text:
         raise ValueError("it must look like s3://bucket/prefix or /the/absolute/path/of/a/folder")
     return Path(text)
+
+
+def _reason(error: ErrorDetails) -> str:
+    """What is wrong, for people who need not know Python's types."""
+    match error["type"]:
+        case "int_parsing" | "int_parsing_size":
+            return "it must be a whole number"
+        case "float_parsing":
+            return "it must be a number"
+        case "bool_parsing":
+            return "it must be true or false"
+        case "greater_than_equal":
+            return f"it must be at least {error['ctx']['ge']:.15g}"
+        case "less_than_equal":
+            return f"it must be at most {error['ctx']['le']:.15g}"
+    return error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
+
+
+def _names_in(file: Path) -> list[str]:
+    """Raises BadSetting for a line that would only be warned of, and ignored."""
+    if not file.is_file():
+        return []
+    with file.open(encoding="utf-8") as text:
+        lines = list(parse_stream(text))
+    for line in lines:
+        if line.error:
+            blank = len(line.original.string) - len(line.original.string.lstrip("\n"))  # what goes before is part of it
+            raise BadSetting(
+                f"Line {line.original.line + blank} of the file {file} cannot be read: it must look like NAME=value."
+            )
+    return [line.key for line in lines if line.key]
 
 
 def _refuse_misspelt(names: list[str]) -> None:

@@ -1,3 +1,4 @@
+from errno import EACCES
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,30 @@ def test_a_bad_setting_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch,
     assert "\n" not in refusal.value.message
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("PORT", "http", "it must be a whole number"),
+        ("PORT", "1" * 5000, "it must be a whole number"),
+        ("PORT", "65536", "it must be at most 65535"),
+        ("MEMORY_MIB", "9" * 18, "it must be at most 1073741824"),
+        ("CPUS", "two", "it must be a number"),
+        ("CPUS", "0", "it must be at least 0.01"),
+        ("CPUS", "1e9", "it must be at most 8192"),
+        ("ACCESS_LOG", "perhaps", "it must be true or false"),
+        ("SIGN_UP", "everyone", "it must be 'open', 'invite' or 'closed'"),
+        ("EGRESS", "all", "it must be 'none', 'allowlist' or 'public'"),
+    ],
+)
+def test_what_is_wrong_is_said_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, reason: str
+) -> None:
+    monkeypatch.setenv(f"DEVEX_{name}", value)
+    with pytest.raises(BadSetting) as refusal:
+        read()
+    assert refusal.value.message == f"DEVEX_{name} cannot be used: {reason}."
+
+
 @pytest.mark.parametrize("where", ["environment", "file"])
 @pytest.mark.parametrize(("name", "meant"), [("SIGNUP", "SIGN_UP"), ("EGRES", "EGRESS"), ("DB_URL", "DATABASE_URL")])
 def test_a_misspelt_setting_is_not_ignored(
@@ -124,6 +149,23 @@ def test_what_others_call_after_us_is_no_mistake(monkeypatch: pytest.MonkeyPatch
 def test_a_file_that_is_no_text_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"DEVEX_PORT=\xff\n")
     with pytest.raises(BadSetting, match=r"The file \.env cannot be read: it must be UTF-8 text\."):
+        read()
+
+
+def test_a_file_that_may_not_be_read_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*_: object, **__: object) -> None:
+        raise PermissionError(EACCES, "Permission denied")
+
+    (tmp_path / ".env").touch()
+    monkeypatch.setattr(Path, "open", refuses)  # root may read any file
+    with pytest.raises(BadSetting, match=r"The file \.env cannot be read: permission denied\."):
+        read()
+
+
+@pytest.mark.parametrize("bad", ["DEVEX_SIGN_UP closed", "DEVEX_SECRET='not closed", "= 5"])
+def test_a_line_that_cannot_be_read_is_not_ignored(tmp_path: Path, bad: str) -> None:
+    (tmp_path / ".env").write_text(f"# ours\nexport DEVEX_PORT=9000\n\n\n{bad}\nOTHER=1\n")
+    with pytest.raises(BadSetting, match=r"Line 5 of the file \.env cannot be read: it must look like NAME=value\."):
         read()
 
 
