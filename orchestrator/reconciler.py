@@ -13,6 +13,7 @@ from orchestrator.clock import Clock, after, within
 from orchestrator.domain import (
     Ensure,
     Event,
+    Explain,
     Limits,
     Move,
     Observation,
@@ -143,6 +144,8 @@ class Reconciler:
                 case Move():
                     await self._move(repl, action)
                     again = True
+                case Explain(reason):
+                    await self._effects.note(repl.id, failure=reason)
                 case Save():
                     self._save_beside(repl, action)
                 case Seed() | Ensure() | Stop() | Purge():

@@ -8,6 +8,7 @@ from orchestrator.domain.observation import Observation, SandboxPhase
 from orchestrator.domain.plan import (
     Action,
     Ensure,
+    Explain,
     Move,
     Purge,
     Save,
@@ -31,6 +32,7 @@ __all__ = [
     "Egress",
     "Ensure",
     "Event",
+    "Explain",
     "Goal",
     "IllegalTransition",
     "Lease",

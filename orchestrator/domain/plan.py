@@ -75,13 +75,20 @@ class Purge:
 
 
 @dataclass(frozen=True, slots=True)
+class Explain:
+    """Record why it is not up yet, for whoever waits."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Plan again at this time."""
 
     at: datetime
 
 
-Action = Move | Seed | Ensure | Save | Stop | Purge | Wake
+Action = Move | Seed | Ensure | Save | Stop | Purge | Explain | Wake
 
 
 def plan(
@@ -146,7 +153,8 @@ def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limit
     outdated = seen is not None and seen.epoch != repl.epoch and seen.alive
     if now >= end:
         what = "An earlier run of it could not be stopped" if outdated else "It did not start"
-        return (failed(repl, f"{what} within {limits.start_deadline_s:.0f} seconds."),)
+        why = f" {repl.failure}" if repl.failure else ""
+        return (failed(repl, f"{what} within {limits.start_deadline_s:.0f} seconds.{why}"),)
     if seen is not None and outdated:
         return (Wake(end), Stop(seen.epoch))
     if seen is None or seen.epoch != repl.epoch:
@@ -156,6 +164,9 @@ def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limit
             return (Move(event=Event.UP),)
         case SandboxPhase.FAILED:
             return (failed(repl, seen.reason or ENDED),)
+        case SandboxPhase.STARTING:  # a start that was cut off goes on
+            told = (Explain(seen.reason),) if seen.reason and seen.reason != repl.failure else ()
+            return (Wake(end), *told, Ensure())
     return (Wake(end),)
 
 

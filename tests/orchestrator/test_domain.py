@@ -9,6 +9,7 @@ from orchestrator.domain import (
     TRANSITIONS,
     Ensure,
     Event,
+    Explain,
     Goal,
     IllegalTransition,
     Move,
@@ -69,7 +70,12 @@ def test_a_start_raises_the_epoch_and_forgets_why_it_stopped() -> None:
         ({"phase": Phase.STARTING, "goal": Goal.STOP}, None, (Move(event=Event.STOP),)),
         ({"phase": Phase.STARTING, "goal": Goal.DELETE}, None, (Move(event=Event.STOP),)),
         ({"phase": Phase.STARTING, "goal": Goal.RUN}, None, (Wake(NOW + timedelta(seconds=30)), Ensure())),
-        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, SandboxPhase.STARTING), (Wake(NOW + timedelta(seconds=30)),)),
+        (
+            {"phase": Phase.STARTING, "goal": Goal.RUN},
+            (3, SandboxPhase.STARTING),
+            (Wake(NOW + timedelta(seconds=30)), Ensure()),
+        ),
+        ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, SandboxPhase.STOPPING), (Wake(NOW + timedelta(seconds=30)),)),
         ({"phase": Phase.STARTING, "goal": Goal.RUN}, (3, SandboxPhase.RUNNING), (Move(event=Event.UP),)),
         (
             {"phase": Phase.STARTING, "goal": Goal.RUN},
@@ -123,6 +129,17 @@ def test_what_is_planned(
 ) -> None:
     observed = seen(*observation) if observation else None
     assert plan(repl(epoch=3, **fields), observed, None, NOW, LIMITS, keeps_disk=True) == expected
+
+
+def test_who_waits_is_told_why_and_only_when_it_is_new() -> None:
+    starting = repl(epoch=3, phase=Phase.STARTING, goal=Goal.RUN)
+    full, end = seen(3, SandboxPhase.STARTING, "There is no room."), Wake(NOW + timedelta(seconds=30))
+    assert plan(starting, full, None, NOW, LIMITS, keeps_disk=True) == (end, Explain("There is no room."), Ensure())
+    told = replace(starting, failure="There is no room.")
+    assert plan(told, full, None, NOW, LIMITS, keeps_disk=True) == (end, Ensure())
+    (move,) = plan(told, full, None, end.at, LIMITS, keeps_disk=True)
+    assert isinstance(move, Move)
+    assert move.failure == "It did not start within 30 seconds. There is no room."
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,8 @@ class Cover:
                     text(f"{verb} {repl.name}", "dx-title", tag="h1")
                     if repl.phase is Phase.STOPPING:
                         text(stopping_words(repl), "dx-muted", tag="p")
+                    elif repl.failure:  # why it takes its time
+                        text(repl.failure, "dx-muted", tag="p")
             elif is_shelved:
                 self._stopped(repl, error, moves=moves)
         if is_shelved and self.shelf is None:

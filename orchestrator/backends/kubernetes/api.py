@@ -8,7 +8,10 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, NamedTuple, Self
 
 import aiohttp
@@ -21,8 +24,8 @@ CALL_S: Final = 30.0  # with its retries
 REQUEST_S: Final = 10.0  # one of them
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 5.0
-WATCH_S: Final = 300  # the server ends a watch after that; the next one goes on where it ended
-SILENCE_S: Final = 330.0  # a watch that says nothing for longer is dead: bookmarks come every minute
+WATCH_S: Final = 60  # the server ends a watch after that; the next one goes on where it ended
+SILENCE_S: Final = 75.0  # so one that says nothing for longer is dead, and nobody is blind for more than this
 LINE_BYTES: Final = 4 << 20  # an object in etcd has 1.5 MiB at most
 LISTED_AT_ONCE: Final = 500
 
@@ -95,6 +98,7 @@ class Api:
     def __init__(self, client: ApiClient, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
+        self._ahead = timedelta()  # of us
 
     @classmethod
     async def connected(cls, kubeconfig: str, namespace: str) -> Self:
@@ -114,6 +118,10 @@ class Api:
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()  # type: ignore[no-untyped-call]
 
+    def now(self) -> datetime:
+        """By the API server's clock, whose stamps are compared with this."""
+        return datetime.now(UTC) + self._ahead
+
     async def get(self, kind: Kind, name: str) -> Object | None:
         try:
             return await self._call("GET", self._path(kind, name))
@@ -122,23 +130,27 @@ class Api:
                 return None
             raise
 
-    async def list(self, kind: Kind, selector: str = "") -> Listing:
-        """In pieces, of one moment. Raises ApiError."""
+    async def list(self, kind: Kind, selector: str = "", *, patient: bool = True) -> Listing:
+        """In pieces, of one moment; `patient`: what is refused for now is tried again. Raises ApiError."""
         items: list[Object] = []
         more: dict[str, str] = {}
         while True:
             query = {"labelSelector": selector, "limit": str(LISTED_AT_ONCE), **more}
-            answer = await self._call("GET", self._path(kind), query)
-            items += answer["items"]
+            ask = self._call if patient else self._call_once
+            answer = await ask("GET", self._path(kind), query)
+            items += answer["items"] or []  # Go's empty list may be null
             going_on = answer["metadata"].get("continue")
             if not going_on:
                 return Listing(items, answer["metadata"]["resourceVersion"])
             more = {"continue": going_on}
 
-    async def apply(self, manifest: Manifest) -> Object:
-        """Server-side: create it, or make its fields as the manifest says. Raises ApiError."""
+    async def apply(self, manifest: Manifest, *, force: bool = True) -> Object:
+        """Server-side: create it, or make its fields as the manifest says.
+
+        Raises ApiError: without `force` 409 when somebody else, or `scale`, has set one of them otherwise.
+        """
         path = self._path(KINDS[manifest["kind"]], manifest["metadata"]["name"])
-        query = {"fieldManager": FIELD_MANAGER, "force": "true"}
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else ""}
         return await self._call("PATCH", path, query, _Content(manifest, "application/apply-patch+yaml"))
 
     async def create(self, manifest: Manifest) -> Object:
@@ -216,7 +228,9 @@ class Api:
             await asyncio.sleep(wait_s)
             pause_s = min(2 * pause_s, RETRY_MOST_S)
 
-    async def _call_once(self, method: str, path: str, query: Mapping[str, str], content: _Content) -> Object:
+    async def _call_once(
+        self, method: str, path: str, query: Mapping[str, str], content: _Content = _NOTHING
+    ) -> Object:
         timeout = aiohttp.ClientTimeout(total=REQUEST_S)
         try:
             answer = await self._request(method, path, query, content, timeout)
@@ -243,6 +257,8 @@ class Api:
         ask = self._client.rest_client.request
         answer = await ask(method, url, headers, body, _request_timeout=timeout)  # type: ignore[no-untyped-call]
         response: aiohttp.ClientResponse = answer.response
+        with suppress(KeyError, ValueError):
+            self._ahead = parsedate_to_datetime(response.headers["Date"]) - datetime.now(UTC)
         return response
 
 

@@ -11,7 +11,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from starlette.types import ASGIApp
@@ -23,8 +23,8 @@ from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
-from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, CLAIMED, EPOCH, REPL, claim_name, name_of
-from orchestrator.backends.kubernetes.observe import Object, Seen, current_pod, observation_of
+from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, CLAIMED, EPOCH, FAILED, REPL, claim_name, name_of
+from orchestrator.backends.kubernetes.observe import Object, Seen, current_pod, failure_in, is_gone, observation_of
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
@@ -37,13 +37,43 @@ from runner.snapshots.stores.asking import Ask
 OURS: Final = f"{APP}={APP_NAME}"
 LEASE: Final = "devex-leader"
 SLUG: Final = "DEVEX_REPL_SLUG"
-EVENTS_MOST: Final = 20  # of one REPL, the newest
+EVENTS_MOST: Final = 20  # of one incarnation, the newest
+AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
+LOOK_S: Final = 5.0  # a pod whose machine is gone is overdue by the time alone: nobody tells
 _EVENT_OF: Final = re.compile(r"repl-([a-z0-9]+)-(\d+)")
 
 log = logging.getLogger(__name__)
 
 Key = tuple[str, int]
 """`(repl_id, epoch)`."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What there is of an incarnation, as the views show it, and what is being done about it."""
+
+    deployment: Object | None = None
+    pods: dict[str, Object] = field(default_factory=dict)  # by name
+    events: list[Object] = field(default_factory=list)  # the newest last
+    link: ClaimedPod | None = None
+    is_acted_on: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        return self.deployment is not None and bool(failure_in(self.deployment))
+
+    @property
+    def is_made(self) -> bool:
+        return self.deployment is not None and bool(self.deployment["spec"].get("replicas") or self.has_failed)
+
+    def seen(self) -> Seen:
+        return Seen(
+            deployment=self.deployment,
+            pods=tuple(self.pods.values()),
+            events=tuple(self.events),
+            claimed=_claim_in(self.deployment),
+            answers=self.link is not None and self.link.answers,
+        )
 
 
 class KubernetesBackend:
@@ -71,25 +101,21 @@ class KubernetesBackend:
         self._answer_of = answer_of
         self._secret = secret
         self._changes = Changes[str](key=str)
-        self._deployments = View(api, DEPLOYMENTS, OURS, self._looked_at)
-        self._pods = View(api, PODS, OURS, self._looked_at)
+        self._deployments = View(api, DEPLOYMENTS, OURS, self._looked_at_deployment)
+        self._pods = View(api, PODS, OURS, self._looked_at_pod)
         self._events = View(api, EVENTS, "", self._heard)
         self._computing = Computing(
             api, lambda: {str(one["metadata"]["name"]): _uid(one) for one in self._pods.objects.values()}
         )
-        self._why: dict[Key, list[Object]] = {}  # events, the newest last
-        self._claimed: dict[Key, ClaimedPod] = {}
-        self._claiming: set[Key] = set()
-        self._starting: set[Key] = set()  # made by this process, and not scaled yet
+        self._known: dict[str, dict[int, _Known]] = {}  # by repl id and epoch
+        self._shown: dict[str, Observation] = {}
+        self._leaving: set[Key] = set()  # those which the time alone may show otherwise
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         for view in (self._deployments, self._pods, self._events):
             self._own(view.run())
         await asyncio.gather(self._deployments.listed.wait(), self._pods.listed.wait())
-        for found in list(self._deployments.objects.values()):
-            if not found["spec"].get("replicas") and not _is_leaving(found):  # a start that was cut off
-                await self._remove(found)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -97,91 +123,87 @@ class KubernetesBackend:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.gather(*(pod.close() for pod in self._claimed.values()))
-        self._claimed.clear()
+        links = [known.link for epochs in self._known.values() for known in epochs.values() if known.link]
+        self._known.clear()
+        await asyncio.gather(*(link.close() for link in links))
 
     async def ensure(self, spec: SandboxSpec) -> None:
-        key = spec.repl_id, spec.epoch
-        if key in self._starting or name_of(*key) in self._deployments.objects:
+        """Goes on with a start that was cut off."""
+        known = self._known.get(spec.repl_id, {}).get(spec.epoch)
+        if known is not None and known.is_made:
             return
-        self._starting.add(key)
         try:
+            await self._clear(spec.repl_id, spec.epoch)
             await self._make(spec)
         except ApiError as error:
             raise _explained(error) from error
-        finally:
-            self._starting.discard(key)
-            self._changes.publish(spec.repl_id)
 
     async def observe(self) -> dict[str, Observation]:
-        now = datetime.now(UTC)
-        newest: dict[str, Observation] = {}
-        for key in sorted(self._keys()):  # a later epoch replaces an earlier one
-            seen = observation_of(self._seen(key), now)
-            if seen is not None:
-                newest[seen.repl_id] = seen
-        return newest
+        for key in list(self._leaving):
+            self._act(key)
+        return dict(self._shown)
 
     async def cpu_times(self) -> dict[str, float]:
-        try:
-            used = await self._computing.look()
-        except ApiError as error:
-            raise _explained(error) from error
-        return {key[0]: used[uid] for key, pod in self._claimed.items() if (uid := pod.incarnation.instance) in used}
+        used = await self._computing.look()
+        return {
+            repl_id: used[uid]
+            for repl_id, epochs in self._known.items()
+            for known in epochs.values()
+            if known.link is not None and (uid := known.link.incarnation.instance) in used
+        }
 
     def watch(self) -> AsyncIterator[str]:
         return self._changes.subscribe()
 
     async def save(self, repl_id: str, epoch: int, message: str) -> str:
-        pod = self._claimed.get((repl_id, epoch))
-        if pod is not None and pod.answers:
-            return await pod.save(message)
+        link = self._link_to(repl_id, epoch)
+        if link is not None:
+            return await link.save(message)
         return await self._versions.newest(repl_id)
 
     async def stop(self, repl_id: str, epoch: int) -> None:
-        key = repl_id, epoch
-        pod = self._claimed.get(key)
-        if pod is not None and pod.answers:
+        link = self._link_to(repl_id, epoch)
+        if link is not None and link.answers:
             with suppress(BackendError):  # it is saved already, or lost
-                await pod.flush()
+                await link.flush()
         changes = self._changes.subscribe(lambda changed: changed == repl_id)
-        found = self._deployments.objects.get(name_of(*key))
         try:
-            if found is not None:
-                await self._remove(found)
-            while observation_of(self._seen(key), datetime.now(UTC)) is not None:
-                await anext(changes)
+            await self._api.delete(DEPLOYMENTS, name_of(repl_id, epoch))  # whether a view shows it yet or not
         except ApiError as error:
             raise _explained(error) from error
+        while (known := self._known.get(repl_id, {}).get(epoch)) and observation_of(known.seen(), self._api.now()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await anext(changes)
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
     ) -> str | None:
         if copy_of is not None and version is None:
-            running = [pod for (name, _), pod in self._claimed.items() if name == copy_of and pod.answers]
-            for pod in running:
-                version = await pod.save("to be copied")
+            running = [known.link for known in self._known.get(copy_of, {}).values() if known.link]
+            for link in running:
+                version = await link.save("to be copied")
         return await self._versions.seed(repl_id, files, copy_of, version)
 
     async def collect(self, repl_id: str, epoch: int) -> None:
-        if (repl_id, epoch) not in self._claimed:
+        if self._link_to(repl_id, epoch) is None:
             await self._versions.collect(repl_id, epoch)
 
     async def delete_workspace(self, repl_id: str) -> None:
-        await self._versions.purge(repl_id)
-        if self._cluster.claim:
-            try:
+        try:
+            await self._clear(repl_id)
+            await self._versions.purge(repl_id)
+            if self._cluster.claim:
                 await self._api.delete(CLAIMS, claim_name(repl_id))
-            except ApiError as error:
-                raise _explained(error) from error
+        except ApiError as error:
+            raise _explained(error) from error
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
-        for key, pod in self._claimed.items():
-            if key[0] == repl_id and pod.answers:
-                seen = observation_of(self._seen(key), datetime.now(UTC))
-                if seen is not None and seen.phase is SandboxPhase.RUNNING:
-                    return pod.forward
-        return None
+        shown = self._shown.get(repl_id)
+        if shown is None or shown.phase is not SandboxPhase.RUNNING:
+            return None
+        link = self._link_to(repl_id, shown.epoch)
+        return link.forward if link is not None else None
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         return self._versions.app(repl_id, size)
@@ -205,77 +227,143 @@ class KubernetesBackend:
 
     # What is there
 
-    def _keys(self) -> set[Key]:
-        return {
-            _key(found)
-            for view in (self._deployments, self._pods)
-            for found in view.objects.values()
-            if _key(found) != _NOBODY
-        }
+    def _looked_at_deployment(self, found: Object) -> None:
+        key, name = _key(found), found["metadata"]["name"]
+        if key != _NOBODY:
+            self._known_of(key).deployment = self._deployments.objects.get(name)
+            self._act(key)
 
-    def _seen(self, key: Key) -> Seen:
-        deployment = self._deployments.objects.get(name_of(*key))
-        pod = self._claimed.get(key)
-        return Seen(
-            deployment=deployment,
-            pods=tuple(found for found in self._pods.objects.values() if _key(found) == key),
-            events=tuple(self._why.get(key, ())),
-            claimed=_claim_in(deployment),
-            answers=pod is not None and pod.answers,
-        )
-
-    def _looked_at(self, found: Object) -> None:
-        """A deployment or a pod has changed."""
-        key = _key(found)
+    def _looked_at_pod(self, found: Object) -> None:
+        key, name = _key(found), found["metadata"]["name"]
         if key == _NOBODY:
             return
+        known = self._known_of(key)
+        if (now := self._pods.objects.get(name)) is not None:
+            known.pods[name] = now
+        else:
+            known.pods.pop(name, None)
         self._act(key)
-        self._changes.publish(key[0])
 
     def _heard(self, event: Object) -> None:
         of = _EVENT_OF.match(event.get("involvedObject", {}).get("name", ""))
-        if of is None:
+        known = self._known.get(of[1], {}).get(int(of[2])) if of else None
+        if of is None or known is None or event["metadata"]["name"] not in self._events.objects:
             return
-        key = of[1], int(of[2])
-        events = self._why.setdefault(key, [])
-        events.append(event)
-        del events[:-EVENTS_MOST]
-        if key not in self._keys():
-            del self._why[key]
-        self._changes.publish(key[0])
+        known.events.append(event)
+        del known.events[:-EVENTS_MOST]
+        self._act((of[1], int(of[2])))
+
+    def _known_of(self, key: Key) -> _Known:
+        return self._known.setdefault(key[0], {}).setdefault(key[1], _Known())
+
+    def _link_to(self, repl_id: str, epoch: int) -> ClaimedPod | None:
+        known = self._known.get(repl_id, {}).get(epoch)
+        return known.link if known is not None else None
+
+    def _look(self, repl_id: str) -> None:
+        """What is shown of it, anew: the newest epoch's."""
+        self._shown.pop(repl_id, None)
+        for _, known in sorted(self._known.get(repl_id, {}).items()):
+            found = observation_of(known.seen(), self._api.now())
+            if found is not None and found.phase is SandboxPhase.FAILED and not known.has_failed:
+                found = replace(found, phase=SandboxPhase.STARTING, reason=None)  # it is looked into: see _bury
+            if found is not None:
+                self._shown[repl_id] = found
 
     # What is done about it
 
     def _act(self, key: Key) -> None:
-        """Claim the pod of a new incarnation, speak to one that is claimed, leave one that is gone."""
-        seen = self._seen(key)
-        pod, ours = current_pod(seen), self._claimed.get(key)
-        if ours is not None and not any(_uid(one) == ours.incarnation.instance for one in seen.pods):
+        """Speak to the pod that is claimed, leave one that is gone, do what is to be done, and tell what is seen."""
+        repl_id, epoch = key
+        known = self._known_of(key)
+        pods = [pod for pod in known.pods.values() if not is_gone(pod, self._api.now())]
+        if known.link is not None and not any(_uid(pod) == known.link.incarnation.instance for pod in pods):
             # Not before: a pod that is asked to end saves a last version, for which we sign.
-            del self._claimed[key]
-            self._own(ours.close())
-        if seen.deployment is None:
-            self._why.pop(key, None)
-            return
-        if pod is None or _is_leaving(pod) or _is_leaving(seen.deployment):
-            return
-        uid = pod["metadata"]["uid"]
-        if not seen.claimed and key not in self._claiming:
-            self._claiming.add(key)
-            self._own(self._claim(key, seen.deployment, uid))
-        elif seen.claimed == uid and key not in self._claimed and pod.get("status", {}).get("podIP"):
-            self._claimed[key] = self._speak_to(key, pod)
+            self._own(known.link.close())
+            known.link = None
+        for pod in pods:
+            if known.link is None and _uid(pod) == _claim_in(known.deployment) and pod.get("status", {}).get("podIP"):
+                known.link = self._speak_to(key, pod)
+        if not known.is_acted_on and (work := self._work(key, known)) is not None:
+            known.is_acted_on = True
+            self._own(self._do(key, known, work))
+        if any(_is_leaving(pod) for pod in known.pods.values()):
+            self._leaving.add(key)
+        else:
+            self._leaving.discard(key)
+        self._look(repl_id)
+        if known.deployment is None and not known.pods and known.link is None:
+            self._known[repl_id].pop(epoch)
+            if not self._known[repl_id]:
+                del self._known[repl_id]
+        self._changes.publish(repl_id)
+
+    def _work(self, key: Key, known: _Known) -> Coroutine[Any, Any, None] | None:
+        deployment, seen = known.deployment, known.seen()
+        if deployment is None or _is_leaving(deployment):
+            return None
+        if any(epoch > key[1] and newer.deployment is not None for epoch, newer in self._known[key[0]].items()):
+            return self._api.delete(DEPLOYMENTS, name_of(*key), _uid(deployment))
+        if known.has_failed:
+            return None
+        found, pod = observation_of(seen, self._api.now()), current_pod(seen)
+        if found is not None and found.phase is SandboxPhase.FAILED:
+            return self._bury(key)
+        if pod is not None and not seen.claimed and not _is_leaving(pod):
+            return self._claim(key, deployment, _uid(pod))
+        return None
+
+    async def _do(self, key: Key, known: _Known, work: Coroutine[Any, Any, None]) -> None:
+        """One act at a time; the next when the views show what came of it."""
+        try:
+            await work
+        except ApiError as error:
+            log.warning("%s is tried again: %s", name_of(*key), error)
+        await asyncio.sleep(AGAIN_S)
+        known.is_acted_on = False
+        self._act(key)
 
     async def _claim(self, key: Key, deployment: Object, uid: str) -> None:
         """For one pod, once and for all: whoever is second is refused."""
-        version = deployment["metadata"]["resourceVersion"]
-        change = {"metadata": {"resourceVersion": version, "annotations": {CLAIMED: uid}}}
-        try:
-            await self._api.patch(DEPLOYMENTS, name_of(*key), change)
-        except ApiError as error:
-            log.info("the claim of %s was refused: %s", key, error)  # its newer state is shown, and acted on
-        finally:
-            self._claiming.discard(key)
+        while not _claim_in(deployment):
+            version = deployment["metadata"]["resourceVersion"]
+            change = {"metadata": {"resourceVersion": version, "annotations": {CLAIMED: uid}}}
+            try:
+                await self._api.patch(DEPLOYMENTS, name_of(*key), change)
+                return
+            except ApiError as error:
+                if error.status != 409:
+                    raise
+            found = await self._api.list(DEPLOYMENTS, _selector(key))  # perhaps its status alone has changed
+            if not found.items:
+                return
+            deployment = found.items[0]
+
+    async def _bury(self, key: Key) -> None:
+        """What has failed runs no further, and says why for as long as it is there.
+
+        The views may be behind each other: it is looked at anew first.
+        """
+        deployments = await self._api.list(DEPLOYMENTS, _selector(key))
+        pods = await self._api.list(PODS, _selector(key))
+        for deployment in deployments.items:
+            known = replace(self._known_of(key), deployment=deployment)
+            seen = replace(known.seen(), pods=tuple(pods.items))
+            found = observation_of(seen, self._api.now())
+            if found is not None and found.phase is SandboxPhase.FAILED and not failure_in(deployment):
+                version = deployment["metadata"]["resourceVersion"]
+                told = {"resourceVersion": version, "annotations": {FAILED: found.reason}}
+                await self._api.patch(DEPLOYMENTS, name_of(*key), {"metadata": told, "spec": {"replicas": 0}})
+
+    async def _clear(self, repl_id: str, epoch: int | None = None) -> None:
+        """Have all of the epochs before this one removed. Raises BackendError while a pod of one may still save."""
+        earlier = {of: known for of, known in self._known.get(repl_id, {}).items() if epoch is None or of < epoch}
+        for of, known in earlier.items():
+            if known.deployment is not None:
+                await self._api.delete(DEPLOYMENTS, name_of(repl_id, of))
+        now = self._api.now()
+        if any(not is_gone(pod, now) for known in earlier.values() for pod in known.pods.values()):
+            raise BackendError("An earlier run of it is still ending.", retryable=True)
 
     def _speak_to(self, key: Key, pod: Object) -> ClaimedPod:
         repl_id, epoch = key
@@ -285,7 +373,7 @@ class KubernetesBackend:
             self.key_of(key),
             answer=self._answer_of(repl_id, epoch),
             on_activity=lambda reason: self.on_activity(repl_id, reason),
-            changed=lambda: self._changes.publish(repl_id),
+            changed=lambda: self._act(key),
         )
 
     def key_of(self, key: Key) -> bytes:
@@ -293,17 +381,20 @@ class KubernetesBackend:
         return hmac.digest(self._secret, f"repl key {key[0]} {key[1]}".encode(), hashlib.sha256)
 
     async def _make(self, spec: SandboxSpec) -> None:
+        """Every step may be repeated: what is there by then is left as it is."""
         key = self.key_of((spec.repl_id, spec.epoch))
         if self._cluster.claim:
             await self._api.apply(manifests.claim(spec, self._cluster))
-        made = await self._api.apply(manifests.deployment(spec, self._cluster))
-        uid, slug = made["metadata"]["uid"], spec.environment.get(SLUG, spec.repl_id)
-        for one in manifests.dependents(spec, self._cluster, key, uid, slug):
+        try:
+            made = await self._api.apply(manifests.deployment(spec, self._cluster), force=False)
+        except ApiError as error:
+            if error.status == 409:  # it has replicas, which are not ours to take: no view shows it yet
+                return
+            raise
+        slug = spec.environment.get(SLUG, spec.repl_id)
+        for one in manifests.dependents(spec, self._cluster, key, _uid(made), slug):
             await self._api.apply(one)
         await self._api.scale(DEPLOYMENTS, name_of(spec.repl_id, spec.epoch), 1)
-
-    async def _remove(self, deployment: Object) -> None:
-        await self._api.delete(DEPLOYMENTS, deployment["metadata"]["name"], deployment["metadata"]["uid"])
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -328,6 +419,10 @@ def _key(found: Object) -> Key:
 def _claim_in(deployment: Object | None) -> str:
     annotations = deployment["metadata"].get("annotations") or {} if deployment else {}
     return str(annotations.get(CLAIMED, ""))
+
+
+def _selector(key: Key) -> str:
+    return f"{OURS},{REPL}={key[0]},{EPOCH}={key[1]}"
 
 
 def _uid(found: Object) -> str:

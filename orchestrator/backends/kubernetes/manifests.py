@@ -21,6 +21,7 @@ APP_NAME: Final = "devex-repl"
 REPL: Final = "devex.dev/repl"
 EPOCH: Final = "devex.dev/epoch"
 CLAIMED: Final = "devex.dev/claimed"  # an annotation: the uid of the one pod that acts for the epoch
+FAILED: Final = "devex.dev/failed"  # another: why it failed, in plain words; nothing of it is to run any more
 FIELD_MANAGER: Final = "devex"
 
 LINK_PORT: Final = 7601

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from orchestrator.backends.kubernetes.manifests import EPOCH, REPL
+from orchestrator.backends.kubernetes.manifests import EPOCH, FAILED, REPL
 from orchestrator.domain import Observation, SandboxPhase
 
 Object = Mapping[str, Any]
 
-EVICTED: Final = "The machine it ran on had no room left and ended it."
-GONE: Final = "The machine it ran on is gone."
-DRAINED: Final = "The machine it ran on asked it to stop."
+EVICTED: Final = "The machine it ran on had no room left and ended it. Start it again."
+GONE: Final = "The machine it ran on is gone. Start it again."
+DRAINED: Final = "The machine it ran on asked it to stop."  # and it starts again by itself
+ENDED: Final = "It ended unexpectedly. Its files are as its newest version has them. Start it again."
 OUT_OF_MEMORY: Final = "Its programs used more memory than it has, and were ended. Stop some, or ask for a larger size."
 _NO_ROOM: Final = "There is no machine with room for it at the moment. It starts when there is; or stop another REPL."
 _NO_IMAGE: Final = "Its image cannot be fetched ({why}). Tell the operator."
@@ -23,6 +24,7 @@ _QUOTA: Final = "All REPLs together have used up what the operator set aside. St
 _REFUSED: Final = "The cluster refused to run it ({why}). Tell the operator."
 _CRASHES: Final = "Its {what} ends as soon as it starts{how}. Tell the operator."
 
+_ENDED: Final = ("Failed", "Succeeded")
 _IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 _CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 OVERDUE: Final = timedelta(seconds=30)  # kubelets and clocks that are late
@@ -52,19 +54,21 @@ def observation_of(seen: Seen, now: datetime) -> Observation | None:
         return Observation(repl_id=repl_id, epoch=epoch, phase=phase, reason=reason)
 
     pod = current_pod(seen)
-    if seen.deployment is None and all(_is_overdue(one, now) for one in seen.pods):
+    if seen.deployment is None and all(is_gone(one, now) for one in seen.pods):
         return None
     if seen.deployment is None or seen.deployment["metadata"].get("deletionTimestamp"):
         return it_is(SandboxPhase.STOPPING)
+    if failed := failure_in(seen.deployment):
+        return it_is(SandboxPhase.FAILED, failed)
     if seen.claimed and (pod is None or pod["metadata"]["uid"] != seen.claimed):
         # A ReplicaSet has replaced it, or will: another incarnation needs another epoch.
         return it_is(SandboxPhase.FAILED, _why_lost(seen))
     if pod is None:
-        refused = _refused(seen.events)
+        refused = _refused(seen.deployment, seen.events)
         return it_is(SandboxPhase.FAILED, refused) if refused else it_is(SandboxPhase.STARTING)
     if pod["metadata"].get("deletionTimestamp"):
         return it_is(SandboxPhase.STOPPING, DRAINED)
-    if pod.get("status", {}).get("phase") in ("Failed", "Succeeded"):
+    if pod.get("status", {}).get("phase") in _ENDED:
         return it_is(SandboxPhase.FAILED, _why_ended(pod))
     if broken := _broken(pod, seen.events):
         return it_is(SandboxPhase.FAILED, broken)
@@ -82,19 +86,16 @@ def current_pod(seen: Seen) -> Object | None:
     return by_age[-1] if by_age else None
 
 
-def was_out_of_memory(pod: Object) -> bool:
-    """Whether the programs' container was ended for its memory since it was last started; it starts again by itself."""
-    for status in _statuses(pod):
-        last = status.get("lastState", {}).get("terminated") or {}
-        if status["name"] == "runner" and last.get("reason") == "OOMKilled":
-            return True
-    return False
+def failure_in(deployment: Object) -> str:
+    """Why it failed, as it was recorded with it; "" while it has not."""
+    return str((deployment["metadata"].get("annotations") or {}).get(FAILED, ""))
 
 
-def _is_overdue(pod: Object, now: datetime) -> bool:
-    """Its machine does not answer, so nobody can say that it is gone. The time is that by which it had to be."""
-    until = pod["metadata"].get("deletionTimestamp")
-    return bool(until) and now > datetime.fromisoformat(until) + OVERDUE
+def is_gone(pod: Object, now: datetime) -> bool:
+    """Nothing of it runs any more, or its machine does not answer, so that nobody can say so: it is long overdue."""
+    until = pod["metadata"].get("deletionTimestamp")  # by then it has to be gone
+    is_overdue = bool(until) and now > datetime.fromisoformat(until) + OVERDUE
+    return is_overdue or pod.get("status", {}).get("phase") in _ENDED
 
 
 def _identity(seen: Seen) -> tuple[str, int] | None:
@@ -109,6 +110,8 @@ def _identity(seen: Seen) -> tuple[str, int] | None:
 def _broken(pod: Object, events: Iterable[Object]) -> str | None:
     """What will not mend itself while somebody waits: a sentence and an action."""
     for status in _statuses(pod):
+        if status["name"] == "runner" and _last_end(status).get("reason") == "OOMKilled":
+            return OUT_OF_MEMORY  # a kubelet starts it again, but its terminals and programs are gone
         waiting = status.get("state", {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason in _IMAGE_REASONS:
@@ -121,12 +124,15 @@ def _broken(pod: Object, events: Iterable[Object]) -> str | None:
 
 
 def _crashes(status: Object) -> str:
-    last = status.get("lastState", {}).get("terminated") or {}
-    if last.get("reason") == "OOMKilled":
-        return OUT_OF_MEMORY
+    last = _last_end(status)
     how = f", with exit code {last['exitCode']}" if "exitCode" in last else ""
     what = "image" if status["name"] == "runner" else "proxy"
     return _CRASHES.format(what=what, how=how)
+
+
+def _last_end(status: Object) -> Object:
+    last: Object = status.get("lastState", {}).get("terminated") or {}
+    return last
 
 
 def _why_ended(pod: Object) -> str:
@@ -135,7 +141,7 @@ def _why_ended(pod: Object) -> str:
         return EVICTED
     if status.get("reason") in ("NodeLost", "NodeShutdown", "Terminated", "Shutdown"):
         return GONE
-    return DRAINED if _is_disrupted(pod) else "It ended unexpectedly. Its files are as its newest version has them."
+    return f"{DRAINED} Start it again." if _is_disrupted(pod) else ENDED
 
 
 def _why_lost(seen: Seen) -> str:
@@ -162,12 +168,15 @@ def _why_waiting(pod: Object) -> str | None:
     return None
 
 
-def _refused(events: Iterable[Object]) -> str | None:
-    """Why no pod was made: a quota, a policy, a missing service account. Of the newest such event."""
+def _refused(deployment: Object, events: Iterable[Object]) -> str | None:
+    """Why no pod was made, by its Deployment or else the newest event: a quota, a policy, no service account."""
     why = ""
     for event in events:
         if event.get("reason") in ("FailedCreate", "ReplicaSetCreateError"):
             why = str(event.get("message", ""))
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            why = str(condition.get("message", ""))
     if not why:
         return None
     return _QUOTA if "exceeded quota" in why else _REFUSED.format(why=_short(why))

@@ -9,7 +9,8 @@ from typing import Final
 from orchestrator.backends.kubernetes.api import Api, ApiError, Kind, Object
 
 RETRY_FIRST_S: Final = 0.2
-RETRY_MOST_S: Final = 30.0
+RETRY_MOST_S: Final = 10.0  # what changed meanwhile is seen that much later at the most
+ENDED_SOON_S: Final = 1.0  # a watch that says nothing and ends within this is no watch
 
 log = logging.getLogger(__name__)
 
@@ -27,37 +28,41 @@ class View:
 
     async def run(self) -> None:
         """Until cancelled. A watch goes on from where the last one ended, or from a new list when that is too old."""
-        version = ""
-        failures = 0
+        version, failures = "", 0
+        now_s = asyncio.get_running_loop().time
         while True:
+            begun_s, heard, after_s = now_s(), False, 0.0
             try:
                 if not version:
                     version = await self._list()
                 async for what, found in self._api.watch(self._kind, version, self._selector):
                     version = found["metadata"]["resourceVersion"]
-                    failures = 0
                     self._take(what, found)
+                    heard, failures = True, 0
+                failures = failures + 1 if not heard and now_s() - begun_s < ENDED_SOON_S else 0
             except ApiError as error:
-                failures += 1
+                failures, after_s = failures + 1, error.retry_after_s or 0.0
                 if error.status == 410:  # too old
                     version = ""
                 else:
                     log.warning("%s are not watched at the moment: %s", self._kind.plural, error)
+            except Exception:
+                failures, version = failures + 1, ""
+                log.exception("what was told of %s is not understood", self._kind.plural)
             if failures:
                 pause_s = min(RETRY_FIRST_S * 2.0 ** min(failures - 1, 30), RETRY_MOST_S)
-                await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311
+                await asyncio.sleep(max(after_s, pause_s * random.uniform(0.5, 1.0)))  # noqa: S311
 
     async def _list(self) -> str:
         listing = await self._api.list(self._kind, self._selector)
-        gone = self.objects
-        self.objects = {}
+        before, self.objects = self.objects, {}
         for found in listing.items:
-            before = gone.pop(found["metadata"]["name"], None)
             self._keep(found)
-            if before is None or _version(before) != _version(found):
+        for name, found in self.objects.items():  # all are there by now: what is told is what is so
+            if name not in before or _version(before[name]) != _version(found):
                 self._changed(found)
-        for lost in gone.values():
-            self._changed(lost)
+        for name in before.keys() - self.objects.keys():
+            self._changed(before[name])
         self.listed.set()
         return listing.version
 

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -49,6 +50,9 @@ class ClusterApi:
         self.url = ""
         self.answers = asyncio.Event()  # cleared: every request hangs
         self.answers.set()
+        self.is_silent = False  # watches say nothing, and do not end
+        self.repeats = 1  # how often each event is told
+        self.ahead = timedelta()  # of everybody else's clock
         self._versions = itertools.count(1)
         self._version = 0
         self._history: dict[str, list[_Change]] = {}
@@ -62,7 +66,11 @@ class ClusterApi:
         """Create or replace it, as it is given but for what the server keeps."""
         key = (plural, found["metadata"]["name"])
         before = self.objects.get(key)
-        kept = before["metadata"] if before else {"uid": secrets.token_hex(8), "creationTimestamp": _now()}
+        kept = (
+            before["metadata"]
+            if before
+            else {"uid": secrets.token_hex(8), "creationTimestamp": self.now().isoformat(timespec="seconds")}
+        )
         version = self._next()
         meta = {**kept, **found["metadata"], "resourceVersion": str(version)}
         made = {**copy.deepcopy(found), "metadata": meta}
@@ -89,7 +97,7 @@ class ClusterApi:
     def end(self, pod: str) -> None:
         """Ask its kubelet to; the time is that by which it has to be gone."""
         found = self.objects["pods", pod]
-        by = datetime.now(UTC) + timedelta(seconds=found["spec"].get("terminationGracePeriodSeconds", 30))
+        by = self.now() + timedelta(seconds=found["spec"].get("terminationGracePeriodSeconds", 30))
         stamp = by.isoformat(timespec="seconds")
         self.put("pods", {**found, "metadata": {**found["metadata"], "deletionTimestamp": stamp}})
 
@@ -104,12 +112,16 @@ class ClusterApi:
             waiting.ended = True  # type: ignore[attr-defined]
             waiting.set()
 
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
     # The server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         self.requests.append((request.method, request.url.path))
         answer = await self._answer(request)
+        answer.headers["Date"] = format_datetime(self.now(), usegmt=True)
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
@@ -176,7 +188,8 @@ class ClusterApi:
         try:
             while not hasattr(woken, "ended"):
                 woken.clear()
-                for change in [one for one in self._history.get(plural, []) if one.version > since]:
+                told = [] if self.is_silent else self._history.get(plural, [])
+                for change in [one for one in told for _ in range(self.repeats) if one.version > since]:
                     since = change.version
                     if _matches(request, change.found):
                         shown.add(change.found["metadata"]["name"])
@@ -185,6 +198,8 @@ class ClusterApi:
                     async with asyncio.timeout(BOOKMARK_S):
                         await woken.wait()
                 except TimeoutError:
+                    if self.is_silent:
+                        continue
                     yield _line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
         finally:
             self._waiting.discard(woken)
@@ -196,6 +211,12 @@ class ClusterApi:
             if not request.query_params.get("fieldManager"):
                 return refusal(400, "BadRequest", "fieldManager is required for apply patch")
             base = copy.deepcopy(found) if found else {}
+            replicas = body.get("spec", {}).get("replicas")
+            if (
+                request.query_params.get("force") != "true"
+                and base.get("spec", {}).get("replicas", replicas) != replicas
+            ):
+                return refusal(409, "Conflict", "Apply failed with 1 conflict: .spec.replicas")
             _take_out(base, self.applied.get((plural, name), {}), body)
             self.applied[plural, name] = copy.deepcopy(body)
             return JSONResponse(self.put(plural, _merged(base, body)), 200 if found else 201)
@@ -285,7 +306,3 @@ def _take_out(base: Object, before: Object, now: Object) -> None:
 
 def _line(what: str, found: Object) -> bytes:
     return json.dumps({"type": what, "object": found}).encode() + b"\n"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""What controllers and a kubelet do, for tests: a Deployment's pod as two processes of this machine.
+"""What controllers and a kubelet do, for tests: a Deployment's pod as two processes of this machine, or as none.
 
 Containers are left out, and with them all that separates the two; see `test_pods` for those.
 """
@@ -14,16 +14,22 @@ import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
+from starlette.responses import JSONResponse
+from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
 from orchestrator.backends.kubernetes.forward import Dial
 from runner.agent import install
 from runner.forwarding import wire
+from runner.forwarding.keys import Incarnation
+from runner.forwarding.serving import Links
+from runner.proxy.control import Control
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
+from tests.orchestrator.kubernetes.links import listening
 from tests.ports import free_port
 from tests.runner.proxy.stage import PYTHON
 
@@ -85,21 +91,17 @@ class PodProcesses:
             program.wait()
 
 
-class Kubelet:
-    """`async with`. `pods` by uid. Nothing starts while `paused`."""
+class Controllers:
+    """`async with`. A Deployment's pods, made and replaced as by a ReplicaSet; `started` and `stopped` are a kubelet's.
+    Nothing starts while `paused`."""
 
-    def __init__(self, api: ClusterApi, folder: Path) -> None:
-        self.pods: dict[str, PodProcesses] = {}
+    def __init__(self, api: ClusterApi) -> None:
         self.paused = False
         self._api = api
-        self._folder = folder
         self._tasks: set[asyncio.Task[None]] = set()
-        self._used_s: dict[str, tuple[float, float]] = {}
-        install(folder / "opt", PYTHON)
         api.on_change = self._seen
-        api.metrics = self._metrics
 
-    async def __aenter__(self) -> "Kubelet":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -108,17 +110,32 @@ class Kubelet:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for pod in self.pods.values():
-            pod.kill()
 
-    def dial_of(self, pod: Mapping[str, Any]) -> Dial:
-        return self.pods[pod["metadata"]["uid"]].dial
+    async def started(self, pod: Object) -> None:
+        raise NotImplementedError
 
-    def evict(self, uid: str, reason: str = "Evicted") -> None:
-        """Without grace."""
+    async def stopped(self, pod: Object) -> None:
+        raise NotImplementedError
+
+    def fail(self, uid: str, reason: str = "Evicted") -> None:
+        """Of a pod whose processes are gone."""
+        self.show(uid, phase="Failed", reason=reason)
+
+    def show(self, uid: str, **status: Any) -> None:
         name = self._name_of(uid)
-        self.pods.pop(uid).kill()
-        self._api.change("pods", name, status={"phase": "Failed", "reason": reason})
+        self._api.change("pods", name, status={**self._api.objects["pods", name]["status"], **status})
+
+    def pods_of(self, deployment: Object) -> list[Object]:
+        """Which count as its replicas."""
+        uid = deployment["metadata"]["uid"]
+        return [
+            one
+            for (plural, _), one in self._api.objects.items()
+            if plural == "pods"
+            and one["metadata"]["ownerReferences"][0]["uid"] == uid
+            and not one["metadata"].get("deletionTimestamp")
+            and one["status"].get("phase") != "Failed"
+        ]
 
     def _name_of(self, uid: str) -> str:
         found = [
@@ -129,32 +146,76 @@ class Kubelet:
         return found[0]
 
     def _seen(self, plural: str, what: str, found: Object) -> None:
-        if plural == "deployments" and what != "DELETED" and found["spec"].get("replicas") and not self.paused:
-            if not self._pods_of(found):
-                self._start(found)
-        elif plural == "pods" and what == "MODIFIED" and found["metadata"].get("deletionTimestamp"):
-            self._own(self._end(found))
+        if plural == "deployments" and what != "DELETED":
+            self._replicate(found)
+        elif plural == "pods":
+            if what == "MODIFIED" and found["metadata"].get("deletionTimestamp"):
+                self._own(self._stop(found))
+            for owner in [one for (kind, _), one in list(self._api.objects.items()) if kind == "deployments"]:
+                if owner["metadata"]["uid"] == found["metadata"]["ownerReferences"][0]["uid"]:
+                    self._replicate(owner)
 
-    def _pods_of(self, deployment: Object) -> list[Object]:
-        uid = deployment["metadata"]["uid"]
-        return [
-            one
-            for (plural, _), one in self._api.objects.items()
-            if plural == "pods" and one["metadata"]["ownerReferences"][0]["uid"] == uid
-        ]
+    def _replicate(self, deployment: Object) -> None:
+        pods = self.pods_of(deployment)
+        if not deployment["spec"].get("replicas"):
+            for pod in pods:
+                self._api.end(pod["metadata"]["name"])
+        elif not pods and not self.paused:
+            self._start(deployment)
 
     def _start(self, deployment: Object) -> None:
         template, owner = deployment["spec"]["template"], deployment["metadata"]
-        name = f"{owner['name']}-{secrets.token_hex(3)}"
         metadata = {
             **template["metadata"],
-            "name": name,
-            "ownerReferences": [{"kind": "Deployment", "uid": owner["uid"]}],
+            "name": f"{owner['name']}-{secrets.token_hex(3)}",
+            "ownerReferences": [{"kind": "Deployment", "name": owner["name"], "uid": owner["uid"]}],
         }
-        pod = self._api.put("pods", {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}})
-        self._own(self._run(pod))
+        pod = {"metadata": metadata, "spec": template["spec"], "status": {"phase": "Pending"}}
+        self._own(self.started(self._api.put("pods", pod)))
 
-    async def _run(self, pod: Object) -> None:
+    async def _stop(self, pod: Object) -> None:
+        await self.stopped(pod)
+        self._api.remove("pods", pod["metadata"]["name"])
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+RUNNING: Object = {
+    "phase": "Running",
+    "podIP": "127.0.0.1",
+    "initContainerStatuses": [{"name": "proxy", "state": {"running": {}}}],
+    "containerStatuses": [{"name": "runner", "state": {"running": {}}}],
+}
+
+
+class Kubelet(Controllers):
+    """`pods` by uid."""
+
+    def __init__(self, api: ClusterApi, folder: Path) -> None:
+        super().__init__(api)
+        self.pods: dict[str, PodProcesses] = {}
+        self._folder = folder
+        self._used_s: dict[str, tuple[float, float]] = {}
+        install(folder / "opt", PYTHON)
+        api.metrics = self._metrics
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        for pod in self.pods.values():
+            pod.kill()
+
+    def dial_of(self, pod: Mapping[str, Any]) -> Dial:
+        return self.pods[pod["metadata"]["uid"]].dial
+
+    def evict(self, uid: str, reason: str = "Evicted") -> None:
+        """Without grace."""
+        self.pods.pop(uid).kill()
+        self.fail(uid, reason)
+
+    async def started(self, pod: Object) -> None:
         metadata, spec = pod["metadata"], pod["spec"]
         name = next(one["secret"]["secretName"] for one in spec["volumes"] if "secret" in one)
         held = self._api.objects["secrets", name]["data"]
@@ -163,22 +224,14 @@ class Kubelet:
         volumes = self._folder / metadata["uid"]
         processes = PodProcesses.start(volumes, self._folder / "opt", secret, variables)
         self.pods[metadata["uid"]] = processes
-        running: Object = {"running": {}}
-        status = {
-            "phase": "Running",
-            "podIP": "127.0.0.1",
-            "initContainerStatuses": [{"name": "proxy", "state": running}],
-            "containerStatuses": [{"name": "runner", "state": running}],
-        }
         await processes.listens()
         if ("pods", metadata["name"]) in self._api.objects:
-            self._api.change("pods", metadata["name"], status=status)
+            self._api.change("pods", metadata["name"], status=RUNNING)
 
-    async def _end(self, pod: Object) -> None:
+    async def stopped(self, pod: Object) -> None:
         processes = self.pods.pop(pod["metadata"]["uid"], None)
         if processes is not None:
             await processes.end()
-        self._api.remove("pods", pod["metadata"]["name"])
 
     def _metrics(self) -> list[Object]:
         """As a metrics server: the mean rate since it last looked."""
@@ -193,10 +246,72 @@ class Kubelet:
             found.append({"metadata": metadata, "containers": [usage]})
         return found
 
-    def _own(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+class Nodes(Controllers):
+    """Pods without processes: what stands for a proxy runs here, holds its key, and is ready as soon as it is claimed.
+
+    `saved` are the incarnations whose last version was asked for, in order.
+    """
+
+    def __init__(self, api: ClusterApi) -> None:
+        super().__init__(api)
+        self.saved: list[tuple[str, int]] = []
+        self.status = RUNNING  # of the pods that start from now on
+        self.gone = asyncio.Event()  # cleared: pods that are asked to end do not
+        self.gone.set()
+        self._links: dict[str, Links] = {}  # by uid
+        self._port = 0
+
+    async def __aenter__(self) -> Self:
+        self._listening = listening(self._app)
+        self._port = await self._listening.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await super().__aexit__()
+        await self._listening.__aexit__(None, None, None)
+
+    def dial_of(self, pod: Mapping[str, Any]) -> Dial:
+        async def dial() -> ClientConnection:
+            url = f"ws://127.0.0.1:{self._port}{wire.PATH}?{pod['metadata']['uid']}"
+            return await connect(url, compression=None, max_size=wire.FRAME_MOST_BYTES, proxy=None)
+
+        return dial
+
+    async def started(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        key = base64.b64decode(self._api.objects["secrets", meta["ownerReferences"][0]["name"]]["data"]["key"])
+        of = meta["labels"]["devex.dev/repl"], int(meta["labels"]["devex.dev/epoch"])
+        control = Control()
+        control.show(True)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "websocket":
+                await control(scope, receive, send)
+                return
+            if scope["path"] == "/save":
+                self.saved.append(of)
+            await JSONResponse({"version": f"{of[1]}-1"})(scope, receive, send)
+
+        self._links[meta["uid"]] = Links(app, key, Incarnation(*of, meta["uid"]))
+        if ("pods", meta["name"]) in self._api.objects:
+            self._api.change("pods", meta["name"], status=self.status)
+
+    async def stopped(self, pod: Object) -> None:
+        await self.gone.wait()
+        self._links.pop(pod["metadata"]["uid"], None)
+
+    def lose(self, uid: str) -> None:
+        """Its processes end, and nobody has noticed."""
+        del self._links[uid]
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        links = self._links.get(scope["query_string"].decode())
+        if links is not None:
+            await links(scope, receive, send)
+        else:
+            await receive()
+            await send({"type": "websocket.close"})
 
 
 def _with_children(pid: int) -> list[psutil.Process]:

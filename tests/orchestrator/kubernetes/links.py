@@ -23,7 +23,7 @@ async def listening(app: ASGIApp) -> AsyncIterator[int]:
     """-> the port on loopback where uvicorn serves it."""
     config = uvicorn.Config(
         app, port=0, ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
-        log_level="critical", lifespan="off",
+        log_level="critical", lifespan="off", date_header=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.backends.kubernetes.observe import Seen, observation_of, was_out_of_memory
+from orchestrator.backends.kubernetes.observe import Seen, observation_of
 from orchestrator.domain import SandboxPhase
 
 LABELS = {"app.kubernetes.io/name": "devex-repl", "devex.dev/repl": "abc", "devex.dev/epoch": "7"}
@@ -94,13 +94,19 @@ def test_who_waits_is_told_why() -> None:
             ),
             "Its programs used more memory than it has, and were ended. Stop some, or ask for a larger size.",
         ),
-        ({"phase": "Failed", "reason": "Evicted"}, "The machine it ran on had no room left and ended it."),
-        ({"phase": "Failed", "reason": "NodeLost"}, "The machine it ran on is gone."),
+        (
+            {"phase": "Failed", "reason": "Evicted"},
+            "The machine it ran on had no room left and ended it. Start it again.",
+        ),
+        ({"phase": "Failed", "reason": "NodeLost"}, "The machine it ran on is gone. Start it again."),
         (
             {"phase": "Failed", "conditions": [{"type": "DisruptionTarget", "status": "True"}]},
-            "The machine it ran on asked it to stop.",
+            "The machine it ran on asked it to stop. Start it again.",
         ),
-        ({"phase": "Succeeded"}, "It ended unexpectedly. Its files are as its newest version has them."),
+        (
+            {"phase": "Succeeded"},
+            "It ended unexpectedly. Its files are as its newest version has them. Start it again.",
+        ),
     ],
 )
 def test_what_does_not_mend_itself_is_a_failure_with_its_reason(status: dict[str, Any], sentence: str) -> None:
@@ -145,23 +151,43 @@ def test_a_pod_whose_machine_is_gone_is_not_waited_for() -> None:
 
 def test_another_pod_of_the_same_epoch_is_not_taken_for_the_one_that_was_claimed() -> None:
     another = pod("pod-2", at="2026-01-01T02:00:00Z", **containers())
-    assert look(another, claimed="pod-1", answers=True) == (SandboxPhase.FAILED, "The machine it ran on is gone.")
+    assert look(another, claimed="pod-1", answers=True) == (
+        SandboxPhase.FAILED,
+        "The machine it ran on is gone. Start it again.",
+    )
     evicted = pod("pod-1", phase="Failed", reason="Evicted")
     assert look(another, evicted, claimed="pod-1") == (
         SandboxPhase.FAILED,
-        "The machine it ran on had no room left and ended it.",
+        "The machine it ran on had no room left and ended it. Start it again.",
     )
     assert (
-        look(claimed="pod-1", events=(event("Preempted"),))[1] == "The machine it ran on had no room left and ended it."
+        look(claimed="pod-1", events=(event("Preempted"),))[1]
+        == "The machine it ran on had no room left and ended it. Start it again."
     )
 
 
 def test_programs_that_were_ended_for_their_memory() -> None:
     ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
-    again = pod(**containers(lastState=ended))
-    assert was_out_of_memory(again)
-    assert look(again, claimed="pod-1", answers=True) == (SandboxPhase.RUNNING, None)  # a kubelet starts it again
-    assert not was_out_of_memory(pod(**containers()))
+    again = pod(**containers(lastState=ended))  # a kubelet has started it again
+    assert look(again, claimed="pod-1", answers=True) == (
+        SandboxPhase.FAILED,
+        "Its programs used more memory than it has, and were ended. Stop some, or ask for a larger size.",
+    )
+
+
+def test_a_deployment_says_that_no_pod_can_be_made() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: repls'}
+    assert look(deployment={**DEPLOYMENT, "status": {"conditions": [condition]}}) == (
+        SandboxPhase.FAILED,
+        "All REPLs together have used up what the operator set aside. Stop another one.",
+    )
+
+
+def test_what_has_failed_says_why_for_as_long_as_it_is_there() -> None:
+    metadata = {**DEPLOYMENT["metadata"], "annotations": {"devex.dev/failed": "It is gone."}}
+    buried = {"metadata": metadata, "spec": {"replicas": 0}}
+    assert look(deployment=buried) == (SandboxPhase.FAILED, "It is gone.")
+    assert look(pod(**containers()), deployment=buried, claimed="pod-1") == (SandboxPhase.FAILED, "It is gone.")
 
 
 statuses = st.fixed_dictionaries(
@@ -194,6 +220,6 @@ def test_whatever_is_seen_has_a_phase(shown: list[Any], deployed: bool, claimed:
     pods = tuple({"metadata": {"uid": str(n), "labels": LABELS}, "status": status} for n, status in enumerate(shown))
     seen = Seen(deployment=DEPLOYMENT if deployed else None, pods=pods, claimed=claimed, answers=answers)
     found = observation_of(seen, NOW)
-    assert (found is None) == (not deployed and not pods)
+    assert found is not None or not deployed
     if found is not None and found.phase is SandboxPhase.RUNNING:
         assert all((claimed, answers, deployed))
