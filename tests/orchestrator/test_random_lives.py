@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestrator.domain import (
     Ensure,
+    Explain,
     Goal,
     Lease,
     Move,
@@ -51,6 +52,10 @@ class World:
                     self.repl = replace(self.repl, **action.changes(self.repl, self.now))
                 case Seed():
                     self.repl = replace(self.repl, seeded=True)
+                case Explain(reason):
+                    self.repl = replace(self.repl, failure=reason)
+                case Ensure() if self.is_under_way:
+                    continue  # nothing happens
                 case Ensure():
                     assert self.observation is None or not self.observation.alive, "two incarnations at once"
                     assert self.repl.seeded
@@ -76,6 +81,11 @@ class World:
                     assert at > self.now, "a wake in the past would spin"
             done = done or not isinstance(action, Wake)
         return done
+
+    @property
+    def is_under_way(self) -> bool:
+        seen = self.observation
+        return seen is not None and seen.phase is SandboxPhase.STARTING and seen.epoch == self.repl.epoch
 
     def check_saved(self) -> None:
         """What runs is not stopped before the store has it, or was waited for where the disk has it as well."""
