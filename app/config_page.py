@@ -4,6 +4,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from app.settings import PREFIX, Settings
+from orchestrator.backends.kubernetes.cluster import Network
 
 _HEAD = """# Configuration
 
@@ -29,6 +30,8 @@ def _default(field: FieldInfo) -> str:
     value = field.default
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
+    if isinstance(value, Network):
+        return ""  # said where it is described
     if isinstance(value, bool):
         value = str(value).lower()
-    return f"`{value}`" if value not in ("", ()) else ""
+    return f"`{value}`" if value not in ("", (), None, {}) else ""

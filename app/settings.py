@@ -1,18 +1,22 @@
 """The settings: the only reader of the environment. `docs/configuration.md` is generated from these descriptions."""
 
+import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from orchestrator.backends.kubernetes.cluster import POD_FIELDS, Ingress, Network
 from orchestrator.domain import Egress, Limits, Size
 from runner.errors import DevexError
 
@@ -35,10 +39,15 @@ _HOST_PORT = re.compile(_HOST + _PORT)
 _HOST_MAYBE_PORT = re.compile(f"{_HOST}({_PORT})?")
 _DOMAIN_MAYBE_PORT = re.compile(rf"(?!\[|([^:]*\.)?\d+(:|$)){_HOST}({_PORT})?")  # names are made below it: no address
 _PATTERN = re.compile(rf"(\*\.)?{_HOST}({_PORT})?")
+_LINK_URL = re.compile(rf"wss?://\{{name\}}\.{_HOST}({_PORT})?")
+_IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/@-]*")
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_STORAGE = re.compile(r"emptyDir|claim(:[a-z0-9][a-z0-9.-]*)?")
 _BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((/[A-Za-z0-9!_.'()*-]+)*)/?")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 SignUp = Literal["open", "invite", "closed"]
+Reach = Literal["pod", "ingress", "api"]
 
 
 class BadSetting(DevexError):
@@ -176,6 +185,49 @@ class Settings(BaseSettings):
         le=YEAR_S,
         description="Seconds for which REPLs run on without a server before they are stopped.",
     )
+    backend: Literal["local", "kubernetes"] = Field(
+        default="local",
+        description="Where REPLs run: in sandboxes of this machine (`local`), or as pods (`kubernetes`). Pods need an "
+        "S3 `store` and the next settings. See [operations.md](operations.md).",
+    )
+    kubeconfig: str = Field(
+        default="",
+        description="File by which the cluster is reached from outside of it; by default the service account of the "
+        "pod that DEVEX runs in.",
+    )
+    k8s_reach: Reach = Field(
+        default="pod",
+        description="How REPLs are reached: at the address of their `pod`, by `ingress` (see `k8s_ingress`), or "
+        "through the `api` server, which works from anywhere and carries every byte.",
+    )
+    k8s_namespace: str = Field(default="devex-repls", description="Namespace of the pods: of nothing else.")
+    k8s_proxy_image: str = Field(default="", description="Image of the proxy beside the programs.")
+    k8s_image: str = Field(default="", description="Image of the programs, for templates that `k8s_images` leaves out.")
+    k8s_images: Annotated[Mapping[str, str], NoDecode] = Field(
+        default={}, description='Images by template, as JSON: `{"go": "registry.example.com/devex-go:1"}`.'
+    )
+    k8s_pod: Annotated[Mapping[str, Any], NoDecode] = Field(
+        default={},
+        description="What else a pod is to say, as JSON in Kubernetes's words: "
+        f"{', '.join(f'`{name}`' for name in POD_FIELDS)}.",
+    )
+    k8s_storage: str = Field(
+        default="emptyDir",
+        description="Where a workspace lies while it runs: on its node (`emptyDir`), or on a volume of its own that "
+        "stays (`claim`, or `claim:` and a storage class).",
+    )
+    k8s_network: Annotated[Network, NoDecode] = Field(
+        default=Network(),
+        description="For the NetworkPolicies, as JSON: who opens links (`gateway`) and answers names (`dns`), lists of "
+        '`{"namespace": …, "labels": {…}}` or `{"cidr": …}`; where the `store` is, such with a `port`; the '
+        "`allowlist_proxy`, such with a `url`.",
+    )
+    k8s_ingress: Annotated[Ingress | None, NoDecode] = Field(
+        default=None,
+        description="The ingress controller, as JSON: `class_name`, `controller` (as in `k8s_network`), `tls_secret` "
+        "for its hosts, `preview_ports`; `link_url` such as `wss://{name}.links.example.com` and its `ca_file` for "
+        "`k8s_reach`.",
+    )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least that is logged."
@@ -188,6 +240,76 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("k8s_images", "k8s_pod", "k8s_network", "k8s_ingress", mode="before")
+    @classmethod
+    def _from_json(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError("it must be JSON") from None
+
+    @field_validator("k8s_proxy_image", "k8s_image")
+    @classmethod
+    def _is_image(cls, value: str) -> str:
+        if value and not _IMAGE.fullmatch(value):
+            raise ValueError("it must look like registry.example.com/devex:1")
+        return value
+
+    @field_validator("k8s_images")
+    @classmethod
+    def _are_images(cls, value: Mapping[str, str]) -> Mapping[str, str]:
+        return {template: cls._is_image(image) for template, image in value.items()}
+
+    @field_validator("k8s_namespace")
+    @classmethod
+    def _is_namespace(cls, value: str) -> str:
+        if not _NAMESPACE.fullmatch(value):
+            raise ValueError("it must be a name such as devex-repls")
+        return value
+
+    @field_validator("k8s_storage")
+    @classmethod
+    def _is_storage(cls, value: str) -> str:
+        if not _STORAGE.fullmatch(value):
+            raise ValueError("it must be emptyDir, claim, or claim: and a storage class")
+        return value
+
+    @field_validator("k8s_pod")
+    @classmethod
+    def _is_of_a_pod(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name, said in value.items():
+            if name not in POD_FIELDS:
+                raise ValueError(f"{name} is none of {', '.join(POD_FIELDS)}")
+            if not isinstance(said, POD_FIELDS[name]):
+                raise ValueError(f"{name} is not what a pod has there")
+        return value
+
+    @field_validator("k8s_network")
+    @classmethod
+    def _are_addresses_and_ports(cls, value: Network) -> Network:
+        connected = [*value.store, *([value.allowlist_proxy] if value.allowlist_proxy else [])]
+        for peer in [*value.gateway, *value.dns, *connected]:
+            if bool(peer.cidr) is bool(peer.labels or peer.namespace):
+                raise ValueError("each peer has a cidr, or a namespace and labels")
+            if peer.cidr:
+                ip_network(peer.cidr)  # its message is a sentence
+        if not all(0 < one.port < 65536 for one in connected):
+            raise ValueError("ports are from 1 to 65535")
+        if value.allowlist_proxy and not _is_proxy(value.allowlist_proxy.url):
+            raise ValueError("the url of its allowlist_proxy must look like http://10.96.0.7:3128")
+        return value
+
+    @field_validator("k8s_ingress")
+    @classmethod
+    def _is_ingress(cls, value: Ingress | None) -> Ingress | None:
+        if value and value.link_url and not _LINK_URL.fullmatch(value.link_url):
+            raise ValueError("its link_url must look like wss://{name}.links.example.com")
+        if value and value.ca_file:
+            cls._is_file(value.ca_file)
+        return value
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -249,7 +371,7 @@ class Settings(BaseSettings):
             raise ValueError("it must look like https://minio.example.com:9000, without a path")
         return endpoint
 
-    @field_validator("s3_ca_file")
+    @field_validator("s3_ca_file", "kubeconfig")
     @classmethod
     def _is_file(cls, value: str) -> str:
         if value and not Path(value).is_file():
@@ -286,6 +408,20 @@ class Settings(BaseSettings):
             raise ValueError("DEVEX_S3_ACCESS_KEY and DEVEX_S3_SECRET_KEY are set both or not at all")
         if self.s3_sse_key and self.s3_sse != "aws:kms":
             raise ValueError("DEVEX_S3_SSE_KEY is for DEVEX_S3_SSE=aws:kms")
+        return self
+
+    @model_validator(mode="after")
+    def _have_what_pods_need(self) -> "Settings":
+        if self.backend != "kubernetes":
+            return self
+        if not isinstance(parsed_store(self.store), Bucket):
+            raise ValueError("DEVEX_BACKEND=kubernetes needs DEVEX_STORE=s3://bucket/prefix: pods keep no files")
+        if not (self.k8s_proxy_image and self.k8s_image):
+            raise ValueError("DEVEX_BACKEND=kubernetes needs DEVEX_K8S_PROXY_IMAGE and DEVEX_K8S_IMAGE")
+        if self.k8s_reach == "ingress" and not (self.k8s_ingress and self.k8s_ingress.link_url):
+            raise ValueError("DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS")
+        if self.egress is Egress.ALLOWLIST and not self.k8s_network.allowlist_proxy:
+            raise ValueError("DEVEX_EGRESS=allowlist needs an allowlist_proxy in DEVEX_K8S_NETWORK")
         return self
 
     @property
@@ -327,8 +463,10 @@ def read() -> Settings:
         reason = _reason(first)
         if not first["loc"]:
             raise BadSetting(f"{reason}.") from None
-        name = f"{PREFIX}{str(first['loc'][0]).upper()}"
-        raise BadSetting(f"{name} cannot be used: {reason[:1].lower()}{reason[1:]}.") from None
+        name, *within = map(str, first["loc"])
+        place = f"{'.'.join(within)}: " if within else ""
+        reason = f"{reason[:1].lower()}{reason[1:]}"
+        raise BadSetting(f"{PREFIX}{name.upper()} cannot be used: {place}{reason}.") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +500,12 @@ def _reason(error: ErrorDetails) -> str:
             return f"it must be at least {error['ctx']['ge']:.15g}"
         case "less_than_equal":
             return f"it must be at most {error['ctx']['le']:.15g}"
+        case "dataclass_type":
+            return "it must be an object of JSON"
+        case "missing":
+            return "it is missing"
+        case "unexpected_keyword_argument":
+            return "there is no such field"
     return error["msg"].removeprefix("Value error, ").replace("Input should be", "it must be")
 
 
@@ -378,6 +522,16 @@ def _names_in(file: Path) -> list[str]:
                 f"Line {line.original.line + blank} of the file {file} cannot be read: it must look like NAME=value."
             )
     return [line.key for line in lines if line.key]
+
+
+def _is_proxy(url: str) -> bool:
+    """Of an address: who has to go by it looks up no names."""
+    try:
+        found = urlsplit(url)
+        ip_address(found.hostname or "")
+        return found.scheme == "http" and bool(found.port)
+    except ValueError:
+        return False
 
 
 def _refuse_misspelt(names: list[str]) -> None:

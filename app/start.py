@@ -1,4 +1,4 @@
-"""From settings to a running server on this machine: the one place that names the local backend."""
+"""From settings to a running server: the one place that chooses where REPLs run."""
 
 import socket
 from pathlib import Path
@@ -40,6 +40,23 @@ def serve(settings: Settings) -> None:
         raise NotBuilt
     check_port(settings)
     data_dir.prepare(settings.data_dir)
+    server = _on_cluster(settings) if settings.backend == "kubernetes" else _on_this_machine(settings)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        return  # raised once everything has ended in order
+    except SystemExit:
+        raise server.failure or DidNotStart() from None
+
+
+def _on_cluster(settings: Settings) -> Server:
+    """Ctrl-C ends the server only: pods need none, and other servers may serve them."""
+    from app import cluster  # Kubernetes's client takes half a second
+
+    return Server(settings, backend=cluster.backend(settings))
+
+
+def _on_this_machine(settings: Settings) -> Server:
     backend = local_backend(settings, settings.data_dir)
 
     def stop_all() -> None:
@@ -47,12 +64,7 @@ def serve(settings: Settings) -> None:
         server.orchestrator.stop_on_exit = True
 
     server = Server(settings, backend=backend, on_interrupt=stop_all)
-    try:
-        server.run()
-    except KeyboardInterrupt:
-        return  # raised once everything has ended in order
-    except SystemExit:
-        raise server.failure or DidNotStart() from None
+    return server
 
 
 async def doctor(settings: Settings) -> list[Check]:
@@ -70,6 +82,10 @@ async def doctor(settings: Settings) -> list[Check]:
             checks.append(Check(name="database", ok=True, detail=f"{kind}, up to date."))
     except DevexError as error:
         checks.append(Check(name="database", ok=False, detail=error.message, action=error.action))
+    if settings.backend == "kubernetes":
+        from app import cluster
+
+        return checks + await cluster.checks(settings)
     try:
         with data_dir.held(settings.data_dir):
             return checks + await _sandbox_checks(settings, settings.data_dir)

@@ -22,6 +22,7 @@ def sandbox_spec(repl: Repl, template: Template | None, limits: Limits, environm
     return SandboxSpec(
         repl_id=repl.id,
         epoch=repl.epoch,
+        template=repl.template,
         environment={
             "HOST": "0.0.0.0",
             "DEVEX_REPL_ID": repl.id,

@@ -28,6 +28,7 @@ class SandboxSpec:
 
     repl_id: str
     epoch: int
+    template: str  # its name: where sandboxes have images, it chooses one
     environment: Mapping[str, str]
     run_command: str | None
     size: Size

@@ -41,6 +41,7 @@ async def main() -> None:
     async with serving(pod) as app, asyncio.TaskGroup() as tasks:
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1,
+            ws_ping_timeout=None,  # an answer waits behind what a slow reader has not read yet
             ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
         )  # fmt: skip
         server = _Server(config)

@@ -53,6 +53,7 @@ class Pod:
 
     incarnation: Incarnation
     key: bytes = field(repr=False)
+    store_ca: str | None  # a file
     spec: Mapping[str, Any] = field(repr=False)
     workspace: Path
     sockets: Path
@@ -63,11 +64,13 @@ class Pod:
         """Raises BadPod."""
         try:
             secret = Path(environment.get("DEVEX_KEY_DIR", "/run/key"))
+            store_ca = secret / "store_ca.pem"
             return cls(
                 incarnation=Incarnation(
                     environment["DEVEX_REPL_ID"], int(environment["DEVEX_EPOCH"]), environment["DEVEX_POD_UID"]
                 ),
                 key=(secret / "key").read_bytes(),
+                store_ca=str(store_ca) if store_ca.exists() else None,
                 spec=json.loads((secret / "spec.json").read_bytes()),
                 workspace=Path(environment.get("DEVEX_WORKSPACE", "/workspace")),
                 sockets=Path(environment.get("DEVEX_SOCKETS", "/run/devex")),
@@ -158,6 +161,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
             run_command=spec["run_command"],
             quota_bytes=spec["size"]["disk_bytes"],
             quota_entries=spec["size"]["disk_entries"],
+            autosave_s=spec["autosave_s"],
             restored=None if spec["keeps_disk"] else pod.cache / RESTORED,
         )
         snapshots = Snapshots(workers, _shelf(pod))
@@ -168,7 +172,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
 def _shelf(pod: Pod) -> Shelf:
     spec = pod.spec
     return Shelf(
-        store={"signed": {"ca_file": spec["ca_file"]}},
+        store={"signed": {"ca_file": pod.store_ca}},
         prefix=pod.incarnation.repl_id,
         workspace=pod.workspace,
         owner=None,

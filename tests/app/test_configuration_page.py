@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from app import config_page, store
+from app import cluster, config_page, store
 from app.settings import BadSetting, Settings, read
+from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim
 from orchestrator.domain import Egress
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -93,6 +94,23 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("MEMORY_MIB", "1" + "0" * 30),
         ("TRASH_DAYS", "1" + "0" * 30),
         ("IDLE_STOP_S", "soon"),
+        ("BACKEND", "docker"),
+        ("KUBECONFIG", "/nothing/config"),
+        ("K8S_REACH", "node"),
+        ("K8S_NAMESPACE", "Devex_Repls"),
+        ("K8S_PROXY_IMAGE", "not an image"),
+        ("K8S_IMAGES", "go=devex-go:1"),
+        ("K8S_IMAGES", '{"go": "not an image"}'),
+        ("K8S_POD", '{"hostNetwork": true}'),
+        ("K8S_POD", '{"tolerations": "all"}'),
+        ("K8S_STORAGE", "hostPath"),
+        ("K8S_NETWORK", '{"gatewey": []}'),
+        ("K8S_NETWORK", '{"gateway": [{}]}'),
+        ("K8S_NETWORK", '{"store": [{"cidr": "10.0.0.5/33", "port": 9000}]}'),
+        ("K8S_NETWORK", '{"store": [{"cidr": "10.0.0.5/32"}]}'),
+        ("K8S_NETWORK", '{"allowlist_proxy": {"labels": {"a": "b"}, "port": 3128, "url": "http://proxy:3128"}}'),
+        ("K8S_INGRESS", '{"class_name": "nginx"}'),
+        ("K8S_INGRESS", '{"class_name": "nginx", "controller": {"namespace": "i"}, "link_url": "wss://links.test"}'),
     ],
 )
 def test_a_bad_setting_is_named_in_one_sentence(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -238,3 +256,54 @@ def test_what_a_store_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert store.chosen(read()) == {"directory": "/srv/versions", "must_exist": True}
     with pytest.raises(BadSetting, match="“srv” is no store: it must look like s3://bucket/prefix"):
         store.other(chosen, "srv")
+
+
+def of_a_cluster(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+    given = {"BACKEND": "kubernetes", "STORE": "s3://versions", "K8S_PROXY_IMAGE": "proxy:1", "K8S_IMAGE": "all:1"}
+    for name, value in (given | changes).items():
+        monkeypatch.setenv(f"DEVEX_{name}", value)
+
+
+def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----")
+    of_a_cluster(
+        monkeypatch,
+        S3_CA_FILE="ca.pem",
+        PREVIEW_DOMAIN="preview.example.net:8443",
+        K8S_IMAGES='{"go": "go:1"}',
+        K8S_POD='{"runtimeClassName": "gvisor", "hostUsers": false}',
+        K8S_STORAGE="claim:fast",
+        K8S_NETWORK='{"gateway": [{"cidr": "203.0.113.7/32"}], "store": [{"labels": {"app": "minio"}, "port": 9000}]}',
+        K8S_INGRESS='{"class_name": "nginx", "controller": {"namespace": "ingress"}, "preview_ports": [3000]}',
+        K8S_REACH="api",
+    )
+    assert cluster.chosen(read()) == Cluster(
+        namespace="devex-repls",
+        proxy_image="proxy:1",
+        image="all:1",
+        images={"go": "go:1"},
+        pod={"runtimeClassName": "gvisor", "hostUsers": False},
+        claim=VolumeClaim(storage_class="fast"),
+        network=Network(
+            gateway=(Peer(cidr="203.0.113.7/32"),), store=(Destination(labels={"app": "minio"}, port=9000),)
+        ),
+        ingress=Ingress(class_name="nginx", controller=Peer(namespace="ingress"), preview_ports=(3000,)),
+        preview_host="{port}-{slug}.preview.example.net",
+        through_api=True,
+        store_ca="-----BEGIN CERTIFICATE-----",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("STORE", "/srv/versions", "DEVEX_BACKEND=kubernetes needs DEVEX_STORE=s3://bucket/prefix"),
+        ("K8S_IMAGE", "", "DEVEX_BACKEND=kubernetes needs DEVEX_K8S_PROXY_IMAGE and DEVEX_K8S_IMAGE"),
+        ("K8S_REACH", "ingress", "DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS"),
+        ("EGRESS", "allowlist", "DEVEX_EGRESS=allowlist needs an allowlist_proxy in DEVEX_K8S_NETWORK"),
+    ],
+)
+def test_what_pods_need_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str) -> None:
+    of_a_cluster(monkeypatch, **{name: value})
+    with pytest.raises(BadSetting, match=why):
+        read()

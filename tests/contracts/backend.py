@@ -20,6 +20,7 @@ def make_spec(repl_id: str = "repl1", epoch: int = 1, **changes: Any) -> Sandbox
     values: dict[str, Any] = {
         "repl_id": repl_id,
         "epoch": epoch,
+        "template": "blank",
         "environment": {"PORT": "3000", "HOST": "0.0.0.0"},
         "run_command": None,
         "size": SIZE,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from orchestrator.backends.local.environment import SYSTEM_PATH
+from orchestrator.backends.environment import SYSTEM_PATH
 from tests.e2e.serving import Served, serving
 from tests.e2e.workbench import sign_up
 from tests.faults.server import mounted

@@ -31,7 +31,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from orchestrator.backends.local.environment import SYSTEM_PATH
+from orchestrator.backends.environment import SYSTEM_PATH
 from tests.e2e.serving import Served, serving
 from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, browsing
 from tests.faults.content import DISK_MIB, KEPT, POOR_DISK_MIB

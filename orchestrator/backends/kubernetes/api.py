@@ -7,6 +7,7 @@ it. Watching is for `watching`.
 import asyncio
 import json
 import random
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from orchestrator.backends.kubernetes.manifests import FIELD_MANAGER, Manifest
+from runner.errors import DevexError
 
 CALL_S: Final = 30.0  # with its retries
 REQUEST_S: Final = 10.0  # one of them
@@ -45,6 +47,15 @@ class ApiError(Exception):
     @property
     def retryable(self) -> bool:
         return self.status in (0, 429) or self.status >= 500
+
+
+class NoCluster(DevexError):
+    """It is not known where the API server is, or with which credentials."""
+
+    def __init__(self, kubeconfig: str, why: Exception) -> None:
+        of = f"DEVEX_KUBECONFIG ({kubeconfig})" if kubeconfig else "This pod's service account"
+        action = "Correct it." if kubeconfig else "Run DEVEX in the cluster, or set DEVEX_KUBECONFIG."
+        super().__init__("no_cluster", f"{of} does not tell how to reach the cluster: {why}.", action, status=500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +94,31 @@ class Listing:
     version: str  # of the list: where a watch goes on
 
 
+class Right(NamedTuple):
+    """In the namespace of the REPLs. `group` is "" for the core's; `resource` may name a part: "deployments/scale"."""
+
+    group: str
+    resource: str
+    verb: str
+
+    @property
+    def named(self) -> str:
+        """The resource, as kubectl names it: deployments.apps/scale."""
+        resource, slash, part = self.resource.partition("/")
+        return f"{resource}.{self.group}".rstrip(".") + slash + part
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a WebSocket is opened, with the API's credentials. `proxy` and `tls_name` are None where there is none."""
+
+    url: str
+    headers: Mapping[str, str]
+    tls: ssl.SSLContext | None
+    tls_name: str | None
+    proxy: str | None
+
+
 class _Content(NamedTuple):
     body: Manifest | None = None
     type: str = "application/json"
@@ -93,26 +129,16 @@ _MERGE: Final = "application/merge-patch+json"  # RFC 7386
 
 
 class Api:
-    """`async with`. Of one namespace."""
+    """`async with`. Of one namespace. `client` is one, or the kubeconfig file that tells of it; "": as a pod of the
+    cluster. Entering it raises NoCluster."""
 
-    def __init__(self, client: ApiClient, namespace: str) -> None:
-        self._client = client
+    def __init__(self, client: ApiClient | str, namespace: str) -> None:
+        self._given = client
         self._namespace = namespace
         self._ahead = timedelta()  # of us
 
-    @classmethod
-    async def connected(cls, kubeconfig: str, namespace: str) -> Self:
-        """By a kubeconfig file, or as a pod of the cluster when it is "". Raises ConfigException."""
-        chosen = Configuration()
-        if kubeconfig:
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=chosen
-            )
-        else:
-            config.load_incluster_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
-        return cls(ApiClient(chosen), namespace)
-
     async def __aenter__(self) -> Self:
+        self._client = await _client(self._given) if isinstance(self._given, str) else self._given
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -206,6 +232,33 @@ class Api:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise ApiError(0, "", f"The watch of {kind.plural} was lost: {error}") from error
 
+    async def may(self, right: Right) -> bool:
+        """Raises ApiError."""
+        resource, _, sub = right.resource.partition("/")
+        asked = {"group": right.group, "resource": resource, "subresource": sub, "verb": right.verb}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {"namespace": self._namespace, **asked}},
+        }
+        answer = await self._call(
+            "POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, _Content(review)
+        )
+        return bool(answer["status"]["allowed"])
+
+    async def way_to_pod(self, name: str, port: int, path: str) -> Way:
+        """Through the API server: its proxy sub-resource of a pod."""
+        target = f"/api/v1/namespaces/{self._namespace}/pods/{name}:{port}/proxy{path}"
+        _, url, headers, *_ = await self._client.param_serialize("GET", target, auth_settings=["BearerToken"])
+        chosen = self._client.configuration
+        return Way(
+            url=f"ws{url.removeprefix('http')}",
+            headers=headers,
+            tls=self._client.rest_client.ssl_context if url.startswith("https:") else None,
+            tls_name=chosen.tls_server_name,
+            proxy=chosen.proxy,
+        )
+
     # Parts
 
     def _path(self, kind: Kind, name: str = "") -> str:
@@ -260,6 +313,20 @@ class Api:
         with suppress(KeyError, ValueError):
             self._ahead = parsedate_to_datetime(response.headers["Date"]) - datetime.now(UTC)
         return response
+
+
+async def _client(kubeconfig: str) -> ApiClient:
+    chosen = Configuration()
+    try:
+        if kubeconfig:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=chosen
+            )
+        else:
+            config.load_incluster_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
+        return ApiClient(chosen)
+    except Exception as error:  # whatever its parsers raise
+        raise NoCluster(kubeconfig, error) from error
 
 
 async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:

@@ -10,14 +10,14 @@ import hmac
 import logging
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from starlette.types import ASGIApp
 
 from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
-from orchestrator.backends.kubernetes import manifests
+from orchestrator.backends.kubernetes import doctor, manifests
 from orchestrator.backends.kubernetes.api import CLAIMS, DEPLOYMENTS, EVENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
@@ -30,13 +30,13 @@ from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
-from runner.errors import DevexError
 from runner.forwarding.keys import Incarnation
-from runner.snapshots.stores.asking import Ask
 
 OURS: Final = f"{APP}={APP_NAME}"
 LEASE: Final = "devex-leader"
 SLUG: Final = "DEVEX_REPL_SLUG"
+FOUND_WITHIN_S: Final = 60.0  # two calls with their retries
+ADVICE: Final = "`devex doctor` says what is missing."
 EVENTS_MOST: Final = 20  # of one incarnation, the newest
 AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
 LOOK_S: Final = 5.0  # a pod whose machine is gone is overdue by the time alone: nobody tells
@@ -77,7 +77,7 @@ class _Known:
 
 
 class KubernetesBackend:
-    """`dial_of` says how a pod is reached, `answer_of` signs for an incarnation, `secret` makes their keys."""
+    """It opens and closes `api` and `versions`. `dial_of` says how a pod is reached, `secret` makes their keys."""
 
     keeps_disk = False  # a claim's disk stays, but nobody can save from it before it is mounted again
     preview_doors: PreviewDoors | None = None
@@ -89,7 +89,6 @@ class KubernetesBackend:
         versions: Versions,
         *,
         dial_of: Callable[[Object], Dial],
-        answer_of: Callable[[str, int], Ask],
         secret: bytes,
     ) -> None:
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
@@ -98,7 +97,6 @@ class KubernetesBackend:
         self._cluster = cluster
         self._versions = versions
         self._dial_of = dial_of
-        self._answer_of = answer_of
         self._secret = secret
         self._changes = Changes[str](key=str)
         self._deployments = View(api, DEPLOYMENTS, OURS, self._looked_at_deployment)
@@ -113,12 +111,28 @@ class KubernetesBackend:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        for view in (self._deployments, self._pods, self._events):
-            self._own(view.run())
-        await asyncio.gather(self._deployments.listed.wait(), self._pods.listed.wait())
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._api)
+            await stack.enter_async_context(self._versions)
+            stack.push_async_callback(self._leave)
+            await self._find_all()
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def _find_all(self) -> None:
+        for view in (self._deployments, self._pods, self._events):
+            self._own(view.run())
+        try:
+            async with asyncio.timeout(FOUND_WITHIN_S):
+                await asyncio.gather(self._deployments.listed.wait(), self._pods.listed.wait())
+        except TimeoutError:
+            why = self._deployments.trouble or self._pods.trouble
+            raise BackendError(f"The cluster does not show its REPLs: {why}", retryable=True, action=ADVICE) from None
+
+    async def _leave(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -212,18 +226,7 @@ class KubernetesBackend:
         return True  # images bring them; what an image lacks is found out by running it
 
     async def doctor(self) -> list[Check]:
-        try:
-            await self._api.list(DEPLOYMENTS, OURS)
-            found = Check(name="cluster", ok=True, detail="The API server answers.")
-        except ApiError as error:
-            action = "Look at DEVEX_KUBECONFIG and at the service account's rights."
-            found = Check(name="cluster", ok=False, detail=str(error), action=action)
-        try:
-            kept = await self._versions.probe()
-            store = Check(name="store", ok=kept, detail="Kept by conditions." if kept else "It ignores conditions.")
-        except DevexError as error:
-            store = Check(name="store", ok=False, detail=error.message, action=error.action)
-        return [found, store]
+        return await doctor.checks(self._api, self._cluster, self._versions)
 
     # What is there
 
@@ -371,7 +374,7 @@ class KubernetesBackend:
             Incarnation(repl_id, epoch, pod["metadata"]["uid"]),
             self._dial_of(pod),
             self.key_of(key),
-            answer=self._answer_of(repl_id, epoch),
+            answer=self._versions.answer_of(repl_id, epoch),
             on_activity=lambda reason: self.on_activity(repl_id, reason),
             changed=lambda: self._act(key),
         )

@@ -1,35 +1,72 @@
-"""What an operator says of the cluster: plain data, from settings."""
+"""What an operator says of the cluster: plain data, from settings.
+
+Settings are parsed into these. A name that is none of theirs is refused: misspelt, it would open what it was to close.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+_STRICT: Final = {"extra": "forbid"}  # pydantic's word for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peer:
-    """Pods by labels, in a namespace by name ("": in the REPLs' own)."""
+    """Pods by labels, in a namespace by name ("": in the REPLs' own); or addresses, by `cidr`."""
+
+    __pydantic_config__ = _STRICT
 
     labels: Mapping[str, str] = field(default_factory=dict)
     namespace: str = ""
+    cidr: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """A range in CIDR notation and a TCP port, as a NetworkPolicy knows them: names it does not."""
+class Destination(Peer):
+    """What is connected to, on a TCP port of its pods: NetworkPolicies know neither names nor services."""
 
-    cidr: str
+    __pydantic_config__ = _STRICT
+
     port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreviewHosts:
-    """Where an ingress controller leads previews to the pods. `host` holds `{port}` and `{slug}`."""
+class AllowlistProxy(Destination):
+    """An HTTP proxy that lets out what it lets out. `url` names an address: programs behind it look up no names."""
 
-    host: str
-    ports: tuple[int, ...]
-    ingress_class: str
-    tls_secret: str = ""
+    __pydantic_config__ = _STRICT
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """Who comes in to a pod and what it reaches, besides what its egress says. `gateway`: whoever opens links."""
+
+    __pydantic_config__ = _STRICT
+
+    gateway: tuple[Peer, ...] = (Peer(labels={"app.kubernetes.io/name": "devex"}, namespace="devex"),)
+    dns: tuple[Peer, ...] = (Peer(labels={"k8s-app": "kube-dns"}, namespace="kube-system"),)  # CoreDNS's label too
+    store: tuple[Destination, ...] = ()
+    allowlist_proxy: AllowlistProxy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingress:
+    """What an ingress controller leads to the pods: previews of these ports, and links where `link_url` is set.
+
+    `link_url` holds `{name}`, which becomes that of the incarnation: `wss://{name}.links.example.com`. `ca_file` has
+    the certificates to trust there.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    class_name: str
     controller: Peer
+    tls_secret: str = ""
+    preview_ports: tuple[int, ...] = (3000, 5000, 5173, 8000, 8080)  # templates', and what frameworks listen on
+    link_url: str = ""
+    ca_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,29 +76,33 @@ class VolumeClaim:
     storage_class: str = ""
 
 
+POD_FIELDS: Final[Mapping[str, type]] = {
+    "runtimeClassName": str,
+    "hostUsers": bool,  # false: a user namespace for each pod, where the nodes can
+    "nodeSelector": dict,
+    "affinity": dict,
+    "tolerations": list,
+    "imagePullSecrets": list,
+    "priorityClassName": str,
+}
+"""What an operator may say of a pod in Kubernetes's own words: nothing by which it would be less locked up."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """`images` names the runner's image by template, `image` the one for all others. Empty values are left out of
-    the manifests."""
+    """`images` names the runner's image by template, `image` the one for all others."""
 
     namespace: str
     proxy_image: str
     image: str
     images: Mapping[str, str] = field(default_factory=dict)
-    image_pull_secrets: tuple[str, ...] = ()
     service_account: str = "devex-repl"  # bound to nothing
     uid: int = 10001  # of both containers, so that modes and owners of files come back as they were
-    runtime_class: str = ""
-    host_users: bool | None = None  # False: a user namespace for each pod, where the nodes can
-    node_selector: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
+    pod: Mapping[str, Any] = field(default_factory=dict)  # of POD_FIELDS
     claim: VolumeClaim | None = None
-    gateway: Peer = field(default_factory=lambda: Peer(labels={"app.kubernetes.io/name": "devex"}))
-    dns: Peer = field(
-        default_factory=lambda: Peer(labels={"k8s-app": "kube-dns"}, namespace="kube-system")  # CoreDNS's label too
-    )
-    allowlist_proxy: Peer | None = None
-    allowlist_port: int = 3128
-    store: tuple[Address, ...] = ()
-    store_ca_file: str = ""  # in the proxy's image
-    previews: PreviewHosts | None = None
+    network: Network = field(default_factory=Network)
+    ingress: Ingress | None = None
+    preview_host: str = "{port}-{slug}.localhost"
+    through_api: bool = False  # pods are reached by the API server's proxy sub-resource
+    store_ca: str = ""  # PEM
+    autosave_s: float = 30.0

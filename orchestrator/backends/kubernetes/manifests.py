@@ -9,10 +9,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from orchestrator.backends.base import SandboxSpec
-from orchestrator.backends.kubernetes.cluster import Cluster, Peer, PreviewHosts
+from orchestrator.backends.environment import SOCKETS, TMP, WORKSPACE, program_environment
+from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Peer
 from orchestrator.domain import Egress
+from runner.forwarding import wire
 
 Manifest = dict[str, Any]
 
@@ -26,11 +29,8 @@ FIELD_MANAGER: Final = "devex"
 
 LINK_PORT: Final = 7601
 PREVIEW_PORT: Final = 7602
-WORKSPACE: Final = "/workspace"
-SOCKETS: Final = "/run/devex"
 KEY: Final = "/run/key"
 CACHE: Final = "/var/cache/devex"
-TMP: Final = "/tmp"  # noqa: S108  # of the pod
 
 GRACE_S: Final = 120  # a pod's SIGTERM: documents to disk, a last version, programs get 5 s
 STARTUP_S: Final = 60  # until the proxy listens; an empty workspace is restored after that
@@ -65,7 +65,7 @@ def labels(repl_id: str, epoch: int) -> dict[str, str]:
     return {APP: APP_NAME, REPL: repl_id, EPOCH: str(epoch)}
 
 
-def deployment(spec: SandboxSpec, cluster: Cluster, *, template: str = "") -> Manifest:
+def deployment(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     """With no replicas: see `dependents`."""
     return {
         "apiVersion": "apps/v1",
@@ -78,7 +78,7 @@ def deployment(spec: SandboxSpec, cluster: Cluster, *, template: str = "") -> Ma
             "selector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
             "template": {
                 "metadata": {"labels": labels(spec.repl_id, spec.epoch)},
-                "spec": _pod(spec, cluster, cluster.images.get(template, cluster.image)),
+                "spec": _pod(spec, cluster, cluster.images.get(spec.template, cluster.image)),
             },
         },
     }
@@ -92,11 +92,10 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
         "name": name_of(spec.repl_id, spec.epoch),
         "uid": owner_uid,
         "controller": True,
-        "blockOwnerDeletion": True,
     }
     made = [network_policy(spec, cluster), secret(spec, cluster, key), service(spec, cluster)]
-    if cluster.previews:
-        made.append(ingress(spec, cluster, cluster.previews, slug))
+    if cluster.ingress:
+        made.append(ingress(spec, cluster, cluster.ingress, slug))
     for one in made:
         one["metadata"]["ownerReferences"] = [owner]
     return made
@@ -105,19 +104,22 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
 def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
     """The incarnation's key, and what only the proxy is to know of what it runs: see `runner.proxy.pod.Pod`."""
     told = {
-        "environment": dict(spec.environment),
+        "environment": _environment(spec, cluster),
         "run_command": spec.run_command,
         "size": asdict(spec.size),
-        "ca_file": cluster.store_ca_file or None,
         "keeps_disk": cluster.claim is not None,
+        "autosave_s": cluster.autosave_s,
     }
+    held = {"key": key, "spec.json": json.dumps(told, sort_keys=True).encode()}
+    if cluster.store_ca:
+        held["store_ca.pem"] = cluster.store_ca.encode()
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": _metadata(spec, cluster),
         "type": "Opaque",
         "immutable": True,
-        "data": {"key": _base64(key), "spec.json": _base64(json.dumps(told, sort_keys=True).encode())},
+        "data": {name: base64.b64encode(content).decode() for name, content in held.items()},
     }
 
 
@@ -136,28 +138,27 @@ def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     }
 
 
-def ingress(spec: SandboxSpec, cluster: Cluster, previews: PreviewHosts, slug: str) -> Manifest:
-    hosts = [previews.host.format(port=port, slug=slug) for port in previews.ports]
-    backend = {"service": {"name": name_of(spec.repl_id, spec.epoch), "port": {"name": "preview"}}}
-    rule = {"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}
-    tls = {"tls": [{"hosts": hosts, "secretName": previews.tls_secret}]} if previews.tls_secret else {}
+def ingress(spec: SandboxSpec, cluster: Cluster, way: Ingress, slug: str) -> Manifest:
+    previews = [cluster.preview_host.format(port=port, slug=slug) for port in way.preview_ports]
+    rules = [_rule(spec, host, "preview", "/", "Prefix") for host in previews]
+    if way.link_url:
+        link = urlsplit(way.link_url.format(name=name_of(spec.repl_id, spec.epoch))).hostname or ""
+        rules.append(_rule(spec, link, "link", wire.PATH, "Exact"))
+    tls = [{"hosts": [rule["host"] for rule in rules], "secretName": way.tls_secret}] if way.tls_secret else []
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
         "metadata": _metadata(spec, cluster),
-        "spec": {
-            "ingressClassName": previews.ingress_class,
-            "rules": [{"host": host, **rule} for host in hosts],
-            **tls,
-        },
+        "spec": {"ingressClassName": way.class_name, "rules": rules, **({"tls": tls} if tls else {})},
     }
 
 
 def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     """Of the whole pod: whatever the proxy may reach its programs may reach, so it is given nothing but the store."""
-    into = [{"from": [_selector(cluster.gateway)], "ports": [_tcp(LINK_PORT)]}]
-    if cluster.previews:
-        into.append({"from": [_selector(cluster.previews.controller)], "ports": [_tcp(PREVIEW_PORT)]})
+    into = [{"from": [_selector(peer) for peer in cluster.network.gateway], "ports": [_tcp(LINK_PORT)]}]
+    if cluster.ingress:
+        ports = [PREVIEW_PORT, LINK_PORT] if cluster.ingress.link_url else [PREVIEW_PORT]
+        into.append({"from": [_selector(cluster.ingress.controller)], "ports": [_tcp(port) for port in ports]})
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -166,7 +167,7 @@ def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
             "podSelector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": into,
-            "egress": [*_way_out(spec.egress, cluster), *_to_the_store(cluster)],
+            "egress": [*_way_out(spec.egress, cluster), *map(_to, cluster.network.store)],
         },
     }
 
@@ -191,15 +192,12 @@ def claim(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     }
 
 
+def _environment(spec: SandboxSpec, cluster: Cluster) -> dict[str, str]:
+    by_proxy = cluster.network.allowlist_proxy if spec.egress is Egress.ALLOWLIST else None
+    return program_environment(spec, way_out=by_proxy.url if by_proxy else None)
+
+
 def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
-    optional: Manifest = {
-        "runtimeClassName": cluster.runtime_class,
-        "nodeSelector": dict(cluster.node_selector),
-        "tolerations": [dict(one) for one in cluster.tolerations],
-        "imagePullSecrets": [{"name": name} for name in cluster.image_pull_secrets],
-    }
-    if cluster.host_users is not None:
-        optional["hostUsers"] = cluster.host_users
     return {
         "automountServiceAccountToken": False,
         "serviceAccountName": cluster.service_account,
@@ -218,7 +216,7 @@ def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
         "initContainers": [_proxy(spec, cluster)],
         "containers": [_runner(spec, image)],
         "volumes": _volumes(spec, cluster),
-        **{name: value for name, value in optional.items() if value not in ("", {}, [])},
+        **cluster.pod,
     }
 
 
@@ -289,26 +287,33 @@ def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
 
 
 def _way_out(egress: Egress, cluster: Cluster) -> list[Manifest]:
-    names = {"to": [_selector(cluster.dns)], "ports": [_tcp(53), {"protocol": "UDP", "port": 53}]}
     match egress:
         case Egress.NONE:
             return []
         case Egress.ALLOWLIST:
-            assert cluster.allowlist_proxy is not None
-            return [{"to": [_selector(cluster.allowlist_proxy)], "ports": [_tcp(cluster.allowlist_port)]}]
+            assert cluster.network.allowlist_proxy is not None
+            return [_to(cluster.network.allowlist_proxy)]
         case Egress.PUBLIC:
+            names = [_selector(peer) for peer in cluster.network.dns]
             public: list[Manifest] = [
                 {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
                 {"ipBlock": {"cidr": PUBLIC_IPV6, "except": list(PRIVATE_IPV6)}},
             ]
-            return [names, {"to": public}]
+            return [{"to": names, "ports": [_tcp(53), {"protocol": "UDP", "port": 53}]}, {"to": public}]
 
 
-def _to_the_store(cluster: Cluster) -> list[Manifest]:
-    return [{"to": [{"ipBlock": {"cidr": one.cidr}}], "ports": [_tcp(one.port)]} for one in cluster.store]
+def _to(destination: Destination) -> Manifest:
+    return {"to": [_selector(destination)], "ports": [_tcp(destination.port)]}
+
+
+def _rule(spec: SandboxSpec, host: str, port: str, path: str, path_type: str) -> Manifest:
+    backend = {"service": {"name": name_of(spec.repl_id, spec.epoch), "port": {"name": port}}}
+    return {"host": host, "http": {"paths": [{"path": path, "pathType": path_type, "backend": backend}]}}
 
 
 def _selector(peer: Peer) -> Manifest:
+    if peer.cidr:
+        return {"ipBlock": {"cidr": peer.cidr}}
     here: Manifest = {"podSelector": {"matchLabels": dict(peer.labels)}}
     if peer.namespace:
         here["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": peer.namespace}}
@@ -325,10 +330,6 @@ def _metadata(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "namespace": cluster.namespace,
         "labels": labels(spec.repl_id, spec.epoch),
     }
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
 
 
 _LOCKED: Final[Mapping[str, Any]] = {

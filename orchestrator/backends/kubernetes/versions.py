@@ -6,7 +6,7 @@ A workspace that runs nowhere is its newest version. First files become one by w
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -18,7 +18,10 @@ from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.proxy.viewer import NOBODY
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores.asking import Ask, answered
 from runner.snapshots.stores.opening import StoreSpec
+from runner.snapshots.stores.s3 import S3Config, S3Store
+from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage, Workspace
 
@@ -27,11 +30,29 @@ NOWHERE = Path("/nonexistent")  # of shelves that are only read
 
 
 class Versions:
-    """`store` is where they all lie. Raises BackendError in the store's words."""
+    """`async with`; `store`, of S3, is where they all lie. Raises BackendError in the store's words."""
 
     def __init__(self, workers: Workers, store: StoreSpec) -> None:
         self._workers = workers
         self._store = store
+        self._signing = S3Store(S3Config(**store["s3"]))
+
+    async def __aenter__(self) -> Self:
+        await self._signing.__aenter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._signing.__aexit__(*exc)
+        await self._workers.__aexit__()
+
+    def answer_of(self, repl_id: str, epoch: int) -> Ask:
+        """What an incarnation's pod asks to have signed."""
+        signer = S3Signer(self._signing, f"{repl_id}/", epoch)
+
+        async def answer(question: dict[str, Any]) -> dict[str, Any]:
+            return await answered(signer, question)
+
+        return answer
 
     async def seed(
         self, repl_id: str, files: Mapping[str, bytes], source: str | None, version: str | None

@@ -21,6 +21,7 @@ class View:
     def __init__(self, api: Api, kind: Kind, selector: str, changed: Callable[[Object], None]) -> None:
         self.objects: dict[str, Object] = {}
         self.listed = asyncio.Event()  # all that there was is known
+        self.trouble = ""  # why it was not seen when it was last asked for
         self._api = api
         self._kind = kind
         self._selector = selector
@@ -42,6 +43,7 @@ class View:
                 failures = failures + 1 if not heard and now_s() - begun_s < ENDED_SOON_S else 0
             except ApiError as error:
                 failures, after_s = failures + 1, error.retry_after_s or 0.0
+                self.trouble = str(error)
                 if error.status == 410:  # too old
                     version = ""
                 else:

@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
 from orchestrator.backends.egress.proxy import Resolver
 from orchestrator.backends.egress.rules import EgressRules
+from orchestrator.backends.environment import SYSTEM_PATH
 from orchestrator.backends.local import doctor, launcher_client, uids
-from orchestrator.backends.local.environment import SYSTEM_PATH
 from orchestrator.backends.local.incarnation import Incarnation
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import checked, layout

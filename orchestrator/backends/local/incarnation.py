@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, ExitStack
 from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.backends.egress.proxy import EgressProxy, Resolve
 from orchestrator.backends.egress.rules import EgressRules
+from orchestrator.backends.environment import program_environment
 from orchestrator.backends.local.egress import EgressSocket
-from orchestrator.backends.local.environment import program_environment
+from orchestrator.backends.local.inside import WAY_OUT
 from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import Layout
 from orchestrator.backends.local.wire import Freeze, Start, Stop
@@ -177,7 +178,7 @@ class Incarnation:
             workspace=self._layout.workspace(spec.repl_id),
             socket_path=sockets / "agent.sock",
             agent_uid=self._uid,
-            environment=program_environment(spec),
+            environment=program_environment(spec, way_out=None if spec.egress is Egress.NONE else WAY_OUT),
             run_command=spec.run_command,
             quota_bytes=spec.size.disk_bytes,
             quota_entries=spec.size.disk_entries,

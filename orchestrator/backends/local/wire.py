@@ -14,7 +14,7 @@ from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.domain import Egress, Size
 from runner.protocol.messages import VERSION as AGENT_VERSION
 
-VERSION = f"4/{AGENT_VERSION}"  # a launcher of another release, or agents of one, cannot be adopted
+VERSION = f"5/{AGENT_VERSION}"  # a launcher of another release, or agents of one, cannot be adopted
 MAX_LINE_BYTES = 4 << 20  # a list of hundreds of sandboxes with their environments
 
 Message = dict[str, Any]

@@ -46,6 +46,7 @@ class ClusterApi:
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
         self.metrics: Callable[[], list[Object]] | None = None  # without a metrics server
+        self.allows: Callable[[Object], bool] = lambda asked: True  # a SelfSubjectAccessReview's resourceAttributes
         self.on_change: Callable[[str, str, Object], None] = lambda plural, what, found: None
         self.url = ""
         self.answers = asyncio.Event()  # cleared: every request hangs
@@ -132,6 +133,9 @@ class ClusterApi:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             return refusal(401, "Unauthorized", "Unauthorized")
         parts = request.url.path.strip("/").split("/")
+        if parts[-1] == "selfsubjectaccessreviews":
+            asked = json.loads(await request.body())["spec"]["resourceAttributes"]
+            return JSONResponse({"status": {"allowed": self.allows(asked)}}, 201)
         if "namespaces" not in parts:
             return refusal(404, "NotFound", "the server could not find the requested resource")
         if "metrics.k8s.io" in parts:

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
@@ -12,10 +11,8 @@ from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.versions import Versions
-from runner.snapshots.stores.asking import Ask, answered
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.s3 import S3Config, S3Store
-from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.worker.workers import Workers
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
 from tests.orchestrator.kubernetes.kubelet import Kubelet
@@ -78,19 +75,8 @@ def rbac(cluster: ClusterApi) -> Rbac:
 
 @pytest.fixture
 async def backend(
-    cluster: ClusterApi, kubelet: Kubelet, store: S3Store, bucket: S3Config, wishes: Cluster, rbac: Rbac
+    cluster: ClusterApi, kubelet: Kubelet, bucket: S3Config, wishes: Cluster, rbac: Rbac
 ) -> AsyncIterator[KubernetesBackend]:
-    def answer_of(repl_id: str, epoch: int) -> Ask:
-        signer = S3Signer(store, f"{repl_id}/", epoch)
-
-        async def answer(question: dict[str, Any]) -> dict[str, Any]:
-            return await answered(signer, question)
-
-        return answer
-
-    async with Api(client_of(cluster), wishes.namespace) as api, Workers() as workers:
-        versions = Versions(workers, spec_of(bucket))
-        async with KubernetesBackend(
-            api, wishes, versions, dial_of=kubelet.dial_of, answer_of=answer_of, secret=SECRET
-        ) as backend:
-            yield backend
+    api, versions = Api(client_of(cluster), wishes.namespace), Versions(Workers(), spec_of(bucket))
+    async with KubernetesBackend(api, wishes, versions, dial_of=kubelet.dial_of, secret=SECRET) as backend:
+        yield backend

@@ -2,21 +2,16 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestrator.backends.kubernetes.api import Right
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 
 FILE = Path(__file__).resolve().parents[3] / "k8s" / "base" / "rights.yaml"
-
-
-class Right(NamedTuple):
-    group: str
-    resource: str  # with its sub-resource: "deployments/scale"
-    verb: str
 
 
 def rights_of(role: dict[str, Any]) -> set[Right]:

@@ -13,7 +13,16 @@ import pytest
 
 from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.kubernetes import manifests
-from orchestrator.backends.kubernetes.cluster import Address, Cluster, Peer, PreviewHosts, VolumeClaim
+from orchestrator.backends.kubernetes.cluster import (
+    POD_FIELDS,
+    AllowlistProxy,
+    Cluster,
+    Destination,
+    Ingress,
+    Network,
+    Peer,
+    VolumeClaim,
+)
 from orchestrator.backends.kubernetes.manifests import Manifest, claim, dependents, deployment, network_policy
 from orchestrator.domain import Egress, Size
 from tests.orchestrator.kubernetes.restricted import violations
@@ -23,33 +32,43 @@ KEY = b"k" * 32
 SPEC = SandboxSpec(
     repl_id="abc123",
     epoch=7,
+    template="python",
     environment={"PORT": "3000", "TOKEN": "of the user's own"},
     run_command="python main.py",
     size=Size(),
     egress=Egress.PUBLIC,
 )
 PLAIN = Cluster(namespace="devex-repls", proxy_image="proxy:1", image="runner:1")
-PREVIEWS = PreviewHosts(
-    host="{port}-{slug}.preview.test",
-    ports=(3000, 8000),
-    ingress_class="nginx",
-    tls_secret="preview-tls",
+INGRESS = Ingress(
+    class_name="nginx",
     controller=Peer(namespace="ingress-nginx"),
+    tls_secret="wildcards",
+    preview_ports=(3000, 8000),
+    link_url="wss://{name}.links.test",
+)
+NETWORK = Network(
+    store=(Destination(cidr="10.1.2.3/32", port=9000), Destination(cidr="fd00::5/128", port=9000)),
+    allowlist_proxy=AllowlistProxy(
+        labels={"app": "allowlist"}, namespace="devex", port=3128, url="http://10.96.0.7:3128"
+    ),
 )
 FULL = Cluster(
     namespace="devex-repls",
     proxy_image="proxy:1",
     image="runner:1",
     images={"go": "runner-go:1"},
-    image_pull_secrets=("registry",),
-    runtime_class="gvisor",
-    host_users=False,
-    node_selector={"pool": "repls"},
-    tolerations=({"key": "repls", "operator": "Exists", "effect": "NoSchedule"},),
+    pod={
+        "imagePullSecrets": [{"name": "registry"}],
+        "runtimeClassName": "gvisor",
+        "hostUsers": False,
+        "nodeSelector": {"pool": "repls"},
+        "tolerations": [{"key": "repls", "operator": "Exists", "effect": "NoSchedule"}],
+    },
     claim=VolumeClaim(storage_class="fast"),
-    allowlist_proxy=Peer(labels={"app": "allowlist"}, namespace="devex"),
-    store=(Address(cidr="10.1.2.3/32", port=9000), Address(cidr="fd00::5/128", port=9000)),
-    previews=PREVIEWS,
+    network=NETWORK,
+    ingress=INGRESS,
+    preview_host="{port}-{slug}.preview.test",
+    store_ca="-----BEGIN CERTIFICATE-----",
 )
 
 
@@ -67,9 +86,7 @@ def pod_of(cluster: Cluster, **changes: Any) -> Manifest:
 @pytest.mark.parametrize("cluster", [PLAIN, FULL], ids=["plain", "full"])
 @pytest.mark.parametrize("egress", Egress)
 def test_clusters_take_them(version: str, cluster: Cluster, egress: Egress) -> None:
-    for manifest in everything(
-        replace(cluster, allowlist_proxy=Peer(labels={"app": "out"})), replace(SPEC, egress=egress)
-    ):
+    for manifest in everything(replace(cluster, network=NETWORK), replace(SPEC, egress=egress)):
         kubernetes_validate.validate(manifest, version, strict=True)
 
 
@@ -180,8 +197,16 @@ def test_only_the_secret_knows_what_runs() -> None:
     secret = manifests.secret(SPEC, PLAIN, KEY)
     assert base64.b64decode(secret["data"]["key"]) == KEY
     told = json.loads(base64.b64decode(secret["data"]["spec.json"]))
-    assert told["environment"] == dict(SPEC.environment)
-    assert told["run_command"] == "python main.py"
+    assert told["environment"].items() >= SPEC.environment.items()
+    assert (told["environment"]["HOME"], told["run_command"]) == ("/workspace", "python main.py")
+    assert base64.b64decode(manifests.secret(SPEC, FULL, KEY)["data"]["store_ca.pem"]) == FULL.store_ca.encode()
+
+
+@pytest.mark.parametrize("egress", Egress)
+def test_programs_are_told_of_the_way_out_where_there_is_one(egress: Egress) -> None:
+    secret = manifests.secret(replace(SPEC, egress=egress), FULL, KEY)
+    told = json.loads(base64.b64decode(secret["data"]["spec.json"]))["environment"]
+    assert told.get("https_proxy") == ("http://10.96.0.7:3128" if egress is Egress.ALLOWLIST else None)
 
 
 def test_sizes_and_wishes_of_the_operator() -> None:
@@ -189,27 +214,28 @@ def test_sizes_and_wishes_of_the_operator() -> None:
     assert pod["containers"][0]["resources"]["limits"] == {
         "cpu": "500m", "memory": "536870912", "ephemeral-storage": "2147483648",
     }  # fmt: skip
-    assert pod["runtimeClassName"] == "gvisor"
-    assert pod["hostUsers"] is False
-    assert pod["nodeSelector"] == {"pool": "repls"}
-    assert pod["tolerations"] == [{"key": "repls", "operator": "Exists", "effect": "NoSchedule"}]
-    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod.items() >= FULL.pod.items()
     assert pod["volumes"][0] == {"name": "workspace", "persistentVolumeClaim": {"claimName": "repl-abc123"}}
-    assert deployment(SPEC, FULL, template="go")["spec"]["template"]["spec"]["containers"][0]["image"] == "runner-go:1"
+    assert [pod_of(FULL, template=one)["containers"][0]["image"] for one in ("go", "c")] == ["runner-go:1", "runner:1"]
     plain = pod_of(PLAIN)
-    assert not plain.keys() & {"runtimeClassName", "hostUsers", "nodeSelector", "tolerations", "imagePullSecrets"}
+    assert not plain.keys() & POD_FIELDS.keys()
     assert "emptyDir" in plain["volumes"][0]
 
 
-def test_previews_lead_to_the_proxy() -> None:
-    spec = manifests.ingress(SPEC, FULL, PREVIEWS, "calm-otter")["spec"]
-    assert [rule["host"] for rule in spec["rules"]] == ["3000-calm-otter.preview.test", "8000-calm-otter.preview.test"]
-    assert spec["tls"] == [{"hosts": [rule["host"] for rule in spec["rules"]], "secretName": "preview-tls"}]
+def test_previews_and_links_lead_to_the_proxy() -> None:
+    spec = manifests.ingress(SPEC, FULL, INGRESS, "calm-otter")["spec"]
+    led = {rule["host"]: rule["http"]["paths"][0] for rule in spec["rules"]}
+    assert {host: (one["path"], one["backend"]["service"]["port"]["name"]) for host, one in led.items()} == {
+        "3000-calm-otter.preview.test": ("/", "preview"),
+        "8000-calm-otter.preview.test": ("/", "preview"),
+        "repl-abc123-7.links.test": ("/link", "link"),
+    }
+    assert {one["backend"]["service"]["name"] for one in led.values()} == {"repl-abc123-7"}
+    assert spec["tls"] == [{"hosts": list(led), "secretName": "wildcards"}]
     assert spec["ingressClassName"] == "nginx"
-    assert all(
-        rule["http"]["paths"][0]["backend"]["service"] == {"name": "repl-abc123-7", "port": {"name": "preview"}}
-        for rule in spec["rules"]
-    )
+    without = manifests.ingress(SPEC, FULL, replace(INGRESS, link_url="", tls_secret=""), "calm-otter")["spec"]
+    assert "tls" not in without
+    assert len(without["rules"]) == 2
 
 
 def _lets_out(policy: Manifest, address: str, port: int) -> bool:
@@ -264,10 +290,17 @@ def test_the_store_is_always_reached(egress: Egress) -> None:
 
 def test_only_the_gateway_and_the_ingress_controller_come_in() -> None:
     gateway, controller = network_policy(SPEC, FULL)["spec"]["ingress"]
-    assert gateway["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "devex"}}}]
+    assert gateway["from"] == [
+        {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "devex"}},
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "devex"}},
+        }
+    ]
     assert gateway["ports"] == [{"protocol": "TCP", "port": manifests.LINK_PORT}]
     assert controller["from"][0]["namespaceSelector"] == {
         "matchLabels": {"kubernetes.io/metadata.name": "ingress-nginx"}
     }
-    assert controller["ports"] == [{"protocol": "TCP", "port": manifests.PREVIEW_PORT}]
+    assert [one["port"] for one in controller["ports"]] == [manifests.PREVIEW_PORT, manifests.LINK_PORT]
     assert len(network_policy(SPEC, PLAIN)["spec"]["ingress"]) == 1
+    outside = replace(PLAIN, network=Network(gateway=(Peer(cidr="203.0.113.7/32"),)))
+    assert network_policy(SPEC, outside)["spec"]["ingress"][0]["from"] == [{"ipBlock": {"cidr": "203.0.113.7/32"}}]

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.backends.base import Backend
+from orchestrator.backends.kubernetes import doctor
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
 from tests.contracts.backend import make_spec, until_running
+from tests.orchestrator.kubernetes.cluster_api import ClusterApi
 from tests.orchestrator.kubernetes.conftest import CLUSTER
-from tests.orchestrator.kubernetes.rights import Rbac, Right, rights_of, the_role
-from tests.orchestrator.kubernetes.test_manifests import PREVIEWS
+from tests.orchestrator.kubernetes.rights import Rbac, rights_of, the_role
+from tests.orchestrator.kubernetes.test_manifests import INGRESS
 
 SECURITY = Path(__file__).resolve().parents[3] / "docs" / "security.md"
 
@@ -23,7 +25,7 @@ def wishes() -> Cluster:
         proxy_image=CLUSTER.proxy_image,
         image=CLUSTER.image,
         claim=VolumeClaim(),
-        previews=PREVIEWS,
+        ingress=INGRESS,
     )
 
 
@@ -38,17 +40,23 @@ async def test_all_of_a_repls_life_needs_all_of_the_rights(backend: Backend, rba
     assert rbac.used == rights_of(the_role())
 
 
+async def test_the_doctor_names_what_is_missing(backend: Backend, cluster: ClusterApi, wishes: Cluster) -> None:
+    cluster.allows = lambda asked: asked["namespace"] == wishes.namespace
+    assert [check.ok for check in await backend.doctor()] == [True, True, True, True]
+    cluster.allows = lambda asked: asked["subresource"] != "scale" and asked["resource"] != "secrets"
+    (rights,) = (check for check in await backend.doctor() if check.ok is False)
+    assert rights.detail == "Missing: patch deployments.apps/scale, create secrets, patch secrets."
+
+
+def test_the_doctor_asks_for_each(wishes: Cluster) -> None:
+    assert {*doctor.needed(wishes), doctor.METRICS} == rights_of(the_role())
+
+
 def test_each_right_is_explained() -> None:
     page = SECURITY.read_text().partition("## Rights in a cluster")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `([^`]+)` \| ([a-z, ]+) \| \S.* \|$", page, re.MULTILINE)
     told = {(resource, verb) for resource, verbs in rows for verb in verbs.split(", ")}
-    assert told == {(_named(right), right.verb) for right in rights_of(the_role())}
-
-
-def _named(right: Right) -> str:
-    """As kubectl names it: deployments.apps/scale."""
-    resource, slash, sub = right.resource.partition("/")
-    return f"{resource}.{right.group}".rstrip(".") + slash + sub
+    assert told == {(right.named, right.verb) for right in rights_of(the_role())}
 
 
 def test_nothing_is_allowed_that_reads_secrets_or_runs_programs() -> None:

@@ -8,7 +8,7 @@ from threading import Event
 
 import httpx
 
-from orchestrator.backends.local.environment import program_environment
+from orchestrator.backends.environment import program_environment
 from orchestrator.backends.local.launcher.bubblewrap import Mode
 from orchestrator.backends.local.launcher.host import Host, clear, prepare
 from orchestrator.backends.local.launcher.supervisor import Supervisor
@@ -47,7 +47,7 @@ async def main(place: Layout, host: Host) -> None:
     sockets.mkdir(mode=0o755)
     config = ProxyConfig(
         repl_id="repl1", workspace=place.workspace("repl1"), socket_path=sockets / "agent.sock",
-        agent_uid=workspaces.uid_of("repl1"), environment=program_environment(spec), quota_bytes=1 << 30,
+        agent_uid=workspaces.uid_of("repl1"), environment=program_environment(spec, way_out=None), quota_bytes=1 << 30,
         quota_entries=1000,
     )  # fmt: skip
     supervisor = Supervisor(host, lambda repl_id, epoch, reason: None)

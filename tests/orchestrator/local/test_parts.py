@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.backends.base import SandboxSpec
+from orchestrator.backends.environment import program_environment
 from orchestrator.backends.local import doctor, wire
-from orchestrator.backends.local.environment import program_environment
 from orchestrator.backends.local.launcher import cgroups, etc, modes, seccomp, system
 from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
 from orchestrator.backends.local.launcher.rlimits import rlimits
@@ -287,9 +287,9 @@ def test_a_spec_survives_the_wire(
 
 
 def test_programs_know_the_way_out_only_when_there_is_one() -> None:
-    assert program_environment(make_spec(egress=Egress.PUBLIC))["https_proxy"] == "http://127.0.0.1:3128"
-    assert "https_proxy" not in program_environment(make_spec(egress=Egress.NONE))
-    assert program_environment(make_spec(environment={"PORT": "9"}))["PORT"] == "9"
+    assert program_environment(make_spec(), way_out="http://10.0.0.5:3128")["https_proxy"] == "http://10.0.0.5:3128"
+    assert "https_proxy" not in program_environment(make_spec(), way_out=None)
+    assert program_environment(make_spec(environment={"PORT": "9"}), way_out=None)["PORT"] == "9"
 
 
 def test_the_doctor_says_what_is_missing_and_what_helps(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from orchestrator.backends.local.inside import AGENT, SOCKETS, TMP, WORKSPACE
+from orchestrator.backends.environment import SOCKETS, TMP, WORKSPACE
+from orchestrator.backends.local.inside import AGENT
 
 INSIDE_UID = 1000  # what programs see in a user namespace
 VAR_TMP, SHM = "/var/tmp", "/dev/shm"  # noqa: S108 (the sandbox's own)

@@ -5,8 +5,9 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from orchestrator.backends.environment import SOCKETS
 from orchestrator.backends.local import uids
-from orchestrator.backends.local.inside import AGENT, EGRESS_PORT, SOCKETS
+from orchestrator.backends.local.inside import AGENT, EGRESS_PORT
 from orchestrator.backends.local.launcher import cgroups, etc, modes, reach, system
 from orchestrator.backends.local.launcher.bubblewrap import Jail, Mode
 from orchestrator.backends.local.launcher.cgroups import Cgroups

@@ -1,11 +1,12 @@
-"""What programs in a sandbox find in their environment."""
+"""What programs find around them, whichever backend runs them: folders, and their environment."""
 
 from collections.abc import Mapping
 
 from orchestrator.backends.base import SandboxSpec
-from orchestrator.backends.local.inside import EGRESS_PORT, TMP, WORKSPACE
-from orchestrator.domain import Egress
 
+WORKSPACE = "/workspace"
+TMP = "/tmp"  # noqa: S108 (the sandbox's own)
+SOCKETS = "/run/devex"  # read-only: what the proxy listens on
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # of the machine's own folders, which sandboxes see as they are
 _BASE: Mapping[str, str] = {
     "HOME": WORKSPACE,
@@ -25,13 +26,11 @@ _BASE: Mapping[str, str] = {
 _LOCAL = "localhost,127.0.0.1,::1"
 
 
-def program_environment(spec: SandboxSpec) -> dict[str, str]:
-    return {**_BASE, **_way_out(spec.egress), **spec.environment}
+def program_environment(spec: SandboxSpec, *, way_out: str | None) -> dict[str, str]:
+    """`way_out` is the address of the HTTP proxy that they have to go by."""
+    return {**_BASE, **(_by_proxy(way_out) if way_out else {}), **spec.environment}
 
 
-def _way_out(egress: Egress) -> dict[str, str]:
-    if egress is Egress.NONE:
-        return {}
-    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
-    proxies = dict.fromkeys(names, f"http://127.0.0.1:{EGRESS_PORT}")
+def _by_proxy(url: str) -> dict[str, str]:
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), url)
     return {**proxies, "no_proxy": _LOCAL, "NO_PROXY": _LOCAL, "NODE_USE_ENV_PROXY": "1"}
