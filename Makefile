@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run bundle images lock format lint types test soak bench clean
+.PHONY: help run bundle images kind-up kind-down minikube-up minikube-down lock format lint types test soak bench clean
 
 help:  ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: $(VENV)/run.stamp $(BIN)/devex bundle  ## install what is missing, then serve on http://127.0.0.1:8080
 	@exec $(BIN)/python main.py
@@ -45,6 +45,18 @@ bundle: $(VENV)/run.stamp  ## build the browser's JavaScript (skipped when nothi
 # REPLs as pods. What it is told by the environment is at the top of the script.
 images: bundle  ## build the images of server and pods with ENGINE=podman or docker; NAMES="proxy go" for some
 	@k8s/images/build $(NAMES)
+
+kind-up:  ## DEVEX in a cluster of kind, on http://localhost:8080
+	@k8s/kind.sh up
+
+kind-down:  ## remove that cluster, with all that is in it
+	@k8s/kind.sh down
+
+minikube-up:  ## DEVEX in a cluster of minikube, on http://localhost:8080
+	@k8s/minikube.sh up
+
+minikube-down:  ## remove that cluster, with all that is in it
+	@k8s/minikube.sh down
 
 lock: $(VENV)/dev.stamp  ## lock the dependencies of pyproject.toml again, with hashes and without addresses
 	$(BIN)/pip-compile $(LOCK) --extra build -o requirements.lock pyproject.toml

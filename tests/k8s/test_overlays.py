@@ -1,21 +1,27 @@
 """Every overlay is built as an operator builds it, and is one that clusters take and restricted namespaces let run."""
 
 import json
+import tomllib
+from decimal import Decimal
 from pathlib import Path
 
 import kubernetes_validate
 import pytest
+from kubernetes.utils.quantity import parse_quantity
 from typer.testing import CliRunner
 
 from app.cli import cli
 from app.settings import PREFIX, Settings
-from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6
-from tests.k8s.built import OVERLAYS, Manifest, of_kind, overlay, pods, with_component
+from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6, deployment
+from tests.contracts.backend import make_spec
+from tests.k8s.built import OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, with_component
+from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.restricted import violations
 from tests.orchestrator.kubernetes.test_manifests import VERSIONS
 
 NAME = "app.kubernetes.io/name"
 CLUSTER_WIDE = {"Namespace", "PersistentVolume"}
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 SECRET_SETTINGS = {"DEVEX_SECRET", "DEVEX_DATABASE_URL", "DEVEX_S3_SECRET_KEY"}
 
 
@@ -74,7 +80,10 @@ def _selected(one: Manifest) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("name", OVERLAYS)
+SERVED = [name for name in OVERLAYS if name != "outside"]
+
+
+@pytest.mark.parametrize("name", SERVED)
 def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (told,) = (one for one in of_kind(overlay(name), "ConfigMap"))
     assert told["metadata"]["namespace"] == "devex"
@@ -84,6 +93,11 @@ def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, t
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     settings = Settings()
+    if settings.k8s_image.startswith("localhost/"):  # of this version, as k8s/images.sh builds them
+        assert {settings.k8s_image, settings.k8s_proxy_image} == {
+            f"localhost/devex-{one}:{VERSION}" for one in ("all", "proxy")
+        }
+        assert _control_plane(name)["spec"]["containers"][0]["image"] == f"localhost/devex-server:{VERSION}"
     mounted = {mount["mountPath"] for mount in _control_plane(name)["spec"]["containers"][0]["volumeMounts"]}
     assert str(settings.data_dir) in mounted
 
@@ -91,6 +105,28 @@ def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, t
 def _control_plane(name: str) -> Manifest:
     (pod,) = (one for one in pods(overlay(name)) if one["spec"].get("serviceAccountName") == "devex")
     return pod
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_there_is_room_for_as_many_pods_as_it_says(name: str) -> None:
+    (room,) = of_kind(overlay(name), "ResourceQuota")
+    hard = {what: _quantity(value) for what, value in room["spec"]["hard"].items()}
+    pod = deployment(make_spec(), CLUSTER)["spec"]["template"]["spec"]
+    for what, most in hard.items():
+        kind, _, resource = what.partition(".")
+        if kind in ("requests", "limits") and resource != "storage":
+            assert most >= hard["pods"] * _counted(pod, kind, resource), what
+
+
+def _counted(pod: Manifest, kind: str, resource: str) -> Decimal:
+    """As the scheduler and quotas do: a container that says only its limit requests that much."""
+    all_of_it = [one["resources"] for one in (*pod["initContainers"], *pod["containers"])]
+    return sum((_quantity(one[kind].get(resource, one["limits"][resource])) for one in all_of_it), Decimal(0))
+
+
+def _quantity(text: str) -> Decimal:
+    found: Decimal = parse_quantity(text)  # type: ignore[no-untyped-call]
+    return found
 
 
 def test_no_folder_holds_a_secret() -> None:
@@ -121,3 +157,10 @@ def test_the_way_out_of_an_allowlist_is_our_command(with_allowlist: list[Manifes
     assert given.exit_code == 0, given.output
     assert {"egress-proxy", "--host"} <= set(rest)
     assert container["ports"][0]["containerPort"] == 3128  # its default
+
+
+def test_a_control_plane_outside_is_given_no_pod() -> None:
+    found = overlay("outside")
+    assert pods(found) == []
+    kinds = {(one["kind"], one["metadata"]["name"]) for one in found}
+    assert {("ServiceAccount", "devex"), ("Role", "devex"), ("Role", "devex-through-api")} <= kinds

@@ -15,6 +15,7 @@ RIGHTS: Final = (
     *(Right("", resource, verb) for resource in ("pods", "events") for verb in ("list", "watch")),
     *(Right("", resource, verb) for resource in ("services", "secrets") for verb in ("create", "patch")),
     *(Right("networking.k8s.io", "networkpolicies", verb) for verb in ("create", "patch")),
+    *(Right("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "patch")),
 )
 """What is always needed. docs/security.md says what for."""
 WITH_INGRESS: Final = tuple(Right("networking.k8s.io", "ingresses", verb) for verb in ("create", "patch"))

@@ -1,5 +1,6 @@
 """The control plane's rights are what it needs: nothing is refused, and nothing is allowed that is not asked for."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from orchestrator.backends.base import Backend
 from orchestrator.backends.kubernetes import doctor
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
-from tests.contracts.backend import make_spec, until_running
+from tests.contracts.backend import DEADLINE_S, make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
 from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.rights import Rbac, rights_of, the_role
@@ -30,6 +31,7 @@ def wishes() -> Cluster:
 
 
 async def test_all_of_a_repls_life_needs_all_of_the_rights(backend: Backend, rbac: Rbac) -> None:
+    await lead_once(backend)
     await backend.seed("repl1", {"main.py": b"print(1)\n"}, copy_of=None)
     await backend.ensure(make_spec())
     await until_running(backend, "repl1")
@@ -50,6 +52,22 @@ async def test_the_doctor_names_what_is_missing(backend: Backend, cluster: Clust
 
 def test_the_doctor_asks_for_each(wishes: Cluster) -> None:
     assert {*doctor.needed(wishes), doctor.METRICS} == rights_of(the_role())
+
+
+async def lead_once(backend: Backend) -> None:
+    """Take the lead, and give it up."""
+    leads = asyncio.Event()
+
+    async def work() -> None:
+        leads.set()
+        await asyncio.Event().wait()
+
+    assert backend.election
+    candidate = asyncio.create_task(backend.election.run(work))
+    async with asyncio.timeout(DEADLINE_S):
+        await leads.wait()
+    candidate.cancel()
+    await asyncio.wait([candidate])
 
 
 def test_each_right_is_explained() -> None:

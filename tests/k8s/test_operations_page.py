@@ -1,0 +1,138 @@
+"""docs/operations.md can be followed: every command in it is one, every setting is one, every overlay is built."""
+
+import re
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from app.settings import PREFIX, Settings
+from tests.k8s.built import KUBECTL, ROOT, objects, of_kind, overlay
+from tests.k8s.stage import Call, Stage
+
+PAGE = (ROOT / "docs" / "operations.md").read_text()
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]+)`")
+OURS = ("make ", "devex ", "kubectl ", "k8s/", "ENGINE=")
+TARGETS = re.compile(r"^([a-z-]+):", re.MULTILINE)
+
+
+def blocks(language: str) -> list[str]:
+    return [text for kind, text in FENCED.findall(PAGE) if kind == language]
+
+
+def commands() -> list[str]:
+    """Blocks, and those of ours that stand in the text."""
+    text = FENCED.sub("", PAGE)
+    return blocks("sh") + [one for one in INLINE.findall(text) if one.startswith(OURS) and " " in one]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """With the overlay that a reader has made by then."""
+    stage = Stage(tmp_path_factory.mktemp("stage"))
+    _make_mine(stage.folder)
+    for name in ("secret.env", "devex-images.tar"):
+        (stage.folder / name).touch()
+    return stage
+
+
+def _make_mine(clone: Path) -> Path:
+    mine = clone / "k8s" / "overlays" / "mine"
+    mine.mkdir()
+    (kustomization,) = (text for text in blocks("yaml") if "kind: Kustomization" in text)
+    (mine / "kustomization.yaml").write_text(kustomization)
+    (mine / "settings.env").write_text("DEVEX_PUBLIC_URL=https://code.example.com\n")
+    return mine
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command[:40])
+def test_a_command_is_one(command: str, stage: Stage) -> None:
+    calls, _ = stage.run(command)
+    settings = [line for line in command.splitlines() if line.startswith(PREFIX)]
+    assert calls or settings
+    for call in calls:
+        _is_known(call, stage.folder)
+    for line in settings:
+        assert line.partition("=")[0] in _settings()
+
+
+def _is_known(call: Call, clone: Path) -> None:
+    program, *arguments = call
+    match program:
+        case "make":
+            targets = TARGETS.findall((ROOT / "Makefile").read_text())
+            assert {one for one in arguments if "=" not in one} <= set(targets)
+        case "devex":
+            given = CliRunner().invoke(cli, [*arguments, "--help"])
+            assert given.exit_code == 0, given.output
+        case "kubectl":
+            ours, dashes, inside = _parted(arguments)
+            helped = subprocess.run([KUBECTL, *ours, "--help"], capture_output=True, text=True, check=False)
+            assert helped.returncode == 0, helped.stderr
+            assert "Usage:" in helped.stdout
+            for named, path in pairwise(ours):
+                if named in ("--kustomize", "--filename", "--from-env-file"):
+                    assert (clone / path).exists() or (clone / "k8s" / path).exists(), path
+            if dashes and inside[0] == "devex":
+                _is_known(inside, clone)
+
+
+def _parted(arguments: list[str]) -> tuple[list[str], bool, list[str]]:
+    if "--" not in arguments:
+        return arguments, False, []
+    at = arguments.index("--")
+    return arguments[:at], True, arguments[at + 1 :]
+
+
+def _settings() -> set[str]:
+    return {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_readers_overlay_is_built(tmp_path: Path) -> None:
+    clone = Stage(tmp_path).folder
+    found = objects(_make_mine(clone))
+    (told,) = of_kind(found, "ConfigMap")
+    assert told["data"]["DEVEX_PUBLIC_URL"] == "https://code.example.com"
+    assert told["data"].keys() == of_kind(overlay("production"), "ConfigMap")[0]["data"].keys()
+    (ingress,) = of_kind(found, "Ingress")
+    hosts = ["code.example.com", "*.preview.example.com"]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == hosts
+    assert [one["hosts"] for one in ingress["spec"]["tls"]] == [[host] for host in hosts]
+
+
+@pytest.mark.parametrize("block", blocks("ini"), ids=lambda block: block[:20])
+def test_settings_of_a_cluster_can_be_used(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = of_kind(overlay("production"), "ConfigMap")[0]["data"] | dict(
+        line.split("=", 1) for line in block.splitlines()
+    )
+    assert told.keys() <= _settings()
+    (tmp_path / "kubeconfig").touch()
+    for name, value in told.items():
+        monkeypatch.setenv(name, value.replace("/etc/devex", str(tmp_path)))
+    assert Settings().backend == "kubernetes"
+
+
+def test_overlays_are_told_of() -> None:
+    table = {
+        name
+        for row in re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \|", PAGE, re.MULTILINE)
+        for name in INLINE.findall(row)
+    }
+    assert {path.name for path in (ROOT / "k8s" / "overlays").iterdir()} <= table
+
+
+def test_room_is_counted_as_pods_take_it() -> None:
+    """What the page says of one REPL's pod is what its manifest asks for."""
+    from orchestrator.backends.kubernetes.manifests import PROXY_LIMITS, PROXY_REQUESTS, RUNNER_REQUESTS
+
+    def added(name: str, unit: str) -> int:
+        return sum(int(one[name].removesuffix(unit)) for one in (PROXY_REQUESTS, RUNNER_REQUESTS))
+
+    assert f"asks for {added('cpu', 'm')} mCPU and {added('memory', 'Mi')} MiB" in PAGE
+    assert f"`DEVEX_MEMORY_MIB` and {PROXY_LIMITS['memory'].removesuffix('Mi')} MiB" in PAGE
+    assert f"2 × `DEVEX_DISK_MIB` and {PROXY_LIMITS['ephemeral-storage'].removesuffix('Mi')} MiB" in PAGE
