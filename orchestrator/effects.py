@@ -145,7 +145,7 @@ class Effects:
                 await self._records.update(repl, purge_at=self._clock.now())  # RecordConflict: taken back meanwhile
                 await self._backend.delete_workspace(repl.id)
                 await self._records.delete(repl.id)
-                self._registry.publish(repl)
+                self._registry.publish_deleted(repl.id)
 
     async def _retry(self, repl: Repl, effect: Effect, reason: str, fault: Exception | None = None) -> Later:
         """Back off, exponentially and with jitter, and say why while the user waits; `fault` is one of ours."""

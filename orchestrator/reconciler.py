@@ -5,8 +5,9 @@ Woken by events (a changed goal, the backend's watch, a due time) and by a perio
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from orchestrator.backends.base import Backend
 from orchestrator.clock import Clock, after, within
@@ -33,13 +34,15 @@ from orchestrator.effects import SLOW, Done, Effect, Effects, Later, Refused
 from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.records import RecordConflict, Records
-from orchestrator.registry import Registry
+from orchestrator.registry import NoSuchRepl, Registry
 from orchestrator.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
 
 
 class Reconciler:
+    """Of the one server that acts on what runs: others have one that does not run."""
+
     def __init__(
         self,
         *,
@@ -61,20 +64,21 @@ class Reconciler:
         self._queue = WorkQueue(self._reconcile, clock)
         self._faults = Faults(limits)
         self._saves: dict[str, asyncio.Task[None]] = {}  # beside the queue: a store that hangs takes no place in it
-        self._warned: dict[str, int | None] = {}
 
     def wake(self, repl_id: str) -> None:
         """Look at this Repl soon."""
         self._queue.add(repl_id)
 
     async def adopt(self) -> None:
-        """Once, before `run`: take over what ran on while no server was there."""
+        """Before `run`: take over what ran on while no server was there, or another one acted."""
         seen = await self._backend.observe()
+
+        def change(repl: Repl) -> dict[str, Any]:
+            return adopted(repl, seen.get(repl.id), self._clock.now())
+
         for recorded in await self._records.list_live():
-            changes = adopted(recorded, seen.get(recorded.id), self._clock.now())
-            repl = await self._records.update(recorded, **changes) if changes else recorded
-            if repl.phase is Phase.RUNNING:
-                self._leases.grant(repl.id, repl.awake_until)
+            with suppress(NoSuchRepl):
+                self._registry.publish(await self._registry.change(recorded.id, change))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -131,7 +135,6 @@ class Reconciler:
         seen = (await self._backend.observe()).get(repl_id)
         if repl is None:
             return await self._sweep(repl_id, seen)
-        self._tell_warning(repl)
         lease, keeps_disk = self._leases.get(repl_id), self._backend.keeps_disk
         actions = plan(repl, seen, lease, self._clock.now(), self._limits, keeps_disk=keeps_disk)
         if not any(isinstance(action, Save) for action in actions):
@@ -157,7 +160,6 @@ class Reconciler:
     async def _sweep(self, repl_id: str, seen: Observation | None) -> bool:
         """A sandbox without a Repl serves nobody."""
         self._effects.forget(repl_id)
-        self._warned.pop(repl_id, None)
         if seen is not None:
             log.warning("removing a sandbox without a record", extra={"repl_id": repl_id, "epoch": seen.epoch})
             await within(
@@ -169,11 +171,6 @@ class Reconciler:
         moved = await self._records.update(repl, **move.changes(repl, self._clock.now()))
         self._queue.forget(repl.id)
         self._effects.forget(repl.id)
-        match move.event:
-            case Event.UP:
-                self._leases.grant(repl.id, moved.awake_until)
-            case Event.DOWN | Event.FAIL:
-                self._leases.drop(repl.id)
         level = logging.WARNING if move.event is Event.FAIL else logging.INFO
         log.log(level, "%s", moved.phase, extra={"repl_id": repl.id, "epoch": moved.epoch, "failure": moved.failure})
         self._registry.publish(moved)
@@ -222,11 +219,3 @@ class Reconciler:
         """Plan again at `at`, or at the phase's deadline if that comes first."""
         end = deadline(repl, self._limits, keeps_disk=self._backend.keeps_disk)
         self._queue.add_at(repl.id, at if end is None else min(at, end))
-
-    def _tell_warning(self, repl: Repl) -> None:
-        """Subscribers look again when a warning of the lease falls due or is lifted."""
-        lease = self._leases.get(repl.id)
-        warning_s = lease.warning_s(self._clock.now()) if lease else None
-        if self._warned.get(repl.id) != warning_s:
-            self._warned[repl.id] = warning_s
-            self._registry.publish(repl)

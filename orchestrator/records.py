@@ -1,8 +1,10 @@
 """Where Repls are recorded. `tests/contracts/records.py` says the same in tests."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from orchestrator.changes import Changes
 from orchestrator.domain import Repl
 from runner.errors import DevexError
 
@@ -19,6 +21,13 @@ class DuplicateRecord(DevexError):
 
     def __init__(self) -> None:
         super().__init__("duplicate", "It exists already.", "Choose another name.", status=409, retryable=False)
+
+
+class Changed(NamedTuple):
+    """A Repl has this revision now; None: it was deleted."""
+
+    repl_id: str
+    revision: int | None
 
 
 class Records(Protocol):
@@ -51,12 +60,20 @@ class Records(Protocol):
     async def delete(self, repl_id: str) -> None:
         """One that does not exist is no error."""
 
+    def watch(self) -> AsyncGenerator[Changed | None, None]:
+        """What any server changes, this one too, for ever; of several changes of one Repl the last may be told alone.
+
+        None comes first: nothing is missed from then on. Raises when it cannot be told any more; watch again. Where
+        only one server may use the records nothing else is told.
+        """
+
 
 class MemoryRecords:
     """Records in a dictionary: gone with the process."""
 
     def __init__(self) -> None:
         self._repls: dict[str, Repl] = {}
+        self._changes = Changes[Changed](key=lambda changed: changed.repl_id)
 
     async def get(self, repl_id: str) -> Repl | None:
         return self._repls.get(repl_id)
@@ -83,13 +100,22 @@ class MemoryRecords:
         if taken or (repl.request_id and await self.get_by_request(repl.owner_id, repl.request_id)):
             raise DuplicateRecord
         self._repls[repl.id] = repl
+        self._changes.publish(Changed(repl.id, repl.revision))
 
     async def update(self, repl: Repl, **changes: Any) -> Repl:
         stored = self._repls.get(repl.id)
         if stored is None or stored.revision != repl.revision:
             raise RecordConflict
         self._repls[repl.id] = replace(stored, **changes, revision=stored.revision + 1)
+        self._changes.publish(Changed(repl.id, stored.revision + 1))
         return self._repls[repl.id]
 
     async def delete(self, repl_id: str) -> None:
-        self._repls.pop(repl_id, None)
+        if self._repls.pop(repl_id, None) is not None:
+            self._changes.publish(Changed(repl_id, None))
+
+    async def watch(self) -> AsyncGenerator[Changed | None, None]:
+        changes = self._changes.subscribe()
+        yield None
+        async for changed in changes:
+            yield changed

@@ -6,13 +6,14 @@ Every call that changes what is wanted records it first and wakes the reconciler
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
 
 from starlette.types import ASGIApp
 
-from orchestrator.backends.base import Backend, SandboxSpec
+from orchestrator.backends.base import Backend, Election, SandboxSpec
 from orchestrator.changes import Subscription
 from orchestrator.clock import Clock, after, within
 from orchestrator.computing import Computing
@@ -28,6 +29,7 @@ from orchestrator.domain import (
     used_today_s,
 )
 from orchestrator.effects import Effects
+from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
 from orchestrator.quota import Quota
@@ -82,11 +84,12 @@ class Orchestrator:
         self.templates = templates
         self.limits = limits
         self.quota = Quota(records, clock, limits)
-        self.leases = Leases(clock, limits.idle_stop_s, self._wake)
         self._records = records
         self._clock = clock
         self._environment = environment
         self._registry = Registry(records)
+        self.leases = Leases(clock, limits.idle_stop_s, self._registry.publish_again)
+        self._registry.on_change = self.leases.follow
         effects = Effects(
             backend=backend,
             records=records,
@@ -107,6 +110,7 @@ class Orchestrator:
         )
         self._computing = Computing(backend, clock, limits, on_activity=self.touch)
         self._thinning = Thinning(backend, records, clock, limits)
+        self._faults = Faults(limits)
         self._loop: asyncio.Task[None] | None = None
         self.stop_on_exit = False  # whether all that runs is stopped, and saved before, when the orchestrator ends
         backend.on_activity = self.touch
@@ -114,7 +118,8 @@ class Orchestrator:
     async def __aenter__(self) -> Self:
         await self.backend.__aenter__()
         try:
-            await self._reconciler.adopt()
+            if self.backend.election is None:
+                await self._reconciler.adopt()
         except BaseException:
             await self.backend.__aexit__(None, None, None)
             raise
@@ -135,11 +140,50 @@ class Orchestrator:
     async def _run(self) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._reconciler.run(), name="reconciler")
+                tasks.create_task(self._follow(), name="following")
+                tasks.create_task(self.leases.run(), name="warnings")
                 tasks.create_task(self._computing.run(), name="computing")
-                tasks.create_task(self._thinning.run(), name="thinning")
+                if self.backend.election is None:
+                    tasks.create_task(self._act(), name="acting")
+                else:
+                    tasks.create_task(self._act_in_turn(self.backend.election), name="acting in turn")
         except Exception:  # a fault in one of the loops themselves
             log.critical("no REPL starts or stops any more until the server is restarted", exc_info=True)
+
+    async def _follow(self) -> None:
+        """Hear of what other servers change, until cancelled."""
+        while True:
+            pause_s = self.limits.retry_first_s
+            try:
+                async with aclosing(self._records.watch()) as changes:
+                    async for changed in changes:
+                        for repl_id in await self._registry.hear(changed):
+                            self._wake(repl_id)
+                        self._faults.worked("hearing of changes")
+            except Exception as error:
+                pause_s = self._faults.failed("hearing of changes", error)
+            await self._clock.sleep_until(after(self._clock, pause_s))
+
+    async def _act(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reconciler.run(), name="reconciler")
+            tasks.create_task(self._thinning.run(), name="thinning")
+
+    async def _act_in_turn(self, election: Election) -> None:
+        """Whenever this server leads, until cancelled."""
+
+        async def take_over() -> None:
+            await self._reconciler.adopt()
+            self._faults.worked("leading")
+            await self._act()
+
+        while True:
+            pause_s = self.limits.retry_first_s
+            try:
+                await election.run(take_over)
+            except Exception as error:
+                pause_s = self._faults.failed("leading", error)
+            await self._clock.sleep_until(after(self._clock, pause_s))
 
     # Reading
 
@@ -327,9 +371,7 @@ class Orchestrator:
                 self.quota.check_extension(changes["extended_s"] - used_today_s([repl], now), left_s)
                 return changes
 
-            repl = await self._change(repl_id, change)
-        if repl.awake_until is not None:
-            self.leases.extend(repl_id, repl.awake_until)
+            await self._change(repl_id, change)
         return self.leases.get(repl_id)
 
     # Parts

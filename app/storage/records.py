@@ -1,14 +1,21 @@
 """Repls in the database. `tests/contracts/records.py` runs against it on SQLite and PostgreSQL."""
 
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import suppress
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
 
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
 from app.storage.models import ReplRow
 from orchestrator.domain import RESTING, Goal, Phase, Repl
-from orchestrator.records import DuplicateRecord, RecordConflict
+from orchestrator.records import Changed, DuplicateRecord, RecordConflict
+
+CHANNEL: Final = "devex_repls"  # see the migration `changes_are_told`
+STILL_THERE_S: Final = 30.0  # how often a connection on which nothing is told is asked whether it is one
+ANSWERS_WITHIN_S: Final = 10.0
 
 FIELDS = tuple(field.name for field in fields(Repl))
 
@@ -57,6 +64,47 @@ class TortoiseRecords:
 
     async def delete(self, repl_id: str) -> None:
         await ReplRow.filter(id=repl_id).delete()
+
+    async def watch(self) -> AsyncGenerator[Changed | None, None]:
+        """On PostgreSQL, by a connection of the pool that is kept for it. SQLite's is of one server."""
+        database: Any = ReplRow._meta.db
+        if database.capabilities.dialect != "postgres":
+            yield None
+            await asyncio.Event().wait()
+        from asyncpg import InterfaceError  # with SQLite the server starts without it
+
+        async with database.acquire_connection() as connection:
+            told: asyncio.Queue[str | None] = asyncio.Queue()  # unbounded: PostgreSQL keeps no less for who is slow
+
+            def hear(_connection: Any, _pid: int, _channel: str, payload: str) -> None:
+                told.put_nowait(payload)
+
+            def lost(_connection: Any) -> None:
+                told.put_nowait(None)
+
+            connection.add_termination_listener(lost)
+            await connection.add_listener(CHANNEL, hear)
+            try:
+                yield None
+                while True:
+                    try:
+                        async with asyncio.timeout(STILL_THERE_S):
+                            payload = await told.get()
+                    except TimeoutError:
+                        await connection.fetchval("SELECT 1", timeout=ANSWERS_WITHIN_S)
+                        continue
+                    if payload is None:
+                        raise ConnectionError("the database has closed the connection")
+                    yield _changed(payload)
+            finally:
+                with suppress(InterfaceError):  # the pool has taken it back: it is gone
+                    connection.remove_termination_listener(lost)
+                    await connection.remove_listener(CHANNEL, hear)
+
+
+def _changed(payload: str) -> Changed:
+    repl_id, _, revision = payload.partition(" ")
+    return Changed(repl_id, int(revision) if revision else None)
 
 
 def _repl(row: ReplRow | None) -> Repl | None:

@@ -1,6 +1,7 @@
 """What every Records implementation promises. Subclass, and give an async fixture `records`."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -148,3 +149,7 @@ class RecordsContract:
         await records.delete(repl.id)
         await records.delete(repl.id)
         assert await records.get(repl.id) is None
+
+    async def test_watching_begins_with_none(self, records: Records) -> None:
+        async with aclosing(records.watch()) as changes:
+            assert await anext(changes) is None

@@ -4,13 +4,13 @@ import asyncio
 import heapq
 import itertools
 import random
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.backends.memory import Machine, MemoryBackend
 from orchestrator.domain import Observation, Repl
-from orchestrator.records import MemoryRecords
+from orchestrator.records import Changed, MemoryRecords
 
 
 class ManualClock:
@@ -65,6 +65,14 @@ class UnreachableRecords(MemoryRecords):
         if self.down:
             raise OSError("the database does not answer")
         return await super().list_live()
+
+
+class TellsNothing(MemoryRecords):
+    """As a database of one server: what another process changes is not told."""
+
+    async def watch(self) -> AsyncGenerator[Changed | None, None]:
+        yield None
+        await asyncio.Event().wait()
 
 
 class FailsDuringStart(MemoryBackend):

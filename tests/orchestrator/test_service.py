@@ -12,7 +12,7 @@ from orchestrator.service import LAID_OUT_S, Orchestrator
 from runner.errors import DevexError
 from tests.contracts.records import make_repl
 from tests.orchestrator.conftest import MakeOrchestrator, refusal
-from tests.orchestrator.fakes import BreaksOnSeed, ManualClock, settle
+from tests.orchestrator.fakes import BreaksOnSeed, ManualClock, TellsNothing, settle
 
 DAY_S = 86400
 
@@ -117,22 +117,27 @@ async def test_a_fork_of_a_version_has_the_files_of_then(orchestrator: Orchestra
     assert (laid_out.seeded, laid_out.saved_version is not None) == (True, True)
 
 
-@pytest.mark.parametrize("listed", [True, False])
-async def test_what_another_process_has_made_is_laid_out_for_who_looks(
-    serve: MakeOrchestrator, machine: Machine, records: MemoryRecords, listed: bool
-) -> None:
-    async with serve(resync_s=DAY_S) as orchestrator:
-        await settle()
-        made = replace(make_repl(), owner_id="ann", seeded=False)
-        await records.insert(made)
-        await settle()
-        assert machine.workspaces == {}
-        if listed:
-            assert [repl.id for repl in await orchestrator.list("ann")] == [made.id]
+class TestAnotherProcess:
+    @pytest.fixture
+    def records(self) -> MemoryRecords:
+        return TellsNothing()
+
+    @pytest.mark.parametrize("listed", [True, False])
+    async def test_what_it_has_made_is_laid_out_for_who_looks(
+        self, serve: MakeOrchestrator, machine: Machine, records: MemoryRecords, listed: bool
+    ) -> None:
+        async with serve(resync_s=DAY_S) as orchestrator:
             await settle()
-        else:
-            assert (await orchestrator.laid_out(made.id)).seeded
-        assert "main.py" in machine.workspaces[made.id]
+            made = replace(make_repl(), owner_id="ann", seeded=False)
+            await records.insert(made)
+            await settle()
+            assert machine.workspaces == {}
+            if listed:
+                assert [repl.id for repl in await orchestrator.list("ann")] == [made.id]
+                await settle()
+            else:
+                assert (await orchestrator.laid_out(made.id)).seeded
+            assert "main.py" in machine.workspaces[made.id]
 
 
 async def test_who_reads_files_does_not_wait_for_ever(serve: MakeOrchestrator, clock: ManualClock) -> None:

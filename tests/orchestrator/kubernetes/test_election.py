@@ -48,7 +48,7 @@ class Candidate:
 async def candidate(cluster: ClusterApi, name: str, said: list[str]) -> AsyncIterator[Candidate]:
     """A server of this name, also to the API server."""
     client = client_of(cluster)
-    client.user_agent = name  # type: ignore[no-untyped-call]
+    client.user_agent = name
     async with Api(client, "devex-repls") as api:
         one = Candidate(name, api, said)
         running = asyncio.create_task(one.election.run(one.work))
@@ -112,9 +112,9 @@ async def test_a_leader_bears_faults_that_pass_and_changes_by_others(
             metadata = {**found["metadata"], "annotations": {"looked-at": str(number)}}
             cluster.change("leases", NAME, metadata=metadata)
             left = [refusal(500, "Broken", "on purpose")] * 2
-            cluster.faults[:] = [lambda request, left=left: left.pop() if left and request.method == "PATCH" else None]
+            cluster.faults[:] = [lambda request: left.pop() if left and request.method == "PATCH" else None]  # noqa: B023
             before = lease(cluster)["renewTime"]
-            await until(lambda before=before: lease(cluster)["renewTime"] != before)
+            await until(lambda: lease(cluster)["renewTime"] != before)  # noqa: B023
         assert said == ["a leads"]
 
 
@@ -139,7 +139,7 @@ async def test_clocks_of_others_mean_nothing(cluster: ClusterApi, renewed: str) 
         while loop.time() < renewed_until_s:
             cluster.change("leases", NAME)  # renewed, by a clock that stands still
             asked = len(cluster.requests)
-            await until(lambda asked=asked: len(cluster.requests) > asked)
+            await until(lambda: len(cluster.requests) > asked)  # noqa: B023
         assert said == []
         await until(lambda: a.leads)
         assert loop.time() >= renewed_until_s
