@@ -55,7 +55,8 @@ class NoCluster(DevexError):
     def __init__(self, kubeconfig: str, why: Exception) -> None:
         of = f"DEVEX_KUBECONFIG ({kubeconfig})" if kubeconfig else "This pod's service account"
         action = "Correct it." if kubeconfig else "Run DEVEX in the cluster, or set DEVEX_KUBECONFIG."
-        super().__init__("no_cluster", f"{of} does not tell how to reach the cluster: {why}.", action, status=500)
+        reason = " ".join(str(why).split()).rstrip(".")
+        super().__init__("no_cluster", f"{of} does not tell how to reach the cluster: {reason}.", action, status=500)
 
 
 @dataclass(frozen=True, slots=True)

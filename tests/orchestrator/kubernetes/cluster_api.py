@@ -20,6 +20,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from tests.orchestrator.kubernetes.links import listening
 
@@ -47,6 +49,7 @@ class ClusterApi:
         self.faults: list[Fault] = []
         self.metrics: Callable[[], list[Object]] | None = None  # without a metrics server
         self.allows: Callable[[Object], bool] = lambda asked: True  # a SelfSubjectAccessReview's resourceAttributes
+        self.port_of: Callable[[str, int], int] = lambda pod, port: port  # on loopback
         self.on_change: Callable[[str, str, Object], None] = lambda plural, what, found: None
         self.url = ""
         self.answers = asyncio.Event()  # cleared: every request hangs
@@ -119,11 +122,36 @@ class ClusterApi:
     # The server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._carry(scope, receive, send)
+            return
         request = Request(scope, receive)
         self.requests.append((request.method, request.url.path))
         answer = await self._answer(request)
         answer.headers["Date"] = format_datetime(self.now(), usegmt=True)
         await answer(scope, receive, send)
+
+    async def _carry(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The proxy sub-resource of a pod: what it answers is passed on, and what it is told, without who told it."""
+        request = Request({**scope, "type": "http", "method": "GET"})
+        self.requests.append(("GET", request.url.path))
+        await receive()
+        refused = next((broken for fault in self.faults if (broken := fault(request)) is not None), None)
+        if refused is not None or request.headers.get("authorization") != f"Bearer {TOKEN}":
+            await send({"type": "websocket.close"})  # 403
+            return
+        _, _, _, _, _, pod, _, path = request.url.path.split("/", 8)[1:]
+        name, port = pod.split(":")
+        try:
+            url = f"ws://127.0.0.1:{self.port_of(name, int(port))}/{path}"
+            async with connect(url, compression=None, max_size=None, proxy=None) as there:
+                await send({"type": "websocket.accept"})
+                await _pump(there, receive, send)
+        except InvalidStatus as error:
+            answer = error.response
+            headers = [(name.encode(), value.encode()) for name, value in answer.headers.raw_items()]
+            await send({"type": "websocket.http.response.start", "status": answer.status_code, "headers": headers})
+            await send({"type": "websocket.http.response.body", "body": answer.body or b""})
 
     async def _answer(self, request: Request) -> Response:
         await self.answers.wait()
@@ -260,12 +288,44 @@ class ClusterApi:
             waiting.set()
         self.on_change(plural, what, found)
 
+    def kubeconfig(self, **cluster: Any) -> str:
+        """The text of a file that tells of it; `cluster` may have a `certificate-authority`."""
+        entries = {
+            "clusters": [{"name": "tests", "cluster": {"server": self.url, **cluster}}],
+            "users": [{"name": "devex", "user": {"token": TOKEN}}],
+            "contexts": [{"name": "tests", "context": {"cluster": "tests", "user": "devex"}}],
+        }
+        return json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "tests", **entries})
+
+
+async def _pump(there: ClientConnection, receive: Receive, send: Send) -> None:
+    """Both ways, until either end leaves."""
+
+    async def to_pod() -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            await there.send(message["bytes"])
+        await there.close()
+
+    async def from_pod() -> None:
+        async for data in there:
+            await send({"type": "websocket.send", "bytes": data})
+        await send({"type": "websocket.close", "code": there.close_code or 1011})
+
+    both = [asyncio.create_task(to_pod()), asyncio.create_task(from_pod())]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in both:
+            one.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
 
 @asynccontextmanager
-async def served() -> AsyncIterator[ClusterApi]:
+async def served(**tls: str) -> AsyncIterator[ClusterApi]:
+    """`tls` as uvicorn has it: ssl_certfile, ssl_keyfile."""
     api = ClusterApi()
-    async with listening(api) as port:
-        api.url = f"http://127.0.0.1:{port}"
+    async with listening(api, **tls) as port:
+        api.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         yield api
         api.answers.set()
         api.hang_up()

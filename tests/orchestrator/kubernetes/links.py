@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -19,11 +20,11 @@ DEADLINE_S = 30.0
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[int]:
-    """-> the port on loopback where uvicorn serves it."""
+async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
+    """-> the port on loopback where uvicorn serves it. `options` are its own: host, port, ssl_certfile."""
     config = uvicorn.Config(
-        app, port=0, ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
-        log_level="critical", lifespan="off", date_header=False,
+        app, **{"port": 0, **options}, log_level="critical", lifespan="off", date_header=False,
+        ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
