@@ -18,7 +18,7 @@ _BADGES = {
     "blank": ("∅", "#7b8494"),
 }
 
-STOPPED = {130: "Interrupted", 143: "Stopped"}  # by Ctrl-C and by the Stop button: nothing went wrong
+_STOPPED = {130: "Interrupted", 143: "Stopped"}  # by Ctrl-C and by the Stop button
 _ENDINGS = {
     126: "a file cannot be executed: set its permissions",
     127: "a command was not found: install it, or correct the run command",
@@ -105,12 +105,17 @@ def span(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
+def stopped_words(code: int | None, *, forced: bool) -> str:
+    """How a program ended that somebody stopped, so that nothing went wrong; "" for one that ended by itself."""
+    if forced:
+        return "Stopped by force"
+    return _STOPPED.get(code, "") if code is not None else ""
+
+
 def ending_words(code: int | None) -> str:
-    """How a program ended, from its exit code as a shell says it; None: its sandbox ended first."""
+    """How a program ended by itself, from its exit code as a shell says it; None: its sandbox ended first."""
     if code is None:
         return "Ended with its sandbox"
-    if code in STOPPED:
-        return STOPPED[code]
     return f"Exit code {code}, {_ENDINGS[code]}" if code in _ENDINGS else f"Exit code {code}"
 
 

@@ -19,8 +19,8 @@ export const Compared = {
         <strong class="dx-grow" :title="picked.path">{{ picked.path.split('/').pop() }}</strong>
         <div v-if="!isFolder" class="dx-history-ways">
           <div class="dx-segments" role="group" aria-label="Compare">
-            <button type="button" :aria-pressed="against === 'before'" @click="against = 'before'">{{ since ? 'With ' + nameOf(since) : 'What it changed' }}</button>
-            <button type="button" :aria-pressed="against === 'now'" @click="against = 'now'">With now</button>
+            <button type="button" :aria-pressed="against === 'before'" @click="against = 'before'">{{ since ? 'Since ' + nameOf(since) : 'What it changed' }}</button>
+            <button type="button" :aria-pressed="against === 'now'" @click="against = 'now'">What changed since</button>
           </div>
           <template v-if="shown.state === 'shown'">
             <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Change before" title="Change before" @click="go(false)"><i class="dx-i dx-i-up"></i></button>

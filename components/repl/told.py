@@ -22,6 +22,7 @@ class Run:
     command: str | None = None
     exit_code: int | None = None
     duration_s: float | None = None
+    forced: bool = False  # it did not end when it was asked to
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:

@@ -2,8 +2,9 @@
 
 - `POST run` {} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first
 - `POST stop` -> as `GET run`; SIGTERM, after 5 s SIGKILL
-- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s}; of a program that a proxy before us
-  started, `command` is what the workspace says, or null when that was edited since
+- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s, forced}; `forced` when a stop or restart
+  had to kill it; of a program that a proxy before us started, `command` is what the workspace says, or null when that
+  was edited since
 - `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
   together, the last 1 MiB of them; exit_code null when the time was over
 """
@@ -56,6 +57,7 @@ class Runs:
         self._on_run = on_run
         self._config: RunConfig | None = None
         self._edited_ms = 0  # runs that started before this time were of another configuration
+        self._forced = ""  # the terminal whose program did not end when it was asked to
         self._lock = asyncio.Lock()
 
     def routes(self) -> list[BaseRoute]:
@@ -71,7 +73,7 @@ class Runs:
         terminal = self._current()
         if terminal is None:
             keys = ("terminal", "command", "started_at", "exit_code", "duration_s")
-            return {"running": False, **dict.fromkeys(keys)}
+            return {"running": False, **dict.fromkeys(keys), "forced": False}
         started = datetime.fromtimestamp(number_of(terminal.id) / 1000, UTC)
         return {
             "running": terminal.exit is None,
@@ -80,6 +82,7 @@ class Runs:
             "started_at": started.isoformat(),
             "exit_code": terminal.exit.status if terminal.exit else None,
             "duration_s": terminal.duration_s,
+            "forced": terminal.id == self._forced,
         }
 
     async def recover(self) -> None:
@@ -123,10 +126,13 @@ class Runs:
         terminal = self._current()
         if terminal is None or terminal.exit:
             return
-        for signum, patience_s in ((signal.SIGTERM, TERM_S), (signal.SIGKILL, KILL_S)):
-            self._terminals.signal(terminal, signum)
-            if await _ended(terminal, patience_s):
-                return
+        self._terminals.signal(terminal, signal.SIGTERM)
+        if await _ended(terminal, TERM_S):
+            return
+        self._forced = terminal.id
+        self._terminals.signal(terminal, signal.SIGKILL)
+        if await _ended(terminal, KILL_S):
+            return
         self._terminals.close(terminal)  # the agent does not report; what it has of the program is hung up
 
     def _current(self) -> Terminal | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.words import STOPPED, command_words, ending_words, span
+from app.pages.words import command_words, ending_words, span, stopped_words
 from components.controls import icon, text
 from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
@@ -90,8 +90,8 @@ class Panel:
 
 def _show_ending(run: Run) -> None:
     icon_name, tone = ("check", "ok") if run.exit_code == 0 else ("warning", "danger")
-    if run.exit_code in STOPPED:
+    if stopped := stopped_words(run.exit_code, forced=run.forced):
         icon_name, tone = "stop", "none"
     icon(icon_name).props(f"data-tone={tone}")
     duration = f" after {span(run.duration_s)}" if run.duration_s is not None else ""
-    text(f"{ending_words(run.exit_code)}{duration}").props(f"data-tone={tone}")
+    text(f"{stopped or ending_words(run.exit_code)}{duration}").props(f"data-tone={tone}")

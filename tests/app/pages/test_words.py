@@ -12,6 +12,7 @@ from app.pages.words import (
     ending_words,
     safety_words,
     span,
+    stopped_words,
     stopping_words,
     unsafe_words,
 )
@@ -98,8 +99,13 @@ def test_of_a_script_its_program_is_shown() -> None:
     assert command_words("") == ""
 
 
+def test_what_somebody_stopped_did_not_fail() -> None:
+    assert stopped_words(143, forced=False) == "Stopped"
+    assert stopped_words(137, forced=True) == "Stopped by force"
+    assert stopped_words(137, forced=False) == stopped_words(None, forced=False) == "", "killed by the kernel"
+
+
 def test_a_missing_interpreter_is_one_sentence_and_one_thing_to_do() -> None:
     assert ending_words(0) == "Exit code 0"
-    assert ending_words(143) == "Stopped"
     assert ending_words(None) == "Ended with its sandbox"
     assert ending_words(127) == "Exit code 127, a command was not found: install it, or correct the run command"

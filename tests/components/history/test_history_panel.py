@@ -33,7 +33,7 @@ def test_what_changed_is_seen_and_an_older_text_comes_back(page: Page, served: S
     expect(changed(page)).to_have_count(3)  # with the folder
     expect(sides(page).first).to_have_text("")
     expect(sides(page).last).to_contain_text("print('one')")
-    page.get_by_role("button", name="With now").click()
+    page.get_by_role("button", name="What changed since").click()
     expect(sides(page).first).to_contain_text("print('one')")
     expect(sides(page).last).to_contain_text("print('two')")
     page.get_by_role("button", name="Restore this file").click()

@@ -26,6 +26,7 @@ async def test_a_run_has_a_terminal_a_command_and_an_end(stage: Stage) -> None:
         "started_at": None,
         "exit_code": None,
         "duration_s": None,
+        "forced": False,
     }
     configure(stage, "echo $PORT $EXTRA; pwd; exit 7", "port = 8123\n[env]\nEXTRA = 'more'")
     async with stage.events() as events:
@@ -38,7 +39,7 @@ async def test_a_run_has_a_terminal_a_command_and_an_end(stage: Stage) -> None:
         while (event := await events.next("run"))["running"]:
             pass
     after = (await stage.http.get("/run")).json()
-    assert after == {**told, "running": False, "exit_code": 7, "duration_s": event["duration_s"]}
+    assert after == {**told, "running": False, "exit_code": 7, "duration_s": event["duration_s"], "forced": False}
     assert after["duration_s"] >= 0
     assert "run" in stage.activity
 
@@ -59,7 +60,7 @@ async def test_run_restarts_what_runs(stage: Stage) -> None:
     listed = (await stage.http.get("/terminals")).json()["terminals"]
     assert [one["id"] for one in listed] == [second["terminal"]]
     stopped = (await stage.http.post("/stop")).json()
-    assert (stopped["running"], stopped["exit_code"]) == (False, 143)
+    assert (stopped["running"], stopped["exit_code"], stopped["forced"]) == (False, 143, False)
 
 
 async def test_stop_kills_what_does_not_listen(stage: Stage) -> None:
@@ -68,7 +69,7 @@ async def test_stop_kills_what_does_not_listen(stage: Stage) -> None:
     async with stage.attached(told["terminal"]) as output:
         await output.until("started")
         stopped = (await stage.http.post("/stop")).json()
-        assert (stopped["running"], stopped["exit_code"]) == (False, 137)
+        assert (stopped["running"], stopped["exit_code"], stopped["forced"]) == (False, 137, True)
         await output.until_kind(EXITED)
     assert (await stage.http.post("/stop")).json() == stopped, "stopping again changes nothing"
 
@@ -91,7 +92,7 @@ async def test_a_run_outlives_a_restart_of_the_proxy(stage: Stage) -> None:
     await stage.restart_proxy()
     await stage.proxy._runs.recover()
     state = (await stage.http.get("/run")).json()
-    assert state == {**told, "running": True, "exit_code": None, "duration_s": state["duration_s"]}
+    assert state == {**told, "running": True, "exit_code": None, "duration_s": state["duration_s"], "forced": False}
     async with stage.attached(told["terminal"], after=output.offset) as again:
         await again.type("it\n")
         await again.until_kind(EXITED)
