@@ -129,10 +129,8 @@ class Room:
         theirs = disk.clean(apply_splices(message.base, message.splices))
         theirs.decode()
         base.decode()
-        if not self.is_writable(attachment) or len(theirs) > MAX_TEXT_BYTES:
-            attachment.send(
-                Notice(attachment.channel, "too-large", "Your last change makes the file too large to edit.")
-            )
+        if refusal := self._refusal_of(attachment, len(theirs)):
+            attachment.send(Notice(attachment.channel, *refusal))
             attachment.send(Rebased(attachment.channel))
             return False
         update = await self.file.rebase(base, theirs)
@@ -143,6 +141,13 @@ class Room:
             self._wake.set()
         attachment.send(Rebased(attachment.channel))
         return bool(update)
+
+    def _refusal_of(self, attachment: Attachment, size: int) -> tuple[str, str] | None:
+        if not self.is_writable(attachment):
+            return "read-only", "The file can only be read. Your last change is not in it."
+        if size > MAX_TEXT_BYTES:
+            return "too-large", "The file would become too large to edit. Your last change is not in it."
+        return None
 
     def flush(self, attachment: Attachment) -> None:
         """Save now, and tell the viewer when it is done."""

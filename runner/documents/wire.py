@@ -24,8 +24,8 @@ exactly. The first one follows the first step 2. It has no splices unless it is 
 the tab held at OPEN, if that has this digest, or else the text of that step 2.
 
 FLUSH saves at once, also a file that was deleted, and is always answered by SAVED or by NOTICE. NOTICE says the state
-of a file in words; its code is "deleted", "unsaved" (the disk refused), "too-large" or "" (all is well again). Kinds 1
-and 7 are kept for presence and signalling.
+of a file in words; its code is "deleted", "unsaved" (the disk refused) or "" (all is well again); "too-large" or
+"read-only" hears who sent a REBASE that was not taken. Kinds 1 and 7 are kept for presence and signalling.
 
 MOVED says that the file was renamed, itself or a folder above it: the channel and the replica stay, the path is another
 one. A tab that was away meanwhile finds the room by the guid of its OPEN: OPENED then names the old path, and MOVED

@@ -60,6 +60,22 @@ async def test_a_text_beyond_the_limit_is_not_taken(rooms: Rooms, root: Path) ->
     assert (root / "a").stat().st_size < 10
 
 
+@pytest.mark.parametrize(
+    ("more", "can_write", "code"), [(" more", False, "read-only"), ("x" * 5_000_000, True, "too-large")]
+)
+async def test_who_comes_back_with_what_is_not_taken_hears_why(
+    rooms: Rooms, root: Path, more: str, can_write: bool, code: str
+) -> None:
+    (root / "a").write_text("text")
+    tab = await Tab("a").connect(rooms)
+    tab.disconnect()
+    await tab.type(4, more)
+    tab.guid = "of an earlier history"
+    await tab.connect(rooms, can_write=can_write)
+    await tab.until(lambda: not tab.pending)
+    assert (tab.text, tab.notices) == ("text", [code])
+
+
 async def test_objects_and_line_ends_in_a_replica_are_cleaned(rooms: Rooms, root: Path) -> None:
     (root / "a").write_text("ab")
     tab = await Tab("a").connect(rooms)
