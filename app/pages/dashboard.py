@@ -7,7 +7,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed
 from app.pages.card import Card, tile
-from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, say_failed, while_shown
 from app.pages.new_repl import NewRepl
 from app.services import Services
 from components.controls import button, text, told
@@ -46,7 +46,12 @@ class Dashboard:
     async def follow(self) -> None:
         """Show every change of the user's REPLs, from whichever page or idle stop it comes."""
         async for _ in self._changes:
-            await self.fill()
+            try:
+                await self.fill()
+            except Exception as error:  # the outer edge: the next change shows this one, too
+                if not self._body.is_deleted:
+                    with self._body:
+                        say_failed(error)
 
     async def fill(self) -> None:
         """Show the REPLs as they are; the elements change only where one came, went or moved."""

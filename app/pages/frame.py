@@ -8,10 +8,10 @@ from nicegui import app, background_tasks, ui
 from nicegui.client import Client
 
 from app.access import Action, Actor, recheck
+from app.errors import public_error
 from app.services import Services
 from components import theme
 from components.controls import button, failed, icon, icon_button, link, text
-from runner.errors import DevexError
 
 THEME_KEY = "theme"
 PAGE_DEADLINE_S = 15.0  # NiceGUI gives up on a page after 3 s by default, which a busy machine can take
@@ -123,8 +123,14 @@ async def attempt(
     try:
         await recheck(services, actor, action, repl_id)
         await work()
-    except DevexError as error:
-        failed(error.message, error.action)
+    except Exception as error:  # the outer edge: nobody above shows anything to who pressed
+        say_failed(error)
+
+
+def say_failed(error: Exception) -> None:
+    """Show it in the page whose element is entered."""
+    told = public_error(error)
+    failed(told.message, told.action)
 
 
 def while_shown(client: Client, work: Coroutine[Any, Any, None], *, name: str) -> None:
