@@ -88,8 +88,8 @@ async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server) -
             "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
             "DEVEX_S3_ACCESS_KEY": ACCESS_KEY, "DEVEX_S3_SECRET_KEY": SECRET_KEY,
         }  # fmt: skip
-        told |= {one["name"]: one["value"].replace("/data", DATA) for one in container["env"]}
-        async with control_plane(pod, tmp_path, told | here) as process, asyncio.timeout(DEADLINE_S):
+        said = {one["name"]: one["value"].replace("/data", DATA) for one in container["env"]}
+        async with control_plane(pod, tmp_path, told | said | here) as process, asyncio.timeout(DEADLINE_S):
             for probe in ("startupProbe", "readinessProbe"):
                 await _answered(port, container[probe]["httpGet"], process)
             while not any(kind == "leases" for kind, _ in cluster.objects):  # it leads
