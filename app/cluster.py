@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from app import data_dir, store
+from app.addresses import Addresses
 from app.settings import Settings
 from orchestrator.backends.base import Check
 from orchestrator.backends.kubernetes import doctor, reach
@@ -42,7 +43,8 @@ def chosen(settings: Settings) -> Cluster:
         claim=VolumeClaim(storage_class=storage_class) if kind == "claim" else None,
         network=settings.k8s_network,
         ingress=settings.k8s_ingress,
-        preview_host=f"{{port}}-{{slug}}.{settings.preview_domain.partition(':')[0]}",
+        previews=Addresses.of(settings).previews,
+        origin=settings.origin,
         through_api=settings.k8s_reach == "api",
         store_ca=Path(settings.s3_ca_file).read_text() if settings.s3_ca_file else "",
         autosave_s=settings.autosave_s,

@@ -4,7 +4,7 @@ Also where its sandbox opens some of these hosts itself: for the others, and whi
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
@@ -14,7 +14,7 @@ from app.errors import public_error
 from app.gateway.runners import running_app, viewer_of
 from app.gateway.waking import Waking
 from app.services import Services
-from orchestrator.domain import Repl
+from orchestrator.domain import Phase, Repl
 from runner.answers import wants_page
 from runner.errors import DevexError
 from runner.live import Live
@@ -46,7 +46,7 @@ class Previews:
                 message = f"There is no port {one} to show."
                 raise DevexError("port", message, f"Use one from {PORT_LEAST} to {PORT_MOST}.", status=422)
         ticket = Ticket(repl.slug, (*others, port), actor.session_id, local_path(path))
-        return self._entrance.address(self._key_of(repl), ticket)
+        return self._entrance.address(self._keys_of(repl)[0], ticket)
 
     async def may_look(self, repl_id: str, session_id: str) -> bool:
         """Whether this session is still good, and its user may see the REPL's ports."""
@@ -56,12 +56,12 @@ class Previews:
             return False
         return True
 
-    async def key(self, slug: str) -> bytes | None:
-        """See `Keeper`. A sandbox that opens its hosts itself knows its own incarnation's key, and no other."""
+    async def keys(self, slug: str) -> Sequence[bytes]:
+        """See `Keeper`."""
         if self._services.orchestrator.backend.preview_doors is None:
-            return preview_key(self._key, slug)
+            return (preview_key(self._key, slug),)
         repl = await self._services.orchestrator.get_by_slug(slug)
-        return self._key_of(repl) if repl is not None else None
+        return self._keys_of(repl) if repl is not None else ()
 
     async def show(self, host: PreviewHost, granted: Pass, scope: Scope, receive: Receive, send: Send) -> None:
         repl = await self._services.orchestrator.get_by_slug(host.slug)
@@ -70,9 +70,8 @@ class Previews:
         except SignInNeeded:
             raise NoPass from None
         if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
-            started = await self._services.orchestrator.get(access.the_repl.id)
-            if started.epoch != access.the_repl.epoch:  # whose sandbox may open this host when it is asked next
-                waiting.headers.append("Set-Cookie", self._entrance.cookie(self._key_of(started), granted))
+            # The sandbox that starts may open this host by itself when it is asked next.
+            waiting.headers.append("Set-Cookie", self._entrance.cookie(self._keys_of(access.the_repl)[0], granted))
             await waiting(scope, receive, send)
             return
         app = await running_app(self._services.orchestrator, access.the_repl)
@@ -83,6 +82,12 @@ class Previews:
         actor = await self._services.accounts.sessions.still(Actor(session_id=session_id))
         return await grant(self._services, actor, Action.PREVIEW, repl_id)
 
-    def _key_of(self, repl: Repl) -> bytes:
-        doors = self._services.orchestrator.backend.preview_doors
-        return preview_key(doors.key_of(repl.id, repl.epoch) if doors else self._key, repl.slug)
+    def _keys_of(self, repl: Repl) -> list[bytes]:
+        """A sandbox that opens its hosts itself knows its own epoch's key, and no other. While none runs the next one's
+        seals, so that who waits for it is let in by it.
+        """
+        if (doors := self._services.orchestrator.backend.preview_doors) is None:
+            return [preview_key(self._key, repl.slug)]
+        runs = repl.phase in (Phase.STARTING, Phase.RUNNING)
+        epochs = (repl.epoch, repl.epoch + 1) if runs else (repl.epoch + 1, repl.epoch)
+        return [preview_key(doors.key_of(repl.id, epoch), repl.slug) for epoch in epochs]

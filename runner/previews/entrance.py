@@ -4,7 +4,8 @@ The gateway serves them, and so does the proxy in a pod to which an Ingress lead
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Final, Protocol
 from urllib.parse import parse_qs, urlencode
 
@@ -48,8 +49,8 @@ class NotASibling(DevexError):
 
 
 class Keeper(Protocol):
-    async def key(self, slug: str) -> bytes | None:
-        """What seals the tickets and passes of this REPL now; None where it has none here."""
+    async def keys(self, slug: str) -> Sequence[bytes]:
+        """What may have sealed tickets and passes of this REPL, first of all what seals new ones; none of no REPL."""
 
     async def show(self, host: PreviewHost, granted: Pass, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the port to whoever has this pass, if its session is still good. Raises NoPass, DevexError."""
@@ -110,11 +111,11 @@ class Entrance:
             away = f"{self._origin}{WAY_IN}/{host.slug}/{host.port}?{urlencode({'path': path})}"
             await _redirect(away)(scope, receive, send)
 
-    async def _granted(self, host: PreviewHost, sealed: Iterable[str]) -> Pass:
+    async def _granted(self, host: PreviewHost, sealed: Sequence[str]) -> Pass:
         """Of the values of its cookie, one of which may have been planted."""
-        for value in sealed:
-            key = await self._keeper.key(host.slug)
-            granted = unseal_pass(key, value, self._now()) if key is not None else None
+        keys = await self._keeper.keys(host.slug) if sealed else ()
+        for value, key in product(sealed, keys):
+            granted = unseal_pass(key, value, self._now())
             if granted is not None and (granted.port, granted.slug) == host:
                 return granted
         raise NoPass
@@ -122,17 +123,18 @@ class Entrance:
     async def _enter(self, host: PreviewHost, scope: Scope) -> Response:
         """Exchange the ticket for a pass in this host's cookie; then on to the next of its ports, or to the page."""
         token = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
-        key = await self._keeper.key(host.slug) if token and scope["method"] == "GET" else None
-        ticket = unseal_ticket(key, token, self._now()) if key is not None else None
-        if key is None or ticket is None or (ticket.ports[0], ticket.slug) != host:
+        keys = await self._keeper.keys(host.slug) if token and scope["method"] == "GET" else ()
+        tickets = (unseal_ticket(key, token, self._now()) for key in keys)
+        ticket = next((one for one in tickets if one is not None), None)
+        if ticket is None or (ticket.ports[0], ticket.slug) != host:
             raise NoPass
         if not self._spent.first_use(ticket, self._now()):
             raise NoPass
         rest = ticket.ports[1:]
         target = local_path(ticket.path)
         if rest:
-            target = self.address(key, Ticket(ticket.slug, rest, ticket.session_id, ticket.path))
-        cookie = self.cookie(key, Pass(host.slug, host.port, ticket.session_id))
+            target = self.address(keys[0], Ticket(ticket.slug, rest, ticket.session_id, ticket.path))
+        cookie = self.cookie(keys[0], Pass(host.slug, host.port, ticket.session_id))
         return _redirect(target, {"Set-Cookie": cookie})
 
     def _is_sibling(self, host: PreviewHost, origin: str) -> bool:

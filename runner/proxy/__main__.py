@@ -8,14 +8,19 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from runner.forwarding import wire
 from runner.proxy.pod import BadPod, Pod, serving
 
 LINK_PORT: Final = 7601
+PREVIEW_PORT: Final = 7602
+WEBSOCKET_MOST_BYTES: Final = 8 << 20  # one message of a browser, as at the gateway
+CONNECTIONS_MOST: Final = 1024  # of an ingress controller, which limits its clients; some 20 KiB each
+KEEP_ALIVE_S: Final = 75  # longer than an ingress controller keeps a connection (60 s is usual)
 
 
 def listener(port: int) -> socket.socket:
@@ -39,16 +44,26 @@ async def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     async with serving(pod) as app, asyncio.TaskGroup() as tasks:
-        config = uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=1,
-            ws_ping_timeout=None,  # an answer waits behind what a slow reader has not read yet
-            ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
-        )  # fmt: skip
-        server = _Server(config)
-        tasks.create_task(server.serve([listener(int(os.environ.get("DEVEX_LINK_PORT", LINK_PORT)))]))
+        # No ping's time-out: an answer waits behind what a slow reader has not read yet.
+        servers = [_Server(_config(app, ws_max_size=wire.FRAME_MOST_BYTES, ws_ping_timeout=None))]
+        listeners = [listener(int(os.environ.get("DEVEX_LINK_PORT", LINK_PORT)))]
+        if app.previews is not None:
+            bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "limit_concurrency": CONNECTIONS_MOST}
+            servers.append(_Server(_config(app.previews, ws_max_size=WEBSOCKET_MOST_BYTES, **bounds)))
+            listeners.append(listener(int(os.environ.get("DEVEX_PREVIEW_PORT", PREVIEW_PORT))))
+        for server, listening in zip(servers, listeners, strict=True):
+            tasks.create_task(server.serve([listening]))
         await told.wait()
         await app.save()
-        server.should_exit = True
+        for server in servers:
+            server.should_exit = True
+
+
+def _config(app: ASGIApp, **bounds: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=1, http="h11", ws="websockets-sansio", ws_per_message_deflate=False, **bounds,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

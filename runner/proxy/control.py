@@ -4,7 +4,8 @@ Every server of the control plane opens one, for only it knows where the pod is.
 
     proxy -> control plane   {"ready": bool} whether the agent is there, first of all and whenever it changes
                              {"activity": reason}
-                             {"ask": number, "question": see `runner.snapshots.stores.asking`}
+                             {"ask": number, "question": see `runner.snapshots.stores.asking`, or
+                                                         {"session": id} whether it may see previews -> {"good": bool}}
     control plane -> proxy   {"ask": number, "answer": …}
 """
 
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from runner.errors import DevexError
 from runner.proxy.viewer import CONTROL_PLANE, viewer_of
 from runner.snapshots.stores.store import StoreError
 
@@ -32,6 +34,13 @@ _LEFT: Final = 4000
 Message = dict[str, Any]
 
 log = logging.getLogger(__name__)
+
+
+class Unclaimed(DevexError):
+    """It serves nobody before a control plane has said that this is the pod which acts for its epoch."""
+
+    def __init__(self) -> None:
+        super().__init__("unclaimed", "The REPL is not up yet.", "Try again.", status=503, retryable=True)
 
 
 class Control:

@@ -18,9 +18,12 @@ from runner.errors import DevexError
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
 from runner.forwarding.serving import Links
+from runner.previews.hosts import PreviewDomain
+from runner.previews.tickets import preview_key
 from runner.proxy import control, http
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.control import Control
+from runner.proxy.control import Control, Unclaimed
+from runner.proxy.previews import Previewed, PreviewPort
 from runner.proxy.viewer import CONTROL_PLANE, viewer_of
 from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
@@ -34,13 +37,6 @@ RESTORED: Final = "restored"  # in the cache's folder, beside the workspace that
 
 
 log = logging.getLogger(__name__)
-
-
-class Unclaimed(DevexError):
-    """It serves nobody before a control plane has said that this is the pod which acts for its epoch."""
-
-    def __init__(self) -> None:
-        super().__init__("unclaimed", "The REPL is not up yet.", "Try again.", status=503, retryable=True)
 
 
 class BadPod(Exception):
@@ -83,9 +79,14 @@ class Pod:
 
 
 class PodProxy:
-    """The ASGI application of the link's port: /health for the kubelet, links for the gateway, nothing for others."""
+    """The ASGI application of the link's port: /health for the kubelet, links for the gateway, nothing for others.
+
+    `previews` is that of the preview port, where an Ingress leads to it.
+    """
 
     def __init__(self, pod: Pod, proxy: RunnerProxy, control: Control) -> None:
+        previewed = _previewed(pod)
+        self.previews = PreviewPort(previewed, proxy, control) if previewed else None
         self._proxy = proxy
         self._control = control
         self._links = Links(self._served, pod.key, pod.incarnation)
@@ -166,7 +167,25 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
         )
         snapshots = Snapshots(workers, _shelf(pod))
         async with RunnerProxy(config, on_activity=control.active, on_agent=control.show, snapshots=snapshots) as proxy:
-            yield PodProxy(pod, proxy, control)
+            served = PodProxy(pod, proxy, control)
+            watching = asyncio.create_task(served.previews.watch(), name="sessions") if served.previews else None
+            try:
+                yield served
+            finally:
+                if watching is not None:
+                    watching.cancel()
+                    await asyncio.wait([watching])
+
+
+def _previewed(pod: Pod) -> Previewed | None:
+    if (told := pod.spec.get("previews")) is None:
+        return None
+    return Previewed(
+        slug=told["slug"],
+        domain=PreviewDomain(told["scheme"], told["authority"]),
+        origin=told["origin"],
+        key=preview_key(pod.key, told["slug"]),
+    )
 
 
 def _shelf(pod: Pod) -> Shelf:

@@ -7,6 +7,7 @@ from app import cluster, config_page, store
 from app.settings import BadSetting, Settings, read
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim
 from orchestrator.domain import Egress
+from runner.previews.hosts import PreviewDomain
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -288,7 +289,8 @@ def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
             gateway=(Peer(cidr="203.0.113.7/32"),), store=(Destination(labels={"app": "minio"}, port=9000),)
         ),
         ingress=Ingress(class_name="nginx", controller=Peer(namespace="ingress"), preview_ports=(3000,)),
-        preview_host="{port}-{slug}.preview.example.net",
+        previews=PreviewDomain("http", "preview.example.net:8443"),
+        origin="http://127.0.0.1:8080",
         through_api=True,
         store_ca="-----BEGIN CERTIFICATE-----",
     )

@@ -31,6 +31,7 @@ from orchestrator.backends.kubernetes.watching import View
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.forwarding.keys import Incarnation
+from runner.snapshots.stores.asking import Ask
 
 OURS: Final = f"{APP}={APP_NAME}"
 LEASE: Final = "devex-leader"
@@ -80,7 +81,6 @@ class KubernetesBackend:
     """It opens and closes `api` and `versions`. `dial_of` says how a pod is reached, `secret` makes their keys."""
 
     keeps_disk = False  # a claim's disk stays, but nobody can save from it before it is mounted again
-    preview_doors: PreviewDoors | None = None
 
     def __init__(
         self,
@@ -91,6 +91,11 @@ class KubernetesBackend:
         dial_of: Callable[[Object], Dial],
         secret: bytes,
     ) -> None:
+        self.preview_doors = (
+            PreviewDoors(key_of=lambda repl_id, epoch: self.key_of((repl_id, epoch)), may_look=_nobody_may)
+            if cluster.ingress and cluster.ingress.preview_ports
+            else None
+        )
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
         self.election: Election | None = LeaseElection(api, LEASE)
         self._api = api
@@ -374,10 +379,24 @@ class KubernetesBackend:
             Incarnation(repl_id, epoch, pod["metadata"]["uid"]),
             self._dial_of(pod),
             self.key_of(key),
-            answer=self._versions.answer_of(repl_id, epoch),
+            answer=self._answering(repl_id, self._versions.answer_of(repl_id, epoch)),
             on_activity=lambda reason: self.on_activity(repl_id, reason),
             changed=lambda: self._act(key),
         )
+
+    def _answering(self, repl_id: str, sign: Ask) -> Ask:
+        async def answer(question: dict[str, Any]) -> dict[str, Any]:
+            match question:
+                case {"session": str(session_id)} if self.preview_doors is not None:
+                    try:
+                        return {"good": await self.preview_doors.may_look(repl_id, session_id)}
+                    except Exception:  # the database is away: the pod believes what it was told before
+                        log.exception("who looks at a preview could not be found out")
+                        return {}
+                case _:
+                    return await sign(question)
+
+        return answer
 
     def key_of(self, key: Key) -> bytes:
         """Of an incarnation. Made, not kept: no server needs to read a Secret."""
@@ -408,6 +427,10 @@ class KubernetesBackend:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a task of the backend failed", exc_info=error)
+
+
+async def _nobody_may(repl_id: str, session_id: str) -> bool:
+    return False
 
 
 _NOBODY: Final[Key] = ("", 0)

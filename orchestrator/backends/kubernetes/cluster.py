@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from runner.previews.hosts import PreviewDomain
+
 _STRICT: Final = {"extra": "forbid"}  # pydantic's word for it
 
 
@@ -55,6 +57,8 @@ class Network:
 class Ingress:
     """What an ingress controller leads to the pods: previews of these ports, and links where `link_url` is set.
 
+    An Ingress names whole hosts. Previews of other ports, and of what does not run, are the gateway's, to which a
+    wildcard of the control plane's Ingress leads.
     `link_url` holds `{name}`, which becomes that of the incarnation: `wss://{name}.links.example.com`. `ca_file` has
     the certificates to trust there.
     """
@@ -102,7 +106,8 @@ class Cluster:
     claim: VolumeClaim | None = None
     network: Network = field(default_factory=Network)
     ingress: Ingress | None = None
-    preview_host: str = "{port}-{slug}.localhost"
+    previews: PreviewDomain = field(default_factory=lambda: PreviewDomain("http", "localhost"))
+    origin: str = ""  # the application's, where tickets for previews come from
     through_api: bool = False  # pods are reached by the API server's proxy sub-resource
     store_ca: str = ""  # PEM
     autosave_s: float = 30.0

@@ -93,7 +93,7 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
         "uid": owner_uid,
         "controller": True,
     }
-    made = [network_policy(spec, cluster), secret(spec, cluster, key), service(spec, cluster)]
+    made = [network_policy(spec, cluster), secret(spec, cluster, key, slug), service(spec, cluster)]
     if cluster.ingress:
         made.append(ingress(spec, cluster, cluster.ingress, slug))
     for one in made:
@@ -101,7 +101,7 @@ def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, 
     return made
 
 
-def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
+def secret(spec: SandboxSpec, cluster: Cluster, key: bytes, slug: str) -> Manifest:
     """The incarnation's key, and what only the proxy is to know of what it runs: see `runner.proxy.pod.Pod`."""
     told = {
         "environment": _environment(spec, cluster),
@@ -109,6 +109,7 @@ def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
         "size": asdict(spec.size),
         "keeps_disk": cluster.claim is not None,
         "autosave_s": cluster.autosave_s,
+        "previews": _previews(cluster, slug),
     }
     held = {"key": key, "spec.json": json.dumps(told, sort_keys=True).encode()}
     if cluster.store_ca:
@@ -121,6 +122,13 @@ def secret(spec: SandboxSpec, cluster: Cluster, key: bytes) -> Manifest:
         "immutable": True,
         "data": {name: base64.b64encode(content).decode() for name, content in held.items()},
     }
+
+
+def _previews(cluster: Cluster, slug: str) -> dict[str, str] | None:
+    """What the proxy needs for letting visitors in itself; None where no Ingress leads them to it."""
+    if not cluster.ingress or not cluster.ingress.preview_ports:
+        return None
+    return {"slug": slug, "origin": cluster.origin, **asdict(cluster.previews)}
 
 
 def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
@@ -139,7 +147,8 @@ def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
 
 
 def ingress(spec: SandboxSpec, cluster: Cluster, way: Ingress, slug: str) -> Manifest:
-    previews = [cluster.preview_host.format(port=port, slug=slug) for port in way.preview_ports]
+    domain = cluster.previews.authority.partition(":")[0]
+    previews = [f"{port}-{slug}.{domain}" for port in way.preview_ports]
     rules = [_rule(spec, host, "preview", "/", "Prefix") for host in previews]
     if way.link_url:
         link = urlsplit(way.link_url.format(name=name_of(spec.repl_id, spec.epoch))).hostname or ""

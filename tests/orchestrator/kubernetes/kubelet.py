@@ -43,6 +43,7 @@ class PodProcesses:
 
     volumes: Path
     port: int
+    preview_port: int
     proxy: subprocess.Popen[bytes]
     agent: subprocess.Popen[bytes]
 
@@ -53,17 +54,17 @@ class PodProcesses:
             (volumes / name).mkdir(parents=True, exist_ok=True)
         for name, content in secret.items():
             (volumes / "key" / name).write_bytes(content)
-        port = free_port()
+        port, preview_port = free_port(), free_port()
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
             "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(volumes / "workspace"),
             "DEVEX_SOCKETS": str(volumes / "sockets"), "DEVEX_CACHE": str(volumes / "cache"),
-            "DEVEX_LINK_PORT": str(port),
+            "DEVEX_LINK_PORT": str(port), "DEVEX_PREVIEW_PORT": str(preview_port),
         }  # fmt: skip
         proxy = subprocess.Popen([sys.executable, "-m", "runner.proxy"], env=environment, cwd=volumes)
         command = [PYTHON, "-I", "-S", str(agent / "agent.py"), str(volumes / "sockets" / "agent.sock")]
         programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=volumes / "workspace")
-        return cls(volumes, port, proxy, programs)
+        return cls(volumes, port, preview_port, proxy, programs)
 
     async def listens(self) -> None:
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:

@@ -25,6 +25,7 @@ from orchestrator.backends.kubernetes.cluster import (
 )
 from orchestrator.backends.kubernetes.manifests import Manifest, claim, dependents, deployment, network_policy
 from orchestrator.domain import Egress, Size
+from runner.previews.hosts import PreviewDomain
 from tests.orchestrator.kubernetes.restricted import violations
 
 VERSIONS = ("1.29", "1.31", "1.33", "1.36", "1.37")  # from the first that starts native sidecars by default
@@ -67,7 +68,8 @@ FULL = Cluster(
     claim=VolumeClaim(storage_class="fast"),
     network=NETWORK,
     ingress=INGRESS,
-    preview_host="{port}-{slug}.preview.test",
+    previews=PreviewDomain("https", "preview.test:8443"),
+    origin="https://devex.test",
     store_ca="-----BEGIN CERTIFICATE-----",
 )
 
@@ -194,17 +196,22 @@ def test_programs_get_no_secret_and_no_token() -> None:
 
 
 def test_only_the_secret_knows_what_runs() -> None:
-    secret = manifests.secret(SPEC, PLAIN, KEY)
+    secret = manifests.secret(SPEC, PLAIN, KEY, "calm-otter")
     assert base64.b64decode(secret["data"]["key"]) == KEY
     told = json.loads(base64.b64decode(secret["data"]["spec.json"]))
     assert told["environment"].items() >= SPEC.environment.items()
     assert (told["environment"]["HOME"], told["run_command"]) == ("/workspace", "python main.py")
-    assert base64.b64decode(manifests.secret(SPEC, FULL, KEY)["data"]["store_ca.pem"]) == FULL.store_ca.encode()
+    assert told["previews"] is None
+    full = manifests.secret(SPEC, FULL, KEY, "calm-otter")
+    assert base64.b64decode(full["data"]["store_ca.pem"]) == FULL.store_ca.encode()
+    assert json.loads(base64.b64decode(full["data"]["spec.json"]))["previews"] == {
+        "slug": "calm-otter", "origin": "https://devex.test", "scheme": "https", "authority": "preview.test:8443",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("egress", Egress)
 def test_programs_are_told_of_the_way_out_where_there_is_one(egress: Egress) -> None:
-    secret = manifests.secret(replace(SPEC, egress=egress), FULL, KEY)
+    secret = manifests.secret(replace(SPEC, egress=egress), FULL, KEY, "calm-otter")
     told = json.loads(base64.b64decode(secret["data"]["spec.json"]))["environment"]
     assert told.get("https_proxy") == ("http://10.96.0.7:3128" if egress is Egress.ALLOWLIST else None)
 

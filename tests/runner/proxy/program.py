@@ -22,11 +22,14 @@ SWITCHED = b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade
 
 
 class Program:
-    """`left` is set when a browser has left `/endless` or `/ws`; `sent_bytes` is what `/endless` got rid of."""
+    """`left` is set when a browser has left `/endless` or `/ws`; `sent_bytes` is what `/endless` got rid of; `paths` is
+    what `/asked` was asked for.
+    """
 
     def __init__(self) -> None:
         self.left = asyncio.Event()
         self.sent_bytes = 0
+        self.paths: list[str] = []
         self.may_answer = asyncio.Event()
         self.close_code: int | None = None
         self.app = Starlette(
@@ -45,6 +48,7 @@ class Program:
         )
 
     async def asked(self, request: Request) -> Response:
+        self.paths.append(request.url.path)
         headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in request.scope["headers"]]
         told = {
             "method": request.method,
