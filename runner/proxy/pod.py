@@ -102,6 +102,8 @@ class PodProxy:
 
         To be awaited while links are served: what is stored is signed by who is at the other end of one.
         """
+        if not self._control.claimed.is_set():
+            return  # it has served nobody
         try:
             async with asyncio.timeout(LAST_VERSION_S):
                 await self._proxy.quiesce()
