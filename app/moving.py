@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 
 from app import store
 from app.progress import teller
-from app.settings import Settings
+from app.settings import MIB, Settings
 from app.storage.records import TortoiseRecords
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Goal, Repl, Size
@@ -29,7 +29,6 @@ from runner.snapshots.stores.opening import store_of
 from runner.snapshots.stores.store import Missing, Taken
 from runner.snapshots.verify import verify
 
-MIB: Final = 1 << 20
 IMPORT_DAYS: Final = 1  # one that was killed is removed by the server after that: until it is whole it is in the trash
 TEMPLATE_CHARS: Final = 64
 TIMES: Final = 100  # a full workspace is what all versions may be, unpacked: ten times what a history may take, packed

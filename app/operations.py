@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from app import data_dir, store
 from app.progress import teller
-from app.settings import BadSetting, Settings
+from app.settings import MIB, BadSetting, Settings
 from app.storage.records import TortoiseRecords
 from orchestrator.backends.local.layout import layout as local_layout
 from orchestrator.clock import SystemClock
@@ -24,7 +24,6 @@ from runner.snapshots.stores.store import Store
 from runner.snapshots.verify import Verified, verify
 
 _ID: Final = re.compile("[a-z2-7]{26}")  # of `names.new_id`
-MIB: Final = 1 << 20
 
 
 async def named(repl: str) -> Repl:
@@ -42,7 +41,7 @@ async def verify_versions(settings: Settings, repls: Sequence[Repl]) -> None:
     async with store_of(store.chosen(settings)) as opened:
         for repl in repls:
             found = await _verified(History(opened, repl.id), repl)
-            size = f"{found.versions} versions, {found.chunks} pieces, {found.bytes / (1 << 20):.1f} MiB"
+            size = f"{found.versions} versions, {found.chunks} pieces, {found.bytes / MIB:.1f} MiB"
             print(f"{'WRONG' if found.problems else 'ok':5} {repl.slug}: {size}", flush=True)
             for problem in found.problems:
                 print(f"      {problem}", flush=True)

@@ -51,6 +51,11 @@ def set_label(element: ui.element, label: str) -> None:
     element.update()
 
 
+def set_shown(element: ui.element, shown: bool) -> None:
+    """Show it, or take it out of the page until it is shown again."""
+    element.classes(add="" if shown else "dx-hidden", remove="dx-hidden" if shown else "")
+
+
 def link(label: str, target: str, classes: str = "") -> TextElement:
     """A link within the application."""
     anchor = text(label, classes, tag="a")

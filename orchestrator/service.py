@@ -257,7 +257,7 @@ class Orchestrator:
     ) -> Repl:
         """A new Repl of `owner_id` with a copy of the files as they are now, or as they were in `version`."""
         source = await self.get(repl_id)
-        self._refuse_trash(source)
+        _refuse_trash(source)
         new = New(
             name=parse_name(name if name is not None else f"{source.name[:72]} (copy)"),
             template=source.template,
@@ -273,7 +273,7 @@ class Orchestrator:
         now = self._clock.now()
 
         def change(repl: Repl) -> dict[str, Any]:
-            self._refuse_trash(repl)
+            _refuse_trash(repl)
             visited = now - repl.opened_at >= timedelta(seconds=OPENED_RESOLUTION_S)
             changes: dict[str, Any] = {"opened_at": now} if visited else {}
             return changes | ({} if repl.goal is Goal.RUN else {"goal": Goal.RUN})
@@ -435,9 +435,10 @@ class Orchestrator:
             repl = await anext(changes)
         return repl
 
-    def _refuse_trash(self, repl: Repl) -> None:
-        if repl.in_trash:
-            raise DevexError("in_trash", "It is in the trash.", "Restore it first.", status=409)
-
     def _spec(self, repl: Repl) -> SandboxSpec:
         return sandbox_spec(repl, self.templates.get(repl.template), self.limits, self._environment(repl))
+
+
+def _refuse_trash(repl: Repl) -> None:
+    if repl.in_trash:
+        raise DevexError("in_trash", "It is in the trash.", "Restore it first.", status=409)

@@ -1,7 +1,6 @@
 """A page without scripts: one sentence, one thing to do. For errors, and for what is waited for."""
 
 import html
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from starlette.responses import HTMLResponse, Response
@@ -38,7 +37,6 @@ def plain_page(
     link: PageLink | None = None,
     refresh_s: int | None = None,
     ancestors: str = "'none'",
-    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """With `refresh_s` it shows that something is going on, and asks again by itself."""
     parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(explanation)}</p>"]
@@ -49,5 +47,5 @@ def plain_page(
         parts.append(f'<a href="{html.escape(link.href)}" target="{target}">{html.escape(link.label)}</a>')
     refresh = "" if refresh_s is None else f'<meta http-equiv="refresh" content="{refresh_s}">'
     page = _PAGE.format(title=html.escape(title), refresh=refresh, body="\n".join(parts))
-    fixed = {"Content-Security-Policy": POLICY.format(ancestors=ancestors), "Cache-Control": "no-store"}
-    return HTMLResponse(page, status, headers={**(headers or {}), **fixed})
+    headers = {"Content-Security-Policy": POLICY.format(ancestors=ancestors), "Cache-Control": "no-store"}
+    return HTMLResponse(page, status, headers=headers)

@@ -10,7 +10,7 @@ from app.accounts import UserInfo
 from app.accounts.links import invitation_url
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, page, section, while_shown
 from app.services import Services
-from components.controls import button, icon, text, told
+from components.controls import button, icon, set_shown, text, told
 from orchestrator.backends.base import Check
 
 TONES = {True: ("check", "ok"), False: ("warning", "danger"), None: ("warning", "warn")}
@@ -69,7 +69,7 @@ class _Administration:
         async def make() -> None:
             token = await self._services.accounts.invite()
             self._link.value = invitation_url(self._services.settings.origin, token)
-            self._made.classes(remove="dx-hidden")
+            set_shown(self._made, True)
 
         await self._attempt(make)
 

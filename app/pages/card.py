@@ -7,7 +7,7 @@ from nicegui import ui
 
 from app.pages.frame import menu_item
 from app.pages.words import ago, badge_of, colour_of, unsafe_words
-from components.controls import button, icon_button, link, set_label, text
+from components.controls import button, icon_button, link, set_label, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
 
 Act = Callable[[str, Repl], Awaitable[None]]
@@ -60,7 +60,7 @@ class Card:
             (self._unsafe, bool(unsafe)),
             (self._lacks, bool(repl.lacks)),
         ):
-            element.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
+            set_shown(element, is_shown)
 
     def _menu(self) -> None:
         self._more = icon_button("more", "More")

@@ -25,11 +25,3 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         self._props.update(replId=repl_id, terminalId=terminal_id)
         if on_title:
             self.on("title", lambda e: on_title(str(e.args)[:200]))
-
-    def focus(self) -> None:
-        """Take the keyboard."""
-        self.run_method("focus")
-
-    def search(self) -> None:
-        """Show the search field."""
-        self.run_method("openSearch")

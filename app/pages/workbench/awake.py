@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from nicegui import ui
 
 from app.pages.words import ago, span
-from components.controls import button, text
+from components.controls import button, set_shown, text
 from orchestrator.domain import EXTEND_HOURS, Activity, Lease, Ledger, totals_s
 
 URGENT_S = 300.0  # the first of the lease's warnings
@@ -53,7 +53,7 @@ class Awake:
 
     def show(self, lease: Lease | None, now: datetime) -> None:
         """When the REPL stops by itself and what put that off last."""
-        self._button.classes(add="dx-hidden" if lease is None else "", remove="" if lease is None else "dx-hidden")
+        set_shown(self._button, lease is not None)
         if lease is None:
             self._menu.close()
             return

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from app.pages.words import safety_words, stopping_words
 from app.pages.workbench.shelf import Shelf
-from components.controls import button, icon, link, text
+from components.controls import button, icon, link, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
 from runner.errors import DevexError
 
@@ -50,8 +50,8 @@ class Cover:
         if runs or repl.in_trash:
             self._take_away()
         is_shelved = not runs and not repl.in_trash and (not moves or self._is_typed)
-        _show(self._root, shown=not runs)
-        _show(self._files, shown=is_shelved)
+        set_shown(self._root, not runs)
+        set_shown(self._files, is_shelved)
         self._about.clear()
         with self._about:
             if repl.in_trash:
@@ -100,10 +100,6 @@ class Cover:
                     button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
                 button("History", self._on_history, icon_name="history")
                 link("Download files", f"/repls/{repl.id}/zip", "dx-btn")
-
-
-def _show(element: ui.element, *, shown: bool) -> None:
-    element.classes(add="" if shown else "dx-hidden", remove="dx-hidden" if shown else "")
 
 
 def _card() -> ui.element:

@@ -4,7 +4,7 @@ from nicegui import ui
 
 from app.pages.frame import brand_mark, menu_item
 from app.pages.workbench.desk import START_IT, STOP_IT, Do
-from components.controls import icon, icon_button, text
+from components.controls import icon, icon_button, set_shown, text
 from orchestrator.domain import Goal, Repl
 
 
@@ -40,7 +40,7 @@ class Header:
         self._phase.props(f"data-phase={repl.phase.value}")
         runs = repl.goal is Goal.RUN
         for item, is_shown in ((self._start, not runs), (self._sleep, runs)):
-            item.classes(add="" if is_shown else "dx-hidden", remove="dx-hidden" if is_shown else "")
+            set_shown(item, is_shown)
 
     def set_running(self, *, running: bool) -> None:
         """Offer Stop while a program runs, Run otherwise."""

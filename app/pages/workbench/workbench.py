@@ -18,7 +18,7 @@ from app.pages.workbench.header import Header
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
-from components.controls import failed, text, told, warned
+from components.controls import failed, set_shown, text, told, warned
 from components.history import History, Restoring
 from components.palette import Palette
 from components.preload import preload
@@ -162,7 +162,7 @@ class Workbench:
 
     def _show_paused(self, paused: Paused | None) -> None:
         self._paused.set_text(f"{paused.message} {paused.action}" if paused else "")
-        self._paused.classes(add="" if paused else "dx-hidden", remove="dx-hidden" if paused else "")
+        set_shown(self._paused, bool(paused))
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         app = self._orchestrator.runner_app(self._repl.id)

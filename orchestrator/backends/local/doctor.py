@@ -40,7 +40,7 @@ def checks(facts: Facts, failures: dict[str, str], layout: Layout) -> list[Check
         *(_bound(facts, controller, *told) for controller, told in _BOUND.items()),
         *(_tool(Path(path), package) for path, package in _TOOLS.items()),
         _hard_links(Path("/proc/sys/fs/protected_hardlinks")),
-        _space(layout),
+        _free("disk", layout.data, "every REPL stops"),
     ]
 
 
@@ -112,10 +112,6 @@ def _hard_links(setting: Path) -> Check:
         return Check(name=name, ok=True, detail="Only to files one may write.")
     action = "sysctl fs.protected_hardlinks=1"
     return Check(name=name, ok=False, detail="Users may link to files that are not theirs.", action=action)
-
-
-def _space(layout: Layout) -> Check:
-    return _free("disk", layout.data, "every REPL stops")
 
 
 def _free(name: str, folder: Path, when_full: str) -> Check:

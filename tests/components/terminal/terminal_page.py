@@ -76,8 +76,8 @@ async def terminal_page(terminal: str = "", width: int = 900) -> None:
             terminal,
             on_title=told["title"].set_text,
         )
-    ui.button("focus", on_click=shown.focus)
-    ui.button("search", on_click=shown.search)
+    ui.button("focus", on_click=lambda: shown.run_method("focus"))
+    ui.button("search", on_click=lambda: shown.run_method("openSearch"))
 
 
 @app.post("/restart")
