@@ -1,15 +1,17 @@
 """Which hosts and origins are ours, and who is behind a proxy. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
 from app.settings import Settings
 from runner.previews.hosts import PreviewDomain, header, unforwarded
+
+Network = IPv4Network | IPv6Network
 
 CLIENT_BITS = 64  # of an IPv6 address: what one subscriber is given, and can change the rest of at will
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -23,7 +25,7 @@ class Addresses:
     hosts: frozenset[str]
     origins: frozenset[str]
     previews: PreviewDomain
-    trusted_proxies: frozenset[str]
+    trusted_proxies: tuple[Network, ...]
 
     @classmethod
     def of(cls, settings: Settings) -> "Addresses":
@@ -41,7 +43,7 @@ class Addresses:
             hosts=frozenset(host.lower() for host in hosts | local),
             origins=frozenset(origin.lower() for origin in origins | {f"http://{host}" for host in local}),
             previews=PreviewDomain(parts.scheme, domain if ":" in domain else domain + port),
-            trusted_proxies=frozenset(settings.trusted_proxies),
+            trusted_proxies=tuple(map(ip_network, settings.trusted_proxies)),
         )
 
 
@@ -59,18 +61,26 @@ def network_of(address: str) -> str:
     return str(IPv6Network((int(parsed), CLIENT_BITS), strict=False))
 
 
-def behind_proxies(scope: Scope, trusted: Iterable[str]) -> Scope:
+def is_within(address: str, networks: Iterable[Network]) -> bool:
+    """What is no address is in no network."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in networks)
+
+
+def behind_proxies(scope: Scope, trusted: Collection[Network]) -> Scope:
     """The scope with the browser's address and scheme where a trusted proxy tells them, without any forwarding
     or identity header: whatever a stranger sends in them means nothing.
     """
     headers = unforwarded(scope["headers"])
     peer = scope["client"][0] if scope.get("client") else ""
-    trusted = set(trusted)
     changed = {**scope, "headers": headers}
-    if peer not in trusted:
+    if not is_within(peer, trusted):
         return changed
     hops = [hop.strip() for hop in header(scope, b"x-forwarded-for").split(",") if hop.strip()]
-    address = next((hop for hop in reversed(hops) if hop not in trusted), peer)
+    address = next((hop for hop in reversed(hops) if not is_within(hop, trusted)), peer)
     secure = header(scope, b"x-forwarded-proto") == "https"
     plain = "ws" if scope["type"] == "websocket" else "http"
     return {**changed, "client": (address, 0), "scheme": plain + ("s" if secure else "")}

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Words = Field(
         default=(),
-        description="Addresses of the proxies in front, comma-separated: their `X-Forwarded-For` and "
+        description="Addresses or networks of the proxies in front, comma-separated: their `X-Forwarded-For` and "
         "`X-Forwarded-Proto` are believed. Without it everybody behind a proxy counts as one address.",
     )
     allow_plain_http: bool = Field(
@@ -330,9 +330,9 @@ class Settings(BaseSettings):
     @classmethod
     def _are_addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            return tuple(str(ip_address(one)) for one in value)
+            return tuple(str(ip_network(one)) for one in value)
         except ValueError:
-            raise ValueError("each must be an address such as 10.0.0.2, not a name or a network") from None
+            raise ValueError("each must be an address or a network, such as 10.0.0.2 or 10.244.0.0/16") from None
 
     @field_validator("public_url")
     @classmethod

@@ -8,11 +8,12 @@ import resource
 from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
+from ipaddress import ip_network
 from typing import Any, Literal
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.addresses import network_of
+from app.addresses import is_within, network_of
 from app.gateway.websockets import Turns, WebSocket
 from app.settings import Settings
 from runner.answers import json_answer
@@ -63,9 +64,11 @@ def connection_factory(settings: Settings) -> Callable[..., "Connection"]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files_most))
     most = CONNECTIONS_MOST if files < 0 else min(CONNECTIONS_MOST, files // 2)
 
+    proxies = tuple(map(ip_network, settings.trusted_proxies))
+
     def is_client(address: str) -> bool:
         """And not a proxy, which brings everybody: over https there is always one, for TLS ends in it."""
-        return not settings.https and address not in settings.trusted_proxies
+        return not settings.https and not is_within(address, proxies)
 
     return partial(Connection, most=most, is_client=is_client, turns=Turns())
 

@@ -1,5 +1,6 @@
 """Look-alikes: of hosts, of origins, of paths."""
 
+from ipaddress import ip_network
 from urllib.parse import urljoin, urlsplit
 
 import pytest
@@ -111,14 +112,16 @@ def test_only_trusted_proxies_are_believed() -> None:
         "x_forwarded_user": "root",
         "host": "a",
     }
-    stranger = behind_proxies(scope("9.9.9.9", **told), {"10.0.0.1"})
+    stranger = behind_proxies(scope("9.9.9.9", **told), [ip_network("10.0.0.1")])
     assert stranger["client"] == ("9.9.9.9", 1)
     assert stranger["scheme"] == "http"
-    proxied = behind_proxies(scope("10.0.0.1", **told), {"10.0.0.1"})
+    proxied = behind_proxies(scope("10.0.0.1", **told), [ip_network("10.0.0.1")])
     assert proxied["client"] == ("2.2.2.2", 0)  # what the proxy saw, not what it was told
     assert proxied["scheme"] == "https"
-    chain = behind_proxies(scope("10.0.0.1", x_forwarded_for="3.3.3.3, 10.0.0.2"), {"10.0.0.1", "10.0.0.2"})
+    chain = behind_proxies(scope("10.0.0.1", x_forwarded_for="3.3.3.3, 10.0.0.2"), [ip_network("10.0.0.0/30")])
     assert chain["client"] == ("3.3.3.3", 0)
+    made_up = behind_proxies(scope("10.0.0.1", x_forwarded_for="10.0.0.9, nobody"), [ip_network("10.0.0.0/24")])
+    assert made_up["client"] == ("nobody", 0)
     for seen in (stranger, proxied):
         assert [name for name, _ in seen["headers"]] == [b"host"]
 

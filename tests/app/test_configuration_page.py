@@ -72,7 +72,7 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("EGRESS_EXCEPT", "pypi.example.com"),
         ("EGRESS_EXCEPT", "10.0.0.0/8:443"),
         ("EGRESS_EXCEPT", "pypi.example.com:99999"),
-        ("TRUSTED_PROXIES", "10.0.0.0/8"),
+        ("TRUSTED_PROXIES", "10.0.0.2/8"),
         ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),
         ("STORE", "a/relative/folder"),
