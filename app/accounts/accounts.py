@@ -116,15 +116,14 @@ class Accounts:
     async def users(self) -> list[UserInfo]:
         """All, by name."""
         rows = await User.all().order_by("name")
-        return [UserInfo(row.id, row.name, Role(row.role), row.created_at, row.disabled_at is not None) for row in rows]
+        return [_info_of(row) for row in rows]
 
     async def named(self, name: str) -> UserInfo:
         """Raises DevexError `no_user`."""
-        key = key_of(name)
-        found = next((user for user in await self.users() if key and key_of(user.name) == key), None)
+        found = await User.get_or_none(key=key_of(name))
         if found is None:
             raise DevexError("no_user", f"There is no user “{name}”.", "Give the name of a user.", status=404)
-        return found
+        return _info_of(found)
 
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """A disabled user is signed out everywhere and cannot sign in."""
@@ -178,3 +177,7 @@ class Accounts:
         if user.role == Role.ADMIN and not await others.exists():
             message = "This is the only administrator."
             raise DevexError("last_admin", message, "Make somebody else an administrator first.", status=409)
+
+
+def _info_of(user: User) -> UserInfo:
+    return UserInfo(user.id, user.name, Role(user.role), user.created_at, user.disabled_at is not None)
