@@ -225,8 +225,8 @@ class Settings(BaseSettings):
     k8s_ingress: Annotated[Ingress | None, NoDecode] = Field(
         default=None,
         description="The ingress controller, as JSON: `class_name`, `controller` (as in `k8s_network`), `tls_secret` "
-        "for its hosts, `preview_ports`; `link_url` such as `wss://{name}.links.example.com` and its `ca_file` for "
-        "`k8s_reach`.",
+        "for its hosts, `annotations` of each Ingress, `preview_ports`; `link_url` such as "
+        "`wss://{name}.links.example.com` and its `ca_file` for `k8s_reach`.",
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -60,7 +60,8 @@ class Ingress:
     An Ingress names whole hosts. Previews of other ports, and of what does not run, are the gateway's, to which a
     wildcard of the control plane's Ingress leads.
     `link_url` holds `{name}`, which becomes that of the incarnation: `wss://{name}.links.example.com`. `ca_file` has
-    the certificates to trust there.
+    the certificates to trust there. `annotations` say in the controller's own words what an Ingress cannot: bodies of
+    any size, passed on as they come, and sockets that are silent for an hour.
     """
 
     __pydantic_config__ = _STRICT
@@ -68,6 +69,7 @@ class Ingress:
     class_name: str
     controller: Peer
     tls_secret: str = ""
+    annotations: Mapping[str, str] = field(default_factory=dict)
     preview_ports: tuple[int, ...] = (3000, 5000, 5173, 8000, 8080)  # templates', and what frameworks listen on
     link_url: str = ""
     ca_file: str = ""

@@ -154,10 +154,11 @@ def ingress(spec: SandboxSpec, cluster: Cluster, way: Ingress, slug: str) -> Man
         link = urlsplit(way.link_url.format(name=name_of(spec.repl_id, spec.epoch))).hostname or ""
         rules.append(_rule(spec, link, "link", wire.PATH, "Exact"))
     tls = [{"hosts": [rule["host"] for rule in rules], "secretName": way.tls_secret}] if way.tls_secret else []
+    annotated = {"annotations": dict(way.annotations)} if way.annotations else {}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
-        "metadata": _metadata(spec, cluster),
+        "metadata": {**_metadata(spec, cluster), **annotated},
         "spec": {"ingressClassName": way.class_name, "rules": rules, **({"tls": tls} if tls else {})},
     }
 

@@ -44,6 +44,7 @@ INGRESS = Ingress(
     class_name="nginx",
     controller=Peer(namespace="ingress-nginx"),
     tls_secret="wildcards",
+    annotations={"nginx.ingress.kubernetes.io/proxy-body-size": "0"},
     preview_ports=(3000, 8000),
     link_url="wss://{name}.links.test",
 )
@@ -230,7 +231,9 @@ def test_sizes_and_wishes_of_the_operator() -> None:
 
 
 def test_previews_and_links_lead_to_the_proxy() -> None:
-    spec = manifests.ingress(SPEC, FULL, INGRESS, "calm-otter")["spec"]
+    made = manifests.ingress(SPEC, FULL, INGRESS, "calm-otter")
+    assert made["metadata"]["annotations"] == {"nginx.ingress.kubernetes.io/proxy-body-size": "0"}
+    spec = made["spec"]
     led = {rule["host"]: rule["http"]["paths"][0] for rule in spec["rules"]}
     assert {host: (one["path"], one["backend"]["service"]["port"]["name"]) for host, one in led.items()} == {
         "3000-calm-otter.preview.test": ("/", "preview"),
