@@ -68,8 +68,7 @@ def _config(app: ASGIApp, **bounds: Any) -> uvicorn.Config:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    for library in ("httpx", "uvicorn.error"):  # the first would write signed addresses
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     try:
         asyncio.run(main())
     except BadPod as error:
