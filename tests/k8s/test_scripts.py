@@ -10,6 +10,7 @@ from tests.k8s.built import ROOT, overlay, pods
 from tests.k8s.stage import Stage
 
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "k8s").glob("*.sh"))
+SCRIPTS += ["k8s/images/agent", "k8s/images/build"]
 FILE = "build/devex-images.tar"
 
 

@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
 from orchestrator.backends.kubernetes.forward import Forward
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
 from runner.forwarding.serving import Links
+from runner.proxy.viewer import Viewer
 
 KEY = b"k" * 32
 WHO = Incarnation("r1", 3, "pod-uid")
@@ -45,6 +46,15 @@ def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
         )
 
     return Forward(dial, key, who)
+
+
+def as_ada(forward: Forward) -> ASGIApp:
+    """For her, who may write."""
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        await forward({**scope, "devex.viewer": Viewer("u1", "Ada", can_write=True)}, receive, send)
+
+    return served
 
 
 @asynccontextmanager

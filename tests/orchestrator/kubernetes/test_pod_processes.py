@@ -25,11 +25,10 @@ from orchestrator.backends.kubernetes.forward import Forward, Unreachable
 from orchestrator.domain import Size
 from runner.agent import install
 from runner.forwarding.keys import Incarnation
-from runner.proxy.viewer import Viewer
 from runner.snapshots.stores.asking import answered
 from runner.snapshots.stores.s3 import S3Store
 from runner.snapshots.stores.signing import S3Signer
-from tests.orchestrator.kubernetes.links import KEY, forward_to, listening
+from tests.orchestrator.kubernetes.links import KEY, as_ada, forward_to, listening
 from tests.ports import free_port
 from tests.runner.proxy.stage import PYTHON, Tab
 
@@ -97,7 +96,7 @@ class Pod:
     async def claim(self) -> None:
         """Until the agent is there, too."""
         await self._stack.enter_async_context(self.controlled(self.forward, self.ready, self.activities))
-        port = await self._stack.enter_async_context(listening(_as_ada(self.forward)))
+        port = await self._stack.enter_async_context(listening(as_ada(self.forward)))
         self.url = f"http://127.0.0.1:{port}"
         self.http = httpx.AsyncClient(base_url=self.url, timeout=DEADLINE_S, trust_env=False)
         self._stack.push_async_callback(self.http.aclose)
@@ -141,13 +140,6 @@ class Pod:
         return answer.text
 
 
-def _as_ada(forward: Forward) -> Any:
-    async def served(scope: Any, receive: Any, send: Any) -> None:
-        await forward({**scope, "devex.viewer": Viewer("u1", "Ada", can_write=True)}, receive, send)
-
-    return served
-
-
 @pytest.fixture
 async def pod(tmp_path: Path, store: S3Store) -> AsyncIterator[Pod]:
     async with Pod(tmp_path, store) as pod:
@@ -157,7 +149,7 @@ async def pod(tmp_path: Path, store: S3Store) -> AsyncIterator[Pod]:
 
 
 async def test_who_has_not_claimed_it_is_not_served(pod: Pod) -> None:
-    async with listening(_as_ada(pod.forward)) as port, httpx.AsyncClient(trust_env=False) as client:
+    async with listening(as_ada(pod.forward)) as port, httpx.AsyncClient(trust_env=False) as client:
         answer = await client.get(f"http://127.0.0.1:{port}/tree")
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "unclaimed")
         with pytest.raises(InvalidStatus):
@@ -230,7 +222,7 @@ async def test_all_servers_of_a_control_plane_are_told_the_same_and_each_of_them
     await pod.claim()
     told: list[str] = []
     second = forward_to(pod.port, KEY, Incarnation("abc", pod.epoch, "pod-uid"))
-    async with pod.controlled(second, asyncio.Event(), told), listening(_as_ada(second)) as port:
+    async with pod.controlled(second, asyncio.Event(), told), listening(as_ada(second)) as port:
         assert pod.ready.is_set()
         await pod.http.put("/files/a.txt", content="before")
         async with asyncio.timeout(DEADLINE_S):
@@ -256,7 +248,7 @@ async def test_a_pod_of_another_uid_is_not_spoken_to(tmp_path: Path, store: S3St
         pod.start(instance="another-uid")
         await pod.listens()
         forward = forward_to(pod.port, KEY, Incarnation("abc", pod.epoch, "pod-uid"))
-        async with listening(_as_ada(forward)) as port, httpx.AsyncClient(trust_env=False) as client:
+        async with listening(as_ada(forward)) as port, httpx.AsyncClient(trust_env=False) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/tree")
             assert answer.status_code == 500
 
