@@ -160,6 +160,7 @@ class Runs:
 
     async def exec(self, command: str, stdin: str | None, timeout_s: float) -> dict[str, Any]:
         """Run `command` in a shell and wait for its end. DevexError."""
+        await self._flush()
         script = _EXEC if stdin is None else _EXEC_STDIN
         argv = ("/bin/sh", "-c", script, command, *([] if stdin is None else [stdin]))
         terminal = await self._terminals.open("exec", argv, environment={"TERM": "dumb"})

@@ -5,7 +5,9 @@ Containers are left out, and with them all that separates the two; see `test_pod
 
 import asyncio
 import base64
+import json
 import os
+import re
 import secrets
 import signal
 import subprocess
@@ -39,7 +41,7 @@ Object = dict[str, Any]
 
 @dataclass
 class PodProcesses:
-    """`volumes` are folders: workspace, sockets, cache and key."""
+    """`volumes` are folders: workspace, tmp, sockets, cache and key."""
 
     volumes: Path
     port: int
@@ -50,10 +52,13 @@ class PodProcesses:
     @classmethod
     def start(cls, volumes: Path, agent: Path, secret: dict[str, bytes], identity: dict[str, str]) -> "PodProcesses":
         """`agent` is where it is installed, `identity` the variables that say which pod it is."""
-        for name in ("key", "sockets", "cache", "workspace"):
+        for name in ("key", "sockets", "cache", "workspace", "tmp"):
             (volumes / name).mkdir(parents=True, exist_ok=True)
         for name, content in secret.items():
             (volumes / "key" / name).write_bytes(content)
+        told = json.loads(secret["spec.json"])
+        told["environment"] = {name: _mounted(value, volumes) for name, value in told["environment"].items()}
+        (volumes / "key" / "spec.json").write_text(json.dumps(told))
         port, preview_port = free_port(), free_port()
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
@@ -202,6 +207,7 @@ class Kubelet(Controllers):
         self._used_s: dict[str, tuple[float, float]] = {}
         install(folder / "opt", PYTHON)
         api.metrics = self._metrics
+        api.port_of = lambda pod, port: self.pods[api.objects["pods", pod]["metadata"]["uid"]].port
 
     async def __aexit__(self, *_: object) -> None:
         await super().__aexit__()
@@ -313,6 +319,11 @@ class Nodes(Controllers):
         else:
             await receive()
             await send({"type": "websocket.close"})
+
+
+def _mounted(value: str, volumes: Path) -> str:
+    """Where there are no mounts, the volumes lie elsewhere."""
+    return re.sub(r"/(workspace|tmp)\b", lambda found: str(volumes / found[1]), value)
 
 
 def _with_children(pid: int) -> list[psutil.Process]:

@@ -1,0 +1,105 @@
+"""The real server with DEVEX_BACKEND=kubernetes, in a process of its own: its users see what they see elsewhere."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+from anyio.from_thread import start_blocking_portal
+from websockets.asyncio.client import connect
+
+from tests.app.commands import ENDS_S, administrator, devex, new_repl, serving, sign_in, stop, until
+from tests.orchestrator.kubernetes.cluster_api import ClusterApi, served
+from tests.orchestrator.kubernetes.kubelet import Kubelet
+from tests.ports import free_port
+from tests.runner.proxy.stage import Tab
+from tests.stores import ACCESS_KEY, SECRET_KEY, Server
+
+PROMPT = "# " if os.geteuid() == 0 else "$ "
+RIGHTS = "WRONG rights: Missing: create secrets, patch secrets. -> Apply k8s/base/rights.yaml."
+
+
+@contextmanager
+def a_cluster() -> Iterator[ClusterApi]:
+    """On a thread of its own, with a kubelet."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pods-"))  # short: sockets lie below it
+        portal = stack.enter_context(start_blocking_portal())
+        cluster = stack.enter_context(portal.wrap_async_context_manager(served()))
+        kubelet = portal.call(Kubelet, cluster, Path(folder))
+        stack.enter_context(portal.wrap_async_context_manager(kubelet))
+        yield cluster
+
+
+def settings_of(cluster: ClusterApi, s3: Server, folder: Path) -> dict[str, object]:
+    (folder / "kubeconfig").write_text(cluster.kubeconfig())
+    bucket = s3.config()
+    return {
+        "backend": "kubernetes",
+        "kubeconfig": folder / "kubeconfig",
+        "k8s_reach": "api",
+        "k8s_proxy_image": "proxy:1",
+        "k8s_image": "all:1",
+        "k8s_images": '{"python": "python:1"}',
+        "store": f"s3://{bucket.bucket}/{bucket.prefix}",
+        "s3_endpoint": s3.url,
+        "s3_access_key": ACCESS_KEY,
+        "s3_secret_key": SECRET_KEY,
+        "port": free_port(),
+    }
+
+
+@contextmanager
+def terminal(browser: httpx.Client, repl: str, terminal_id: str) -> Iterator[tuple[asyncio.Runner, Tab]]:
+    """From its first byte."""
+    url = f"{str(browser.base_url).replace('http', 'ws')}/repls/{repl}/terminals/{terminal_id}?after=0"
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    headers = {"Cookie": cookies, "Origin": str(browser.base_url).rstrip("/")}
+    with asyncio.Runner() as runner:
+
+        async def attach() -> Tab:
+            return Tab(await connect(url, additional_headers=headers, compression=None, proxy=None))
+
+        tab = runner.run(attach())
+        yield runner, tab
+        runner.run(tab.socket.close())
+
+
+def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
+    with a_cluster() as cluster:
+        settings = settings_of(cluster, s3, tmp_path)
+        with serving(tmp_path, **settings) as (process, origin, link), administrator(origin, link) as browser:
+            repl = new_repl(browser, "in a pod", "python")
+            (pod,) = (one for (kind, _), one in cluster.objects.items() if kind == "pods")
+            assert [one["image"] for one in pod["spec"]["containers"]] == ["python:1"]
+            browser.put(f"/repls/{repl}/files/hello.py", content=b"print(6 * 7, 'from a file')\n")
+            shell = browser.post(f"/repls/{repl}/terminals", json={"cols": 80, "rows": 24}).json()["id"]
+            with terminal(browser, repl, shell) as (runner, tab):
+                runner.run(tab.until(PROMPT))
+                runner.run(tab.type("kept=alive; python3 hello.py\n"))
+                runner.run(tab.until("42 from a file"))
+            process.kill()
+            process.wait(ENDS_S)
+
+        with serving(tmp_path, second=True, **settings) as (process, origin, _), sign_in(origin) as browser:
+            until(lambda: browser.get(f"/api/repls/{repl}").json()["phase"] == "running")
+            assert browser.get(f"/api/repls/{repl}").json()["epoch"] == 1
+            with terminal(browser, repl, shell) as (runner, tab):
+                runner.run(tab.type("echo $kept $((40 + 3))\n"))
+                runner.run(tab.until("alive 43"))
+            stop(browser, repl)
+            assert cluster.objects.keys() <= {("leases", "devex-leader")}
+            assert browser.get(f"/repls/{repl}/files/hello.py").text.startswith("print")
+            assert browser.post(f"/api/repls/{repl}/start", params={"wait": True}).json()["phase"] == "running"
+            ran = browser.post(f"/repls/{repl}/exec", json={"command": "python3 hello.py"}).json()
+            assert (ran["exit_code"], ran["output"]) == (0, "42 from a file\n"), ran
+
+            cluster.allows = lambda asked: asked["resource"] != "secrets"
+            checked = devex(tmp_path, "doctor", **settings)
+            assert checked.returncode == 1
+            assert "ok    cluster: The API server answers; REPLs run in devex-repls." in checked.stdout
+            assert RIGHTS in checked.stdout
+            assert "sandbox" not in checked.stdout
