@@ -418,6 +418,11 @@ class Settings(BaseSettings):
             raise ValueError("DEVEX_BACKEND=kubernetes needs DEVEX_STORE=s3://bucket/prefix: pods keep no files")
         if not (self.k8s_proxy_image and self.k8s_image):
             raise ValueError("DEVEX_BACKEND=kubernetes needs DEVEX_K8S_PROXY_IMAGE and DEVEX_K8S_IMAGE")
+        shared = self.database_url.get_secret_value().startswith("postgres") and self.secret.get_secret_value()
+        if not (shared or self.kubeconfig):
+            raise ValueError(  # its disk goes with it, and others run beside it, if only while it is replaced
+                "DEVEX_BACKEND=kubernetes needs DEVEX_DATABASE_URL (PostgreSQL) and DEVEX_SECRET, or DEVEX_KUBECONFIG"
+            )
         if self.k8s_reach == "ingress" and not (self.k8s_ingress and self.k8s_ingress.link_url):
             raise ValueError("DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS")
         if self.egress is Egress.ALLOWLIST and not self.k8s_network.allowlist_proxy:

@@ -10,7 +10,9 @@ from runner.errors import DevexError
 
 
 class Quota:
-    """Holds for who checks and records under the owner's `lock`."""
+    """Holds for who checks and records under the owner's `lock`. It is this server's: another one that is asked in the
+    same moment may grant one more.
+    """
 
     def __init__(self, records: Records, clock: Clock, limits: Limits) -> None:
         self._records = records

@@ -1,4 +1,4 @@
-"""Limits on guessing, in memory: one process serves all sign-ins, and a restart forgives nothing worth having."""
+"""Limits on guessing, in memory: each server counts what it is asked, and a restart forgives nothing worth having."""
 
 from collections import OrderedDict
 from datetime import datetime, timedelta

@@ -9,6 +9,7 @@ from traceback import walk_tb
 from typing import Any
 
 from tortoise import Tortoise
+from tortoise.backends.base.config_generator import expand_db_url
 from tortoise.exceptions import BaseORMException, DBConnectionError, OperationalError
 from tortoise.migrations import api as migrations
 
@@ -16,6 +17,7 @@ from runner.errors import DevexError
 
 FILE_NAME = "devex.sqlite3"
 BUSY_TIMEOUT_MS = 5000  # the command line may write while the server does
+MIGRATING = int.from_bytes(b"devex")  # an advisory lock of PostgreSQL
 CONNECT_DEADLINE_S = 10.0  # a database that is there answers at once
 
 # WAL (the ORM's default) and NORMAL: a crash of the process loses nothing, a power cut at most the last moments.
@@ -132,9 +134,28 @@ def _check_file(path: str) -> None:
 
 async def _migrate(url: str) -> None:
     config = config_of(url)
-    await migrations.migrate(config=config)
-    await Tortoise.close_connections()
+    async with _alone(url):
+        await migrations.migrate(config=config)
+        await Tortoise.close_connections()
     await Tortoise.init(config=config, _enable_global_fallback=True)  # requests run in contexts of their own
+
+
+@asynccontextmanager
+async def _alone(url: str) -> AsyncIterator[None]:
+    """One server at a time: several may start at once, with PostgreSQL."""
+    if url.startswith("sqlite:"):
+        yield
+        return
+    from tortoise.backends.asyncpg.client import AsyncpgDBClient
+
+    database = AsyncpgDBClient(**expand_db_url(url)["credentials"], connection_name="migrating")
+    await database.create_connection(with_db=True)
+    try:
+        async with database.acquire_connection() as connection:  # which lets go of the lock when it is given back
+            await connection.execute(f"SELECT pg_advisory_lock({MIGRATING})")
+            yield
+    finally:
+        await database.close()
 
 
 def _bad_database(url: str, error: Exception) -> BadDatabase:

@@ -260,7 +260,14 @@ def test_what_a_store_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 def of_a_cluster(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
-    given = {"BACKEND": "kubernetes", "STORE": "s3://versions", "K8S_PROXY_IMAGE": "proxy:1", "K8S_IMAGE": "all:1"}
+    given = {
+        "BACKEND": "kubernetes",
+        "STORE": "s3://versions",
+        "K8S_PROXY_IMAGE": "proxy:1",
+        "K8S_IMAGE": "all:1",
+        "DATABASE_URL": "postgres://devex@db/devex",
+        "SECRET": "s" * 32,
+    }
     for name, value in (given | changes).items():
         monkeypatch.setenv(f"DEVEX_{name}", value)
 
@@ -301,6 +308,8 @@ def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     [
         ("STORE", "/srv/versions", "DEVEX_BACKEND=kubernetes needs DEVEX_STORE=s3://bucket/prefix"),
         ("K8S_IMAGE", "", "DEVEX_BACKEND=kubernetes needs DEVEX_K8S_PROXY_IMAGE and DEVEX_K8S_IMAGE"),
+        ("DATABASE_URL", "", r"DEVEX_BACKEND=kubernetes needs DEVEX_DATABASE_URL \(PostgreSQL\) and DEVEX_SECRET"),
+        ("SECRET", "", r"DEVEX_BACKEND=kubernetes needs DEVEX_DATABASE_URL \(PostgreSQL\) and DEVEX_SECRET"),
         ("K8S_REACH", "ingress", "DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS"),
         ("EGRESS", "allowlist", "DEVEX_EGRESS=allowlist needs an allowlist_proxy in DEVEX_K8S_NETWORK"),
     ],

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 OVERLAYS = sorted(path.name for path in (ROOT / "k8s" / "overlays").iterdir())
+BY_HAND = {"DEVEX_SECRET": "s" * 48, "DEVEX_DATABASE_URL": "postgres://devex@db/devex"}  # what an operator's Secret has
 
 Manifest = dict[str, Any]
 

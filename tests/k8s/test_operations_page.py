@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.settings import PREFIX, Settings
-from tests.k8s.built import KUBECTL, ROOT, objects, of_kind, overlay
+from tests.k8s.built import BY_HAND, KUBECTL, ROOT, objects, of_kind, overlay
 from tests.k8s.stage import Call, Stage
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -112,7 +112,7 @@ def test_settings_of_a_cluster_can_be_used(block: str, tmp_path: Path, monkeypat
     )
     assert told.keys() <= _settings()
     (tmp_path / "kubeconfig").touch()
-    for name, value in told.items():
+    for name, value in (told | BY_HAND).items():
         monkeypatch.setenv(name, value.replace("/etc/devex", str(tmp_path)))
     assert Settings().backend == "kubernetes"
 

@@ -14,7 +14,7 @@ from app.cli import cli
 from app.settings import PREFIX, Settings
 from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6, deployment
 from tests.contracts.backend import make_spec
-from tests.k8s.built import OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, with_component
+from tests.k8s.built import BY_HAND, OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, with_component
 from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.restricted import violations
 from tests.orchestrator.kubernetes.test_manifests import VERSIONS
@@ -89,7 +89,7 @@ def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, t
     assert told["metadata"]["namespace"] == "devex"
     known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
     assert told["data"].keys() <= known - SECRET_SETTINGS
-    for variable, value in told["data"].items():
+    for variable, value in (told["data"] | BY_HAND).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     settings = Settings()
