@@ -115,12 +115,13 @@ def plan(
 
 
 def adopted(repl: Repl, observation: Observation | None, now: datetime) -> dict[str, Any]:
-    """Fields to record when the server comes back: what ran on is taken over, what ended with the server is stopped.
+    """Fields to record when the server comes back, or another one leads: what ran on is taken over, what ended with the
+    server is stopped, and what says itself why it failed is left to the plan.
 
     Deadlines count from now, since nobody could keep them meanwhile.
     """
     alive = observation is not None and observation.alive
-    if repl.phase is Phase.RUNNING and not alive:
+    if repl.phase is Phase.RUNNING and not alive and (observation is None or observation.reason is None):
         goal = Goal.STOP if repl.goal is Goal.RUN else None
         return Move(event=Event.DOWN, goal=goal, stop_reason=SERVER_RESTARTED).changes(repl, now)
     if repl.phase is Phase.STARTING and not alive:

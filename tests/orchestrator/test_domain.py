@@ -211,3 +211,8 @@ def test_adopting_is_always_legal(phase: Phase, goal: Goal, observed: SandboxPha
         assert changes["stop_reason"]
     after = replace(before, **changes)
     assert after.goal is goal or (goal, after.goal) == (Goal.RUN, Goal.STOP)
+
+
+def test_what_failed_and_says_why_is_not_said_to_have_ended_with_the_server() -> None:
+    before = repl(phase=Phase.RUNNING, goal=Goal.RUN, epoch=3)
+    assert adopted(before, seen(3, SandboxPhase.FAILED, "The machine it ran on is gone."), NOW) == {}
