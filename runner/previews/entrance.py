@@ -48,6 +48,11 @@ class NotASibling(DevexError):
         super().__init__("origin", "Another site may not send this.", action, status=403)
 
 
+class NoPath(DevexError):
+    def __init__(self) -> None:
+        super().__init__("bad_request", "This is the path of nothing.", "Check the address.", status=400)
+
+
 class Keeper(Protocol):
     async def keys(self, slug: str) -> Sequence[bytes]:
         """What may have sealed tickets and passes of this REPL, first of all what seals new ones; none of no REPL."""
@@ -90,6 +95,8 @@ class Entrance:
         """Errors are answered here: a page for who looks, JSON that the calling page can read for its scripts."""
         answering = Answering(scope, receive, self._with_cors(host, scope, send))
         try:
+            if not scope["path"].startswith("/"):  # a digit would make another port of it
+                raise NoPath
             if _is_preflight(scope) and self._is_sibling(host, header(scope, b"origin")):
                 await Response(status_code=204)(scope, receive, answering.send)
             elif scope["type"] == "http" and scope["path"] == ENTER:

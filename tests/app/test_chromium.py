@@ -135,6 +135,13 @@ async def test_a_preview_on_localhost_plants_nothing(site: Site, context: Browse
     page = await context.new_page()
     await page.goto(asked.json()["url"])
     await expect(page).to_have_url(f"http://5000-{repl.slug}.localhost:{site.port}/")
+    for path in ("/", "/deeper"):  # its script does not read its own host's pass, and what it plants is beside it
+        planted = f"devex_preview=planted; Path={path}"
+        seen = await page.evaluate("it => { document.cookie = it; return document.cookie }", planted)
+        assert seen == "devex_preview=planted"
+    shown = await page.goto(f"http://5000-{repl.slug}.localhost:{site.port}/deeper/page")
+    assert shown is not None
+    assert shown.status == 200
     await page.evaluate("it => document.cookie = it", f"devex_session={thief.token}; Path=/; Domain=localhost")
     await page.goto(f"http://localhost:{site.port}/account")
     await expect(page).to_have_url(f"http://localhost:{site.port}/sign-in?then=%2Faccount")

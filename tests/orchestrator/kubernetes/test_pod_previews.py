@@ -204,6 +204,10 @@ async def test_nothing_that_was_stolen_planted_or_changed_lets_anybody_in(previe
             assert posted.json()["error"]["code"] == "origin"
     for planted in (f"{COOKIE}=x; {ours}", f"{ours}; {COOKIE}={at.cookie(neighbour).partition('=')[2]}"):
         assert (await at.visit("/asked/", Cookie=planted)).status_code == 200
+    for target in ("1/asked/", "https://evil.test/", "*"):  # a path that is none names no other port
+        asked = at.http.build_request("GET", "/", headers={"Host": at.host, "Cookie": ours})
+        asked.extensions["target"] = target.encode()
+        assert (await at.http.send(asked)).status_code == 400
     for path in ("/../x", "https://evil.test/", "//evil.test"):  # signed by mistake
         assert urlsplit((await at.visit(at.address(path))).headers["location"]).netloc == ""
     assert (await at.visit(address.replace(str(at.port), str(at.port + 1)))).status_code == 401
