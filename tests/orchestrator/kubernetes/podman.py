@@ -14,12 +14,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
 from orchestrator.backends.kubernetes.manifests import LINK_PORT, Manifest
@@ -75,6 +76,9 @@ class Podman:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self("pod", "rm", "--all", "--force", "--time", "0")
+        psutil.wait_procs(list(self._processes()), timeout=COMMAND_S)  # what cleans up after containers
+        for process in self._processes():
+            process.kill()
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in reversed([one for one in mounts if Path(one).is_relative_to(self._folder)]):
             subprocess.run(["umount", "--lazy", mount], check=True)
@@ -83,6 +87,11 @@ class Podman:
     def __call__(self, *arguments: str, told: str = "") -> str:
         """-> its output; `told` is its input."""
         return self._run([str(self.engine), *arguments], self.environment, told)
+
+    def _processes(self) -> Iterator[psutil.Process]:
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(self._folder) in word for word in process.info["cmdline"] or ()):
+                yield process
 
     def import_base(self) -> None:
         """BASE."""
