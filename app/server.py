@@ -77,8 +77,8 @@ class Server:
         self.services = Services(settings, self.orchestrator, self.accounts)
         self.live = Live()
         self.accounts.sessions.on_ended = self._close_sessions
-        waking = Waking(self.services, clock)
-        self._previews = Previews(self.services, self._addresses, self._secret, waking, self.live)
+        self._waking = Waking(self.services, clock)
+        self._previews = Previews(self.services, self._addresses, self._secret, self._waking, self.live)
         if backend.preview_doors is not None:
             backend.preview_doors.may_look = self._previews.may_look
         self.api = api.build(self.services, self._previews)
@@ -153,6 +153,7 @@ class Server:
                 self.failure = error
                 raise
             stack.push(starting.pop_all())  # what comes while REPLs are stopped hurries uvicorn only
+            stack.push_async_callback(self._waking.close)
             await stack.enter_async_context(_background(self._keep_sweeping(), "sweep"))
             state = await stack.enter_async_context(_NICEGUI_LIFESPAN(application))
             await stack.enter_async_context(_background(self._greet(), "greet"))

@@ -70,8 +70,8 @@ class Previews:
         except SignInNeeded:
             raise NoPass from None
         if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
-            # The sandbox that starts may open this host by itself when it is asked next.
-            waiting.headers.append("Set-Cookie", self._entrance.cookie(self._keys_of(access.the_repl)[0], granted))
+            if self._services.orchestrator.backend.preview_doors:  # the sandbox may be who is asked next
+                waiting.headers.append("Set-Cookie", self._entrance.cookie(self._keys_of(access.the_repl)[0], granted))
             await waiting(scope, receive, send)
             return
         app = await running_app(self._services.orchestrator, access.the_repl)

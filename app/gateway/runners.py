@@ -46,16 +46,16 @@ def viewer_of(access: Access) -> Viewer:
     return Viewer(access.actor.user_id, access.actor.name, can_write=True)
 
 
-async def running_app(orchestrator: Orchestrator, repl: Repl) -> ASGIApp:
+async def running_app(orchestrator: Orchestrator, repl: Repl, *, within_s: float = COMES_UP_S) -> ASGIApp:
     """What serves it; waited for while it is coming up, or is being found again after a restart of the server.
 
-    Raises NotRunning when it does not come up within COMES_UP_S.
+    Raises NotRunning when it does not come up in time.
     """
     if (app := orchestrator.runner_app(repl.id)) is not None:
         return app
     changes = orchestrator.backend.watch()
     with suppress(TimeoutError):  # then it is looked for once more
-        async with asyncio.timeout(COMES_UP_S):
+        async with asyncio.timeout(within_s):
             while _comes_up(repl):
                 await anext(changes)
                 if (app := orchestrator.runner_app(repl.id)) is not None:

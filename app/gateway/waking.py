@@ -5,16 +5,19 @@ visits is known by then (see `previews`). What is decided here depends on nothin
 that waits asks again by itself, and each time things are looked at anew.
 """
 
+import asyncio
 from collections import deque
 from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import structlog
 from starlette.responses import Response
-from starlette.types import ASGIApp, Scope
+from starlette.types import Scope
 
 from app.access import Access
 from app.gateway.runner_client import RunnerClient
+from app.gateway.runners import running_app
 from app.services import Services
 from orchestrator.clock import Clock
 from orchestrator.domain import Goal, Repl
@@ -23,9 +26,11 @@ from runner.plain_page import PageLink, plain_page
 from runner.previews.hosts import local_path
 from runner.proxy.viewer import Viewer
 
+log = structlog.get_logger("devex")
+
 REFRESH_S = 1  # a start takes 0.1 s, its program seldom longer than a second
 WAKES_MOST, WAKES_WITHIN = 10, timedelta(days=1)  # of one REPL: what comes oftener is no person
-WAITED_FOR = timedelta(minutes=5)  # whoever has not asked again for so long has left: the program is not run for them
+WAITED_FOR = timedelta(minutes=5)  # whoever has not asked again for so long has left; so long may a start take
 
 
 class WokenTooOften(DevexError):
@@ -53,6 +58,7 @@ class Waking:
         self._clock = clock
         self._wakes: dict[str, deque[Wake]] = {}
         self._waited_for: dict[str, datetime] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
 
     async def answer(self, scope: Scope, access: Access) -> Response | None:
         """What is shown to somebody who navigates to a port; None when the port itself answers.
@@ -62,9 +68,7 @@ class Waking:
         repl, orchestrator = access.the_repl, self._services.orchestrator
         asked_at = self._waited_for.pop(repl.id, None)
         waited_for = asked_at is not None and self._clock.now() - asked_at < WAITED_FOR
-        if (app := orchestrator.runner_app(repl.id)) is not None:
-            if waited_for:
-                await _run(app, access)
+        if orchestrator.runner_app(repl.id) is not None:
             return None
         if repl.goal is not Goal.RUN:
             if waited_for:
@@ -73,6 +77,10 @@ class Waking:
                 return self._asleep(scope, repl)
             self._check(repl.id)
             await orchestrator.start(repl.id)
+            if repl.id not in self._running:
+                running = asyncio.create_task(self._run(access), name=f"run {repl.id}")
+                self._running[repl.id] = running
+                running.add_done_callback(lambda task: self._has_run(repl.id, task))
             wakes = self._wakes.setdefault(repl.id, deque(maxlen=WAKES_MOST))
             if not wakes or wakes[-1].epoch != repl.epoch:
                 wakes.append(Wake(self._clock.now(), repl.epoch))
@@ -80,6 +88,30 @@ class Waking:
         if waited_for:
             self._waited_for[repl.id] = self._clock.now()
         return self._page(repl, f"Starting {repl.name}", "It is shown as soon as it answers.", refresh_s=REFRESH_S)
+
+    async def close(self) -> None:
+        """What comes up from now on runs no program."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _has_run(self, repl_id: str, task: asyncio.Task[None]) -> None:
+        del self._running[repl_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a program was not run", repl_id=repl_id, exc_info=error)
+
+    async def _run(self, access: Access) -> None:
+        """Press Run once it is up, unless a program runs. Not when the page asks again: that may be the sandbox's, or
+        another server's. What cannot be run is told by the page of the port that nothing answers.
+        """
+        orchestrator, actor = self._services.orchestrator, access.actor
+        with suppress(DevexError):
+            repl = await orchestrator.get(access.the_repl.id)
+            app = await running_app(orchestrator, repl, within_s=WAITED_FOR.total_seconds())
+            runner = RunnerClient(app, Viewer(actor.user_id, actor.name, can_write=True))
+            if not (await runner.ask("GET", "run"))["running"]:
+                await runner.ask("POST", "run", {})
 
     def _check(self, repl_id: str) -> None:
         long_ago = self._clock.now() - WAKES_WITHIN
@@ -112,11 +144,3 @@ def _is_by_a_person(scope: Scope) -> bool:
     sent = dict(scope["headers"])
     ahead = b"sec-purpose" in sent or sent.get(b"purpose") == b"prefetch"
     return not ahead and (b"sec-fetch-site" not in sent or sent.get(b"sec-fetch-user") == b"?1")
-
-
-async def _run(app: ASGIApp, access: Access) -> None:
-    """Press Run, unless a program runs. What it cannot run is told by the page of the port that nothing answers."""
-    runner = RunnerClient(app, Viewer(access.actor.user_id, access.actor.name, can_write=True))
-    with suppress(DevexError):
-        if not (await runner.ask("GET", "run"))["running"]:
-            await runner.ask("POST", "run", {})
