@@ -27,9 +27,16 @@ async def checks(settings: Settings) -> list[Check]:
     """For the doctor, beside a control plane that runs: nothing is watched, and nothing is done."""
     try:
         async with Api(settings.kubeconfig, settings.k8s_namespace) as api, _versions(settings) as versions:
-            return await doctor.checks(api, chosen(settings), versions)
+            return [*_of_secret(settings), *await doctor.checks(api, chosen(settings), versions)]
     except DevexError as error:
         return [Check(name="cluster", ok=False, detail=error.message, action=error.action)]
+
+
+def _of_secret(settings: Settings) -> list[Check]:
+    if settings.secret.get_secret_value():
+        return []
+    detail = "It lies in the data folder: servers without that folder cannot speak to REPLs that run."
+    return [Check(name="secret", ok=None, detail=detail, action="Set DEVEX_SECRET.")]
 
 
 def chosen(settings: Settings) -> Cluster:

@@ -94,14 +94,15 @@ async def recover(settings: Settings, owner_id: str | None) -> str:
     if _runs(settings):
         raise DevexError("running", "The server runs.", "Stop it first.", status=409)
     records, workspaces = TortoiseRecords(), local_layout(settings.data_dir)
+    on_disk = settings.backend == "local"  # where pods run, files at rest are the newest version
     async with store_of(store.chosen(settings)) as opened:
         for repl in await records.list_all():
             newest = await History(opened, repl.id).head()
             if newest is None:
-                if not workspaces.workspace(repl.id).is_dir() and repl.seeded:
+                if repl.seeded and not (on_disk and workspaces.workspace(repl.id).is_dir()):
                     print(f"WRONG {repl.slug}: its files are gone, and the store has no version of it", flush=True)
                 continue
-            lost = repl.seeded and not workspaces.workspace(repl.id).is_dir()
+            lost = on_disk and repl.seeded and not workspaces.workspace(repl.id).is_dir()
             changes = recovered(repl, newest, lost=lost, now=SystemClock().now())
             if changes:
                 await records.update(repl, **changes)
@@ -111,7 +112,7 @@ async def recover(settings: Settings, owner_id: str | None) -> str:
             if owner_id is None:
                 print(f"?     {repl_id}: is in the store, and in no list. Take it with --owner", flush=True)
             elif newest := await History(opened, repl_id).head():
-                lost = not workspaces.workspace(repl_id).is_dir()
+                lost = on_disk and not workspaces.workspace(repl_id).is_dir()
                 found = found_again(repl_id, owner_id, newest, lost=lost, now=SystemClock().now())
                 await records.insert(found)
                 print(f"ok    {found.slug}: was in no list", flush=True)

@@ -172,8 +172,10 @@ class BackendContract:
         async with self.client(seeded.runner_app("repl1")) as client:
             await client.put("/files/main.py", content=b"changed")
             await client.put("/files/later.txt", content=b"later")
-        await seeded.save("repl1", 1, "by a test")
+        newest = await seeded.save("repl1", 1, "by a test")
         await seeded.stop("repl1", 1)
+        await seeded.seed("repl1", {}, copy_of="repl1", version=newest)  # laid out from its own, which stay
+        assert await self.read(seeded.files_app("repl1", SIZE), "main.py") == b"changed"
         await seeded.seed("repl2", {"over.txt": b"over"}, copy_of="repl1", version=then)
         assert await seeded.observe() == {}
         app = seeded.files_app("repl2", SIZE)

@@ -8,7 +8,7 @@ import asyncio
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -320,14 +320,28 @@ async def _client(kubeconfig: str) -> ApiClient:
     chosen = Configuration()
     try:
         if kubeconfig:
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=chosen
+            loader = await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=chosen, persist_config=False
             )
+            if hasattr(loader, "exec_plugin_expiry"):
+                chosen.refresh_api_key_hook = _renewing(loader)  # type: ignore[assignment]  # as it may be
         else:
             config.load_incluster_config(client_configuration=chosen)  # type: ignore[no-untyped-call]
         return ApiClient(chosen)
     except Exception as error:  # whatever its parsers raise
         raise NoCluster(kubeconfig, error) from error
+
+
+def _renewing(loader: Any) -> Callable[[Configuration], Coroutine[Any, Any, None]]:
+    """A token that a program gives out, as clouds do, lasts some minutes: it is asked again before they end."""
+    asking = asyncio.Lock()
+
+    async def renew(chosen: Configuration) -> None:
+        async with asking:
+            if await loader.load_from_exec_plugin():  # says the same until then
+                chosen.api_key["BearerToken"] = loader.token
+
+    return renew
 
 
 async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:

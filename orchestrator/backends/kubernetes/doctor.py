@@ -23,10 +23,25 @@ WITH_CLAIM: Final = tuple(Right("", "persistentvolumeclaims", verb) for verb in 
 THROUGH_API: Final = (Right("", "pods/proxy", "get"),)
 METRICS: Final = Right("metrics.k8s.io", "pods", "list")
 
+UNKNOWN: Final = (
+    Check(
+        name="network policies",
+        ok=None,
+        detail="Every REPL has one. The API does not tell whether anything keeps them.",
+        action="Use a network plugin that does.",
+    ),
+    Check(
+        name="processes",
+        ok=None,
+        detail="Bounded by the kubelet's podPidsLimit, which the API does not tell.",
+        action="Set it on the nodes.",
+    ),
+)
+
 
 async def checks(api: Api, cluster: Cluster, versions: Versions) -> list[Check]:
     """Of what is open."""
-    return [*await _of_rights(api, cluster), await _of_store(versions)]
+    return [*await _of_rights(api, cluster), *UNKNOWN, await _of_store(versions)]
 
 
 def needed(cluster: Cluster) -> tuple[Right, ...]:
@@ -46,16 +61,18 @@ async def _of_rights(api: Api, cluster: Cluster) -> list[Check]:
         action = "Look at DEVEX_KUBECONFIG, or at the service account of the pod that DEVEX runs in."
         return [Check(name="cluster", ok=False, detail=f"{error}.", action=action)]
     answers = Check(name="cluster", ok=True, detail=f"The API server answers; REPLs run in {cluster.namespace}.")
-    lacks = ", ".join(f"{right.verb} {right.named}" for right, has in zip(rights, may, strict=True) if not has)
-    missing = Check(name="rights", ok=False, detail=f"Missing: {lacks}.", action="Apply k8s/base/rights.yaml.")
-    enough = Check(name="rights", ok=True, detail="All that is needed.")
+    missing = [right for right, has in zip(rights, may, strict=True) if not has]
+    lacks = ", ".join(f"{right.verb} {right.named}" for right in missing)
+    file = "overlays/outside/through-api.yaml" if set(missing) <= set(THROUGH_API) else "base/rights.yaml"
+    has_all = Check(name="rights", ok=True, detail="All that is needed.")
+    has_not = Check(name="rights", ok=False, detail=f"Missing: {lacks}.", action=f"Apply k8s/{file}.")
     metrics = Check(
         name="CPU time",
         ok=None if not measured else True,
         detail="It is asked of the metrics server." if measured else "Not measured: it keeps no REPL awake.",
         action="" if measured else "Allow the list of pods.metrics.k8s.io.",
     )
-    return [answers, missing if lacks else enough, metrics]
+    return [answers, has_not if missing else has_all, metrics]
 
 
 async def _of_store(versions: Versions) -> Check:

@@ -59,8 +59,10 @@ class Versions:
     ) -> str | None:
         """A first version: that of another Repl, the newest one unless it is said, with `files` over it.
 
-        -> [path, why] of what it lacks, in plain words; None when all is there.
+        -> in plain words, what it lacks; None when all is there. Its own newest one is there already.
         """
+        if source == repl_id and not files:
+            return None
         with tempfile.TemporaryDirectory(prefix="devex-seed-") as folder:
             workspace, cache = Path(folder, "workspace"), Path(folder, "cache.db")
             workspace.mkdir()

@@ -1,5 +1,6 @@
 """The three ways to a pod, each to a real listener, and two of them by TLS."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from secrets import randbelow
@@ -11,13 +12,13 @@ from starlette.types import Receive, Scope, Send
 from websockets.exceptions import InvalidStatus
 
 from orchestrator.backends.kubernetes import reach
-from orchestrator.backends.kubernetes.api import Api, NoCluster
+from orchestrator.backends.kubernetes.api import PODS, Api, NoCluster
 from orchestrator.backends.kubernetes.cluster import Ingress, Peer
 from orchestrator.backends.kubernetes.forward import Dial, Forward
 from orchestrator.backends.kubernetes.manifests import LINK_PORT, labels, name_of
 from runner.forwarding import wire
 from runner.forwarding.serving import Links
-from tests.orchestrator.kubernetes.cluster_api import ClusterApi, served
+from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
 from tests.orchestrator.kubernetes.links import KEY, WHO, certificate_in, listening, tls
 from tests.orchestrator.kubernetes.rights import Rbac
 
@@ -124,6 +125,24 @@ async def test_what_answers_sends_the_gateway_nowhere_else() -> None:
             with pytest.raises(InvalidStatus, match="302"):
                 await reach.by_address({**POD, "status": {"podIP": host}})()
     assert elsewhere == []
+
+
+async def test_a_program_is_asked_for_another_token_before_one_ends(cluster: ClusterApi, tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    plugin = tmp_path / "plugin"
+    kind = '"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential"'
+    token = f'"status":{{"token":"{TOKEN}","expirationTimestamp":"2020-01-01T00:00:00Z"}}'
+    plugin.write_text(f"#!/bin/sh\necho >>{given}\ncat <<'E'\n{{{kind},{token}}}\nE\n")
+    plugin.chmod(0o755)
+    told = json.loads(cluster.kubeconfig())
+    told["users"][0]["user"] = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    }
+    (tmp_path / "config").write_text(json.dumps(told))
+    async with Api(str(tmp_path / "config"), "devex-repls") as api:
+        await api.list(PODS)
+        await api.list(PODS)
+    assert len(given.read_text()) == 3
 
 
 @pytest.mark.parametrize("text", ["", "clusters: []", "current-context: {"])

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from orchestrator.backends.base import Backend
 from orchestrator.backends.kubernetes import doctor
@@ -12,7 +13,7 @@ from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
 from tests.contracts.backend import DEADLINE_S, make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
 from tests.orchestrator.kubernetes.conftest import CLUSTER
-from tests.orchestrator.kubernetes.rights import Rbac, rights_of, the_role
+from tests.orchestrator.kubernetes.rights import FILE, Rbac, rights_of, the_role
 from tests.orchestrator.kubernetes.test_manifests import INGRESS
 
 SECURITY = Path(__file__).resolve().parents[3] / "docs" / "security.md"
@@ -44,7 +45,7 @@ async def test_all_of_a_repls_life_needs_all_of_the_rights(backend: Backend, rba
 
 async def test_the_doctor_names_what_is_missing(backend: Backend, cluster: ClusterApi, wishes: Cluster) -> None:
     cluster.allows = lambda asked: asked["namespace"] == wishes.namespace
-    assert [check.ok for check in await backend.doctor()] == [True, True, True, True]
+    assert [check.ok for check in await backend.doctor()] == [True, True, True, None, None, True]
     cluster.allows = lambda asked: asked["subresource"] != "scale" and asked["resource"] != "secrets"
     (rights,) = (check for check in await backend.doctor() if check.ok is False)
     assert rights.detail == "Missing: patch deployments.apps/scale, create secrets, patch secrets."
@@ -68,6 +69,12 @@ async def lead_once(backend: Backend) -> None:
         await leads.wait()
     candidate.cancel()
     await asyncio.wait([candidate])
+
+
+def test_the_way_through_the_api_server_takes_one_more() -> None:
+    file = FILE.parents[1] / "overlays" / "outside" / "through-api.yaml"
+    role = next(one for one in yaml.safe_load_all(file.read_text()) if one["kind"] == "Role")
+    assert rights_of(role) == set(doctor.THROUGH_API)
 
 
 def test_each_right_is_explained() -> None:
