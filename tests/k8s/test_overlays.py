@@ -151,11 +151,12 @@ def test_the_way_out_of_an_allowlist_leads_to_nothing_private(with_allowlist: li
 def test_the_way_out_of_an_allowlist_is_our_command(with_allowlist: list[Manifest]) -> None:
     (pod,) = (one for one in pods(with_allowlist) if one["metadata"]["labels"][NAME] == "devex-egress")
     (container,) = pod["spec"]["containers"]
-    python, *rest = container["command"]
-    assert [python, *rest[:3]] == ["python3", "-P", "-m", "app.cli"]
-    given = CliRunner().invoke(cli, [*rest[3:], "--help"])
+    program, *rest = container["command"]
+    assert program == "devex"
+    assert ">/usr/local/bin/devex " in (ROOT / "k8s" / "images" / "server.Containerfile").read_text()
+    given = CliRunner().invoke(cli, [*rest, "--help"])
     assert given.exit_code == 0, given.output
-    assert {"egress-proxy", "--host"} <= set(rest)
+    assert rest == ["egress-proxy", "--host", "0.0.0.0"]
     assert container["ports"][0]["containerPort"] == 3128  # its default
 
 
