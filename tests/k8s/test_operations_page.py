@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.settings import PREFIX, Settings
-from tests.k8s.built import BY_HAND, KUBECTL, ROOT, objects, of_kind, overlay
+from tests.k8s.built import BY_HAND, KUBECTL, ROOT, objects, of_kind, overlay, pods, settings_in
 from tests.k8s.stage import Call, Stage
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
@@ -95,9 +95,11 @@ def _settings() -> set[str]:
 def test_the_readers_overlay_is_built(tmp_path: Path) -> None:
     clone = Stage(tmp_path).folder
     found = objects(_make_mine(clone))
-    (told,) = of_kind(found, "ConfigMap")
-    assert told["data"]["DEVEX_PUBLIC_URL"] == "https://code.example.com"
-    assert told["data"].keys() == of_kind(overlay("production"), "ConfigMap")[0]["data"].keys()
+    told = settings_in(found)
+    assert told["DEVEX_PUBLIC_URL"] == "https://code.example.com"
+    assert told.keys() == settings_in(overlay("production")).keys()
+    (image,) = (container["image"] for pod in pods(found) for container in pod["spec"]["containers"])
+    assert image == "registry.code.example.com/devex-server:0.1.0"
     (ingress,) = of_kind(found, "Ingress")
     hosts = ["code.example.com", "*.preview.example.com"]
     assert [rule["host"] for rule in ingress["spec"]["rules"]] == hosts
@@ -107,9 +109,7 @@ def test_the_readers_overlay_is_built(tmp_path: Path) -> None:
 @pytest.mark.parametrize("block", blocks("ini"), ids=lambda block: block[:20])
 def test_settings_of_a_cluster_can_be_used(block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    told = of_kind(overlay("production"), "ConfigMap")[0]["data"] | dict(
-        line.split("=", 1) for line in block.splitlines()
-    )
+    told = settings_in(overlay("production")) | dict(line.split("=", 1) for line in block.splitlines())
     assert told.keys() <= _settings()
     (tmp_path / "kubeconfig").touch()
     for name, value in (told | BY_HAND).items():

@@ -14,7 +14,7 @@ from app.cli import cli
 from app.settings import PREFIX, Settings
 from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6, deployment
 from tests.contracts.backend import make_spec
-from tests.k8s.built import BY_HAND, OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, with_component
+from tests.k8s.built import BY_HAND, OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, settings_in
 from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.restricted import violations
 from tests.orchestrator.kubernetes.test_manifests import VERSIONS
@@ -25,15 +25,9 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 SECRET_SETTINGS = {"DEVEX_SECRET", "DEVEX_DATABASE_URL", "DEVEX_S3_SECRET_KEY"}
 
 
-@pytest.fixture(scope="module")
-def with_allowlist(tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
-    return with_component("allowlist", tmp_path_factory.mktemp("overlay"))
-
-
 @pytest.mark.parametrize("version", VERSIONS)
-def test_clusters_take_them(version: str, with_allowlist: list[Manifest]) -> None:
-    found = [*with_allowlist, *(one for name in OVERLAYS for one in overlay(name))]
-    for one in {json.dumps(one, sort_keys=True) for one in found}:
+def test_clusters_take_them(version: str) -> None:
+    for one in {json.dumps(one, sort_keys=True) for name in OVERLAYS for one in overlay(name)}:
         kubernetes_validate.validate(json.loads(one), version, strict=True)
 
 
@@ -80,16 +74,16 @@ def _selected(one: Manifest) -> dict[str, str]:
     return found
 
 
+WITH_ALLOWLIST = "production-allowlist"
 SERVED = [name for name in OVERLAYS if name != "outside"]
 
 
 @pytest.mark.parametrize("name", SERVED)
 def test_its_settings_are_settings(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (told,) = (one for one in of_kind(overlay(name), "ConfigMap"))
-    assert told["metadata"]["namespace"] == "devex"
+    told = settings_in(overlay(name))
     known = {f"{PREFIX}{field.upper()}" for field in Settings.model_fields}
-    assert told["data"].keys() <= known - SECRET_SETTINGS
-    for variable, value in (told["data"] | BY_HAND).items():
+    assert told.keys() <= known - SECRET_SETTINGS
+    for variable, value in (told | BY_HAND).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.chdir(tmp_path)  # where there is no .env
     settings = Settings()
@@ -134,13 +128,10 @@ def test_no_folder_holds_a_secret() -> None:
         assert of_kind(overlay(name), "Secret") == []
 
 
-def test_a_restricted_namespace_lets_the_way_out_run(with_allowlist: list[Manifest]) -> None:
-    for pod in pods(with_allowlist):
-        assert violations(pod["spec"]) == []
-
-
-def test_the_way_out_of_an_allowlist_leads_to_nothing_private(with_allowlist: list[Manifest]) -> None:
-    (policy,) = (one for one in of_kind(with_allowlist, "NetworkPolicy") if one["metadata"]["name"] == "devex-egress")
+def test_the_way_out_of_an_allowlist_leads_to_nothing_private() -> None:
+    (policy,) = (
+        one for one in of_kind(overlay(WITH_ALLOWLIST), "NetworkPolicy") if one["metadata"]["name"] == "devex-egress"
+    )
     blocks = [to["ipBlock"] for rule in policy["spec"]["egress"] for to in rule["to"] if "ipBlock" in to]
     assert blocks == [
         {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)},
@@ -148,8 +139,8 @@ def test_the_way_out_of_an_allowlist_leads_to_nothing_private(with_allowlist: li
     ]
 
 
-def test_the_way_out_of_an_allowlist_is_our_command(with_allowlist: list[Manifest]) -> None:
-    (pod,) = (one for one in pods(with_allowlist) if one["metadata"]["labels"][NAME] == "devex-egress")
+def test_the_way_out_of_an_allowlist_is_our_command() -> None:
+    (pod,) = (one for one in pods(overlay(WITH_ALLOWLIST)) if one["metadata"]["labels"][NAME] == "devex-egress")
     (container,) = pod["spec"]["containers"]
     program, *rest = container["command"]
     assert program == "devex"
@@ -165,3 +156,13 @@ def test_a_control_plane_outside_is_given_no_pod() -> None:
     assert pods(found) == []
     kinds = {(one["kind"], one["metadata"]["name"]) for one in found}
     assert {("ServiceAccount", "devex"), ("Role", "devex"), ("Role", "devex-through-api")} <= kinds
+
+
+def test_repls_are_led_to_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = overlay(WITH_ALLOWLIST)
+    network = json.loads(settings_in(found)["DEVEX_K8S_NETWORK"])
+    proxy = network["allowlist_proxy"]
+    (service,) = (one for one in of_kind(found, "Service") if one["metadata"]["name"] == "devex-egress")
+    assert proxy["url"] == f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+    assert proxy["namespace"] == service["metadata"]["namespace"]
+    assert proxy["labels"] == service["spec"]["selector"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.k8s.built import ROOT, overlay, pods
+from tests.k8s.built import ROOT, overlay, pods, settings_in
 from tests.k8s.stage import Stage
 
 SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "k8s").glob("*.sh"))
@@ -48,7 +48,7 @@ def test_every_image_of_the_overlay_is_in_the_file(stage: Stage) -> None:
     calls, _ = stage.run(f"k8s/images.sh single-node {FILE}")
     saved = next(call for call in calls if call[:2] == ["docker", "save"])
     needed = {container["image"] for pod in pods(overlay("single-node")) for container in pod["spec"]["containers"]}
-    (told,) = (one["data"] for one in overlay("single-node") if one["kind"] == "ConfigMap")
+    told = settings_in(overlay("single-node"))
     needed |= {told["DEVEX_K8S_PROXY_IMAGE"], told["DEVEX_K8S_IMAGE"]}
     assert saved[2:4] == ["--output", FILE]
     assert set(saved[4:]) == needed
