@@ -54,7 +54,7 @@ class ClusterApi:
         self.url = ""
         self.answers = asyncio.Event()  # cleared: every request hangs
         self.answers.set()
-        self.is_silent = False  # watches say nothing, and do not end
+        self.losing: list[Callable[[Request], bool]] = []  # whose answers are lost after it was done
         self.repeats = 1  # how often each event is told
         self.ahead = timedelta()  # of everybody else's clock
         self._versions = itertools.count(1)
@@ -119,6 +119,12 @@ class ClusterApi:
     def now(self) -> datetime:
         return datetime.now(UTC) + self.ahead
 
+    def hush(self) -> None:
+        """Every watch says nothing any more, and does not end."""
+        for waiting in self._waiting:
+            waiting.hushed = True  # type: ignore[attr-defined]
+            waiting.set()
+
     # The server
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -128,6 +134,8 @@ class ClusterApi:
         request = Request(scope, receive)
         self.requests.append((request.method, request.url.path))
         answer = await self._answer(request)
+        if any(loses(request) for loses in self.losing):
+            answer = refusal(504, "Timeout", "the answer is lost")
         answer.headers["Date"] = format_datetime(self.now(), usegmt=True)
         await answer(scope, receive, send)
 
@@ -221,7 +229,9 @@ class ClusterApi:
         try:
             while not hasattr(woken, "ended"):
                 woken.clear()
-                told = [] if self.is_silent else self._history.get(plural, [])
+                if hasattr(woken, "hushed"):
+                    await asyncio.Event().wait()
+                told = self._history.get(plural, [])
                 for change in [one for one in told for _ in range(self.repeats) if one.version > since]:
                     since = change.version
                     if _matches(request, change.found):
@@ -231,8 +241,6 @@ class ClusterApi:
                     async with asyncio.timeout(BOOKMARK_S):
                         await woken.wait()
                 except TimeoutError:
-                    if self.is_silent:
-                        continue
                     yield _line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
         finally:
             self._waiting.discard(woken)

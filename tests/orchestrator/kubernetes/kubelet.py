@@ -264,13 +264,12 @@ class Nodes(Controllers):
         super().__init__(api)
         self.saved: list[tuple[str, int]] = []
         self.status = RUNNING  # of the pods that start from now on
-        self.gone = asyncio.Event()  # cleared: pods that are asked to end do not
-        self.gone.set()
+        self.held: dict[str, asyncio.Event] = {}  # by uid: pods that are asked to end, and do not before
         self._links: dict[str, Links] = {}  # by uid
         self._port = 0
 
     async def __aenter__(self) -> Self:
-        self._listening = listening(self._app)
+        self._listening = listening(self)
         self._port = await self._listening.__aenter__()
         return self
 
@@ -305,14 +304,15 @@ class Nodes(Controllers):
             self._api.change("pods", meta["name"], status=self.status)
 
     async def stopped(self, pod: Object) -> None:
-        await self.gone.wait()
+        if (held := self.held.get(pod["metadata"]["uid"])) is not None:
+            await held.wait()
         self._links.pop(pod["metadata"]["uid"], None)
 
     def lose(self, uid: str) -> None:
         """Its processes end, and nobody has noticed."""
         del self._links[uid]
 
-    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         links = self._links.get(scope["query_string"].decode())
         if links is not None:
             await links(scope, receive, send)
