@@ -112,6 +112,7 @@ class KubernetesBackend:
         )
         self._known: dict[str, dict[int, _Known]] = {}  # by repl id and epoch
         self._shown: dict[str, Observation] = {}
+        self._noted: set[Key] = set()
         self._leaving: set[Key] = set()  # those which the time alone may show otherwise
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -136,6 +137,9 @@ class KubernetesBackend:
         except TimeoutError:
             why = self._deployments.trouble or self._pods.trouble
             raise BackendError(f"The cluster does not show its REPLs: {why}", retryable=True, action=ADVICE) from None
+        for repl_id, epochs in list(self._known.items()):
+            for epoch in list(epochs):
+                self._act((repl_id, epoch))
 
     async def _leave(self) -> None:
         for task in self._tasks:
@@ -159,7 +163,10 @@ class KubernetesBackend:
 
     async def observe(self) -> dict[str, Observation]:
         for key in list(self._leaving):
-            self._act(key)
+            before = self._shown.get(key[0])
+            self._look(key[0])
+            if self._shown.get(key[0]) != before:
+                self._act(key)
         return dict(self._shown)
 
     async def cpu_times(self) -> dict[str, float]:
@@ -239,7 +246,7 @@ class KubernetesBackend:
         key, name = _key(found), found["metadata"]["name"]
         if key != _NOBODY:
             self._known_of(key).deployment = self._deployments.objects.get(name)
-            self._act(key)
+            self._note(key)
 
     def _looked_at_pod(self, found: Object) -> None:
         key, name = _key(found), found["metadata"]["name"]
@@ -250,7 +257,7 @@ class KubernetesBackend:
             known.pods[name] = now
         else:
             known.pods.pop(name, None)
-        self._act(key)
+        self._note(key)
 
     def _heard(self, event: Object) -> None:
         of = _EVENT_OF.match(event.get("involvedObject", {}).get("name", ""))
@@ -259,7 +266,19 @@ class KubernetesBackend:
             return
         known.events.append(event)
         del known.events[:-EVENTS_MOST]
-        self._act((of[1], int(of[2])))
+        self._note((of[1], int(of[2])))
+
+    def _note(self, key: Key) -> None:
+        """To be acted on when all is known that came with it: a list shows an earlier epoch before a later one."""
+        if not self._noted:
+            asyncio.get_running_loop().call_soon(self._act_on_noted)
+        self._noted.add(key)
+
+    def _act_on_noted(self) -> None:
+        noted, self._noted = self._noted, set()
+        if self._deployments.listed.is_set() and self._pods.listed.is_set():
+            for key in noted:
+                self._act(key)
 
     def _known_of(self, key: Key) -> _Known:
         return self._known.setdefault(key[0], {}).setdefault(key[1], _Known())
@@ -381,7 +400,7 @@ class KubernetesBackend:
             self.key_of(key),
             answer=self._answering(repl_id, self._versions.answer_of(repl_id, epoch)),
             on_activity=lambda reason: self.on_activity(repl_id, reason),
-            changed=lambda: self._act(key),
+            changed=lambda: self._note(key),
         )
 
     def _answering(self, repl_id: str, sign: Ask) -> Ask:
@@ -410,8 +429,9 @@ class KubernetesBackend:
         try:
             made = await self._api.apply(manifests.deployment(spec, self._cluster), force=False)
         except ApiError as error:
-            if error.status == 409:  # it has replicas, which are not ours to take: no view shows it yet
-                return
+            found = await self._api.list(DEPLOYMENTS, _selector((spec.repl_id, spec.epoch)))
+            if error.status == 409 and any(one["spec"].get("replicas") for one in found.items):
+                return  # they are not ours to take: it is made, and no view shows it yet
             raise
         slug = spec.environment.get(SLUG, spec.repl_id)
         for one in manifests.dependents(spec, self._cluster, key, _uid(made), slug):
@@ -465,4 +485,5 @@ def _explained(error: ApiError) -> BackendError:
         return BackendError(message, retryable=True, action="Stop another one.")
     if error.status == 0:
         return BackendError("The cluster does not answer.", retryable=True)
-    return BackendError(f"The cluster refused it: {error.message}", retryable=error.retryable)
+    passes = error.retryable or error.status == 409  # somebody else was faster
+    return BackendError(f"The cluster refused it: {error.message}", retryable=passes)

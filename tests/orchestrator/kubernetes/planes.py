@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from orchestrator.backends.kubernetes.api import Api
@@ -13,8 +12,8 @@ from orchestrator.clock import SystemClock
 from orchestrator.domain import Limits, Phase, Repl
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
-from runner.snapshots.stores.asking import Ask
 from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.stores.s3 import S3Config
 from runner.snapshots.worker.workers import Workers
 from tests.orchestrator.conftest import make_template
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, Object
@@ -25,30 +24,21 @@ DEADLINE_S = 20.0
 LIMITS = Limits(start_deadline_s=DEADLINE_S, retry_first_s=0.05, retry_most_s=0.3, resync_s=1.0)
 
 
-def _signs(repl_id: str, epoch: int) -> Ask:
-    async def answer(question: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError("these pods store nothing")
-
-    return answer
-
-
 @asynccontextmanager
 async def controlled(
-    cluster: ClusterApi, nodes: Nodes, records: MemoryRecords, folder: Path, limits: Limits = LIMITS
+    cluster: ClusterApi, nodes: Nodes, records: MemoryRecords, bucket: S3Config, limits: Limits = LIMITS
 ) -> AsyncIterator[Orchestrator]:
     """One run of a control plane; the cluster and the records outlive it."""
-    async with Api(client_of(cluster), CLUSTER.namespace) as api, Workers() as workers:
-        versions = Versions(workers, spec_of(folder / "store"))
-        backend = KubernetesBackend(api, CLUSTER, versions, dial_of=nodes.dial_of, answer_of=_signs, secret=SECRET)
-        orchestrator = Orchestrator(
-            backend=backend,
-            records=records,
-            templates={"python": make_template()},
-            clock=SystemClock(),
-            limits=limits,
-        )
-        async with orchestrator:
-            yield orchestrator
+    api, versions = Api(client_of(cluster), CLUSTER.namespace), Versions(Workers(), spec_of(bucket))
+    orchestrator = Orchestrator(
+        backend=KubernetesBackend(api, CLUSTER, versions, dial_of=nodes.dial_of, secret=SECRET),
+        records=records,
+        templates={"python": make_template()},
+        clock=SystemClock(),
+        limits=limits,
+    )
+    async with orchestrator:
+        yield orchestrator
 
 
 async def until(condition: Callable[[], Any]) -> None:
