@@ -1,6 +1,8 @@
 """The cluster that the settings name, and the backend that runs REPLs on it."""
 
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from app import data_dir, store
 from app.addresses import Addresses
@@ -11,6 +13,7 @@ from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
 from orchestrator.backends.kubernetes.versions import Versions
+from orchestrator.domain import Egress
 from runner.errors import DevexError
 from runner.snapshots.worker.workers import Workers
 
@@ -27,7 +30,8 @@ async def checks(settings: Settings) -> list[Check]:
     """For the doctor, beside a control plane that runs: nothing is watched, and nothing is done."""
     try:
         async with Api(settings.kubeconfig, settings.k8s_namespace) as api, _versions(settings) as versions:
-            return [*_of_secret(settings), *await doctor.checks(api, chosen(settings), versions)]
+            found = await doctor.checks(api, chosen(settings), versions)
+            return [*found, *_of_secret(settings), *way_to_store(settings)]
     except DevexError as error:
         return [Check(name="cluster", ok=False, detail=error.message, action=error.action)]
 
@@ -37,6 +41,35 @@ def _of_secret(settings: Settings) -> list[Check]:
         return []
     detail = "It lies in the data folder: servers without that folder cannot speak to REPLs that run."
     return [Check(name="secret", ok=None, detail=detail, action="Set DEVEX_SECRET.")]
+
+
+def way_to_store(settings: Settings) -> list[Check]:
+    """What keeps pods from it where a network plugin keeps their NetworkPolicies."""
+    host = urlsplit(settings.s3_endpoint).hostname or "s3.amazonaws.com"
+    is_public = settings.egress is Egress.PUBLIC and not _is_private(host)
+    if not (is_public or settings.k8s_network.store):
+        detail, action = f"Policies do not let pods reach {host}.", "Say in DEVEX_K8S_NETWORK where the store is."
+    elif settings.egress is not Egress.PUBLIC and not _is_address(host):
+        detail = f"With DEVEX_EGRESS={settings.egress} policies do not let pods look up {host}."
+        action = "Let DEVEX_S3_ENDPOINT be an address."
+    else:
+        return []
+    return [Check(name="way to the store", ok=None, detail=detail, action=action)]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_private(host: str) -> bool:
+    """As far as it can be seen."""
+    if _is_address(host):
+        return not ip_address(host).is_global
+    return "." not in host or host.endswith((".svc", ".local"))
 
 
 def chosen(settings: Settings) -> Cluster:

@@ -318,3 +318,28 @@ def test_what_pods_need_is_said(monkeypatch: pytest.MonkeyPatch, name: str, valu
     of_a_cluster(monkeypatch, **{name: value})
     with pytest.raises(BadSetting, match=why):
         read()
+
+
+STORE = '{"store": [{"cidr": "10.0.0.5/32", "port": 9000}]}'
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "egress", "network", "said"),
+    [
+        ("", "public", "{}", ""),
+        ("https://s3.example.com", "public", "{}", ""),
+        ("http://minio.devex.svc:9000", "public", "{}", "do not let pods reach minio.devex.svc"),
+        ("http://10.0.0.5:9000", "public", "{}", "do not let pods reach 10.0.0.5"),
+        ("http://minio.devex.svc:9000", "public", STORE, ""),
+        ("https://s3.example.com", "none", "{}", "do not let pods reach s3.example.com"),
+        ("https://s3.example.com", "none", STORE, "do not let pods look up s3.example.com"),
+        ("http://10.0.0.5:9000", "none", STORE, ""),
+    ],
+)
+def test_what_keeps_pods_from_the_store_is_told(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str, egress: str, network: str, said: str
+) -> None:
+    of_a_cluster(monkeypatch, S3_ENDPOINT=endpoint, EGRESS=egress, K8S_NETWORK=network)
+    told = " ".join(check.detail for check in cluster.way_to_store(read()))
+    assert said in told
+    assert bool(said) is bool(told)

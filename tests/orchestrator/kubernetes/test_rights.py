@@ -7,12 +7,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from orchestrator.backends.base import Backend
-from orchestrator.backends.kubernetes import doctor
+from orchestrator.backends.base import Backend, BackendError
+from orchestrator.backends.kubernetes import backend as ours
+from orchestrator.backends.kubernetes import doctor, reach
+from orchestrator.backends.kubernetes.api import Api
+from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
+from orchestrator.backends.kubernetes.versions import Versions
+from runner.snapshots.stores.opening import spec_of
+from runner.snapshots.stores.s3 import S3Config
+from runner.snapshots.worker.workers import Workers
 from tests.contracts.backend import DEADLINE_S, make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
-from tests.orchestrator.kubernetes.conftest import CLUSTER
+from tests.orchestrator.kubernetes.conftest import CLUSTER, SECRET, client_of
 from tests.orchestrator.kubernetes.rights import FILE, Rbac, rights_of, the_role
 from tests.orchestrator.kubernetes.test_manifests import INGRESS
 
@@ -41,6 +48,17 @@ async def test_all_of_a_repls_life_needs_all_of_the_rights(backend: Backend, rba
     await backend.delete_workspace("repl1")
     assert rbac.refused == []
     assert rbac.used == rights_of(the_role())
+
+
+async def test_who_may_see_nothing_does_not_start(
+    cluster: ClusterApi, rbac: Rbac, bucket: S3Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "FOUND_WITHIN_S", 1.0)
+    api, versions = Api(client_of(cluster), "another-namespace"), Versions(Workers(), spec_of(bucket))
+    backend = KubernetesBackend(api, CLUSTER, versions, dial_of=reach.by_address, secret=SECRET)
+    with pytest.raises(BackendError, match="The cluster does not show its REPLs: 403 Forbidden: deployments is") as why:
+        await backend.__aenter__()
+    assert "devex doctor" in why.value.action
 
 
 async def test_the_doctor_names_what_is_missing(backend: Backend, cluster: ClusterApi, wishes: Cluster) -> None:
