@@ -12,11 +12,13 @@ from typer.testing import CliRunner
 
 from app.cli import cli
 from app.settings import PREFIX, Settings
+from orchestrator.backends.kubernetes import doctor
 from orchestrator.backends.kubernetes.manifests import PRIVATE_IPV4, PRIVATE_IPV6, PUBLIC_IPV6, deployment
 from tests.contracts.backend import make_spec
 from tests.k8s.built import BY_HAND, OVERLAYS, ROOT, Manifest, of_kind, overlay, pods, settings_in
 from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.restricted import violations
+from tests.orchestrator.kubernetes.rights import rights_of, the_role
 from tests.orchestrator.kubernetes.test_manifests import VERSIONS
 
 NAME = "app.kubernetes.io/name"
@@ -154,8 +156,8 @@ def test_the_way_out_of_an_allowlist_is_our_command() -> None:
 def test_a_control_plane_outside_is_given_no_pod() -> None:
     found = overlay("outside")
     assert pods(found) == []
-    kinds = {(one["kind"], one["metadata"]["name"]) for one in found}
-    assert {("ServiceAccount", "devex"), ("Role", "devex"), ("Role", "devex-through-api")} <= kinds
+    roles = {one["metadata"]["name"]: rights_of(one) for one in of_kind(found, "Role")}
+    assert roles == {"devex": rights_of(the_role()), "devex-through-api": set(doctor.THROUGH_API)}
 
 
 def test_repls_are_led_to_the_way_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
