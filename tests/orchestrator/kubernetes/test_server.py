@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 from anyio.from_thread import start_blocking_portal
@@ -19,11 +20,23 @@ from tests.runner.proxy.stage import Tab
 from tests.stores import ACCESS_KEY, SECRET_KEY, Server
 
 PROMPT = "# " if os.geteuid() == 0 else "$ "
+PERSON = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-User": "?1"}
+PROGRAM = """
+from http.server import HTTPServer, BaseHTTPRequestHandler
+
+class Answer(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"seen")
+
+HTTPServer(("127.0.0.1", PORT), Answer).serve_forever()
+"""
 RIGHTS = "WRONG rights: Missing: create secrets, patch secrets. -> Apply k8s/base/rights.yaml."
 
 
 @contextmanager
-def a_cluster() -> Iterator[ClusterApi]:
+def a_cluster() -> Iterator[tuple[ClusterApi, Kubelet]]:
     """On a thread of its own, with a kubelet."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pods-"))  # short: sockets lie below it
@@ -31,7 +44,7 @@ def a_cluster() -> Iterator[ClusterApi]:
         cluster = stack.enter_context(portal.wrap_async_context_manager(served()))
         kubelet = portal.call(Kubelet, cluster, Path(folder))
         stack.enter_context(portal.wrap_async_context_manager(kubelet))
-        yield cluster
+        yield cluster, kubelet
 
 
 def settings_of(cluster: ClusterApi, s3: Server, folder: Path) -> dict[str, object]:
@@ -44,6 +57,8 @@ def settings_of(cluster: ClusterApi, s3: Server, folder: Path) -> dict[str, obje
         "k8s_proxy_image": "proxy:1",
         "k8s_image": "all:1",
         "k8s_images": '{"python": "python:1"}',
+        "k8s_ingress": '{"class_name": "nginx", "controller": {"namespace": "ingress"}}',
+        "preview_domain": "preview.test",
         "store": f"s3://{bucket.bucket}/{bucket.prefix}",
         "s3_endpoint": s3.url,
         "s3_access_key": ACCESS_KEY,
@@ -68,8 +83,41 @@ def terminal(browser: httpx.Client, repl: str, terminal_id: str) -> Iterator[tup
         runner.run(tab.socket.close())
 
 
+def see_its_program(browser: httpx.Client, kubelet: Kubelet, repl: str) -> None:
+    """By the preview port of its pod, as an ingress controller asks, and by the gateway; also when it was stopped."""
+    port = free_port()
+    browser.put(f"/repls/{repl}/files/main.py", content=PROGRAM.replace("PORT", str(port)).encode())
+    browser.post(f"/repls/{repl}/run", json={})
+    entrance = urlsplit(browser.post(f"/api/repls/{repl}/preview", json={"port": port}).json()["url"])
+    headers = {"Host": entrance.netloc}
+
+    def ask(at: httpx.URL | str, target: str = "/", **more: str) -> httpx.Response:
+        return httpx.get(f"{at}{target}", headers=headers | more, trust_env=False, timeout=ENDS_S)
+
+    def pod() -> str:
+        (found,) = kubelet.pods.values()
+        return f"http://127.0.0.1:{found.preview_port}"
+
+    gateway = str(browser.base_url).rstrip("/")
+    assert ask(pod(), "/", Accept="text/html").headers["location"].startswith(f"{gateway}/preview/")
+    entered = ask(pod(), f"{entrance.path}?{entrance.query}")
+    assert entered.status_code == 303
+    headers["Cookie"] = entered.headers["set-cookie"].partition(";")[0]
+    until(lambda: ask(pod()).text == "seen")
+    assert ask(gateway).text == "seen"
+
+    stop(browser, repl)
+    waiting = ask(gateway, **PERSON)
+    assert waiting.status_code == 503
+    headers["Cookie"] = waiting.headers["set-cookie"].partition(";")[0]
+    until(lambda: browser.get(f"/api/repls/{repl}").json()["phase"] == "running")
+    until(lambda: ask(pod()).text == "seen")
+    headers["Cookie"] = entered.headers["set-cookie"].partition(";")[0]
+    assert ask(pod()).status_code == 401, "it was of an epoch that has ended"
+
+
 def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
-    with a_cluster() as cluster:
+    with a_cluster() as (cluster, kubelet):
         settings = settings_of(cluster, s3, tmp_path)
         with serving(tmp_path, **settings) as (process, origin, link), administrator(origin, link) as browser:
             repl = new_repl(browser, "in a pod", "python")
@@ -96,6 +144,8 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
             assert browser.post(f"/api/repls/{repl}/start", params={"wait": True}).json()["phase"] == "running"
             ran = browser.post(f"/repls/{repl}/exec", json={"command": "python3 hello.py"}).json()
             assert (ran["exit_code"], ran["output"]) == (0, "42 from a file\n"), ran
+
+            see_its_program(browser, kubelet, repl)
 
             cluster.allows = lambda asked: asked["resource"] != "secrets"
             checked = devex(tmp_path, "doctor", **settings)
