@@ -146,7 +146,7 @@ class Backend(Protocol):
         """The proxy's routes; None unless it is observed RUNNING."""
 
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
-        """The proxy's `tree`, `files/…`, `zip` and `snapshots` routes for reading, whether it runs or not.
+        """The proxy's `tree`, `files/…`, `zip`, `find`, `search` and `snapshots` routes, for reading alone.
 
         `usage` names `size`.
         """

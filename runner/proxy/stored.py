@@ -1,6 +1,6 @@
 """The newest version of a REPL whose files lie nowhere else, read as `files.routes` serves those on a disk.
 
-- `GET tree`, `GET files/{path}`, `GET zip`, `GET search` and `GET usage`
+- `GET tree`, `GET files/{path}`, `GET zip`, `GET find`, `GET search` and `GET usage`
 """
 
 from collections.abc import Awaitable, Callable
@@ -42,6 +42,9 @@ def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
         name = path.rpartition("/")[2] or "workspace"
         return await sent(snapshots.zip(_version(await head()), path), f"{name}.zip")
 
+    async def find(request: Request) -> Response:
+        return http.Json(await snapshots.find(_version(await head()), address.query(request, "q", "")))
+
     async def search(request: Request) -> Response:
         return http.Json(await snapshots.search(_version(await head()), address.query(request, "q")))
 
@@ -54,6 +57,7 @@ def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
         ("/tree", tree),
         ("/files/{path:path}", file),
         ("/zip", zip),
+        ("/find", find),
         ("/search", search),
         ("/usage", usage),
     ]

@@ -1,4 +1,4 @@
-"""Text in the files of a version: what `runner.workspace.search` does in a workspace, with the same bounds."""
+"""Files of a version by name, and text in them: as `runner.workspace.search` finds them, with the same bounds."""
 
 import asyncio
 import re
@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from runner.snapshots.version import Found, Pieces, Version
 from runner.workspace.search import (
+    FOUND,
     MAX_FILES,
     MAX_MATCHES,
     MAX_MATCHES_PER_FILE,
@@ -17,6 +18,7 @@ from runner.workspace.search import (
     Matches,
     matches_in,
     pattern_of,
+    rank,
 )
 from runner.workspace.tree import EXCLUDED
 
@@ -39,6 +41,20 @@ async def search(version: Version, query: str) -> Matches:
     except TimeoutError:
         complete = False
     return Matches(sorted(job.found[:MAX_MATCHES]), complete and len(job.found) <= MAX_MATCHES)
+
+
+async def find(version: Version, query: str) -> tuple[list[str], bool]:
+    """-> paths of files by a few letters of their names, best first; whether all were looked at"""
+    paths: list[str] = []
+    left_bytes, complete = FOUND_BYTES, True
+    async for path, row in version.walk(skip=EXCLUDED):
+        if row.kind == "f":
+            left_bytes -= ENTRY_BYTES + len(path)
+            if complete := left_bytes >= 0 and len(paths) < MAX_FILES:
+                paths.append(path)
+            else:
+                break
+    return await asyncio.to_thread(rank, paths, query, FOUND), complete
 
 
 async def _files(version: Version) -> tuple[list[Found], bool]:

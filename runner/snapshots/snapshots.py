@@ -120,6 +120,11 @@ class Snapshots:
         """A folder ("" is all) as a ZIP file, in pieces."""
         return self._workers.pieces("zip", **self._reading, version=version, path=path)
 
+    async def find(self, version: str, query: str) -> Message:
+        """-> {paths, complete}, best first"""
+        found: Message = await self._ask("find", version=version, query=query)
+        return found
+
     async def search(self, version: str, query: str) -> Message:
         """-> {matches: [{path, line, column, length, text, at}], complete}"""
         found: Message = await self._ask("search", version=version, query=query)

@@ -12,6 +12,7 @@ from runner.workspace.tree import EXCLUDED
 from runner.workspace.workspace import Workspace
 
 MAX_QUERY: Final = 256  # characters
+FOUND: Final = 100  # names of files in one answer
 MAX_FILES: Final = 100_000
 SEARCH_BUDGET_S: Final = 5.0
 MAX_SEARCHED_FILE_BYTES: Final = 1 << 20  # larger ones are data; also bounds what one look holds in memory

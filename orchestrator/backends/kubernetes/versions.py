@@ -3,6 +3,7 @@
 A workspace that runs nowhere is its newest version. First files become one by way of a folder of this machine.
 """
 
+import logging
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestrator.backends.base import BackendError
+from orchestrator.backends.seeding import in_their_words, lacks, lay_out
 from orchestrator.domain import Size
-from runner.errors import DevexError
 from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
@@ -27,6 +28,8 @@ from runner.workspace import UNLIMITED, Usage, Workspace
 
 SEEDED = "as it was created"
 NOWHERE = Path("/nonexistent")  # of shelves that are only read
+
+log = logging.getLogger(__name__)
 
 
 class Versions:
@@ -66,39 +69,28 @@ class Versions:
         with tempfile.TemporaryDirectory(prefix="devex-seed-") as folder:
             workspace, cache = Path(folder, "workspace"), Path(folder, "cache.db")
             workspace.mkdir()
-            try:
-                lacks = await self._bring(source, version, workspace, cache) if source else None
+            with in_their_words():
+                lacking = await self._bring(source, version, workspace, cache) if source else None
                 with Workspace(workspace) as laid_out:
-                    for path, content in files.items():
-                        if "/" in path:
-                            laid_out.mkdir(path.rpartition("/")[0], parents=True, exist_ok=True)
-                        laid_out.write_atomic(path, content)
+                    lay_out(laid_out, files)
                 await self._snapshots(repl_id, 0).purge()  # what was seeded before is made anew
                 await self._snapshots(repl_id, 0, workspace, cache.with_name("new.db")).take("", SEEDED)
-            except DevexError as error:
-                raise explained(error) from error
-        return lacks
+        return lacking
 
     async def newest(self, repl_id: str) -> str:
-        try:
+        with in_their_words():
             head = await self._snapshots(repl_id, 0).head()
-        except DevexError as error:
-            raise explained(error) from error
         if head is None:
             raise BackendError("It has no files.", retryable=False)
         return str(head["version"])
 
     async def collect(self, repl_id: str, epoch: int) -> None:
-        try:
+        with in_their_words():
             await self._snapshots(repl_id, epoch).collect()
-        except DevexError as error:
-            raise explained(error) from error
 
     async def purge(self, repl_id: str) -> None:
-        try:
+        with in_their_words():
             await self._snapshots(repl_id, 0).purge()
-        except DevexError as error:
-            raise explained(error) from error
 
     async def probe(self) -> bool:
         """Whether the store keeps conditions. Raises DevexError."""
@@ -124,7 +116,9 @@ class Versions:
                 raise BackendError("The files to copy are gone.", retryable=False)
             version = str(head["version"])
         done: dict[str, Any] = await snapshots.restore(version, "", "", empty=True)
-        return f"{done['noted']} files" if done["noted"] else None
+        if done["noted"]:
+            log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
+        return lacks(version, done["notes"], done["noted"])
 
     def _snapshots(self, repl_id: str, epoch: int, workspace: Path = NOWHERE, cache: Path = NOWHERE) -> Snapshots:
         shelf = Shelf(
@@ -137,7 +131,3 @@ class Versions:
             epoch=epoch,
         )
         return Snapshots(self._workers, shelf)
-
-
-def explained(error: DevexError) -> BackendError:
-    return BackendError(error.message, retryable=error.retryable, action=error.action)

@@ -4,8 +4,7 @@ import asyncio
 import logging
 import shutil
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -24,6 +23,7 @@ from orchestrator.backends.local.launcher_client import LauncherClient
 from orchestrator.backends.local.layout import checked, layout
 from orchestrator.backends.local.wire import CpuTimes, Ended, List, Probe, Running, Shutdown
 from orchestrator.backends.local.workspaces import Workspaces
+from orchestrator.backends.seeding import in_their_words, lacks
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
@@ -37,9 +37,7 @@ from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage
-from runner.workspace.paths import display
 
-LACKS_NAMED = 5  # files that a copy lacks: more make no sentence; the log has the rest
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then
 
 T = TypeVar("T")
@@ -137,7 +135,7 @@ class LocalBackend:
 
     async def save(self, repl_id: str, epoch: int, message: str) -> str:
         one = self._live.get(repl_id)
-        with _in_their_words():
+        with in_their_words():
             if one is not None and one.proxy is not None and one.spec.epoch == epoch:
                 return (await one.proxy.save(message)).version or ""
             uid = self._workspaces.uid_of(repl_id)
@@ -172,21 +170,21 @@ class LocalBackend:
     async def _seed_version(self, repl_id: str, files: Mapping[str, bytes], source: str, version: str) -> str | None:
         made = await _to_its_end(threading.Event(), self._workspaces.begin, repl_id)
         shelf = replace(self._shelf(repl_id, uid=made.uid), prefix=checked(source), workspace=made.folder)
-        with _in_their_words():
+        with in_their_words():
             done = await Snapshots(self._workers, shelf).restore(version, "", "", empty=True)
         if done["noted"]:
             log.warning("a copy of %s lacks what its version %s could not give: %s", source, version, done["notes"])
         await _to_its_end(threading.Event(), self._workspaces.finish, repl_id, made, files)
-        return _lacks(version, done["notes"], done["noted"])
+        return lacks(version, done["notes"], done["noted"])
 
     async def collect(self, repl_id: str, epoch: int) -> None:
         if repl_id in self._live:
             return
-        with _in_their_words():
+        with in_their_words():
             await Snapshots(self._workers, self._shelf(repl_id, epoch=epoch)).collect()
 
     async def delete_workspace(self, repl_id: str) -> None:
-        with _in_their_words():
+        with in_their_words():
             await Snapshots(self._workers, self._shelf(repl_id)).purge()
         await asyncio.to_thread(self._workspaces.delete, repl_id)
 
@@ -306,25 +304,6 @@ class LocalBackend:
         for one in self._live.values():
             if one.alive:
                 one.end("The launcher ended, and its sandboxes with it.")
-
-
-@contextmanager
-def _in_their_words() -> Iterator[None]:
-    """What the store or the workspace refuses, as a backend's error."""
-    try:
-        yield
-    except DevexError as error:
-        raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
-
-
-def _lacks(version: str, notes: Sequence[Sequence[str]], noted: int) -> str | None:
-    """In plain words; `notes` are [path, why], of `noted` in all."""
-    if not noted:
-        return None
-    named = [f"“{display(path)}” {why}" for path, why in notes[:LACKS_NAMED]]
-    if noted > len(named):
-        named.append(f"and {noted - len(named)} more")
-    return f"Not everything of version {version} is here as it was: {'; '.join(named)}. Look for it in other versions."
 
 
 async def _to_its_end(given_up: threading.Event, work: Callable[..., T], *args: Any) -> T:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.local import uids
 from orchestrator.backends.local.layout import Layout
+from orchestrator.backends.seeding import lay_out
 from runner.errors import DevexError
 from runner.workspace import UNLIMITED, Entry, Usage, Workspace
 from runner.workspace.paths import join
@@ -20,7 +21,6 @@ from runner.workspace.removal import remove_tree
 PIECE_BYTES = 1 << 20
 ROOT_MODE = 0o700  # of a workspace: other uids have no business in it
 SPARSE_TIMES, SPARSE_BYTES = 4, 1 << 30  # a copy is not sparse: so much more than the disk holds, and no terabytes
-_SCRIPT = b"#!"
 
 
 class Made(NamedTuple):
@@ -101,7 +101,7 @@ class Workspaces:
         place, old = self._layout.workspace(repl_id), self._beside(repl_id, "old")
         try:
             with Workspace(made.folder, made.owner) as workspace:
-                _write(workspace, files)
+                lay_out(workspace, files)
             uids.give(made.folder, made.uid)
             if place.exists():
                 place.rename(old)
@@ -160,13 +160,6 @@ def _remove(folder: Path) -> None:
         raise BackendError(f"The files could not be removed: {error}.", retryable=True) from error
     finally:
         os.close(parent)
-
-
-def _write(workspace: Workspace, files: Mapping[str, bytes]) -> None:
-    for path, data in files.items():
-        if "/" in path:
-            workspace.mkdir(path.rpartition("/")[0], parents=True, exist_ok=True)
-        workspace.write_atomic(path, data, mode=0o755 if data.startswith(_SCRIPT) else 0o644)
 
 
 class _Copy:

@@ -42,7 +42,7 @@ from runner.proxy.viewer import viewer_of
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import HELD_BYTES, Memory, check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of
-from runner.workspace.search import MAX_FILES, file_paths, rank, search_text
+from runner.workspace.search import FOUND, MAX_FILES, file_paths, rank, search_text
 from runner.workspace.tree import MAX_LISTED
 from runner.workspace.workspace import digest
 
@@ -52,7 +52,6 @@ SMALL_BODY_BYTES: Final = 64 << 10  # two paths
 ETAG_BYTES: Final = 256 << 20  # hashing this much takes about 0.3 s; larger files are named by inode, size and time
 LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes and be shown in as many
 LISTINGS: Final = 2  # at a time; more wait
-FOUND: Final = 100
 FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
 ZIP_MEMORY: Final = Memory(512 << 20)  # of all ZIPs of this process, while they are sent
 ZIP_GROWTH: Final = 2, 1 << 20  # what a folder may grow meanwhile: programs go on writing

@@ -13,7 +13,7 @@ from runner.snapshots.compare import changes, changing
 from runner.snapshots.history import History
 from runner.snapshots.layout import Commit, Damaged, Row
 from runner.snapshots.restore import bring
-from runner.snapshots.search import search
+from runner.snapshots.search import find, search
 from runner.snapshots.verify import verify
 from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.opening import Versions, workspace_of
@@ -133,6 +133,12 @@ class Reads:
             await reply.pieces(zip_pieces(version, job["path"]))
         finally:
             self._zips -= 1
+
+    async def do_find(self, job: Message, history: History, reply: Reply) -> Message:
+        """version, query -> {paths, complete}"""
+        async with self._searching.turn(job):
+            paths, complete = await find(await self._versions.get(job, history, job["version"]), job["query"])
+            return {"paths": paths, "complete": complete}
 
     async def do_search(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
