@@ -105,14 +105,22 @@ async def test_what_is_asked_of_one_is_done_by_the_other(both: tuple[Orchestrato
     assert (await a.get(repl.id)).phase is Phase.STOPPED
 
 
-async def test_nothing_is_done_while_nobody_leads(serve: Serve, turns: Turns, machine: Machine) -> None:
-    async with serve("a") as a, serve("b"):
-        await a.create("ann", "a", "python")
+async def test_nothing_is_done_while_nobody_leads_and_everything_by_whoever_does(
+    serve: Serve, turns: Turns, machine: Machine
+) -> None:
+    async with serve("a") as a, serve("b") as b:
+        repl = await a.create("ann", "a", "python")
         await settle()
         assert machine.workspaces == {}
-        turns.give("b")
-        await settle()
-        assert len(machine.sandboxes) == 1
+        for leader, change, running in (("b", a.start, 1), ("a", b.stop, 0), ("b", b.start, 1), ("a", a.stop, 0)):
+            turns.give("")
+            await settle()
+            await change(repl.id)
+            await settle()
+            assert len(machine.sandboxes) == 1 - running
+            turns.give(leader)
+            await settle()
+            assert len(machine.sandboxes) == running
 
 
 async def test_both_know_what_keeps_it_awake_and_who_takes_over_goes_on(
