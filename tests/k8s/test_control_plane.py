@@ -101,7 +101,7 @@ async def _answered(port: int, probe: Manifest, process: Process) -> None:
         while process.returncode is None:
             try:
                 answer = await client.get(f"http://127.0.0.1:{port}{probe['path']}", headers=headers)
-            except httpx.ConnectError:
+            except httpx.TransportError:
                 await asyncio.sleep(0.02)
             else:
                 assert answer.status_code == 200
