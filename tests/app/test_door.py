@@ -241,8 +241,8 @@ async def test_the_sweep_is_done_often_enough_and_goes_on_after_a_failure(
     monkeypatch.setattr(server, "SWEEP_EVERY_S", 0.01)
     monkeypatch.setattr(site.server, "sweep", fails_once)
     sweeping = asyncio.create_task(site.server._keep_sweeping())
-    await asyncio.wait_for(swept.wait(), 10)
-    sweeping.cancel()
+    await asyncio.wait_for(swept.wait(), 20)
+    assert sweeping.cancel(), "the site's own might have come by meanwhile"
 
 
 async def test_faults_of_ours_have_a_number_and_no_details(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
