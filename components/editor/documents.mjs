@@ -5,7 +5,11 @@ import { apply, bytesOf, difference, equal } from "./splices.mjs";
 import { CONTENT, KIND, READ_ONLY, STEP_1, STEP_2, UPDATE, decode, encode } from "./wire.mjs";
 
 const RESYNC_PINGS = 3; // the state is compared again this often, which heals what got lost
-const DISCARDING = new Set(["too-large", "read-only"]); // the server refused the change itself: it must not come back
+// Reasons of a RESET by which the server refused the change itself: it must not come back.
+const NOT_KEPT = {
+  "too-large": "The file would become too large to edit. The last change was not kept.",
+  "read-only": "The file can only be read now. The last change was not kept.",
+};
 
 /** One open file. `onReplica()` asks to show another Y.Text, `onState()` says that one of the fields changed, `onMoved(to)`
  * that the path is about to: whatever is open there has been replaced. */
@@ -172,7 +176,7 @@ export class Documents {
 
   onOpened(file, { channel, guid, flags, reason }) {
     file.reason = reason;
-    file.notice = { code: "", message: "" };
+    if (!file.discard) file.notice = { code: "", message: "" };
     file.channel = channel;
     file.greeted = false;
     if (!channel) {
@@ -194,6 +198,7 @@ export class Documents {
   }
 
   onSaved(file, { digest, atMs, whole, splices }) {
+    if (file.greeted && file.notice.code in NOT_KEPT) file.notice = { code: "", message: "" }; // a later change was kept
     const to = file.next ?? file;
     if (whole) to.held = apply(new Uint8Array(), splices);
     else if (to.held) to.held = apply(to.held, splices);
@@ -239,10 +244,10 @@ export class Documents {
 
   onReset(file, reason) {
     file.channel = 0;
-    file.discard = DISCARDING.has(reason);
+    file.discard = reason in NOT_KEPT;
+    if (file.discard) file.notice = { code: reason, message: NOT_KEPT[reason] };
     file.guid = "reset"; // whatever comes, this replica is over
     this.sendOpen(file);
-    if (reason === "too-large") file.notice = { code: reason, message: "The file would become too large to edit. The last change was not kept." };
   }
 
   /** Show a replica that is complete. */

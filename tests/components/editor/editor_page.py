@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import partial
 from pathlib import Path
 
 from nicegui import app, ui
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from components import theme
 from components.editor import Editor
 from components.palette import Command, Palette
+from runner.documents import room
 from runner.documents.rooms import Rooms
 from runner.proxy.documents import route
 from runner.proxy.viewer import Viewer
@@ -33,6 +35,10 @@ def serve(root: Path, port: int) -> None:
         while True:  # stands in for the watcher, which is tested by itself
             await asyncio.sleep(0.1)
             rooms.disk_hint("")
+
+    def shrink(button: ui.button) -> None:
+        room.MAX_TEXT_BYTES = 1000
+        button.set_text("is small")
 
     app.on_startup(follow)
     app.on_shutdown(lambda: rooms.__aexit__(None, None, None))
@@ -57,6 +63,8 @@ def serve(root: Path, port: int) -> None:
         ui.button("b", on_click=lambda: editor.open_file("src/b.md", 3)).props("id=open-b")
         ui.button("bin", on_click=lambda: editor.open_file("x.bin")).props("id=open-bin")
         ui.button("move", on_click=lambda: rooms.move("a.py", "src/c.md")).props("id=move")
+        small = ui.button("small").props("id=small")
+        small.on_click(partial(shrink, small))
         ui.button("remove", on_click=lambda: rooms.remove("src")).props("id=remove")
         ui.button("close", on_click=lambda: editor.close_file("src")).props("id=close")
 

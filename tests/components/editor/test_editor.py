@@ -271,6 +271,35 @@ def test_words_are_completed(visit: Callable[..., Page]) -> None:
     expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved to disk")
 
 
+def test_what_the_server_refuses_is_said_until_something_is_kept_again(
+    visit: Callable[..., Page], served: Served
+) -> None:
+    file = served.root / "src" / "b.md"
+    page = visit()
+    page.locator("#open-b").click()
+    shows(page, "third line")
+    banner = page.locator(".dx-editor-banner[role=alert]")
+    page.locator("#small").click()  # the page would refuse what is really too large before the server does
+    expect(page.locator("#small")).to_have_text("is small")
+    page.locator(".dx-editor-view:visible .cm-content").click()
+    page.keyboard.insert_text("x" * 1000)
+    expect(banner).to_have_text("The file would become too large to edit. The last change was not kept.")
+    expect(page.locator(".dx-editor-view:visible .cm-content")).not_to_contain_text("xxx")
+    page.locator(".dx-editor-view:visible .cm-content").click()
+    page.keyboard.type("kept")
+    wait_for(lambda: "kept" in file.read_text())
+    expect(banner).to_have_count(0)
+    expect(page.locator("#saved [data-tone=ok]")).to_have_text("Saved to disk")
+    final = served.root / "final.md"
+    final.write_text("what nobody may write")
+    final.chmod(0o444)
+    final.replace(file)
+    shows(page, "nobody may write")  # the page hears that it may not by its next change
+    page.keyboard.type("!")
+    expect(banner).to_have_text("The file can only be read now. The last change was not kept.")
+    assert "!" not in content(page)
+
+
 def test_a_megabyte_in_one_line_stays_usable(visit: Callable[..., Page], served: Served) -> None:
     (served.root / "src" / "b.md").write_text("x" * 1_000_000)
     page = visit()
