@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import browser, opened
+from tests.chromium import at_home, browser
 from tests.components.serving import serving
 
 __all__ = ["browser"]  # a fixture of the tests below
@@ -32,7 +32,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """The page, connected; a script error in it fails the test."""
-    with opened(browser, viewport={"width": 1000, "height": 700}) as page:
+    with at_home(browser, width=1000, height=700) as page:
         page.goto(served.url)
         expect(page.locator("body[data-online]")).to_be_attached()
         yield page

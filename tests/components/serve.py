@@ -1,4 +1,4 @@
-"""A server for the tests of the elements: `python -m tests.components.serve WORKSPACE PORT`. Writes "ready" when it is.
+"""A server for the tests of the elements: `python -m tests.components.serve WORKSPACE PORT`.
 
 The REPL behind it is a real RunnerProxy over WORKSPACE, without a sandbox: nothing here runs programs.
 """
@@ -63,7 +63,6 @@ def elements() -> None:
 @asynccontextmanager
 async def serving(_: object) -> AsyncIterator[None]:
     async with proxy, inner(app):
-        print("ready", flush=True)
         yield
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.chromium import browser, opened
+from tests.chromium import at_home, browser
 from tests.e2e.serving import Served, serving
 
 __all__ = ["browser"]  # a fixture of the tests below
@@ -22,5 +22,5 @@ def served() -> Iterator[Served]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A browser nobody used before; an error in a page's scripts fails the test."""
-    with opened(browser, viewport={"width": 1280, "height": 800}) as page:
+    with at_home(browser, width=1280, height=800) as page:
         yield page

@@ -1,5 +1,6 @@
-"""A page with the history, the receipt and a file tree over a REPL that saves versions, without a sandbox.
-Run as `history_page.py FOLDER PORT`; it serves FOLDER/workspace and keeps the versions in FOLDER/store.
+"""Pages with the history, the receipt and a file tree over REPLs that save versions, without sandboxes.
+Run as `python -m ... FOLDER PORT`; `POST /begin/ID` makes a REPL, which serves FOLDER/ID/workspace, keeps
+its versions in FOLDER/ID/store and is shown at `/ID`.
 """
 
 import shutil
@@ -25,7 +26,7 @@ from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 
-REPL_ID = "one"
+FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])
 COMMANDS = (
     Command("history", "History"),
     Command("save-version", "Save a version now"),
@@ -33,89 +34,104 @@ COMMANDS = (
 )
 
 
-def serve(folder: Path, port: int) -> None:
-    workspace = folder / "workspace"
-    config = ProxyConfig(
-        repl_id=REPL_ID,
-        workspace=workspace,
-        socket_path=folder / "agent.sock",
-        agent_uid=0,
-        environment={},
-        quota_bytes=1 << 30,
-        quota_entries=10_000,
-        restored=folder / "restored",
-    )
-    proxies: list[RunnerProxy] = []
-    inner = app.router.lifespan_context
+class Repl:
+    """Each proxy of it has the workspace to itself."""
 
-    @asynccontextmanager
-    async def serving(_: object) -> AsyncIterator[None]:
+    def __init__(self, repl_id: str, workers: Workers) -> None:
+        folder = FOLDER / repl_id
+        self.workspace = folder / "workspace"
+        self.workspace.mkdir(parents=True)
+        self.config = ProxyConfig(
+            repl_id=repl_id,
+            workspace=self.workspace,
+            socket_path=folder / "agent.sock",
+            agent_uid=0,
+            environment={},
+            quota_bytes=1 << 30,
+            quota_entries=10_000,
+            restored=folder / "restored",
+        )
         shelf = Shelf(
-            store=spec_of(folder / "store"), prefix=REPL_ID, workspace=workspace, owner=None,
+            store=spec_of(folder / "store"), prefix=repl_id, workspace=self.workspace, owner=None,
             limit=Usage(1 << 30, 10_000), cache=folder / "cache.db", epoch=1,
         )  # fmt: skip
-        async with Workers() as workers:
-            snapshots = Snapshots(workers, shelf)
+        self.snapshots = Snapshots(workers, shelf)
 
-            async def come_up() -> None:
-                proxy = RunnerProxy(config, on_activity=lambda _: None, snapshots=snapshots)
-                proxies.append(await proxy.__aenter__())
+    async def come_up(self) -> None:
+        self.proxy = await RunnerProxy(self.config, on_activity=lambda _: None, snapshots=self.snapshots).__aenter__()
 
-            @app.post("/lose")
-            async def lose() -> None:
-                await proxies[-1].__aexit__()  # which takes no version
-                shutil.rmtree(workspace)
-                workspace.mkdir()
-                (folder / "restored").unlink()
-                await come_up()
+    async def go_down(self) -> None:
+        """Takes no version."""
+        await self.proxy.__aexit__()
 
-            await come_up()
-            async with inner(app):
-                yield
-            await proxies[-1].__aexit__()
-
-    async def door(scope: Scope, receive: Receive, send: Send) -> None:
-        await proxies[-1]({**scope, "devex.viewer": Viewer("u1", "ada", can_write=True)}, receive, send)
-
-    @ui.page("/")
-    def page(writable: bool = True, editor: bool = False) -> None:
-        theme.use("light")
-        heard = text("", tag="output").props("id=heard")
-
-        def hear(*what: str) -> None:
-            heard.set_text(" ".join(what))
-
-        ReplEvents(REPL_ID, on_told=lambda _: None)
-        Palette(REPL_ID, COMMANDS, on_command=hear, on_open=lambda *_: None)
-        Restoring()
-        if editor:
-            with ui.element("div").style("height: 30vh; display: flex"):
-                Editor(REPL_ID, first_file="a.txt")
-        with ui.element("main").classes("dx-wb-main").style("height: 85vh"):
-            with ui.element("div").style("height: 100%"):
-                FileTree(REPL_ID, on_open=lambda _: None, on_failed=lambda *_: None)
-            history = History(
-                REPL_ID,
-                on_told=lambda said: hear("told", said),
-                on_failed=lambda *said: hear("failed", *said),
-            )
-            history.set_writable(writable=writable, why_not="Look, but do not touch.")
-        with ui.element("footer").classes("dx-status"):
-            Receipt()
-
-    app.router.lifespan_context = serving
-    app.mount(f"/repls/{REPL_ID}", door)
-    theme.serve()
-    ui.run(
-        host="127.0.0.1",
-        port=port,
-        reload=False,
-        show=False,
-        show_welcome_message=False,
-        tailwind=False,
-        storage_secret="only for tests",
-    )
+    async def lose(self) -> None:
+        await self.go_down()
+        shutil.rmtree(self.workspace)
+        self.workspace.mkdir()
+        (FOLDER / self.config.repl_id / "restored").unlink()
+        await self.come_up()
 
 
-if __name__ in {"__main__", "__mp_main__"}:
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+workers = Workers()
+repls: dict[str, Repl] = {}
+
+
+@app.post("/begin/{repl_id}")
+async def begin(repl_id: str) -> None:
+    repls[repl_id] = Repl(repl_id, workers)
+    await repls[repl_id].come_up()
+
+
+@app.post("/lose/{repl_id}")
+async def lose(repl_id: str) -> None:
+    await repls[repl_id].lose()
+
+
+@app.post("/end/{repl_id}")
+async def end(repl_id: str) -> None:
+    await repls.pop(repl_id).go_down()
+
+
+@asynccontextmanager
+async def serving(_: object) -> AsyncIterator[None]:
+    async with workers, inner(app):
+        yield
+
+
+async def door(scope: Scope, receive: Receive, send: Send) -> None:
+    viewer = Viewer("u1", "ada", can_write=True)
+    await repls[scope["path_params"]["repl_id"]].proxy({**scope, "devex.viewer": viewer}, receive, send)
+
+
+@ui.page("/{repl_id}")
+def page(repl_id: str, writable: bool = True, editor: bool = False) -> None:
+    theme.use("light")
+    heard = text("", tag="output").props("id=heard")
+
+    def hear(*what: str) -> None:
+        heard.set_text(" ".join(what))
+
+    ReplEvents(repl_id, on_told=lambda _: None)
+    Palette(repl_id, COMMANDS, on_command=hear, on_open=lambda *_: None)
+    Restoring()
+    if editor:
+        with ui.element("div").style("height: 30vh; display: flex"):
+            Editor(repl_id, first_file="a.txt")
+    with ui.element("main").classes("dx-wb-main").style("height: 85vh"):
+        with ui.element("div").style("height: 100%"):
+            FileTree(repl_id, on_open=lambda _: None, on_failed=lambda *_: None)
+        history = History(
+            repl_id,
+            on_told=lambda said: hear("told", said),
+            on_failed=lambda *said: hear("failed", *said),
+        )
+        history.set_writable(writable=writable, why_not="Look, but do not touch.")
+    with ui.element("footer").classes("dx-status"):
+        Receipt()
+
+
+theme.serve()
+app.mount("/repls/{repl_id}", door)
+inner = app.router.lifespan_context
+app.router.lifespan_context = serving
+ui.run(host="127.0.0.1", port=PORT, reload=False, show=False, tailwind=False, storage_secret="only for tests")

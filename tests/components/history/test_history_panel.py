@@ -291,7 +291,7 @@ def test_a_history_without_room_says_so(page: Page, served: Served) -> None:
     receipt = page.locator(".dx-receipt > button")
     expect(receipt).to_contain_text("Safe in the store at")
     page.evaluate("""async () => {
-        const { stored } = await (await fetch("/repls/one/snapshots")).json();
+        const { stored } = await (await fetch(`/repls${location.pathname}/snapshots`)).json();
         const detail = { type: "stored", ...stored, crowded: "7 older versions were removed." };
         window.dispatchEvent(new CustomEvent("devex:repl", { detail }));
     }""")

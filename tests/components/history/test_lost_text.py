@@ -28,7 +28,7 @@ def type_first(page: Page, typed: str) -> None:
 def until_saved(page: Page, path: str, content: str) -> None:
     page.wait_for_function(
         """async ([path, content]) => {
-            const file = await fetch(`/repls/one/files?path=${path}`);
+            const file = await fetch(`/repls${location.pathname}/files?path=${path}`);
             return (await file.text()) === content;
         }""",
         arg=[path, content],
@@ -87,7 +87,8 @@ def test_a_file_that_is_in_no_version_is_put_back(page: Page, served: Served) ->
     served.save()
     served.write("new.txt", "not in the store\n")
     visit(page, served)
-    page.evaluate("""localStorage.setItem("devex:tabs:/repls/one", '{"paths": ["new.txt"], "active": "new.txt"}')""")
+    tabs = """'{"paths": ["new.txt"], "active": "new.txt"}'"""
+    page.evaluate(f"localStorage.setItem(`devex:tabs:/repls${{location.pathname}}`, {tabs})")
     visit(page, served, "?editor=1")
     expect(text(page)).to_contain_text("not in the store")
     served.lose()

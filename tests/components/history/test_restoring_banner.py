@@ -80,7 +80,7 @@ def test_an_open_file_comes_back_with_the_workspace(page: Page, served: Served) 
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text("typed after it ")
     page.wait_for_function("""async () => {
-        const file = await fetch("/repls/one/files?path=a.txt");
+        const file = await fetch(`/repls${location.pathname}/files?path=a.txt`);
         return (await file.text()) === "typed after it in the store\\n";
     }""")
 

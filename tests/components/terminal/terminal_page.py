@@ -1,4 +1,4 @@
-"""A page with a terminal of a real RunnerProxy and a real agent: `python -m ... DIRECTORY AGENT PORT`, then "ready".
+"""A page with a terminal of a real RunnerProxy and a real agent: `python -m ... DIRECTORY AGENT PORT`.
 
 `/?terminal=ID` shows that one; without it a shell is opened. `POST /restart` restarts the proxy, `POST /agent` puts
 another agent in the place of the one that runs.
@@ -102,7 +102,6 @@ async def serving(_: object) -> AsyncIterator[None]:
         try:
             await runner.proxy.ready()
             async with inner(app):
-                print("ready", flush=True)
                 yield
         finally:
             runner.kill_agent()

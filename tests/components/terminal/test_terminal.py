@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
 from runner.agent import install
-from tests.chromium import opened
+from tests.chromium import at_home
 from tests.components.serving import serving
 
 
@@ -36,7 +36,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     """A shell at its prompt, with the keyboard; a script error fails the test."""
     asked: list[str] = []
-    with opened(browser, viewport={"width": 1000, "height": 700}, reduced_motion="reduce") as page:
+    with at_home(browser, width=1000, height=700) as page:
+        page.emulate_media(reduced_motion="reduce")
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.on("dialog", lambda dialog: asked.append(dialog.message))
         page.goto(served.url)
