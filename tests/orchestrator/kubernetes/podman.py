@@ -135,7 +135,9 @@ class PlayedPod:
         for name, value in self._secret["data"].items():  # podman 4.3 leaves them as they are in the manifest
             (secret / name).write_bytes(base64.b64decode(value))
         self._podman("pod", "start", self._name)
-        self.uid = self._podman("pod", "inspect", "--format", "{{.Id}}", self._name)
+        pod = json.loads(self._podman("pod", "inspect", self._name))
+        self.uid = pod["Id"]
+        self._infra = self._podman("inspect", "--format", "{{.State.Pid}}", pod["InfraContainerID"])
         return self
 
     def __exit__(
@@ -180,12 +182,10 @@ class PlayedPod:
 
     def within(self, make: Callable[[], socket.socket]) -> socket.socket:
         """A socket that is of the pod's network, whoever uses it."""
-        pod = json.loads(self._podman("pod", "inspect", self._name))
-        infra = self._podman("inspect", "--format", "{{.State.Pid}}", pod["InfraContainerID"])
 
         def enter_and_make() -> socket.socket:
             libc = ctypes.CDLL(None, use_errno=True)
-            with open(f"/proc/{infra}/ns/net") as network:
+            with open(f"/proc/{self._infra}/ns/net") as network:
                 if libc.setns(network.fileno(), _CLONE_NEWNET) != 0:
                     raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
             return make()

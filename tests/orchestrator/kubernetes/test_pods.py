@@ -342,6 +342,21 @@ with socket.socket(socket.AF_UNIX) as second:
         assert told == ""
         assert await repl.execute("echo still here") == "still here\n"
 
+    async def test_too_much_memory_ends_the_program_that_took_it(self, repl: Claimed) -> None:
+        """Where the engine ends one process; a kubelet may end all of the container, as in the test below."""
+        command = f"python3 -c 'b = bytearray({2 * SPEC.size.memory_bytes}); b[::4096] = b[::4096]'"
+        ran = (await repl.http.post("/exec", json={"command": command})).json()
+        assert ran["exit_code"] == 128 + signal.SIGKILL
+        assert await repl.execute("echo still here") == "still here\n"
+
+    async def test_a_container_of_programs_that_dies_comes_back(self, repl: Claimed, pod: PlayedPod) -> None:
+        await repl.http.put("/files/stays.txt", content="on the pod's disk")
+        os.kill(pod.pid("runner"), signal.SIGKILL)
+        async with asyncio.timeout(DEADLINE_S):
+            while (ran := await repl.http.post("/exec", json={"command": "cat stays.txt"})).status_code != 200:
+                await asyncio.sleep(0.05)
+        assert ran.json()["output"] == "on the pod's disk"
+
 
 async def test_what_ends_is_restored_in_the_next(podman: Podman, s3: Server, versions: Versions) -> None:
     """From the version that a new REPL begins with, and from the one that a pod saves when it is told to end."""
@@ -374,9 +389,12 @@ async def test_what_ends_is_restored_in_the_next(podman: Podman, s3: Server, ver
 
 IMPOSTOR = f"""
 import base64, hashlib, os, re, socket, time
+ready, told = os.pipe()
 if os.fork():
+    os.read(ready, 1)
     os._exit(0)
-os.setsid()
+os.setsid()  # or it would end with its terminal
+os.write(told, b".")
 while True:
     try:
         listener = socket.create_server(("", {LINK_PORT}))
