@@ -37,6 +37,13 @@ class Kind(IntEnum):
     CLOSE = 10
 
 
+_OCTETS: Final = {kind: bytes((kind,)) for kind in Kind}
+_KINDS: Final = frozenset(Kind)
+_PLAIN: Final = ("type", "method", "path", "scheme", "http_version", "subprotocols")
+_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
+_OCTET_FIELDS: Final = ("raw_path", "query_string")
+
+
 class BadFrame(Exception):
     """Not of this protocol, or not now. The link is closed."""
 
@@ -127,13 +134,6 @@ def from_application(kind: Kind, payload: bytes, *, websocket: bool) -> Message:
     if websocket and kind is Kind.CLOSE:
         return {"type": "websocket.close", **_closed(payload)}
     raise BadFrame(f"{kind.name} in the wrong place")
-
-
-_OCTETS: Final = {kind: bytes((kind,)) for kind in Kind}
-_KINDS: Final = frozenset(Kind)
-_PLAIN: Final = ("type", "method", "path", "scheme", "http_version", "subprotocols")
-_ASGI: Final = {"version": "3.0", "spec_version": "2.4"}
-_OCTET_FIELDS: Final = ("raw_path", "query_string")
 
 
 def _body(body: bytes, more: bool) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from runner.workspace.problems import explain
 
 IDLE_S: Final = 60.0  # an upload that sends nothing for this long is over
 DRAIN_BYTES: Final = 128 << 20  # of a refused upload read on, so that the browser sees why instead of a cut connection
+_KINDS: Final[dict[type, str]] = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
@@ -125,5 +126,5 @@ async def json_body(request: Request, limit_bytes: int) -> dict[str, Any]:
 def field(fields: dict[str, Any], name: str, kind: type[T], default: T | None = None) -> T:
     value = fields.get(name, default)
     if type(value) is not kind:
-        raise DevexError("bad_request", f"The field “{name}” is missing or wrong.", f"Send a {kind.__name__}.")
+        raise DevexError("bad_request", f"The field “{name}” is missing or wrong.", f"Send {_KINDS[kind]} in it.")
     return value

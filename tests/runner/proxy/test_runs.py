@@ -114,6 +114,13 @@ async def test_a_mistake_in_the_configuration_is_explained(stage: Stage) -> None
     assert refused.json()["error"]["action"] == "Correct .devex.toml."
 
 
+async def test_a_field_of_another_kind_is_named(stage: Stage) -> None:
+    refused = await stage.http.post("/exec", json={"command": "true", "timeout_s": "60"})
+    error = refused.json()["error"]
+    told = (refused.status_code, error["message"], error["action"])
+    assert told == (400, "The field “timeout_s” is missing or wrong.", "Send a whole number in it.")
+
+
 async def test_a_reader_runs_nothing(stage: Stage) -> None:
     reader = {"X-Test-Role": "reader"}
     for path in ("/run", "/stop", "/exec"):
