@@ -6,6 +6,7 @@ Source of the differences to a kubelet: podman-kube-play(1), and podman 4.3's so
 
 import asyncio
 import base64
+import contextlib
 import copy
 import ctypes
 import json
@@ -59,8 +60,7 @@ class Podman:
 
     def __init__(self) -> None:
         assert os.geteuid() == 0, "A pod's network can be entered by root only: run the tests of pods as root."
-        in_memory = Path("/dev/shm").is_dir() and shutil.disk_usage("/dev/shm").free > MOST_BYTES
-        self._folder = Path(tempfile.mkdtemp(prefix="podman-", dir="/dev/shm" if in_memory else None))
+        self._folder = Path(tempfile.mkdtemp(prefix="podman-", dir=_in_memory()))
         (self._folder / "containers.conf").write_text(_CONFIGURATION)
         places = {"root": "storage", "runroot": "run", "tmpdir": "tmp"}
         options = " ".join(f"--{option} {self._folder / name}" for option, name in places.items())
@@ -78,7 +78,8 @@ class Podman:
         self("pod", "rm", "--all", "--force", "--time", "0")
         psutil.wait_procs(list(self._processes()), timeout=COMMAND_S)  # what cleans up after containers
         for process in self._processes():
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in reversed([one for one in mounts if Path(one).is_relative_to(self._folder)]):
             subprocess.run(["umount", "--lazy", mount], check=True)
@@ -195,6 +196,14 @@ class PlayedPod:
 
 
 _CLONE_NEWNET = 0x40000000
+
+
+def _in_memory() -> str | None:
+    """A folder that is in memory, where there is one with room that programs can be started from."""
+    folder = "/dev/shm"
+    if not Path(folder).is_dir() or os.statvfs(folder).f_flag & os.ST_NOEXEC:
+        return None
+    return folder if shutil.disk_usage(folder).free > MOST_BYTES else None
 
 
 def for_podman(spec: Manifest) -> Manifest:
