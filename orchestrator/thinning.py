@@ -47,4 +47,4 @@ class Thinning:
             await within(self._clock, after(self._clock, WITHIN_S), self._backend.collect(repl.id, repl.epoch))
         except (BackendError, TimeoutError) as error:
             extra = {"repl_id": repl.id, "epoch": repl.epoch}
-            log.warning("old versions were not thinned out: %s", error or "it took too long", extra=extra)
+            log.warning("old versions were not thinned out: %s", str(error) or "it took too long", extra=extra)

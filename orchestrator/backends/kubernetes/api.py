@@ -294,7 +294,8 @@ class Api:
                 found: Object = json.loads(await answer.read())
                 return found
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise ApiError(0, "", f"The API server does not answer: {error or 'in time'}") from error
+            why = f": {error}" if str(error) else " in time."
+            raise ApiError(0, "", f"The API server does not answer{why}") from error
 
     async def _request(
         self, method: str, path: str, query: Mapping[str, str], content: _Content, timeout: aiohttp.ClientTimeout

@@ -55,7 +55,7 @@ class LeaseElection:
                 if await self._try():
                     return asked_at_s + RENEW_WITHIN_S
             except (ApiError, TimeoutError) as error:
-                log.info("it is not known who leads: %s", error or "the API server is slow")
+                log.info("it is not known who leads: %s", str(error) or "the API server is slow")
             await asyncio.sleep(RETRY_S * random.uniform(1.0, 1.2))  # noqa: S311
 
     async def _lead(self, work: Callable[[], Coroutine[Any, Any, None]], until_s: float) -> None:
@@ -73,7 +73,7 @@ class LeaseElection:
                             return None
                     until_s = asked_at_s + RENEW_WITHIN_S
                 except (ApiError, TimeoutError) as error:
-                    log.warning("the lead was not renewed: %s", error or "the API server is slow")
+                    log.warning("the lead was not renewed: %s", str(error) or "the API server is slow")
         finally:
             working.cancel()
             await asyncio.wait([working])

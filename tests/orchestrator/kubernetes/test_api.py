@@ -138,7 +138,7 @@ async def test_a_server_that_hangs(api: Api, cluster: ClusterApi, monkeypatch: p
     cluster.answers.clear()
     with pytest.raises(ApiError) as lost:
         await api.get(PODS, "a")
-    assert lost.value.status == 0
+    assert (lost.value.status, lost.value.message) == (0, "The API server does not answer in time.")
 
 
 class Watching:

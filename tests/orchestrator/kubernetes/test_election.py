@@ -19,9 +19,13 @@ DEADLINE_S = 30.0
 NAME = "devex"
 
 
+PATIENT = {"LEASE_S": 1000, "RENEW_WITHIN_S": 900.0, "TRY_S": 30.0, "RETRY_S": 0.05}  # on a slow machine, too
+SHORT = {"LEASE_S": 2, "RENEW_WITHIN_S": 1.0, "TRY_S": 0.5}
+
+
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"LEASE_S": 1, "RENEW_WITHIN_S": 0.6, "TRY_S": 0.3, "RETRY_S": 0.05}.items():
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PATIENT.items():
         monkeypatch.setattr(election, name, value)
 
 
@@ -70,10 +74,7 @@ def lease(cluster: ClusterApi) -> dict[str, Any]:
     return found
 
 
-async def test_one_leads_and_whoever_waits_is_next_when_it_leaves(
-    cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(election, "LEASE_S", 1000)
+async def test_one_leads_and_whoever_waits_is_next_when_it_leaves(cluster: ClusterApi) -> None:
     said: list[str] = []
     async with AsyncExitStack() as stack:
         a = await stack.enter_async_context(candidate(cluster, "a", said))
@@ -88,34 +89,36 @@ async def test_one_leads_and_whoever_waits_is_next_when_it_leaves(
             assert lease(cluster)["leaseTransitions"] == 1
 
 
-async def test_who_cannot_renew_stops_before_another_one_leads(cluster: ClusterApi) -> None:
+async def test_who_cannot_renew_stops_before_another_one_leads(
+    cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SHORT.items():
+        monkeypatch.setattr(election, name, value)
     said: list[str] = []
     async with candidate(cluster, "a", said) as a:
         await until(lambda: a.leads)
         async with candidate(cluster, "b", said) as b:
             cluster.faults.append(lambda request: cut_off(request, "a"))
             await until(lambda: b.leads)
-            assert said == ["a leads", "a stopped", "b leads"]
             cluster.faults.clear()
+    for leads, stopped in zip(said[::2], said[1::2], strict=True):  # a slow machine may change its mind in between
+        assert (leads, stopped) in {("a leads", "a stopped"), ("b leads", "b stopped")}
 
 
-async def test_a_leader_bears_faults_that_pass_and_changes_by_others(
-    cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(election, "LEASE_S", 1000)
-    monkeypatch.setattr(election, "RENEW_WITHIN_S", 900.0)
+async def test_a_leader_bears_faults_that_pass_and_changes_by_others(cluster: ClusterApi) -> None:
     said: list[str] = []
-    async with candidate(cluster, "a", said) as a, candidate(cluster, "b", said):
+    async with candidate(cluster, "a", said) as a:
         await until(lambda: a.leads)
-        for number in range(5):
-            found = cluster.objects["leases", NAME]
-            metadata = {**found["metadata"], "annotations": {"looked-at": str(number)}}
-            cluster.change("leases", NAME, metadata=metadata)
-            left = [refusal(500, "Broken", "on purpose")] * 2
-            cluster.faults[:] = [lambda request: left.pop() if left and request.method == "PATCH" else None]  # noqa: B023
-            before = lease(cluster)["renewTime"]
-            await until(lambda: lease(cluster)["renewTime"] != before)  # noqa: B023
-        assert said == ["a leads"]
+        async with candidate(cluster, "b", said):
+            for number in range(5):
+                found = cluster.objects["leases", NAME]
+                metadata = {**found["metadata"], "annotations": {"looked-at": str(number)}}
+                cluster.change("leases", NAME, metadata=metadata)
+                left = [refusal(500, "Broken", "on purpose")] * 2
+                cluster.faults[:] = [lambda request: left.pop() if left and request.method == "PATCH" else None]  # noqa: B023
+                before = lease(cluster)["renewTime"]
+                await until(lambda: lease(cluster)["renewTime"] != before)  # noqa: B023
+            assert said == ["a leads"]
 
 
 async def test_who_finds_another_ones_name_stops_at_once(cluster: ClusterApi) -> None:

@@ -48,7 +48,7 @@ ADA = Viewer("u1", "Ada", can_write=True)
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A leader that dies is replaced within seconds."""
-    for name, value in {"LEASE_S": 3, "RENEW_WITHIN_S": 2.0, "TRY_S": 1.0, "RETRY_S": 0.2}.items():
+    for name, value in {"LEASE_S": 4, "RENEW_WITHIN_S": 3.0, "TRY_S": 1.5, "RETRY_S": 0.2}.items():
         monkeypatch.setattr(election, name, value)
     monkeypatch.setattr(api, "RETRY_MOST_S", 0.5)
 

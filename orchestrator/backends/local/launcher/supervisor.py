@@ -87,7 +87,7 @@ class Supervisor:
                 sandbox.group.add(sandbox.first)
             sandbox.spawned.release()
         except (WrongUid, OSError, TimeoutError) as error:  # a TimeoutError is an OSError without words
-            raise Refused(f"The sandbox did not start: {error or 'it took too long'}.", retryable=True) from error
+            raise Refused(f"The sandbox did not start: {str(error) or 'it took too long'}.", retryable=True) from error
         finally:
             if sandbox.spawned.block >= 0:  # not released
                 sandbox.stopping = True
