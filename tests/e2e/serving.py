@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import given
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -32,14 +33,16 @@ class Served:
 
 @contextmanager
 def serving(*, within: Sequence[str] = (), **settings: str) -> Iterator[Served]:
-    """`settings` as in the environment, without the prefix; ended with Ctrl-C, which ends the REPLs too.
+    """`settings` as in the environment, without the prefix, over those of a cluster that is given; ended with Ctrl-C,
+    which ends the REPLs too, except for a cluster's.
 
     `within` is a command that becomes the one in its further arguments, as `nice` does.
     """
     with tempfile.TemporaryDirectory(prefix="devex-e2e-") as directory:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
         port = free_port()
-        environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in settings.items()}
+        chosen = given.settings() | settings
+        environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in chosen.items()}
         environment |= {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{directory}/data", "PYTHONUNBUFFERED": "1"}
         said = _Log()
         command = [*within, sys.executable, str(ROOT / "main.py")]

@@ -279,7 +279,7 @@ class ClusterApi:
         wanted = options.get("preconditions", {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
             return refusal(409, "Conflict", "the UID in the precondition does not match")
-        self.remove(plural, name)
+        self.end(name) if plural == "pods" else self.remove(plural, name)
         return JSONResponse(found)
 
     def _selected(self, request: Request, plural: str) -> list[Object]:

@@ -105,6 +105,7 @@ class Controllers:
         self.paused = False
         self._api = api
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping: set[str] = set()
         api.on_change = self._seen
 
     async def __aenter__(self) -> Self:
@@ -155,7 +156,9 @@ class Controllers:
         if plural == "deployments" and what != "DELETED":
             self._replicate(found)
         elif plural == "pods":
-            if what == "MODIFIED" and found["metadata"].get("deletionTimestamp"):
+            uid = found["metadata"]["uid"]
+            if what == "MODIFIED" and found["metadata"].get("deletionTimestamp") and uid not in self._stopping:
+                self._stopping.add(uid)  # who asks again changes nothing
                 self._own(self._stop(found))
             for owner in [one for (kind, _), one in list(self._api.objects.items()) if kind == "deployments"]:
                 if owner["metadata"]["uid"] == found["metadata"]["ownerReferences"][0]["uid"]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 from websockets.asyncio.client import connect
 
 from tests.app.commands import ENDS_S, administrator, devex, new_repl, serving, sign_in, stop, until
@@ -36,15 +36,15 @@ RIGHTS = "WRONG rights: Missing: create secrets, patch secrets. -> Apply k8s/bas
 
 
 @contextmanager
-def a_cluster() -> Iterator[tuple[ClusterApi, Kubelet]]:
-    """On a thread of its own, with a kubelet."""
+def on_a_thread() -> Iterator[tuple[BlockingPortal, ClusterApi, Kubelet]]:
+    """A cluster of its own."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="pods-"))  # short: sockets lie below it
         portal = stack.enter_context(start_blocking_portal())
         cluster = stack.enter_context(portal.wrap_async_context_manager(served()))
         kubelet = portal.call(Kubelet, cluster, Path(folder))
         stack.enter_context(portal.wrap_async_context_manager(kubelet))
-        yield cluster, kubelet
+        yield portal, cluster, kubelet
 
 
 def settings_of(cluster: ClusterApi, s3: Server, folder: Path) -> dict[str, object]:
@@ -117,7 +117,7 @@ def see_its_program(browser: httpx.Client, kubelet: Kubelet, repl: str) -> None:
 
 
 def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
-    with a_cluster() as (cluster, kubelet):
+    with on_a_thread() as (_, cluster, kubelet):
         settings = settings_of(cluster, s3, tmp_path)
         with serving(tmp_path, **settings) as (process, origin, link), administrator(origin, link) as browser:
             repl = new_repl(browser, "in a pod", "python")
