@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import agents, browser, memory, snapshots, terminals
+from tests.bench import agents, browser, memory, pods, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -24,7 +24,15 @@ ONE: dict[str, Callable[[Server], Measured]] = {
 }
 
 
-ALONE: dict[str, Callable[[], Measured]] = {"agent_start_ms": agents.start, "agent_mib": agents.memory}
+ALONE: dict[str, Callable[[], Measured]] = {
+    "agent_start_ms": agents.start,
+    "agent_mib": agents.memory,
+    "manifest_ms": pods.manifest,
+    "reconcile_1000_ms": pods.reconcile,
+    "watched_1000_mib": pods.watched,
+    "forward_echo_added_ms": pods.echo,
+    "forward_mb_s": pods.throughput,
+}
 
 
 def measure(only: str | None) -> Iterator[dict[str, object]]:

@@ -43,6 +43,11 @@ TARGETS = {
     "snapshot_first_far_s": Target(unit="s", value=3),
     "snapshot_one_far_s": Target(unit="s", value=0.5),
     "restore_far_s": Target(unit="s", value=9),
+    "manifest_ms": Target(unit="ms", value=5),
+    "reconcile_1000_ms": Target(unit="ms of CPU", value=50),
+    "watched_1000_mib": Target(unit="MiB", value=64),
+    "forward_echo_added_ms": Target(unit="ms", value=0.5),
+    "forward_mb_s": Target(unit="MB/s", value=100, at_least=True),
 }
 
 

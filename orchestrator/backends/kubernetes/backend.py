@@ -167,7 +167,7 @@ class KubernetesBackend:
             self._look(key[0])
             if self._shown.get(key[0]) != before:
                 self._act(key)
-        return dict(self._shown)
+        return self._shown  # not a copy: it is asked for each REPL that is looked at
 
     async def cpu_times(self) -> dict[str, float]:
         used = await self._computing.look()

@@ -11,6 +11,7 @@ from orchestrator.backends.kubernetes.api import Api, ApiError, Kind, Object
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 10.0  # what changed meanwhile is seen that much later at the most
 ENDED_SOON_S: Final = 1.0  # a watch that says nothing and ends within this is no watch
+_UNASKED: Final = ("template", "containers", "initContainers", "volumes")  # with managedFields most of an object
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,9 @@ class View:
             self._changed(found)
 
     def _keep(self, found: Object) -> None:
-        found["metadata"].pop("managedFields", None)  # half of an object, and nothing that is asked for
+        found["metadata"].pop("managedFields", None)
+        for part in _UNASKED:
+            found.get("spec", {}).pop(part, None)
         self.objects[found["metadata"]["name"]] = found
 
 
