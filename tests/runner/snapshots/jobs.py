@@ -78,6 +78,11 @@ async def check_whole(spec: StoreSpec) -> list[str]:
         return await history.versions()
 
 
+async def newest(spec: StoreSpec) -> str | None:
+    async with store_of(spec) as store:
+        return await History(store, PREFIX).head()
+
+
 async def check_nothing_is_left_over(spec: StoreSpec) -> None:
     """After a collection without regard to age: whatever is in the store, a version names it."""
     async with store_of(spec) as store:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.snapshots.stores.opening import StoreSpec
-from tests.runner.snapshots.jobs import check_nothing_is_left_over, check_whole, picture, run
+from tests.runner.snapshots.jobs import check_nothing_is_left_over, check_whole, newest, picture, run
 
 Specs = Callable[[], StoreSpec]
 
@@ -55,8 +55,8 @@ async def kill_and_check(spec: StoreSpec, folder: Path, kills: int, seed: int) -
             assert picture(again) == picture(root)
         taken = await run({**base, "do": "take"})
         assert taken is not None
-        assert (await check_whole(spec))[0] == taken["version"]
-    assert killed > kills / 3
+        assert await newest(spec) == taken["version"]
+    assert killed > kills / 4
     assert await run({**base, "do": "collect"}) is not None
     await check_nothing_is_left_over(spec)
     await check_whole(spec)
@@ -73,6 +73,6 @@ async def test_kill_9_at_any_call_and_any_moment(spec: StoreSpec, tmp_path: Path
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(8))  # eight histories: every check reads all of one again
+@pytest.mark.parametrize("seed", range(20))  # short histories: every check reads all of one again
 async def test_kill_9_two_hundred_times(spec: StoreSpec, tmp_path: Path, seed: int) -> None:
-    await kill_and_check(spec, tmp_path, 25, seed)
+    await kill_and_check(spec, tmp_path, 10, seed)
