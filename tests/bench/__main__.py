@@ -4,7 +4,8 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.bench import agents, browser, memory, pods, snapshots, terminals
+from tests import given
+from tests.bench import agents, browser, given_cluster, memory, pods, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -35,6 +36,9 @@ ALONE: dict[str, Callable[[], Measured]] = {
 }
 
 
+ON_A_CLUSTER = "k8s_create_to_prompt_ratio"
+
+
 def measure(only: str | None) -> Iterator[dict[str, object]]:
     """One row a figure; a server of its own for each, so that none pays for another's."""
     for name, measurement in ONE.items():
@@ -49,6 +53,12 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
     for name, alone in ALONE.items():
         if only in (None, name):
             yield judge(name, alone())
+    if only in (None, ON_A_CLUSTER):
+        if given.settings():
+            with running(given.settings()) as server:
+                yield judge(ON_A_CLUSTER, given_cluster.create_to_prompt(server))
+        else:
+            print(f"{ON_A_CLUSTER} is left out: no cluster is given (see CONTRIBUTING.md)", file=sys.stderr)
     for name, measured in snapshots.measure(lambda name: only in (None, name)):
         yield judge(name, measured)
 

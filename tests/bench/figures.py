@@ -48,6 +48,7 @@ TARGETS = {
     "watched_1000_mib": Target(unit="MiB", value=64),
     "forward_echo_added_ms": Target(unit="ms", value=0.5),
     "forward_mb_s": Target(unit="MB/s", value=100, at_least=True),
+    "k8s_create_to_prompt_ratio": Target(unit="of a bare Deployment's", value=1.3),
 }
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 START_DEADLINE_S = 30
+_NONE: Mapping[str, str] = {}
 PASSWORD = "correct horse battery staple"
 
 
 class Server:
     """One running DEVEX and an API client that is signed in as its administrator."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+        self._settings = settings
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -39,6 +41,7 @@ class Server:
             key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI", "DEVEX_"))
         }
         environment |= {"DEVEX_PORT": str(self.port), "DEVEX_DATA_DIR": str(self.directory / "data")}
+        environment |= {f"DEVEX_{name.upper()}": value for name, value in self._settings.items()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, str(ROOT / "main.py")],
@@ -110,11 +113,11 @@ class Server:
 
 
 @contextmanager
-def running() -> Iterator[Server]:
-    """A server in an empty directory, signed in; gone with everything it started when the block ends."""
+def running(settings: Mapping[str, str] = _NONE) -> Iterator[Server]:
+    """A server in an empty directory, with `settings` by name, signed in; gone with what it started after the block."""
     with tempfile.TemporaryDirectory(prefix="devex-bench-") as directory:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
-        server = Server(Path(directory))
+        server = Server(Path(directory), settings)
         server.start()
         try:
             server.sign_in()
