@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+unexport PYTHONDONTWRITEBYTECODE # hundreds of our processes would each compile the same modules
 
 .DEFAULT_GOAL := help
 .PHONY: help run bundle images kind-up kind-down minikube-up minikube-down lock format lint types test soak bench clean

@@ -3,13 +3,12 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, sign_up, type_into_editor
+from tests.e2e.workbench import arrive, type_into_editor
 from tests.getting_around import said
 
 
 def test_it_is_kept_awake_for_an_hour_and_says_why(page: Page, served: Served) -> None:
-    sign_up(page, served, "waker")
-    create(page, "Python", "Night shift")
+    arrive(page, served, "waker", "Night shift")
     expect(page.get_by_text("it stops in 1 min. Press Extend to keep it awake.")).to_be_visible()
     type_into_editor(page, "print('awake')\n")
     lease = page.locator(".dx-lease")

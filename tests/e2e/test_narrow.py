@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, sign_up
+from tests.e2e.workbench import arrive, create, sign_up
 from tests.getting_around import said
 
 WIDTH = 400
@@ -37,8 +37,7 @@ def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -
 
 
 def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> None:
-    sign_up(narrow, served, "pocket")
-    create(narrow, "Python", "Asleep")
+    arrive(narrow, served, "pocket", "Asleep")
     narrow.get_by_role("button", name="More", exact=True).tap()
     narrow.get_by_role("menuitem", name="Stop this REPL").tap()
     file = narrow.locator(".dx-shelf").get_by_role("treeitem", name="main.py")
@@ -50,8 +49,7 @@ def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> N
 
 
 def test_the_history_is_read_step_by_step(narrow: Page, served: Served) -> None:
-    sign_up(narrow, served, "toe")
-    create(narrow, "Python", "Steps")
+    arrive(narrow, served, "toe", "Steps")
     narrow.locator(".dx-receipt > button").tap()
     with said(narrow, "A version is saved."):
         narrow.get_by_role("button", name="Save a version now").tap()
@@ -74,8 +72,7 @@ def test_the_history_is_read_step_by_step(narrow: Page, served: Served) -> None:
 
 
 def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
-    sign_up(narrow, served, "finger")
-    create(narrow, "Python", "Touched")
+    arrive(narrow, served, "finger", "Touched")
     narrow.get_by_role("tab", name="Files", exact=True).tap()
     narrow.get_by_role("treeitem", name="requirements.txt").tap()
     narrow.get_by_role("tab", name="Files", exact=True).tap()
@@ -89,8 +86,7 @@ def test_a_touch_opens_the_menu_of_a_file(narrow: Page, served: Served) -> None:
 
 
 def test_a_new_terminal_comes_to_the_front(narrow: Page, served: Served) -> None:
-    sign_up(narrow, served, "palm")
-    create(narrow, "Python", "Terminals")
+    arrive(narrow, served, "palm", "Terminals")
     narrow.get_by_role("button", name="More", exact=True).tap()
     narrow.get_by_role("menuitem", name="All commands").tap()
     narrow.get_by_role("option", name="New terminal").tap()
@@ -99,8 +95,7 @@ def test_a_new_terminal_comes_to_the_front(narrow: Page, served: Served) -> None
 
 
 def test_the_view_changes_without_the_server_too(narrow: Page, served: Served) -> None:
-    sign_up(narrow, served, "tunnel-thumb")
-    create(narrow, "Python", "Offline")
+    arrive(narrow, served, "tunnel-thumb", "Offline")
     narrow.context.set_offline(True)
     expect(narrow.get_by_text("Connecting…")).to_be_visible()
     narrow.get_by_role("tab", name="Files", exact=True).tap()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, run, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import arrive, run, terminal, type_into_editor
 
 ASKS = """
 import os, sys
@@ -16,8 +16,7 @@ print(f"hello {name}", len(name))
 
 
 def test_a_program_asks_and_is_answered(page: Page, served: Served) -> None:
-    sign_up(page, served, "reader")
-    create(page, "Python", "Asks")
+    arrive(page, served, "reader", "Asks")
     type_into_editor(page, ASKS)
     line = run(page)
     expect(terminal(page)).to_contain_text("True True True True")
@@ -31,8 +30,7 @@ def test_a_program_asks_and_is_answered(page: Page, served: Served) -> None:
 
 
 def test_a_program_is_stopped(page: Page, served: Served) -> None:
-    sign_up(page, served, "stopper")
-    create(page, "Python", "Stops")
+    arrive(page, served, "stopper", "Stops")
     type_into_editor(page, "import time\nprint('up', flush=True)\ntime.sleep(1000)\n")
     line = run(page)
     expect(terminal(page)).to_contain_text("up")

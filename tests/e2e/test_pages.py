@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import opened
 from tests.e2e.serving import Served
-from tests.e2e.workbench import PASSWORD, come_in, create, editor, sign_up
+from tests.e2e.workbench import PASSWORD, arrive, come_in, editor, sign_up
 from tests.getting_around import said
 
 
@@ -73,8 +73,7 @@ def test_a_changed_password_signs_other_browsers_out(page: Page, other: Page, se
 
 
 def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Served) -> None:
-    sign_up(page, served, "dora")
-    create(page, "Python", "First")
+    arrive(page, served, "dora", "First")
     page.goto(served.url)
     card = page.get_by_role("article").filter(has_text="First")
     expect(card.get_by_text("Running")).to_be_visible()
@@ -109,8 +108,7 @@ def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Ser
 
 
 def test_somebody_else_sees_nothing(page: Page, other: Page, served: Served) -> None:
-    sign_up(page, served, "erin")
-    create(page, "Python", "Private")
+    arrive(page, served, "erin", "Private")
     sign_up(other, served, "frank")
     other.goto(page.url)
     expect(other.get_by_text("There is no such REPL.")).to_be_visible()

@@ -5,7 +5,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import begin, create, editor, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import arrive, begin, editor, terminal, type_into_editor
 
 
 def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
@@ -53,8 +53,7 @@ def test_the_theme_is_chosen_and_kept(page: Page, served: Served) -> None:
 
 def test_a_page_comes_whole_and_with_all_it_imports(page: Page, served: Served) -> None:
     """What is only told over the page's socket, or only found in another script, costs a round trip each."""
-    sign_up(page, served, "whole")
-    create(page, "Python", "Whole")
+    arrive(page, served, "whole", "Whole")
     html = page.request.get(page.url).text()
     assert "devex_terminal" in html
     assert "devex_editor" in html
@@ -99,8 +98,7 @@ def test_a_stop_and_a_start_by_hand(page: Page, served: Served) -> None:
 
 
 def test_a_renamed_file_keeps_its_tab(page: Page, served: Served) -> None:
-    sign_up(page, served, "files")
-    create(page, "Python", "Files")
+    arrive(page, served, "files", "Files")
     page.get_by_role("treeitem", name="main.py").click()
     page.keyboard.press("F2")
     page.get_by_label("New name").fill("start.py")

@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import APIResponse, Locator, Page, expect
 
 from tests.e2e.serving import Served
 
@@ -40,9 +40,22 @@ def name_and_create(page: Page, name: str) -> None:
 
 def begin(page: Page, served: Served, name: str, repl: str) -> None:
     """Somebody new at the workbench of a Python REPL, whose shell waits at its prompt."""
-    sign_up(page, served, name)
-    create(page, "Python", repl)
+    arrive(page, served, name, repl)
     expect(terminal(page)).to_contain_text("$")
+
+
+def arrive(page: Page, served: Served, name: str, repl: str) -> None:
+    """Somebody new at the workbench of a Python REPL, not by way of the other pages."""
+    _ask(page, served, "users", {"name": name, "password": PASSWORD})
+    made = _ask(page, served, "repls", {"name": repl, "template": "python"})
+    page.goto(f"{served.url}/repl/{made.json()['id']}")
+    expect(editor(page)).to_be_visible()
+
+
+def _ask(page: Page, served: Served, path: str, given: dict[str, str]) -> APIResponse:
+    """With the page's cookies, which take in what is set."""
+    url, headers = f"{served.url}/api/{path}", {"Origin": served.url}
+    return page.request.post(url, data=given, headers=headers, fail_on_status_code=True)
 
 
 def editor(page: Page) -> Locator:
