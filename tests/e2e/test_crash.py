@@ -87,6 +87,7 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
         expect(terminal(page)).to_contain_text(re.compile(r"tick-\d{3,}"))  # the same program, still counting
         page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
         page.keyboard.press("Control+c")
+        expect(terminal(page)).to_contain_text(re.compile(r"\^C.*\$"))  # what is typed before is thrown away
         page.keyboard.type("clear; echo same-$((1+1))-shell $i\n")
         expect(terminal(page)).to_contain_text(re.compile(r"same-2-shell \d{3,}"))
         page.get_by_role("button", name="Run", exact=True).click()

@@ -23,6 +23,7 @@ def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
     page.keyboard.press("Control+p")
     expect(terminal(page)).to_contain_text("^B^P")  # a full-screen program's own keys
     page.keyboard.press("Control+c")
+    expect(terminal(page)).to_contain_text("$")  # what is typed before the shell is back is thrown away
     page.keyboard.type("printf '\\e[?1049l'\n")
     expect(terminal(page)).to_contain_text("first-2")
     expect(page.get_by_role("tree")).to_be_visible()

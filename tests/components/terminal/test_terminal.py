@@ -288,5 +288,6 @@ def test_a_flood_can_be_stopped(page: Page) -> None:
     enter(page, "yes flood")
     expect(rows(page)).to_contain_text("floodfloodflood")
     page.keyboard.press("Control+c")
+    expect(rows(page)).to_contain_text(re.compile(r"\^C.*\$"))  # what is typed before is thrown away
     enter(page, "clear; echo st''opped")
     expect(rows(page)).to_contain_text("stopped")
