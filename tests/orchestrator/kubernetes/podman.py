@@ -32,6 +32,7 @@ ROOT: Final = Path(__file__).resolve().parents[3]
 BASE: Final = "localhost/base:1"
 PREFIX, TAG = "localhost/", "1"
 COMMAND_S: Final = 120.0
+CGROUPS: Final = Path("/sys/fs/cgroup")
 MOST_BYTES: Final = 2 << 30  # of images while they are imported and built; in memory it is done in half the time
 
 # Limits that root may set without CAP_SYS_RESOURCE, nothing of systemd, no locks shared with other podmans.
@@ -60,6 +61,7 @@ class Podman:
 
     def __init__(self) -> None:
         assert os.geteuid() == 0, "A pod's network can be entered by root only: run the tests of pods as root."
+        self.pods: list[str] = []  # ids of all that there were
         self._folder = Path(tempfile.mkdtemp(prefix="podman-", dir=_in_memory()))
         (self._folder / "containers.conf").write_text(_CONFIGURATION)
         places = {"root": "storage", "runroot": "run", "tmpdir": "tmp"}
@@ -80,6 +82,9 @@ class Podman:
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
+        for pod in self.pods:
+            for left in CGROUPS.glob(f"*/libpod_parent/{pod}"):  # of hierarchies that podman does not look after
+                left.rmdir()
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         for mount in reversed([one for one in mounts if Path(one).is_relative_to(self._folder)]):
             subprocess.run(["umount", "--lazy", mount], check=True)
@@ -109,7 +114,14 @@ class Podman:
 
     def _run(self, command: list[str], environment: dict[str, str], told: str = "") -> str:
         done = subprocess.run(
-            command, env=environment, input=told, capture_output=True, text=True, timeout=COMMAND_S, check=False
+            command,
+            cwd=self._folder,  # where conmon writes a file when memory has run out
+            env=environment,
+            input=told,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_S,
+            check=False,
         )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
@@ -138,6 +150,7 @@ class PlayedPod:
         self._podman("pod", "start", self._name)
         pod = json.loads(self._podman("pod", "inspect", self._name))
         self.uid = pod["Id"]
+        self._podman.pods.append(self.uid)
         self._infra = self._podman("inspect", "--format", "{{.State.Pid}}", pod["InfraContainerID"])
         return self
 
