@@ -15,6 +15,7 @@ from runner.snapshots.worker.workers import Progress
 
 BRING_S: Final = 10.0  # who opens a file waits so long for it, then sees that it is not there yet
 
+CREATED: Final = "as it was created"  # a first version, of what has not run yet
 BEFORE_STOP: Final = "before it stopped"
 AT_REST: Final = "after it ended"  # of what lay on the disk when nothing ran any more
 
@@ -104,7 +105,7 @@ class BringingBack:
         while True:
             try:
                 if (head := await self._snapshots.head()) is not None:
-                    cut_off = head["message"] not in (BEFORE_STOP, AT_REST)
+                    cut_off = head["message"] not in (CREATED, BEFORE_STOP, AT_REST)
                     self._show(Restoring(began_at=began_at, version=head["version"], at=head["at"], cut_off=cut_off))
                     self._head = head["version"]
                     self._head_known.set()

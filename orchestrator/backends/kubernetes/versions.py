@@ -18,6 +18,7 @@ from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.proxy.viewer import NOBODY
+from runner.snapshots.bringing_back import CREATED
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.asking import Ask, answered
 from runner.snapshots.stores.opening import StoreSpec
@@ -26,7 +27,6 @@ from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import UNLIMITED, Usage, Workspace
 
-SEEDED = "as it was created"
 NOWHERE = Path("/nonexistent")  # of shelves that are only read
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Versions:
                 with Workspace(workspace) as laid_out:
                     lay_out(laid_out, files)
                 await self._snapshots(repl_id, 0).purge()  # what was seeded before is made anew
-                await self._snapshots(repl_id, 0, workspace, cache.with_name("new.db")).take("", SEEDED)
+                await self._snapshots(repl_id, 0, workspace, cache.with_name("new.db")).take("", CREATED)
         return lacking
 
     async def newest(self, repl_id: str) -> str:

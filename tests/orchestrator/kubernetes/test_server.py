@@ -1,11 +1,13 @@
 """The real server with DEVEX_BACKEND=kubernetes, in a process of its own: its users see what they see elsewhere."""
 
 import asyncio
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -67,20 +69,36 @@ def settings_of(cluster: ClusterApi, s3: Server, folder: Path) -> dict[str, obje
     }
 
 
+def attached(browser: httpx.Client, path: str) -> connect:
+    """A WebSocket of somebody who is signed in."""
+    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    headers = {"Cookie": cookies, "Origin": str(browser.base_url).rstrip("/")}
+    url = f"{str(browser.base_url).rstrip('/').replace('http', 'ws')}{path}"
+    return connect(url, additional_headers=headers, compression=None, proxy=None)
+
+
 @contextmanager
 def terminal(browser: httpx.Client, repl: str, terminal_id: str) -> Iterator[tuple[asyncio.Runner, Tab]]:
     """From its first byte."""
-    url = f"{str(browser.base_url).replace('http', 'ws')}/repls/{repl}/terminals/{terminal_id}?after=0"
-    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
-    headers = {"Cookie": cookies, "Origin": str(browser.base_url).rstrip("/")}
     with asyncio.Runner() as runner:
 
         async def attach() -> Tab:
-            return Tab(await connect(url, additional_headers=headers, compression=None, proxy=None))
+            return Tab(await attached(browser, f"/repls/{repl}/terminals/{terminal_id}?after=0"))
 
         tab = runner.run(attach())
         yield runner, tab
         runner.run(tab.socket.close())
+
+
+def told_of_its_files(browser: httpx.Client, repl: str) -> dict[str, Any]:
+    """How they came into its pod."""
+
+    async def look() -> dict[str, Any]:
+        async with attached(browser, f"/repls/{repl}/events") as events:
+            told: dict[str, Any] = json.loads(await events.recv())["restoring"]
+            return told
+
+    return asyncio.run(look())
 
 
 def see_its_program(browser: httpx.Client, kubelet: Kubelet, repl: str) -> None:
@@ -123,6 +141,8 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
             repl = new_repl(browser, "in a pod", "python")
             (pod,) = (one for (kind, _), one in cluster.objects.items() if kind == "pods")
             assert [one["image"] for one in pod["spec"]["containers"]] == ["python:1"]
+            assert browser.get(f"/repls/{repl}/files/main.py").status_code == 200
+            assert told_of_its_files(browser, repl)["cut_off"] is False  # nothing of a new one is lost
             browser.put(f"/repls/{repl}/files/hello.py", content=b"print(6 * 7, 'from a file')\n")
             shell = browser.post(f"/repls/{repl}/terminals", json={"cols": 80, "rows": 24}).json()["id"]
             with terminal(browser, repl, shell) as (runner, tab):
