@@ -127,15 +127,17 @@ class Accounts:
 
     async def set_disabled(self, user_id: str, disabled: bool) -> None:
         """A disabled user is signed out everywhere and cannot sign in."""
-        await self._check_changeable(user_id)
-        await User.filter(id=user_id).update(disabled_at=self._clock.now() if disabled else None)
+        async with in_transaction():
+            await self._check_changeable(user_id)
+            await User.filter(id=user_id).update(disabled_at=self._clock.now() if disabled else None)
         if disabled:
             await self.sessions.end_all(user_id)
 
     async def set_role(self, user_id: str, role: Role) -> None:
         """Ends the user's sessions: rights change with the next one."""
-        await self._check_changeable(user_id)
-        await User.filter(id=user_id).update(role=role)
+        async with in_transaction():
+            await self._check_changeable(user_id)
+            await User.filter(id=user_id).update(role=role)
         await self.sessions.end_all(user_id)
 
     # Parts
@@ -169,12 +171,15 @@ class Accounts:
         return user
 
     async def _check_changeable(self, user_id: str) -> None:
-        """The last administrator stays one, or nobody could ever change anything again."""
+        """The last administrator stays one, or nobody could ever change anything again.
+
+        In a transaction, which keeps two of them from taking the office from each other at once.
+        """
+        admins = await User.filter(role=Role.ADMIN, disabled_at=None).order_by("id").select_for_update()
         user = await User.get_or_none(id=user_id) if USER_ID.fullmatch(user_id) else None
         if user is None:
             raise DevexError("no_user", "There is no such user.", "Reload the page.", status=404)
-        others = User.filter(role=Role.ADMIN, disabled_at=None).exclude(id=user_id)
-        if user.role == Role.ADMIN and not await others.exists():
+        if [one.id for one in admins] == [user_id]:
             message = "This is the only administrator."
             raise DevexError("last_admin", message, "Make somebody else an administrator first.", status=409)
 

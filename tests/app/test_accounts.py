@@ -227,6 +227,16 @@ async def test_the_last_administrator_stays(accounts: Accounts) -> None:
     assert (await accounts.sign_in("ada", PASSWORD)).actor.is_admin
 
 
+async def test_two_administrators_cannot_take_the_office_from_each_other(accounts: Accounts) -> None:
+    ada = await accounts.set_up(await accounts.setup_link(), "ada", PASSWORD)
+    eve = await accounts.sign_up("eve", PASSWORD)
+    await accounts.set_role(eve.actor.user_id, Role.ADMIN)
+    changes = (accounts.set_role(one.actor.user_id, Role.USER) for one in (ada, eve))
+    ended = await asyncio.gather(*changes, return_exceptions=True)
+    assert sorted(type(one).__name__ for one in ended) == ["DevexError", "NoneType"]
+    assert [user.role for user in await accounts.users()].count(Role.ADMIN) == 1
+
+
 async def test_guessing_is_limited_by_account_and_address(accounts: Accounts, clock: ManualClock) -> None:
     await accounts.sign_up("ada", PASSWORD)
     here, there = Visitor("192.0.2.1"), Visitor("192.0.2.2")
