@@ -346,6 +346,8 @@ class KubernetesBackend:
             await work
         except ApiError as error:
             log.warning("%s is tried again: %s", name_of(*key), error)
+        except Exception:  # what an API server says that nobody expects
+            log.exception("%s is tried again", name_of(*key))
         await asyncio.sleep(AGAIN_S)
         known.is_acted_on = False
         self._act(key)
