@@ -24,6 +24,8 @@ PREFIX = "DEVEX_"
 MIB = 1024 * 1024
 DAY_S = 86400
 LIMITS = Limits()  # each of its numbers has its reason there; here an operator may change them
+POD_START_S = 600  # a node is added and an image pulled, on real clusters; meanwhile the page says what is waited for
+POD_STOP_S = 180  # the grace of a pod, 120 s, and a kubelet that is slow
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FILE = ".env"
 YEAR_S = 365 * DAY_S  # longer times are mistakes, and soon more than dates can hold
@@ -443,7 +445,9 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What one owner's REPLs may use."""
         size = Size(memory_bytes=self.memory_mib * MIB, cpus=self.cpus, pids=self.pids, disk_bytes=self.disk_mib * MIB)
+        pods = {"start_deadline_s": POD_START_S, "stop_deadline_s": POD_STOP_S} if self.backend == "kubernetes" else {}
         return Limits(
+            **pods,
             max_repls=self.max_repls,
             max_running=self.max_running,
             idle_stop_s=self.idle_stop_s,

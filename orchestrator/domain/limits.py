@@ -34,7 +34,7 @@ class Limits:
     idle_stop_s: float = 1800  # a coffee break is survived; a night is not
     extend_day_s: float = 24 * 3600  # per owner and day: one REPL day and night, or six for an afternoon
     trash_s: float = 30 * 86400  # what was deleted by mistake is missed within a month
-    start_deadline_s: float = 30  # a local start takes 0.1 s, a cold image pull some seconds
+    start_deadline_s: float = 30  # a local start takes 0.1 s, on a machine that is busy some seconds
     seed_deadline_s: float = 300  # a fork copies at most a full disk
     save_deadline_s: float = 60  # of a stop, for a last version; after it the files wait on the disk to be saved
     stop_deadline_s: float = 60  # after it: documents are flushed, programs get 5 s to end, disks are slow

@@ -6,6 +6,7 @@ import pytest
 from app import cluster, config_page, store
 from app.settings import BadSetting, Settings, read
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim
+from orchestrator.backends.kubernetes.manifests import GRACE_S
 from orchestrator.domain import Egress
 from runner.previews.hosts import PreviewDomain
 
@@ -270,6 +271,13 @@ def of_a_cluster(monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
     }
     for name, value in (given | changes).items():
         monkeypatch.setenv(f"DEVEX_{name}", value)
+
+
+def test_a_pod_has_time_to_start_and_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_a_machine = read().limits
+    of_a_cluster(monkeypatch)
+    assert read().limits.start_deadline_s > on_a_machine.start_deadline_s
+    assert read().limits.stop_deadline_s > GRACE_S
 
 
 def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
