@@ -16,8 +16,6 @@ from starlette.types import ASGIApp
 from runner.forwarding import wire
 from runner.proxy.pod import BadPod, Pod, serving
 
-LINK_PORT: Final = 7601
-PREVIEW_PORT: Final = 7602
 WEBSOCKET_MOST_BYTES: Final = 8 << 20  # one message of a browser, as at the gateway
 CONNECTIONS_MOST: Final = 1024  # of an ingress controller, which limits its clients; some 20 KiB each
 KEEP_ALIVE_S: Final = 75  # longer than an ingress controller keeps a connection (60 s is usual)
@@ -46,11 +44,11 @@ async def main() -> None:
     async with serving(pod) as app, asyncio.TaskGroup() as tasks:
         # No ping's time-out: an answer waits behind what a slow reader has not read yet.
         servers = [_Server(_config(app, ws_max_size=wire.FRAME_MOST_BYTES, ws_ping_timeout=None))]
-        listeners = [listener(int(os.environ.get("DEVEX_LINK_PORT", LINK_PORT)))]
+        listeners = [listener(pod.link_port)]
         if app.previews is not None:
             bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "limit_concurrency": CONNECTIONS_MOST}
             servers.append(_Server(_config(app.previews, ws_max_size=WEBSOCKET_MOST_BYTES, **bounds)))
-            listeners.append(listener(int(os.environ.get("DEVEX_PREVIEW_PORT", PREVIEW_PORT))))
+            listeners.append(listener(pod.preview_port))
         for server, listening in zip(servers, listeners, strict=True):
             tasks.create_task(server.serve([listening]))
         await told.wait()

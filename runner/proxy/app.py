@@ -56,6 +56,7 @@ class ProxyConfig:
     quota_entries: int
     restored: Path | None = None
     autosave_s: float = PAUSE_S
+    own_ports: frozenset[int] = frozenset()  # where it listens itself on the programs' network: a pod's
 
 
 class RunnerProxy:
@@ -79,7 +80,7 @@ class RunnerProxy:
         self._run_told: dict[str, Any] = {}
         self._paused: dict[str, str] | None = None
         self._streams = Streams()
-        self._listening = Listening(self._on_listening)
+        self._listening = Listening(self._on_listening, config.own_ports)
         self._events = Events(self._hello_event)
         self._link = AgentLink(
             config.socket_path,

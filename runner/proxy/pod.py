@@ -30,6 +30,8 @@ from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.worker.workers import Workers
 from runner.workspace import Usage
 
+LINK_PORT: Final = 7601
+PREVIEW_PORT: Final = 7602
 HEALTH: Final = "/health"
 LAST_VERSION_S: Final = 100.0  # of the 120 s that the kubelet gives
 BODY_BYTES: Final = 4 << 10  # of what the control plane asks
@@ -54,6 +56,8 @@ class Pod:
     workspace: Path
     sockets: Path
     cache: Path
+    link_port: int
+    preview_port: int
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Pod":
@@ -71,6 +75,8 @@ class Pod:
                 workspace=Path(environment.get("DEVEX_WORKSPACE", "/workspace")),
                 sockets=Path(environment.get("DEVEX_SOCKETS", "/run/devex")),
                 cache=Path(environment.get("DEVEX_CACHE", "/var/cache/devex")),
+                link_port=int(environment.get("DEVEX_LINK_PORT", LINK_PORT)),
+                preview_port=int(environment.get("DEVEX_PREVIEW_PORT", PREVIEW_PORT)),
             )
         except KeyError as error:
             raise BadPod(f"The variable {error.args[0]} is not set.") from error
@@ -165,6 +171,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
             quota_bytes=spec["size"]["disk_bytes"],
             quota_entries=spec["size"]["disk_entries"],
             autosave_s=spec["autosave_s"],
+            own_ports=frozenset((pod.link_port, pod.preview_port)),
             restored=None if spec["keeps_disk"] else pod.cache / RESTORED,
         )
         snapshots = Snapshots(workers, _shelf(pod))

@@ -3,7 +3,7 @@
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
-from tests.e2e.workbench import create, editor, run, sign_up, terminal, type_into_editor
+from tests.e2e.workbench import PROMPT, create, editor, run, sign_up, terminal, type_into_editor
 
 STOP_DEADLINE_MS = 90_000  # idle for 60 s, and then the stop
 
@@ -34,7 +34,7 @@ def test_from_sign_up_to_the_day_after(page: Page, served: Served) -> None:
     expect(terminal(page)).to_contain_text("42")
 
     page.keyboard.press("Control+`")
-    expect(terminal(page)).to_contain_text("$")
+    expect(terminal(page)).to_contain_text(PROMPT)
     page.keyboard.type("python3 -c 'print(\"from the terminal\", 2 ** 10)'; echo kept > note.txt")
     page.keyboard.press("Enter")
     expect(terminal(page)).to_contain_text("from the terminal 1024")

@@ -11,10 +11,11 @@ PORTS_S: Final = 0.1  # an agent may report other ports as often as it likes
 
 
 class Listening:
-    """`tell` gets the listing: at most every PORTS_S, the last always."""
+    """`tell` gets the listing: at most every PORTS_S, the last always. `own` are ports of no program, never in it."""
 
-    def __init__(self, tell: Callable[[list[dict[str, Any]]], None]) -> None:
+    def __init__(self, tell: Callable[[list[dict[str, Any]]], None], own: frozenset[int]) -> None:
         self._tell = tell
+        self._own = own
         self._ports: tuple[Port, ...] = ()
         self._web: dict[int, bool] = {}  # of the ports that were visited, whether HTTP is spoken there
         self._told: list[dict[str, Any]] = []
@@ -26,7 +27,7 @@ class Listening:
 
     def reported(self, ports: Iterable[Port]) -> None:
         """By the agent."""
-        now = tuple(port for port in ports if port.port >= LOWEST_PORT)
+        now = tuple(port for port in ports if port.port >= LOWEST_PORT and port.port not in self._own)
         if now != self._ports:
             self._ports = now
             self._web = {port.port: self._web[port.port] for port in now if port.port in self._web}

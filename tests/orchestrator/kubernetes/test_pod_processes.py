@@ -181,6 +181,21 @@ async def test_terminals_files_and_runs(pod: Pod) -> None:
     assert {"keystroke", "edit"} <= set(pod.activities)
 
 
+async def test_ports_of_the_proxy_are_not_told_as_those_of_programs(pod: Pod) -> None:
+    await pod.claim()
+    ours = free_port()
+    async with connect(f"{pod.url.replace('http', 'ws')}/events", compression=None, proxy=None) as events:
+        await pod.http.put("/files/serve.py", content=f"import socket as s; s.create_server(('', {ours})).accept()")
+        terminal = (await pod.http.post("/terminals", json={})).json()["id"]
+        url = f"{pod.url.replace('http', 'ws')}/terminals/{terminal}?after=0"
+        async with connect(url, compression=None, proxy=None) as socket, asyncio.timeout(DEADLINE_S):
+            await Tab(socket).type(f"{PYTHON} serve.py\n")
+            ports: set[int] = set()
+            while ours not in ports:
+                ports = {one["port"] for one in json.loads(await events.recv()).get("ports", [])}
+        assert pod.port not in ports
+
+
 async def test_versions_go_to_a_store_of_which_it_knows_nothing(pod: Pod) -> None:
     await pod.claim()
     await pod.http.put("/files/kept.txt", content="kept")

@@ -190,6 +190,13 @@ class TestWhileItRuns:
             await tab.until("42\r\nmain.py\r\n")
             assert b"/dev/pts/" in tab.text
         assert (await repl.http.post("/run", json={})).status_code == 201
+        async with connect(f"{repl.url.replace('http', 'ws')}/events", proxy=None) as events:
+            ports: set[int] = set()
+            async with asyncio.timeout(DEADLINE_S):
+                while 8000 not in ports:
+                    told = json.loads(await events.recv())
+                    ports = {one["port"] for one in told.get("ports", [])}
+        assert not ports & {LINK_PORT, PREVIEW_PORT}, "a preview would show the proxy's"
         async with asyncio.timeout(DEADLINE_S):
             while (page := await repl.http.get("/ports/8000/main.py")).status_code != 200:
                 await asyncio.sleep(0.05)
