@@ -276,7 +276,7 @@ class Orchestrator:
             _refuse_trash(repl)
             visited = now - repl.opened_at >= timedelta(seconds=OPENED_RESOLUTION_S)
             changes: dict[str, Any] = {"opened_at": now} if visited else {}
-            return changes | ({} if repl.goal is Goal.RUN else {"goal": Goal.RUN})
+            return changes | ({} if repl.goal is Goal.RUN else {"goal": Goal.RUN, "stop_reason": None})
 
         repl = await self.get(repl_id)
         async with self.quota.lock(repl.owner_id):

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from orchestrator.domain import Phase, Repl
+from orchestrator.domain import Goal, Phase, Repl
 
 _BADGES = {
     "python": ("Py", "#3f7fc1"),
@@ -81,13 +81,21 @@ def safety_words(repl: Repl, now: datetime) -> str:
 
 
 def stopping_words(repl: Repl) -> str:
-    """What takes a stop its time."""
+    """What takes a stop its time, and why it stops where nobody has asked for that."""
+    why = f"{repl.stop_reason} " if repl.goal is Goal.RUN and repl.stop_reason else ""
     if not repl.unsafe:
-        return "A version of its files is saved to the store first."
+        return f"{why}A version of its files is saved to the store first."
     return (
-        f"Its last changes are not in the store yet: {repl.unsafe} This is tried again. "
+        f"{why}Its last changes are not in the store yet: {repl.unsafe} This is tried again. "
         "The files are kept, whatever comes of it."
     )
+
+
+def restart_words(repl: Repl, seen_at: datetime) -> str:
+    """To who has not looked since `seen_at`: that it stopped, and started again by itself; "" when it did not."""
+    if repl.phase is not Phase.RUNNING or not repl.stop_reason or repl.phase_at <= seen_at:
+        return ""
+    return f"{repl.stop_reason} It was started again, with its files. Run again what you need: programs have ended."
 
 
 def span(seconds: float) -> str:

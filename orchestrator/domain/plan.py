@@ -33,7 +33,7 @@ class Move:
         """The fields to record; raises IllegalTransition."""
         changes: dict[str, Any] = {"phase": advance(repl.phase, self.event), "phase_at": now, "failure": self.failure}
         if self.event is Event.START:
-            changes |= {"epoch": repl.epoch + 1, "stop_reason": None}
+            changes["epoch"] = repl.epoch + 1
             if repl.epoch:  # who used it has seen it
                 changes["lacks"] = None
         if self.event in (Event.DOWN, Event.FAIL) and repl.phase is not Phase.STOPPED:

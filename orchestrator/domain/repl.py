@@ -90,7 +90,7 @@ class Repl:
     copy_version: str | None = None  # or as they were in this version
     lacks: str | None = None  # in plain words; what of those the store could not give. Until it starts a second time
     failure: str | None = None  # in plain words; set while FAILED, or while a stop is being retried
-    stop_reason: str | None = None  # one plain sentence: why it last stopped
+    stop_reason: str | None = None  # one plain sentence: why it last stopped, until somebody wants it to run
     awake_until: datetime | None = None  # kept so because somebody asked; None also when it stopped before
     extended_at: datetime | None = None  # when somebody last asked, and
     extended_s: int = 0  # of that day's budget, what was used for it

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from orchestrator.backends.kubernetes.api import PODS, Api
+from orchestrator.backends.kubernetes.observe import DRAINED
 from tests import given
-from tests.app.commands import administrator, new_repl, serving, stop, until
+from tests.app.commands import administrator, new_repl, serving, sign_in, stop, until
 from tests.orchestrator.kubernetes.test_server import on_a_thread, settings_of
 from tests.ports import free_port
 from tests.stores import moto
@@ -77,15 +78,19 @@ def test_what_a_cluster_takes_away(tmp_path: Path, cluster: tuple[Settings, Evic
         administrator(origin, link) as browser,
     ):
         repl = new_repl(browser, "taken away")
+        browser.put(f"/repls/{repl}/files/kept.txt", content=b"kept")
+    with serving(tmp_path, second=True, **settings, disk_mib=DISK_MIB) as (_, origin, _), sign_in(origin) as browser:
 
         def is_now(phase: str, epoch: int) -> bool:
             seen = browser.get(f"/api/repls/{repl}").json()
             return bool((seen["phase"], seen["epoch"]) == (phase, epoch))
 
-        browser.put(f"/repls/{repl}/files/kept.txt", content=b"kept")
+        until(lambda: is_now("running", 1))  # the pod ran on without its server
+        until(lambda: browser.get(f"/repls/{repl}/files/kept.txt").text == "kept")
         delete_pods_of(settings, repl)  # as a drain does: what was written is saved, and it starts elsewhere
         until(lambda: is_now("running", 2))
         assert browser.get(f"/repls/{repl}/files/kept.txt").text == "kept"
+        assert browser.get(f"/api/repls/{repl}").json()["stop_reason"] == DRAINED
 
         browser.put(f"/repls/{repl}/files/kept.txt", content=b"and changed")
         assert browser.post(f"/repls/{repl}/snapshots", json={}).status_code == 201

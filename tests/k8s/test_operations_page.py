@@ -6,12 +6,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from kubernetes.utils.quantity import parse_quantity
 from typer.testing import CliRunner
 
 from app.cli import cli
 from app.settings import PREFIX, Settings
+from orchestrator.backends.kubernetes.manifests import PROXY_LIMITS, PROXY_REQUESTS, deployment
+from tests.contracts.backend import make_spec
 from tests.k8s.built import BY_HAND, KUBECTL, ROOT, objects, of_kind, overlay, pods, settings_in
 from tests.k8s.stage import Call, Stage
+from tests.orchestrator.kubernetes.conftest import CLUSTER
 
 PAGE = (ROOT / "docs" / "operations.md").read_text()
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -129,11 +133,15 @@ def test_overlays_are_told_of() -> None:
 
 def test_room_is_counted_as_pods_take_it() -> None:
     """What the page says of one REPL's pod is what its manifest asks for."""
-    from orchestrator.backends.kubernetes.manifests import PROXY_LIMITS, PROXY_REQUESTS, RUNNER_REQUESTS
-
-    def added(name: str, unit: str) -> int:
-        return sum(int(one[name].removesuffix(unit)) for one in (PROXY_REQUESTS, RUNNER_REQUESTS))
-
-    assert f"asks for {added('cpu', 'm')} mCPU and {added('memory', 'Mi')} MiB" in PAGE
+    size = make_spec().size
+    pod = deployment(make_spec(), CLUSTER)["spec"]["template"]["spec"]
+    asked = {name: parse_quantity(text) for name, text in pod["containers"][0]["resources"]["requests"].items()}  # type: ignore[no-untyped-call]
+    proxy = {name: text.rstrip("Mim") for name, text in PROXY_REQUESTS.items()}
+    assert asked["cpu"] * 20 == size.cpus
+    assert f"a twentieth of `DEVEX_CPUS` and {proxy['cpu']} mCPU" in PAGE
+    assert asked["memory"] * 8 == size.memory_bytes
+    assert f"an eighth of `DEVEX_MEMORY_MIB` and {proxy['memory']} MiB" in PAGE
+    assert asked["ephemeral-storage"] * 8 == size.disk_bytes
+    assert f"an eighth of `DEVEX_DISK_MIB` and {proxy['ephemeral-storage']} MiB" in PAGE
     assert f"`DEVEX_MEMORY_MIB` and {PROXY_LIMITS['memory'].removesuffix('Mi')} MiB" in PAGE
     assert f"2 × `DEVEX_DISK_MIB` and {PROXY_LIMITS['ephemeral-storage'].removesuffix('Mi')} MiB" in PAGE

@@ -49,14 +49,13 @@ def test_what_a_copy_lacks_is_told_until_its_second_start(epoch: int, lacks: str
     assert replace(copy, **Move(event=Event.START).changes(copy, NOW)).lacks == lacks
 
 
-def test_a_start_raises_the_epoch_and_forgets_why_it_stopped() -> None:
-    changes = Move(event=Event.START).changes(repl(goal=Goal.RUN, epoch=4, stop_reason="It was idle."), NOW)
+def test_a_start_raises_the_epoch() -> None:
+    changes = Move(event=Event.START).changes(repl(goal=Goal.RUN, epoch=4), NOW)
     assert changes == {
         "phase": Phase.STARTING,
         "phase_at": NOW,
         "epoch": 5,
         "failure": None,
-        "stop_reason": None,
         "lacks": None,
     }
 

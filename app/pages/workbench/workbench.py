@@ -11,6 +11,7 @@ from app.access import Access, Action, Actor, allowed
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import NotRunning, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
+from app.pages.words import restart_words
 from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import COMMANDS, WHILE_STOPPED, Desk
@@ -55,6 +56,7 @@ class Workbench:
         self._desk: Desk | None = None
         self._warned_s: int | None = None
         self._lacks: str | None = None
+        self._seen_at = repl.opened_at
         self._dark = dress(repl.name)
         preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
@@ -124,6 +126,9 @@ class Workbench:
         self._cover_up(repl)
         self._show_lease()
         self._warn()
+        if restarted := restart_words(repl, self._seen_at):
+            warned(restarted)
+            self._seen_at = repl.phase_at
 
     def _cover_up(self, repl: Repl, error: DevexError | None = None) -> None:
         """What needs a running REPL is out of reach while it does not run."""

@@ -34,9 +34,12 @@ CACHE: Final = "/var/cache/devex"
 
 GRACE_S: Final = 120  # a pod's SIGTERM: documents to disk, a last version, programs get 5 s
 STARTUP_S: Final = 60  # until the proxy listens; an empty workspace is restored after that
-PROXY_REQUESTS: Final = {"cpu": "50m", "memory": "96Mi"}
+PROXY_REQUESTS: Final = {"cpu": "50m", "memory": "96Mi", "ephemeral-storage": "64Mi"}
 PROXY_LIMITS: Final = {"cpu": "1", "memory": "320Mi", "ephemeral-storage": "512Mi"}  # 130 MiB of it a version's worker
-RUNNER_REQUESTS: Final = {"cpu": "50m", "memory": "128Mi"}
+# What a node keeps free for the programs of one REPL, as a share of its size: most of them wait, and hold a few files.
+CPU_SHARE: Final = 1 / 20
+MEMORY_SHARE: Final = 1 / 8
+DISK_SHARE: Final = 1 / 8
 SOCKETS_SIZE: Final = "1Mi"
 TMP_SIZE: Final = "512Mi"
 CACHE_SIZE: Final = "384Mi"
@@ -261,6 +264,11 @@ def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
 
 
 def _runner(spec: SandboxSpec, image: str) -> Manifest:
+    requests = {
+        "cpu": f"{round(spec.size.cpus * CPU_SHARE * 1000)}m",
+        "memory": str(round(spec.size.memory_bytes * MEMORY_SHARE)),
+        "ephemeral-storage": str(round(spec.size.disk_bytes * DISK_SHARE)),  # unsaid, all of the limit would be kept
+    }
     limits = {
         "cpu": f"{round(spec.size.cpus * 1000)}m",
         "memory": str(spec.size.memory_bytes),
@@ -272,7 +280,7 @@ def _runner(spec: SandboxSpec, image: str) -> Manifest:
         "command": ["/opt/devex/agent", f"{SOCKETS}/agent.sock"],
         "workingDir": WORKSPACE,
         "securityContext": _LOCKED,
-        "resources": {"requests": RUNNER_REQUESTS, "limits": limits},
+        "resources": {"requests": requests, "limits": limits},
         "volumeMounts": [
             {"name": "workspace", "mountPath": WORKSPACE},
             {"name": "sockets", "mountPath": SOCKETS, "readOnly": True},

@@ -10,6 +10,7 @@ from app.pages.words import (
     browser_words,
     command_words,
     ending_words,
+    restart_words,
     safety_words,
     span,
     stopped_words,
@@ -17,6 +18,7 @@ from app.pages.words import (
     unsafe_words,
 )
 from orchestrator.domain import Goal, Phase, Repl
+from tests.contracts.records import make_repl
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -109,3 +111,14 @@ def test_a_missing_interpreter_is_one_sentence_and_one_thing_to_do() -> None:
     assert ending_words(0) == "Exit code 0"
     assert ending_words(None) == "Ended with its sandbox"
     assert ending_words(127) == "Exit code 127, a command was not found: install it, or correct the run command"
+
+
+def test_what_started_again_by_itself_is_told_once() -> None:
+    drained = make_repl(1, phase=Phase.RUNNING, goal=Goal.RUN, phase_at=NOW, stop_reason="The machine asked.")
+    before, after = NOW - timedelta(minutes=5), NOW + timedelta(seconds=1)
+    assert restart_words(drained, before).startswith("The machine asked. It was started again, with its files.")
+    assert restart_words(drained, after) == ""
+    assert restart_words(replace(drained, stop_reason=None), before) == ""
+    assert restart_words(replace(drained, phase=Phase.STARTING), before) == ""
+    stopping = replace(drained, phase=Phase.STOPPING)
+    assert stopping_words(stopping) == "The machine asked. A version of its files is saved to the store first."

@@ -219,9 +219,11 @@ def test_programs_are_told_of_the_way_out_where_there_is_one(egress: Egress) -> 
 
 def test_sizes_and_wishes_of_the_operator() -> None:
     pod = pod_of(FULL, size=Size(memory_bytes=1 << 29, cpus=0.5, disk_bytes=1 << 30))
-    assert pod["containers"][0]["resources"]["limits"] == {
-        "cpu": "500m", "memory": "536870912", "ephemeral-storage": "2147483648",
-    }  # fmt: skip
+    assert pod["containers"][0]["resources"] == {
+        "requests": {"cpu": "25m", "memory": "67108864", "ephemeral-storage": "134217728"},
+        "limits": {"cpu": "500m", "memory": "536870912", "ephemeral-storage": "2147483648"},
+    }
+    assert pod["initContainers"][0]["resources"]["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
     assert pod.items() >= FULL.pod.items()
     assert pod["volumes"][0] == {"name": "workspace", "persistentVolumeClaim": {"claimName": "repl-abc123"}}
     assert [pod_of(FULL, template=one)["containers"][0]["image"] for one in ("go", "c")] == ["runner-go:1", "runner:1"]

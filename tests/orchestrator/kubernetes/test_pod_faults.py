@@ -9,6 +9,7 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestrator.backends.kubernetes import api, backend, election, watching
-from orchestrator.domain import Phase
+from orchestrator.domain import Goal, Phase
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
@@ -26,7 +27,7 @@ from runner.snapshots.stores.s3 import S3Config
 from tests.contracts.records import make_repl
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 from tests.orchestrator.kubernetes.kubelet import RUNNING, Nodes
-from tests.orchestrator.kubernetes.planes import DEADLINE_S, controlled, deployments, pods, reaches, until
+from tests.orchestrator.kubernetes.planes import DEADLINE_S, LIMITS, controlled, deployments, pods, reaches, until
 
 Plane = Callable[[], AbstractAsyncContextManager[Orchestrator]]
 LEASE = {("leases", "devex-leader")}
@@ -193,6 +194,17 @@ async def test_a_start_that_is_not_wanted_any_more_leaves_nothing(cluster: Clust
         await until(lambda: cluster.objects.keys() <= LEASE)
 
 
+async def test_what_is_idle_is_saved_and_gone(
+    cluster: ClusterApi, nodes: Nodes, records: MemoryRecords, bucket: S3Config
+) -> None:
+    async with controlled(cluster, nodes, records, bucket, replace(LIMITS, idle_stop_s=0.5)) as control:
+        await control.open("repl1")
+        stopped = await reaches(control, "repl1", Phase.STOPPED)
+        assert str(stopped.stop_reason).startswith("It was idle:")
+        assert (stopped.goal, stopped.saved_version, nodes.saved) == (Goal.STOP, "1-1", [("repl1", 1)])
+        await until(lambda: cluster.objects.keys() <= LEASE)
+
+
 async def test_clocks_that_differ_do_not_end_what_saves(cluster: ClusterApi, nodes: Nodes, plane: Plane) -> None:
     cluster.ahead = timedelta(hours=-1)
     async with plane() as control:
@@ -239,7 +251,8 @@ async def test_what_is_deleted_behind_its_back_starts_again_or_says_so(
             await reaches(control, "repl1", Phase.STOPPING)
             ending.set()
             await until(partial(is_one_of_each, cluster, "repl1", epoch + 1))
-            await reaches(control, "repl1", Phase.RUNNING)
+            again = await reaches(control, "repl1", Phase.RUNNING)
+            assert again.stop_reason == "The machine it ran on asked it to stop."
         cluster.remove("pods", pods(cluster, "repl1")[0]["metadata"]["name"])  # --force
         failed = await reaches(control, "repl1", Phase.FAILED)
         assert failed.failure == "The machine it ran on is gone. Start it again."

@@ -15,6 +15,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from websockets.asyncio.client import connect
 
 from tests.app.commands import ENDS_S, administrator, devex, new_repl, serving, sign_in, stop, until
+from tests.app.test_recover import backup
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, served
 from tests.orchestrator.kubernetes.kubelet import Kubelet
 from tests.ports import free_port
@@ -151,6 +152,8 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
                 runner.run(tab.until("42 from a file"))
             process.kill()
             process.wait(ENDS_S)
+        database, saved = tmp_path / "data" / "devex.sqlite3", tmp_path / "saved"
+        backup(database, saved)
 
         with serving(tmp_path, second=True, **settings) as (process, origin, _), sign_in(origin) as browser:
             until(lambda: browser.get(f"/api/repls/{repl}").json()["phase"] == "running")
@@ -167,9 +170,22 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
 
             see_its_program(browser, kubelet, repl)
 
+            browser.put(f"/repls/{repl}/files/third.txt", content=b"of the third epoch")
+            assert browser.post(f"/repls/{repl}/snapshots", json={}).status_code == 201
             cluster.allows = lambda asked: asked["resource"] != "secrets"
             checked = devex(tmp_path, "doctor", **settings)
             assert checked.returncode == 1
             assert "ok    cluster: The API server answers; REPLs run in devex-repls." in checked.stdout
             assert RIGHTS in checked.stdout
             assert "sandbox" not in checked.stdout
+
+        # A database of the first epoch, and a store that has versions of the third, of a pod that runs on.
+        for one in database.parent.glob(f"{database.name}*"):
+            one.unlink()
+        saved.rename(database)
+        assert "it goes on from version 3-" in devex(tmp_path, "recover", **settings).stdout
+        with serving(tmp_path, second=True, **settings) as (_, origin, _), sign_in(origin) as browser:
+            until(lambda: browser.post(f"/repls/{repl}/snapshots", json={}).status_code == 201)
+            assert browser.get(f"/api/repls/{repl}").json()["epoch"] == 3
+            assert "seen" in browser.get(f"/repls/{repl}/files/main.py").text
+            stop(browser, repl)
