@@ -172,7 +172,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
             quota_entries=spec["size"]["disk_entries"],
             autosave_s=spec["autosave_s"],
             own_ports=frozenset((pod.link_port, pod.preview_port)),
-            restored=None if spec["keeps_disk"] else pod.cache / RESTORED,
+            restored=pod.cache / RESTORED,
         )
         snapshots = Snapshots(workers, _shelf(pod))
         async with RunnerProxy(config, on_activity=control.active, on_agent=control.show, snapshots=snapshots) as proxy:

@@ -427,7 +427,7 @@ class KubernetesBackend:
         """Every step may be repeated: what is there by then is left as it is."""
         key = self.key_of((spec.repl_id, spec.epoch))
         if self._cluster.claim:
-            await self._api.apply(manifests.claim(spec, self._cluster))
+            await self._make_disk(spec)
         try:
             made = await self._api.apply(manifests.deployment(spec, self._cluster), force=False)
         except ApiError as error:
@@ -439,6 +439,14 @@ class KubernetesBackend:
         for one in manifests.dependents(spec, self._cluster, key, _uid(made), slug):
             await self._api.apply(one)
         await self._api.scale(DEPLOYMENTS, name_of(spec.repl_id, spec.epoch), 1)
+
+    async def _make_disk(self, spec: SandboxSpec) -> None:
+        """It stays what it was made as: clusters change sizes seldom and classes never."""
+        try:
+            await self._api.create(manifests.claim(spec, self._cluster))
+        except ApiError as error:
+            if error.status != 409:
+                raise
 
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

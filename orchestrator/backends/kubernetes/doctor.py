@@ -19,7 +19,7 @@ RIGHTS: Final = (
 )
 """What is always needed. docs/security.md says what for."""
 WITH_INGRESS: Final = tuple(Right("networking.k8s.io", "ingresses", verb) for verb in ("create", "patch"))
-WITH_CLAIM: Final = tuple(Right("", "persistentvolumeclaims", verb) for verb in ("create", "patch", "delete"))
+WITH_CLAIM: Final = tuple(Right("", "persistentvolumeclaims", verb) for verb in ("create", "delete"))
 THROUGH_API: Final = (Right("", "pods/proxy", "get"),)
 METRICS: Final = Right("metrics.k8s.io", "pods", "list")
 

@@ -42,7 +42,7 @@ MEMORY_SHARE: Final = 1 / 8
 DISK_SHARE: Final = 1 / 8
 SOCKETS_SIZE: Final = "1Mi"
 TMP_SIZE: Final = "512Mi"
-CACHE_SIZE: Final = "384Mi"
+CACHE_BYTES: Final = 384 << 20
 
 # What is not the public Internet: RFC 6890's special ranges, clouds' metadata services among them, and what carries
 # IPv4 within IPv6 (mapped, NAT64, 6to4, Teredo), so that nothing private has a second name.
@@ -110,7 +110,6 @@ def secret(spec: SandboxSpec, cluster: Cluster, key: bytes, slug: str) -> Manife
         "environment": _environment(spec, cluster),
         "run_command": spec.run_command,
         "size": asdict(spec.size),
-        "keeps_disk": cluster.claim is not None,
         "autosave_s": cluster.autosave_s,
         "previews": _previews(cluster, slug),
     }
@@ -186,7 +185,8 @@ def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
 
 
 def claim(spec: SandboxSpec, cluster: Cluster) -> Manifest:
-    """A workspace that outlives its pods; so it is nobody's dependent, and carries no epoch."""
+    """A workspace that outlives its pods, and the cache that says whether it is whole; so it is nobody's dependent, and
+    carries no epoch."""
     assert cluster.claim is not None
     storage_class = {"storageClassName": cluster.claim.storage_class} if cluster.claim.storage_class else {}
     return {
@@ -199,7 +199,7 @@ def claim(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         },
         "spec": {
             "accessModes": ["ReadWriteOnce"],
-            "resources": {"requests": {"storage": str(spec.size.disk_bytes)}},
+            "resources": {"requests": {"storage": str(spec.size.disk_bytes + CACHE_BYTES)}},
             **storage_class,
         },
     }
@@ -227,7 +227,7 @@ def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "initContainers": [_proxy(spec, cluster)],
-        "containers": [_runner(spec, image)],
+        "containers": [_runner(spec, cluster, image)],
         "volumes": _volumes(spec, cluster),
         **cluster.pod,
     }
@@ -255,15 +255,15 @@ def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "securityContext": _LOCKED,
         "resources": {"requests": PROXY_REQUESTS, "limits": PROXY_LIMITS},
         "volumeMounts": [
-            {"name": "workspace", "mountPath": WORKSPACE},
+            _kept("workspace", WORKSPACE, cluster),
             {"name": "sockets", "mountPath": SOCKETS},
             {"name": "key", "mountPath": KEY, "readOnly": True},
-            {"name": "cache", "mountPath": CACHE},
+            _kept("cache", CACHE, cluster),
         ],
     }
 
 
-def _runner(spec: SandboxSpec, image: str) -> Manifest:
+def _runner(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
     requests = {
         "cpu": f"{round(spec.size.cpus * CPU_SHARE * 1000)}m",
         "memory": str(round(spec.size.memory_bytes * MEMORY_SHARE)),
@@ -282,24 +282,32 @@ def _runner(spec: SandboxSpec, image: str) -> Manifest:
         "securityContext": _LOCKED,
         "resources": {"requests": requests, "limits": limits},
         "volumeMounts": [
-            {"name": "workspace", "mountPath": WORKSPACE},
+            _kept("workspace", WORKSPACE, cluster),
             {"name": "sockets", "mountPath": SOCKETS, "readOnly": True},
             {"name": "tmp", "mountPath": TMP},
         ],
     }
 
 
+def _kept(name: str, path: str, cluster: Cluster) -> Manifest:
+    """A volume of its own, or a folder of the disk that outlives the pod, where both are as old as each other."""
+    place = {"name": "disk", "subPath": name} if cluster.claim else {"name": name}
+    return {**place, "mountPath": path}
+
+
 def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
-    workspace: Manifest = (
-        {"persistentVolumeClaim": {"claimName": claim_name(spec.repl_id)}}
+    kept: list[Manifest] = (
+        [{"name": "disk", "persistentVolumeClaim": {"claimName": claim_name(spec.repl_id)}}]
         if cluster.claim
-        else {"emptyDir": {"sizeLimit": str(2 * spec.size.disk_bytes)}}
+        else [
+            {"name": "workspace", "emptyDir": {"sizeLimit": str(2 * spec.size.disk_bytes)}},
+            {"name": "cache", "emptyDir": {"sizeLimit": str(CACHE_BYTES)}},
+        ]
     )
     return [
-        {"name": "workspace", **workspace},
+        *kept,
         {"name": "sockets", "emptyDir": {"medium": "Memory", "sizeLimit": SOCKETS_SIZE}},
         {"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}},
-        {"name": "cache", "emptyDir": {"sizeLimit": CACHE_SIZE}},
         {"name": "key", "secret": {"secretName": name_of(spec.repl_id, spec.epoch), "defaultMode": 0o440}},
     ]
 

@@ -46,6 +46,7 @@ class ClusterApi:
         self.objects: dict[tuple[str, str], Object] = {}
         self.applied: dict[tuple[str, str], Object] = {}
         self.requests: list[tuple[str, str]] = []
+        self.bookmarked: dict[str, int] = {}  # by kind, as last told
         self.faults: list[Fault] = []
         self.metrics: Callable[[], list[Object]] | None = None  # without a metrics server
         self.allows: Callable[[Object], bool] = lambda asked: True  # a SelfSubjectAccessReview's resourceAttributes
@@ -108,6 +109,11 @@ class ClusterApi:
     def forget(self) -> None:
         """Compaction: no watch can go on from what is past."""
         self._forgotten = self._next()
+        self._history.clear()
+
+    def compact(self) -> None:
+        """Forget what is past; a watch may go on from now."""
+        self._forgotten = self._version
         self._history.clear()
 
     def hang_up(self) -> None:
@@ -241,7 +247,10 @@ class ClusterApi:
                     async with asyncio.timeout(BOOKMARK_S):
                         await woken.wait()
                 except TimeoutError:
+                    if not woken.is_set():
+                        since = self._version  # whatever changed since then was of other kinds
                     yield _line("BOOKMARK", {"metadata": {"resourceVersion": str(since)}})
+                    self.bookmarked[plural] = since
         finally:
             self._waiting.discard(woken)
 

@@ -41,7 +41,7 @@ Object = dict[str, Any]
 
 @dataclass
 class PodProcesses:
-    """`volumes` are folders: workspace, tmp, sockets, cache and key."""
+    """`volumes` are folders: tmp, sockets and key, workspace and cache if they are not on a `disk` that outlives it."""
 
     volumes: Path
     port: int
@@ -50,25 +50,33 @@ class PodProcesses:
     agent: subprocess.Popen[bytes]
 
     @classmethod
-    def start(cls, volumes: Path, agent: Path, secret: dict[str, bytes], identity: dict[str, str]) -> "PodProcesses":
+    def start(
+        cls,
+        volumes: Path,
+        agent: Path,
+        secret: dict[str, bytes],
+        identity: dict[str, str],
+        disk: Path | None = None,
+    ) -> "PodProcesses":
         """`agent` is where it is installed, `identity` the variables that say which pod it is."""
-        for name in ("key", "sockets", "cache", "workspace", "tmp"):
-            (volumes / name).mkdir(parents=True, exist_ok=True)
+        workspace, cache, tmp = ((disk or volumes) / "workspace", (disk or volumes) / "cache", volumes / "tmp")
+        for folder in (volumes / "key", volumes / "sockets", workspace, cache, tmp):
+            folder.mkdir(parents=True, exist_ok=True)
         for name, content in secret.items():
             (volumes / "key" / name).write_bytes(content)
         told = json.loads(secret["spec.json"])
-        told["environment"] = {name: _mounted(value, volumes) for name, value in told["environment"].items()}
+        told["environment"] = {name: _mounted(value, workspace, tmp) for name, value in told["environment"].items()}
         (volumes / "key" / "spec.json").write_text(json.dumps(told))
         port, preview_port = free_port(), free_port()
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
-            "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(volumes / "workspace"),
-            "DEVEX_SOCKETS": str(volumes / "sockets"), "DEVEX_CACHE": str(volumes / "cache"),
+            "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(workspace),
+            "DEVEX_SOCKETS": str(volumes / "sockets"), "DEVEX_CACHE": str(cache),
             "DEVEX_LINK_PORT": str(port), "DEVEX_PREVIEW_PORT": str(preview_port),
         }  # fmt: skip
         proxy = subprocess.Popen([sys.executable, "-m", "runner.proxy"], env=environment, cwd=volumes)
         command = [PYTHON, "-I", "-S", str(agent / "agent.py"), str(volumes / "sockets" / "agent.sock")]
-        programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=volumes / "workspace")
+        programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=workspace)
         return cls(volumes, port, preview_port, proxy, programs)
 
     async def listens(self) -> None:
@@ -232,7 +240,11 @@ class Kubelet(Controllers):
         variables = {one["name"]: one.get("value", metadata["uid"]) for one in spec["initContainers"][0]["env"]}
         secret = {name: base64.b64decode(value) for name, value in held.items()}
         volumes = self._folder / metadata["uid"]
-        processes = PodProcesses.start(volumes, self._folder / "opt", secret, variables)
+        claimed = [
+            one["persistentVolumeClaim"]["claimName"] for one in spec["volumes"] if "persistentVolumeClaim" in one
+        ]
+        disk = self._folder / claimed[0] if claimed else None
+        processes = PodProcesses.start(volumes, self._folder / "opt", secret, variables, disk)
         self.pods[metadata["uid"]] = processes
         await processes.listens()
         if ("pods", metadata["name"]) in self._api.objects:
@@ -324,9 +336,10 @@ class Nodes(Controllers):
             await send({"type": "websocket.close"})
 
 
-def _mounted(value: str, volumes: Path) -> str:
+def _mounted(value: str, workspace: Path, tmp: Path) -> str:
     """Where there are no mounts, the volumes lie elsewhere."""
-    return re.sub(r"/(workspace|tmp)\b", lambda found: str(volumes / found[1]), value)
+    places = {"workspace": workspace, "tmp": tmp}
+    return re.sub(r"/(workspace|tmp)\b", lambda found: str(places[found[1]]), value)
 
 
 def _with_children(pid: int) -> list[psutil.Process]:

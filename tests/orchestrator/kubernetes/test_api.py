@@ -203,6 +203,22 @@ async def test_a_watch_that_is_too_far_behind_lists_anew(api: Api, cluster: Clus
         assert sorted(watching.told[3:]) == ["a", "b", "d"]  # c is as it was
 
 
+async def test_a_watch_that_was_told_nothing_but_how_far_it_is_goes_on_from_there(
+    api: Api, cluster: ClusterApi
+) -> None:
+    lists: list[str] = []
+    cluster.faults.append(lambda request: lists.append(request.query_params.get("watch", "list")))
+    async with Watching(api) as watching:
+        other = int(cluster.put("deployments", thing("other"))["metadata"]["resourceVersion"])
+        await until(lambda: cluster.bookmarked.get("pods", 0) >= other)
+        cluster.compact()
+        cluster.hang_up()
+        await until(lambda: lists.count("true") == 2)
+        cluster.put("pods", thing("b", "Pod"))
+        await until(lambda: watching.names() == ["b"])
+    assert lists.count("list") == 1
+
+
 async def test_half_a_line_is_no_object(api: Api, cluster: ClusterApi) -> None:
     cluster.put("pods", thing("a", "Pod"))
     spoiled = itertools.count()

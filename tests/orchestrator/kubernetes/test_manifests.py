@@ -188,7 +188,9 @@ def test_programs_get_no_secret_and_no_token() -> None:
     assert pod["shareProcessNamespace"] is False
     assert "env" not in runner
     assert "envFrom" not in runner
-    assert {mount["name"] for mount in runner["volumeMounts"]} == {"workspace", "sockets", "tmp"}
+    assert {(one["name"], one.get("subPath")) for one in runner["volumeMounts"]} == {
+        ("disk", "workspace"), ("sockets", None), ("tmp", None),
+    }  # fmt: skip
     assert next(mount for mount in runner["volumeMounts"] if mount["name"] == "sockets")["readOnly"]
     assert next(mount for mount in proxy["volumeMounts"] if mount["name"] == "key")["readOnly"]
     shown = json.dumps(deployment(SPEC, FULL))
@@ -225,7 +227,8 @@ def test_sizes_and_wishes_of_the_operator() -> None:
     }
     assert pod["initContainers"][0]["resources"]["requests"].keys() == {"cpu", "memory", "ephemeral-storage"}
     assert pod.items() >= FULL.pod.items()
-    assert pod["volumes"][0] == {"name": "workspace", "persistentVolumeClaim": {"claimName": "repl-abc123"}}
+    assert pod["volumes"][0] == {"name": "disk", "persistentVolumeClaim": {"claimName": "repl-abc123"}}
+    assert not {"workspace", "cache"} & {one["name"] for one in pod["volumes"]}
     assert [pod_of(FULL, template=one)["containers"][0]["image"] for one in ("go", "c")] == ["runner-go:1", "runner:1"]
     plain = pod_of(PLAIN)
     assert not plain.keys() & POD_FIELDS.keys()

@@ -69,7 +69,7 @@ class Pod:
         self.workspace = here / "workspace"
         (here / "key" / "key").write_bytes(KEY)
         told = {"environment": {"PATH": os.defpath, "TERM": "xterm"}, "run_command": "echo ran", "size": asdict(Size())}
-        (here / "key" / "spec.json").write_text(json.dumps({**told, "keeps_disk": False, "autosave_s": 30.0}))
+        (here / "key" / "spec.json").write_text(json.dumps({**told, "autosave_s": 30.0}))
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT),
             "DEVEX_REPL_ID": "abc", "DEVEX_EPOCH": str(self.epoch), "DEVEX_POD_UID": instance,
