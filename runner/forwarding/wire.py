@@ -21,6 +21,7 @@ from starlette.types import Message, Scope
 
 PIECE_BYTES: Final = 256 * 1024  # of a body: what another terminal's key may have to wait for
 FRAME_MOST_BYTES: Final = 9 << 20  # the largest message of a browser's WebSocket is 8 MiB
+GREETING_MOST_BYTES: Final = 128  # a kind, a nonce and a proof: nothing longer is taken from a stranger
 PATH: Final = "/link"
 
 
@@ -165,7 +166,8 @@ def _as_told() -> Iterator[None]:
     """Whatever is wrong with what the other end told is a BadFrame."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # ValueError: no JSON, or no UTF-8
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # ValueError: no JSON, or no UTF-8; OverflowError: a status of 1e999
         raise BadFrame("not as this protocol says it") from error
 
 

@@ -16,7 +16,8 @@ from runner.snapshots.stores.asking import Ask
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
-SAID_MOST: Final = 64  # messages that wait to be heard; beyond them the pod waits
+SAID_MOST: Final = 4  # messages that wait to be heard; beyond them the pod waits
+SAID_MOST_CHARACTERS: Final = 256 * 1024  # of one: a question that names a thousand objects has 90,000
 
 _SCOPE: Final[Scope] = {
     "type": "websocket", "path": PATH, "raw_path": PATH.encode(), "query_string": b"", "headers": [],
@@ -24,6 +25,11 @@ _SCOPE: Final[Scope] = {
 }  # fmt: skip
 
 log = logging.getLogger(__name__)
+
+
+class TooLong(DevexError):
+    def __init__(self) -> None:
+        super().__init__("too_long", "A pod says more at once than a question is long.", "Stop the REPL.", status=502)
 
 
 class PodControl:
@@ -59,9 +65,15 @@ class PodControl:
 
     async def _converse(self) -> None:
         heard: asyncio.Queue[Message] = asyncio.Queue(SAID_MOST)
-        said: asyncio.Queue[Message] = asyncio.Queue()  # one connect, and an answer to each question
+        said: asyncio.Queue[Message] = asyncio.Queue(1)  # who does not read its answers is given no more of them
         said.put_nowait({"type": "websocket.connect"})
-        carrying = asyncio.create_task(self._forward(dict(_SCOPE), said.get, heard.put), name="control link")
+
+        async def hear(message: Message) -> None:
+            if len(message.get("text") or message.get("bytes") or "") > SAID_MOST_CHARACTERS:
+                raise TooLong
+            await heard.put(message)
+
+        carrying = asyncio.create_task(self._forward(dict(_SCOPE), said.get, hear), name="control link")
         hearing = asyncio.create_task(self._hear_all(heard, said), name="what a pod says")
         try:
             await asyncio.wait([carrying, hearing], return_when=asyncio.FIRST_COMPLETED)
@@ -98,4 +110,4 @@ class PodControl:
     async def _reply(self, number: int, question: dict[str, Any], said: asyncio.Queue[Message]) -> None:
         answer = await self._answer(question)
         text = json.dumps({"ask": number, "answer": answer}, separators=(",", ":"))
-        said.put_nowait({"type": "websocket.receive", "text": text})
+        await said.put({"type": "websocket.receive", "text": text})

@@ -26,7 +26,8 @@ _RESTART: Final = 1012  # RFC 6455's registry: the browser may come back at once
 log = logging.getLogger(__name__)
 
 Dial = Callable[[], Awaitable[ClientConnection]]
-"""A new connection to wire.PATH of the pod; raises OSError, TimeoutError or websockets' InvalidHandshake."""
+"""A new connection to wire.PATH of the pod, that takes a greeting; raises OSError, TimeoutError or websockets'
+InvalidHandshake."""
 
 
 class Unreachable(DevexError):
@@ -100,6 +101,7 @@ class Forward:
         is_theirs = kind is Kind.PROOF and len(payload) == NONCE_BYTES + PROOF_BYTES
         if not is_theirs or not hmac.compare_digest(given, proof(self._key, "proxy", *told)):
             raise Impostor
+        link.protocol.max_message_size = wire.FRAME_MOST_BYTES
         await link.send(wire.frame(Kind.PROOF, proof(self._key, "gateway", *told)))
 
 

@@ -17,6 +17,7 @@ from runner.snapshots.stores.asking import Ask
 
 SAVE: Final = "/save"
 FLUSH: Final = "/flush"
+ANSWER_MOST_BYTES: Final = 64 * 1024  # a version, or why there is none
 
 
 class ClaimedPod:
@@ -47,7 +48,7 @@ class ClaimedPod:
     async def save(self, message: str) -> str:
         """-> the version that holds everything. Raises BackendError."""
         told = await self._ask(SAVE, {"message": message})
-        return str(told["version"])
+        return str(told.get("version", ""))
 
     async def flush(self) -> None:
         """Every document to disk. Raises BackendError."""
@@ -77,15 +78,19 @@ class ClaimedPod:
             nonlocal status, body
             status = message.get("status", status)
             body += message.get("body", b"")
+            if len(body) > ANSWER_MOST_BYTES:
+                raise ValueError("too long")
 
         try:
             await self.forward(scope, receive, send)
-            told: dict[str, Any] = json.loads(body)
+            told: Any = json.loads(body)
         except DevexError as error:
             raise BackendError(error.message, retryable=error.retryable, action=error.action) from error
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             raise BackendError("The REPL's proxy said what is no answer.", retryable=True) from error
-        if "error" in told:
-            why = told["error"]
-            raise BackendError(why["message"], retryable=status >= 500, action=why["action"])
-        return told
+        match told:
+            case {"error": {"message": str(message), "action": str(action)}}:
+                raise BackendError(message, retryable=status >= 500, action=action)
+            case dict():
+                return told
+        raise BackendError("The REPL's proxy said what is no answer.", retryable=True)

@@ -16,6 +16,7 @@ from orchestrator.backends.kubernetes.manifests import EPOCH, LINK_PORT, REPL, n
 from orchestrator.backends.kubernetes.observe import Object
 from runner.forwarding import wire
 
+WAITING_MOST: Final = 2  # messages of a link that nobody has taken yet: a program's may have 8 MiB each
 PING_S: Final = 20.0  # what carries a link takes one that is silent for a minute for dead
 
 DialOf = Callable[[Object], Dial]
@@ -72,11 +73,15 @@ class _Straight(connect):
 
 
 async def _connected(url: str, **options: Any) -> ClientConnection:
-    """Without a deadline for answers to pings: they wait behind what a slow reader has not read yet."""
+    """For a greeting; who has proven who it is may send more, see `forward`.
+
+    Without a deadline for answers to pings: they wait behind what a slow reader has not read yet.
+    """
     return await _Straight(
         url,
         compression=None,
-        max_size=wire.FRAME_MOST_BYTES,
+        max_size=wire.GREETING_MOST_BYTES,
+        max_queue=WAITING_MOST,
         ping_interval=PING_S,
         ping_timeout=None,
         user_agent_header=None,

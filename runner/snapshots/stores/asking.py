@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from runner.snapshots.stores.remote import Page
+from runner.snapshots.stores.remote import PAGE, Page
 from runner.snapshots.stores.signed import Get, Put, Signed, Signer
 from runner.snapshots.stores.store import Listed, StoreError
 
@@ -41,7 +41,8 @@ class FarSigner:
         return Page(found, answer["after"])
 
     async def delete(self, keys: Sequence[str]) -> None:
-        await self._answer({"delete": list(keys)})
+        for first in range(0, len(keys), PAGE):  # a question is not read when it is too long
+            await self._answer({"delete": list(keys[first : first + PAGE])})
 
     async def conditional(self) -> bool:
         return bool((await self._answer({"conditional": True}))["conditional"])

@@ -13,7 +13,7 @@ class S3Signer:
     """For whoever may have the objects under `prefix`, and no others. What it is asked comes from a stranger.
 
     For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted. Once a newer one has
-    committed, none of its own is signed, and nothing else is deleted: outdated, it can do no harm.
+    committed, none of its own is signed, and nothing but its own is deleted: outdated, it can do no harm to others.
     """
 
     def __init__(self, store: S3Store, prefix: str, epoch: int | None = None) -> None:
@@ -38,7 +38,7 @@ class S3Signer:
     async def delete(self, keys: Sequence[str]) -> None:
         self._require_own(keys)
         self._require_epoch(keys, exactly=False)
-        if not all(map(self._is_commit, keys)):  # of which it takes back its own, outdated
+        if not all(map(self._is_own_commit, keys)):  # which it takes back, outdated
             await self._require_newest()
         await self._store.delete(keys)
 
@@ -54,12 +54,18 @@ class S3Signer:
         for key in keys:
             if self._epoch is None or not self._is_commit(key):
                 continue
-            try:
-                epoch = int(layout.version_of(key.removeprefix(self._prefix)).partition("-")[0])
-            except layout.Damaged:
-                raise _forbidden() from None
+            epoch = self._epoch_of(key)
             if epoch > self._epoch or (exactly and epoch != self._epoch):
                 raise _forbidden()
+
+    def _epoch_of(self, commit: str) -> int:
+        try:
+            return int(layout.version_of(commit.removeprefix(self._prefix)).partition("-")[0])
+        except layout.Damaged:
+            raise _forbidden() from None
+
+    def _is_own_commit(self, key: str) -> bool:
+        return self._is_commit(key) and self._epoch_of(key) == self._epoch
 
     def _is_commit(self, key: str) -> bool:
         return key.removeprefix(self._prefix).startswith("c/")

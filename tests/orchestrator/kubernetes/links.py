@@ -57,7 +57,7 @@ def tls(certificate: Path) -> dict[str, str]:
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
     async def dial() -> ClientConnection:
         return await connect(
-            f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, max_size=wire.FRAME_MOST_BYTES, proxy=None
+            f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, max_size=wire.GREETING_MOST_BYTES, proxy=None
         )
 
     return Forward(dial, key, who)

@@ -77,7 +77,8 @@ async def test_who_is_outdated_commits_nothing_and_deletes_nothing_that_a_newer_
             await own.create(key(name), b"")
         await signer.delete([key("p/00")])
         await own.create(key(layout.commit_key("6-3")), b"")
-        for names in (["p/01"], ["n/4-1"], [layout.commit_key("4-1"), "p/01"]):
+        older = layout.commit_key("4-1")  # of the history that the newer one goes on with
+        for names in (["p/01"], ["n/4-1"], [older], [layout.commit_key("5-2"), older], [older, "p/01"]):
             with pytest.raises(StoreError, match="does not sign"):
                 await signer.delete(list(map(key, names)))
         with pytest.raises(StoreError, match="does not sign"):

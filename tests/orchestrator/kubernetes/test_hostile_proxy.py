@@ -1,0 +1,135 @@
+"""What a proxy that was taken over, or an impostor, takes of the control plane's memory: no more than an honest one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestrator.backends.base import BackendError
+from orchestrator.backends.kubernetes import reach
+from orchestrator.backends.kubernetes.cluster import Ingress, Peer
+from orchestrator.backends.kubernetes.control import SAID_MOST_CHARACTERS, PodControl
+from orchestrator.backends.kubernetes.forward import Forward, Unreachable
+from orchestrator.backends.kubernetes.manifests import labels
+from orchestrator.backends.kubernetes.pods import ClaimedPod
+from runner.forwarding import wire
+from runner.forwarding.serving import Links
+from runner.proxy import control
+from runner.proxy.viewer import CONTROL_PLANE
+from tests.orchestrator.kubernetes.links import DEADLINE_S, KEY, WHO, forward_to, listening
+
+ANSWER = {"found": "x" * (64 << 10)}
+ASKED = 2000  # with their answers far more than sockets hold
+
+
+async def answer(_: dict[str, Any]) -> dict[str, Any]:
+    return ANSWER
+
+
+@asynccontextmanager
+async def controlled(proxy: ASGIApp, **heard: Callable[..., Any]) -> AsyncIterator[None]:
+    """A control plane that hears what `proxy` says on its control connection."""
+    async with listening(Links(proxy, KEY, WHO)) as port:
+        hears: dict[str, Any] = {"answer": answer, "on_ready": lambda _: None, "on_activity": lambda _: None, **heard}
+        hearing = asyncio.create_task(PodControl(forward_to(port), **hears).run())
+        try:
+            yield
+        finally:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+
+
+async def test_who_reads_no_answers_is_given_few() -> None:
+    answered, heard_all = 0, asyncio.Event()
+
+    async def counted(question: dict[str, Any]) -> dict[str, Any]:
+        nonlocal answered
+        answered += 1
+        return await answer(question)
+
+    async def asks_on_and_on(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for number in range(ASKED):
+            await send({"type": "websocket.send", "text": json.dumps({"ask": number, "question": {"get": "r1/c/1"}})})
+        await send({"type": "websocket.send", "text": json.dumps({"ready": True})})
+        await heard_all.wait()
+
+    def ready(is_ready: bool) -> None:
+        if is_ready:
+            heard_all.set()
+
+    async with controlled(asks_on_and_on, answer=counted, on_ready=ready), asyncio.timeout(DEADLINE_S):
+        await heard_all.wait()
+        assert control.QUESTIONS_MOST <= answered < ASKED / 2
+
+
+async def test_who_says_too_much_at_once_is_left() -> None:
+    left = asyncio.Event()
+
+    async def says_too_much(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": "1" * (SAID_MOST_CHARACTERS + 1)})
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+        left.set()
+
+    async with controlled(says_too_much), asyncio.timeout(DEADLINE_S):
+        await left.wait()
+
+
+async def test_an_endless_answer_is_none() -> None:
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            while True:
+                await send({"type": "http.response.body", "body": b" " * 1000, "more_body": True})
+
+    async with listening(Links(endless, KEY, WHO)) as port:
+
+        async def dial() -> Any:
+            return await reach.by_ingress(Ingress(class_name="", controller=Peer(), link_url=f"ws://127.0.0.1:{port}"))(
+                {"metadata": {"labels": labels(WHO.repl_id, WHO.epoch)}}
+            )()
+
+        pod = ClaimedPod(WHO, dial, KEY, answer=answer, on_activity=lambda _: None, changed=lambda: None)
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                with pytest.raises(BackendError, match="no answer"):
+                    await pod.save("why")
+        finally:
+            await pod.close()
+
+
+async def test_a_stranger_sends_no_more_than_a_greeting() -> None:
+    async def impostor(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        await receive()
+        await send({"type": "websocket.send", "bytes": wire.frame(wire.Kind.PROOF, bytes(wire.GREETING_MOST_BYTES))})
+        await receive()
+
+    async with listening(impostor) as port:
+        way = Ingress(class_name="", controller=Peer(), link_url=f"ws://127.0.0.1:{port}")
+        dial = reach.by_ingress(way)({"metadata": {"labels": labels(WHO.repl_id, WHO.epoch)}})
+
+        async def receive() -> Message:
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        scope = {"type": "http", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
+        with pytest.raises(Unreachable):
+            await Forward(dial, KEY, WHO)({**scope, "devex.viewer": CONTROL_PLANE}, receive, send)
+
+
+@pytest.mark.parametrize("told", [b'{"status":1e999,"headers":[]}', b"[" * 200_000])
+def test_what_no_json_reader_bears_is_a_bad_frame(told: bytes) -> None:
+    with pytest.raises(wire.BadFrame):
+        wire.from_application(wire.Kind.START, told, websocket=False)
