@@ -1,5 +1,6 @@
 """Asking a REPL's runner from within the server: what the gateway does for browsers, without a socket between."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -8,7 +9,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
-DEADLINE_S = 10.0  # all it is asked answers at once, but for a stop, which kills after 5 s
+DEADLINE_S = 30.0  # a stop kills after 5 s, and what a stopped REPL holds is read from its store
+
+
+class Silent(DevexError):
+    def __init__(self) -> None:
+        message = "The REPL does not answer."
+        super().__init__("silent", message, "Try again in a few seconds.", status=504, retryable=True)
 
 
 class RunnerClient:
@@ -26,7 +33,11 @@ class RunnerClient:
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The decoded answer, None when it is empty."""
-        response = await self._client.request(method, f"/{path}", json=body)
+        try:
+            async with asyncio.timeout(DEADLINE_S):  # its transport keeps no time-out of its own
+                response = await self._client.request(method, f"/{path}", json=body)
+        except TimeoutError:
+            raise Silent from None
         if response.is_error:
             raise _refusal(response)
         return response.json() if response.content else None

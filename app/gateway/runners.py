@@ -3,9 +3,10 @@
 import asyncio
 import re
 from contextlib import suppress
+from typing import Final
 
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Access, Action, actor_of, authorize, grant
 from app.services import Services
@@ -14,6 +15,7 @@ from orchestrator.registry import NoSuchRepl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from runner.live import Live
+from runner.proxy.files.transfer import SAFE_HEADERS
 from runner.proxy.viewer import Viewer, runner_scope
 
 PREFIX = "/repls/"
@@ -23,6 +25,14 @@ WHILE_STOPPED = frozenset({"tree", "files", "zip", "find", "search", "usage", IN
 EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
+
+_POLICY: Final = b"content-security-policy"
+_TOLD: Final = frozenset(
+    {
+        *(b"accept-ranges", b"allow", b"cache-control", b"content-disposition", b"content-length", b"content-range"),
+        *(b"content-type", b"etag", b"retry-after"),
+    }
+)
 
 _PATH = re.compile(r"/repls/([a-z0-9]{1,32})/(.*)", re.DOTALL)
 
@@ -71,6 +81,23 @@ def _comes_up(repl: Repl) -> bool:
     return repl.goal is Goal.RUN and repl.phase in (Phase.STOPPED, Phase.STARTING, Phase.RUNNING)
 
 
+def as_content(send: Send) -> Send:
+    """Of a runner's headers those that say what its answer is. It speaks under the application's name, and may be a pod
+    that was taken over: it sets no cookies there, and the door's policy lets it run no script.
+    """
+
+    def is_told(name: bytes, value: bytes) -> bool:
+        return name in _TOLD or (name == _POLICY and value == SAFE_HEADERS["Content-Security-Policy"].encode())
+
+    async def send_content(message: Message) -> None:
+        if "headers" in message:
+            told = [(name, value) for name, value in message["headers"] if is_told(name.lower(), value)]
+            message = {**message, "headers": told}
+        await send(message)
+
+    return send_content
+
+
 class Runners:
     """The ASGI application behind `/repls/`."""
 
@@ -89,7 +116,8 @@ class Runners:
         app = await self._app(scope, access, first)
         async with self._live.hold(actor.session_id):
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
-            await app(runner_scope(scope, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path), receive, send)
+            fresh = runner_scope(scope, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path)
+            await app(fresh, receive, as_content(send))
 
     async def _app(self, scope: Scope, access: Access, first: str) -> ASGIApp:
         orchestrator, repl = self._services.orchestrator, access.the_repl

@@ -7,6 +7,7 @@ import time
 from typing import Final, NoReturn
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runner.errors import DevexError
 from runner.forwarding import wire
@@ -16,8 +17,22 @@ from runner.forwarding.wire import BadFrame, Kind
 PROOF_WITHIN_S: Final = 5.0  # a stranger holds a link no longer
 LINKS_MOST: Final = 512  # a REPL's share of what the gateway lets one address open, twice
 _POLICY: Final = 1008
+_BELIEVE: Final = "devex.believe"
 
 log = logging.getLogger(__name__)
+
+
+class LinkSocket(WebSocketsSansIOProtocol):
+    """For a uvicorn whose `ws_max_size` is wire.STRANGER_MOST_BYTES: what strangers send is held until it is refused;
+    a program in the pod could use up the memory. Who has proven to hold the key sends longer messages.
+    """
+
+    async def run_asgi(self) -> None:
+        self.scope["state"][_BELIEVE] = self._believe
+        await super().run_asgi()
+
+    def _believe(self) -> None:
+        self.conn.max_message_size = wire.FRAME_MOST_BYTES
 
 
 class Links:
@@ -42,6 +57,8 @@ class Links:
             try:
                 async with asyncio.timeout(PROOF_WITHIN_S):
                     await self._prove(link)
+                if believe := scope.get("state", {}).get(_BELIEVE):  # without one nothing was held back
+                    believe()
                 while await self._serve_one(link):
                     pass
             except (BadFrame, DevexError, TimeoutError) as error:

@@ -22,6 +22,7 @@ from starlette.types import Message, Scope
 PIECE_BYTES: Final = 256 * 1024  # of a body: what another terminal's key may have to wait for
 FRAME_MOST_BYTES: Final = 9 << 20  # the largest message of a browser's WebSocket is 8 MiB
 GREETING_MOST_BYTES: Final = 128  # a kind, a nonce and a proof: nothing longer is taken from a stranger
+STRANGER_MOST_BYTES: Final = PIECE_BYTES + 1  # at the proxy, where a first request comes right behind the proof
 PATH: Final = "/link"
 
 

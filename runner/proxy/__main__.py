@@ -14,6 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from runner.forwarding import wire
+from runner.forwarding.serving import LinkSocket
 from runner.proxy.pod import BadPod, Pod, serving
 
 WEBSOCKET_MOST_BYTES: Final = 8 << 20  # one message of a browser, as at the gateway
@@ -43,11 +44,13 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     async with serving(pod) as app, asyncio.TaskGroup() as tasks:
         # No ping's time-out: an answer waits behind what a slow reader has not read yet.
-        servers = [_Server(_config(app, ws_max_size=wire.FRAME_MOST_BYTES, ws_ping_timeout=None))]
+        links = {"ws": LinkSocket, "ws_max_size": wire.STRANGER_MOST_BYTES, "ws_ping_timeout": None}
+        servers = [_Server(_config(app, **links))]
         listeners = [listener(pod.link_port)]
         if app.previews is not None:
             bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "limit_concurrency": CONNECTIONS_MOST}
-            servers.append(_Server(_config(app.previews, ws_max_size=WEBSOCKET_MOST_BYTES, **bounds)))
+            sockets = {"ws": "websockets-sansio", "ws_max_size": WEBSOCKET_MOST_BYTES}
+            servers.append(_Server(_config(app.previews, **sockets, **bounds)))
             listeners.append(listener(pod.preview_port))
         for server, listening in zip(servers, listeners, strict=True):
             tasks.create_task(server.serve([listening]))
@@ -57,10 +60,10 @@ async def main() -> None:
             server.should_exit = True
 
 
-def _config(app: ASGIApp, **bounds: Any) -> uvicorn.Config:
+def _config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=1, http="h11", ws="websockets-sansio", ws_per_message_deflate=False, **bounds,
+        timeout_graceful_shutdown=1, http="h11", ws_per_message_deflate=False, **options,
     )  # fmt: skip
 
 

@@ -11,10 +11,11 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
+from orchestrator.backends.kubernetes import reach
 from orchestrator.backends.kubernetes.forward import Forward
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
-from runner.forwarding.serving import Links
+from runner.forwarding.serving import Links, LinkSocket
 from runner.proxy.viewer import Viewer
 
 KEY = b"k" * 32
@@ -25,9 +26,12 @@ DEADLINE_S = 30.0
 @asynccontextmanager
 async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
     """-> the port on loopback where uvicorn serves it. `options` are its own: host, port, ssl_certfile."""
+    kind: dict[str, Any] = {"ws": "websockets-sansio", "ws_max_size": wire.FRAME_MOST_BYTES}
+    if isinstance(app, Links):
+        kind = {"ws": LinkSocket, "ws_max_size": wire.STRANGER_MOST_BYTES}
     config = uvicorn.Config(
-        app, **{"port": 0, **options}, log_level="critical", lifespan="off", date_header=False,
-        ws="websockets-sansio", ws_max_size=wire.FRAME_MOST_BYTES, ws_per_message_deflate=False,
+        app, **{"port": 0, **kind, **options}, log_level="critical", lifespan="off", date_header=False,
+        ws_per_message_deflate=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
@@ -56,9 +60,8 @@ def tls(certificate: Path) -> dict[str, str]:
 
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
     async def dial() -> ClientConnection:
-        return await connect(
-            f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, max_size=wire.GREETING_MOST_BYTES, proxy=None
-        )
+        bounds = {"max_size": wire.GREETING_MOST_BYTES, "max_queue": reach.WAITING_MOST}
+        return await connect(f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, proxy=None, **bounds)
 
     return Forward(dial, key, who)
 

@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.kubernetes import reach
@@ -133,3 +136,16 @@ async def test_a_stranger_sends_no_more_than_a_greeting() -> None:
 def test_what_no_json_reader_bears_is_a_bad_frame(told: bytes) -> None:
     with pytest.raises(wire.BadFrame):
         wire.from_application(wire.Kind.START, told, websocket=False)
+
+
+async def test_a_stranger_to_the_proxy_sends_no_more_than_a_first_request() -> None:
+    async with listening(Links(answers_nobody, KEY, WHO)) as port:
+        async with connect(f"ws://127.0.0.1:{port}{wire.PATH}", proxy=None) as stranger:
+            with suppress(ConnectionClosed):
+                await stranger.send(bytes(wire.STRANGER_MOST_BYTES + 1))
+            await stranger.wait_closed()
+        assert stranger.close_code == CloseCode.MESSAGE_TOO_BIG
+
+
+async def answers_nobody(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError
