@@ -10,6 +10,7 @@ from starlette.types import Message, Scope
 
 from orchestrator.backends.kubernetes.forward import Forward
 from runner.errors import DevexError
+from runner.proxy.budget import RATE_PER_S, Budget
 from runner.proxy.control import PATH, QUESTIONS_MOST
 from runner.proxy.viewer import CONTROL_PLANE
 from runner.snapshots.stores.asking import Ask
@@ -17,6 +18,7 @@ from runner.snapshots.stores.asking import Ask
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0
 SAID_MOST: Final = 4  # messages that wait to be heard; beyond them the pod waits
+HEARD_PER_S: Final = RATE_PER_S / 8  # of a pod: a thousand questions a second, a tenth of a processor
 SAID_MOST_CHARACTERS: Final = 256 * 1024  # of one: a question that names a thousand objects has 90,000
 
 _SCOPE: Final[Scope] = {
@@ -48,6 +50,7 @@ class PodControl:
         self._on_ready = on_ready
         self._on_activity = on_activity
         self._answering: set[asyncio.Task[None]] = set()
+        self._budget = Budget(asyncio.get_running_loop().time(), HEARD_PER_S)
 
     async def run(self) -> None:
         """Until cancelled: dials again, ever more rarely, when the connection is lost."""
@@ -86,9 +89,11 @@ class PodControl:
             carrying.result()  # raises why there is no connection
 
     async def _hear_all(self, heard: asyncio.Queue[Message], said: asyncio.Queue[Message]) -> None:
+        now_s = asyncio.get_running_loop().time
         while (message := await heard.get())["type"] != "websocket.close":
             if message["type"] == "websocket.send":
                 self._hear(message, said)
+                await asyncio.sleep(self._budget.spend(1, 0, len(message.get("text") or ""), now_s()))
 
     def _hear(self, message: Message, said: asyncio.Queue[Message]) -> None:
         """What is no message of this protocol is dropped, and logged."""

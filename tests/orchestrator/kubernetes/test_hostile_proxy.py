@@ -15,18 +15,19 @@ from websockets.frames import CloseCode
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.kubernetes import reach
 from orchestrator.backends.kubernetes.cluster import Ingress, Peer
-from orchestrator.backends.kubernetes.control import SAID_MOST_CHARACTERS, PodControl
+from orchestrator.backends.kubernetes.control import HEARD_PER_S, SAID_MOST_CHARACTERS, PodControl
 from orchestrator.backends.kubernetes.forward import Forward, Unreachable
 from orchestrator.backends.kubernetes.manifests import labels
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from runner.forwarding import wire
 from runner.forwarding.serving import Links
 from runner.proxy import control
+from runner.proxy.budget import Budget
 from runner.proxy.viewer import CONTROL_PLANE
 from tests.orchestrator.kubernetes.links import DEADLINE_S, KEY, WHO, forward_to, listening
 
 ANSWER = {"found": "x" * (64 << 10)}
-ASKED = 2000  # with their answers far more than sockets hold
+ASKED = 1000  # with their answers far more than sockets hold
 
 
 async def answer(_: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +85,28 @@ async def test_who_says_too_much_at_once_is_left() -> None:
 
     async with controlled(says_too_much), asyncio.timeout(DEADLINE_S):
         await left.wait()
+
+
+async def test_who_says_much_is_heard_more_slowly() -> None:
+    said, heard_at_s = json.dumps({"activity": "x" * 200_000}), list[float]()
+    now_s, all_heard = asyncio.get_running_loop().time, asyncio.Event()
+
+    async def says_much(_: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            await send({"type": "websocket.send", "text": said})
+        await all_heard.wait()
+
+    def active(_: str) -> None:
+        heard_at_s.append(now_s())
+        if len(heard_at_s) == 2:
+            all_heard.set()
+
+    async with controlled(says_much, on_activity=active), asyncio.timeout(DEADLINE_S):
+        await all_heard.wait()
+    owed_s = Budget(0.0, HEARD_PER_S).spend(1, 0, len(said), 0.0)
+    assert heard_at_s[1] - heard_at_s[0] >= owed_s > 0.5, "on a slow machine it is later, never sooner"
 
 
 async def test_an_endless_answer_is_none() -> None:
