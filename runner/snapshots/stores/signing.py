@@ -65,7 +65,7 @@ class S3Signer:
             raise _forbidden() from None
 
     def _is_own_commit(self, key: str) -> bool:
-        return self._is_commit(key) and self._epoch_of(key) == self._epoch
+        return self._is_commit(key) and (self._epoch is None or self._epoch_of(key) == self._epoch)
 
     def _is_commit(self, key: str) -> bool:
         return key.removeprefix(self._prefix).startswith("c/")

@@ -60,7 +60,7 @@ def tls(certificate: Path) -> dict[str, str]:
 
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
     async def dial() -> ClientConnection:
-        bounds = {"max_size": wire.GREETING_MOST_BYTES, "max_queue": reach.WAITING_MOST}
+        bounds: dict[str, Any] = {"max_size": wire.GREETING_MOST_BYTES, "max_queue": reach.WAITING_MOST}
         return await connect(f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, proxy=None, **bounds)
 
     return Forward(dial, key, who)

@@ -94,8 +94,8 @@ async def test_who_says_much_is_heard_more_slowly() -> None:
     async def says_much(_: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        for _ in range(2):
-            await send({"type": "websocket.send", "text": said})
+        await send({"type": "websocket.send", "text": said})
+        await send({"type": "websocket.send", "text": said})
         await all_heard.wait()
 
     def active(_: str) -> None:
