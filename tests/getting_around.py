@@ -34,6 +34,21 @@ def said(page: Page, text: str) -> Iterator[None]:
     page.wait_for_function("window.hasSaid")
 
 
+def until(page: Page, check: str, arg: object = None) -> None:
+    """An async function of JavaScript tells true within a minute; `wait_for_function` takes its promise for true."""
+    page.evaluate(
+        f"""async arg => {{
+            const check = {check};
+            for (let left = 600; left > 0; left--) {{
+                if (await check(arg)) return;
+                await new Promise(next => setTimeout(next, 100));
+            }}
+            throw new Error("it did not become so");
+        }}""",
+        arg,
+    )
+
+
 def versions(page: Page) -> Locator:
     """In the history that is open."""
     return page.get_by_role("listbox", name="Versions").get_by_role("option")

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import FilePayload, Locator, Page, expect
 
 from tests.components.conftest import Served
+from tests.getting_around import until
 
 MANY = 50_000
 
@@ -244,9 +245,7 @@ def test_uploads_small_and_in_pieces(page: Page, served: Served) -> None:
     chooser.value.set_files([chosen[1] | {"buffer": b"newer"}])
     with page.expect_response(lambda answer: answer.request.method == "PUT"):
         page.get_by_role("button", name="Replace").click()
-    page.wait_for_function(
-        "async () => (await (await fetch('/repls/r1/files?path=a%20b%23%3F.txt')).text()) === 'newer'"
-    )
+    until(page, "async () => (await (await fetch('/repls/r1/files?path=a%20b%23%3F.txt')).text()) === 'newer'")
 
 
 def test_files_are_dropped_from_the_desktop(page: Page, served: Served) -> None:

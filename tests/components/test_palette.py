@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.components.conftest import Served
+from tests.getting_around import until
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +59,8 @@ def test_a_long_list_leaves_the_field_its_height(page: Page, served: Served) -> 
     page.keyboard.press("Control+P")
     field, options = page.get_by_role("combobox"), page.get_by_role("option")
     room = field.bounding_box()
-    page.wait_for_function(
-        """async () => (await (await fetch("/repls/r1/find?q=long")).json()).paths.length > 20""", polling=500
+    until(
+        page, """async () => (await (await fetch("/repls/r1/find?q=long")).json()).paths.length > 20"""
     )  # the names that the tests before asked for are kept for some seconds
     page.keyboard.type("long")
     expect(options.nth(20)).to_be_attached()

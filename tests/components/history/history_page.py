@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from nicegui import app, ui
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from components import theme
@@ -56,13 +57,16 @@ class Repl:
             limit=Usage(1 << 30, 10_000), cache=folder / "cache.db", epoch=1,
         )  # fmt: skip
         self.snapshots = Snapshots(workers, shelf)
+        self.proxy: RunnerProxy | None = None
 
     async def come_up(self) -> None:
         self.proxy = await RunnerProxy(self.config, on_activity=lambda _: None, snapshots=self.snapshots).__aenter__()
 
     async def go_down(self) -> None:
-        """Takes no version."""
-        await self.proxy.__aexit__()
+        """Takes no version. Nobody is let in any more, as to a process that is dead."""
+        proxy, self.proxy = self.proxy, None
+        assert proxy is not None
+        await proxy.__aexit__()
 
     async def lose(self) -> None:
         await self.go_down()
@@ -99,8 +103,8 @@ async def serving(_: object) -> AsyncIterator[None]:
 
 
 async def door(scope: Scope, receive: Receive, send: Send) -> None:
-    viewer = Viewer("u1", "ada", can_write=True)
-    await repls[scope["path_params"]["repl_id"]].proxy({**scope, "devex.viewer": viewer}, receive, send)
+    answer = repls[scope["path_params"]["repl_id"]].proxy or Response(status_code=503)
+    await answer({**scope, "devex.viewer": Viewer("u1", "ada", can_write=True)}, receive, send)
 
 
 @ui.page("/{repl_id}")

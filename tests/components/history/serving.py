@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.getting_around import command, versions
+from tests.getting_around import command, until, versions
 
 DEADLINE_S = 60
 
@@ -56,6 +56,17 @@ def visit(page: Page, served: Served, query: str = "") -> None:
     page.goto(f"{served.url}{query}")
     expect(page.locator("body[data-online]")).to_be_attached()
     expect(page.get_by_role("tree")).to_be_visible()
+
+
+def until_saved(page: Page, path: str, content: str) -> None:
+    until(
+        page,
+        """async ([path, content]) => {
+            const file = await fetch(`/repls${location.pathname}/files?path=${path}`);
+            return (await file.text()) === content;
+        }""",
+        [path, content],
+    )
 
 
 def open_history(page: Page) -> Locator:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
-from tests.components.history.serving import Served, visit
+from tests.components.history.serving import Served, until_saved, visit
 
 
 @pytest.fixture
@@ -23,16 +23,6 @@ def type_first(page: Page, typed: str) -> None:
     text(page).click()
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text(typed)
-
-
-def until_saved(page: Page, path: str, content: str) -> None:
-    page.wait_for_function(
-        """async ([path, content]) => {
-            const file = await fetch(`/repls${location.pathname}/files?path=${path}`);
-            return (await file.text()) === content;
-        }""",
-        arg=[path, content],
-    )
 
 
 def offer(page: Page) -> Locator:

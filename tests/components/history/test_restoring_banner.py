@@ -5,7 +5,7 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.components.history.serving import Served, visit
+from tests.components.history.serving import Served, until_saved, visit
 
 RECEIPT = ".dx-receipt > button"
 
@@ -79,10 +79,7 @@ def test_an_open_file_comes_back_with_the_workspace(page: Page, served: Served) 
     editor.click()
     page.keyboard.press("Control+Home")
     page.keyboard.insert_text("typed after it ")
-    page.wait_for_function("""async () => {
-        const file = await fetch(`/repls${location.pathname}/files?path=a.txt`);
-        return (await file.text()) === "typed after it in the store\\n";
-    }""")
+    until_saved(page, "a.txt", "typed after it in the store\n")
 
 
 def test_where_nothing_was_lost_nothing_is_said(page: Page, served: Served) -> None:
