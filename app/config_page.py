@@ -31,7 +31,7 @@ def _default(field: FieldInfo) -> str:
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if isinstance(value, Network):
-        return ""  # said where it is described
+        return ""  # said in words
     if isinstance(value, bool):
         value = str(value).lower()
     return f"`{value}`" if value not in ("", (), None, {}) else ""

@@ -94,7 +94,8 @@ class Settings(BaseSettings):
     )
     secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Signs preview cookies; at least 32 characters. By default one is made in `data_dir`.",
+        description="Signs cookies, and makes the keys of pods: all servers of a cluster need the same. At least 32 "
+        "characters; by default one is made in `data_dir`.",
     )
     store: str = Field(
         default="",
@@ -165,13 +166,18 @@ class Settings(BaseSettings):
         default=LIMITS.size.cpus, ge=CPUS_LEAST, le=CPUS_MOST, description="Processors one REPL may use."
     )
     pids: int = Field(
-        default=LIMITS.size.pids, ge=16, le=PIDS_MOST, description="Processes and threads one REPL may have."
+        default=LIMITS.size.pids,
+        ge=16,
+        le=PIDS_MOST,
+        description="Processes and threads one REPL may have; a pod as many as its node's `podPidsLimit` says.",
     )
     disk_mib: int = Field(
         default=LIMITS.size.disk_bytes // MIB, ge=16, le=MIB_MOST, description="Files of one REPL, in MiB."
     )
     egress: Egress = Field(
-        default=LIMITS.egress, description="What programs may connect to: `none`, `allowlist` or `public` addresses."
+        default=LIMITS.egress,
+        description="What programs may connect to: `none`, `allowlist` or `public` addresses. Of pods the `allowlist` "
+        "is kept by `devex egress-proxy`, which alone reads the next two.",
     )
     egress_allow: Words = Field(
         default=(),
@@ -185,12 +191,13 @@ class Settings(BaseSettings):
         default=300,
         ge=0,
         le=YEAR_S,
-        description="Seconds for which REPLs run on without a server before they are stopped.",
+        description="Seconds for which REPLs run on without a server before they are stopped; pods are not.",
     )
     backend: Literal["local", "kubernetes"] = Field(
         default="local",
         description="Where REPLs run: in sandboxes of this machine (`local`), or as pods (`kubernetes`). Pods need an "
-        "S3 `store` and the next settings. See [operations.md](operations.md).",
+        "S3 `store`, `k8s_proxy_image` and `k8s_image`; and either `kubeconfig`, or a PostgreSQL `database_url` and a "
+        "`secret`. See [operations.md](operations.md).",
     )
     kubeconfig: str = Field(
         default="",
@@ -222,13 +229,15 @@ class Settings(BaseSettings):
         default=Network(),
         description="For the NetworkPolicies, as JSON: who opens links (`gateway`) and answers names (`dns`), lists of "
         '`{"namespace": …, "labels": {…}}` or `{"cidr": …}`; where the `store` is, such with a `port`; the '
-        "`allowlist_proxy`, such with a `url`.",
+        "`allowlist_proxy`, such with a `port` and a `url`. By default DEVEX's pods in the namespace `devex` open links, "
+        "and the cluster's DNS in `kube-system` answers names.",
     )
     k8s_ingress: Annotated[Ingress | None, NoDecode] = Field(
         default=None,
         description="The ingress controller, as JSON: `class_name`, `controller` (as in `k8s_network`), `tls_secret` "
-        "for its hosts, `annotations` of each Ingress, `preview_ports`; `link_url` such as "
-        "`wss://{name}.links.example.com` and its `ca_file` for `k8s_reach`.",
+        "for its hosts, `annotations` of each Ingress, `preview_ports` (by default "
+        "3000, 5000, 5173, 8000, 8080); `link_url` such as `wss://{name}.links.example.com` and its `ca_file` for "
+        "`k8s_reach`.",
     )
     log_format: Literal["console", "json"] = Field(default="console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
