@@ -229,8 +229,8 @@ class Settings(BaseSettings):
         default=Network(),
         description="For the NetworkPolicies, as JSON: who opens links (`gateway`) and answers names (`dns`), lists of "
         '`{"namespace": …, "labels": {…}}` or `{"cidr": …}`; where the `store` is, such with a `port`; the '
-        "`allowlist_proxy`, such with a `port` and a `url`. By default DEVEX's pods in the namespace `devex` open links, "
-        "and the cluster's DNS in `kube-system` answers names.",
+        "`allowlist_proxy`, such with a `port` and a `url`. By default DEVEX's pods in the namespace `devex` open "
+        "links, and the cluster's DNS in `kube-system` answers names.",
     )
     k8s_ingress: Annotated[Ingress | None, NoDecode] = Field(
         default=None,
