@@ -93,7 +93,8 @@ def stopping_words(repl: Repl) -> str:
 
 def restart_words(repl: Repl, seen_at: datetime) -> str:
     """To who has not looked since `seen_at`: that it stopped, and started again by itself; "" when it did not."""
-    if repl.phase is not Phase.RUNNING or not repl.stop_reason or repl.phase_at <= seen_at:
+    runs = repl.phase is Phase.RUNNING and repl.goal is Goal.RUN  # with another goal somebody has just stopped it
+    if not runs or not repl.stop_reason or repl.phase_at <= seen_at:
         return ""
     return f"{repl.stop_reason} It was started again, with its files. Run again what you need: programs have ended."
 

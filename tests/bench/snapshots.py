@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,13 @@ class Scene:
         assert _content(target) == _content(self.workspace)
         return took_s
 
+    def copied_s(self) -> float:
+        """Seconds to copy the workspace, file by file: what the disk takes."""
+        os.sync()
+        started = time.perf_counter()
+        shutil.copytree(self.workspace, Path(tempfile.mkdtemp(prefix="copied-", dir=self.folder)) / "workspace")
+        return time.perf_counter() - started
+
     async def opened(self, store: StoreSpec, repl: str, version: str) -> float:
         """Seconds until one file can be opened while an empty workspace is being restored."""
         target = Path(tempfile.mkdtemp(prefix="opened-", dir=self.folder))
@@ -105,6 +113,12 @@ class Scene:
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
     def rclone_s(self, target: str) -> float:
+        return self._rclone_s(str(self.workspace), f"bench:{BUCKET}/{target}")
+
+    def rclone_back_s(self, source: str) -> float:
+        return self._rclone_s(f"bench:{BUCKET}/{source}", tempfile.mkdtemp(prefix="rclone-", dir=self.folder))
+
+    def _rclone_s(self, source: str, target: str) -> float:
         settings = {
             "TYPE": "s3",
             "PROVIDER": "Other",
@@ -114,7 +128,7 @@ class Scene:
         }
         command = [str(RCLONE), "sync", "--config", "", "--transfers", "16", "--checkers", "16"]
         variables = {f"RCLONE_CONFIG_BENCH_{name}": value for name, value in settings.items()}
-        return _ran_s([*command, str(self.workspace), f"bench:{BUCKET}/{target}"], variables)
+        return _ran_s([*command, source, target], variables)
 
     def aws_s(self, target: str) -> float:
         command = [str(AWS), "--endpoint-url", self.server.url, "s3", "sync", "--only-show-errors"]
@@ -138,7 +152,11 @@ async def near(folder: Path) -> Sequence[Measured]:
             rclone_firsts.append(scene.rclone_s(f"rclone-{number}"))
             firsts.append(await _timed(scene.snapshots(store, f"r{number}").take("bench", "first")))
         version = await scene.snapshots(store, "r0").take("bench", "same")
-        restores = [await scene.restored(store, "r0", version["version"]) for _ in range(ROUNDS)]
+        restores, copies, rclone_restores = [], [], []
+        for _ in range(ROUNDS):
+            copies.append(scene.copied_s())
+            restores.append(await scene.restored(store, "r0", version["version"]))
+            rclone_restores.append(scene.rclone_back_s("rclone-0"))
         opened = [await scene.opened(store, "r0", version["version"]) for _ in range(ROUNDS)]
         peak_mib = scene.peak_mib()
         snapshots = scene.snapshots(store, "r0")
@@ -160,7 +178,7 @@ async def near(folder: Path) -> Sequence[Measured]:
         Measured(median(firsts), beside=beside),
         Measured(median(ones) * 1000, beside=beside_one),
         Measured(median(nones) * 1000, beside=beside_none),
-        Measured(median(restores)),
+        Measured(median(restores), limit=median(copies), beside={"rclone sync": median(rclone_restores)}),
         Measured(median(opened) * 1000),
         Measured(peak_mib),
     )

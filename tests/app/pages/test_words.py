@@ -120,5 +120,6 @@ def test_what_started_again_by_itself_is_told_once() -> None:
     assert restart_words(drained, after) == ""
     assert restart_words(replace(drained, stop_reason=None), before) == ""
     assert restart_words(replace(drained, phase=Phase.STARTING), before) == ""
+    assert restart_words(replace(drained, goal=Goal.STOP), before) == ""  # somebody has just pressed Stop
     stopping = replace(drained, phase=Phase.STOPPING)
     assert stopping_words(stopping) == "The machine asked. A version of its files is saved to the store first."
