@@ -6,10 +6,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Request, expect
 
 from tests.e2e.serving import ROOT, STOP_DEADLINE_S, Served
 from tests.e2e.workbench import begin, editor, terminal
@@ -58,6 +58,40 @@ def test_keys_typed_while_it_was_away_arrive(page: Page, tmp_path: Path) -> None
         page.keyboard.type("echo again-$((20+3))\n")
         expect(terminal(page)).to_contain_text("again-23")
         assert terminal(page).inner_text().count("typed-23") == 1
+
+
+def _programs(workspace: Path) -> list[int]:
+    """The processes that work in this folder: an agent and its shells."""
+    found = []
+    for process in Path("/proc").iterdir():
+        with suppress(OSError):
+            if process.name.isdecimal() and (process / "cwd").samefile(workspace):
+                found.append(int(process.name))
+    return found
+
+
+def test_an_agent_that_is_slow_to_come_back_is_waited_for(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
+    with started(tmp_path, port) as server:
+        begin(page, served, "ada", "Survivor")
+        server.kill()
+        server.wait()
+    programs = _programs(tmp_path / "data" / "workspaces" / page.url.rpartition("/")[2])
+    assert programs
+    for pid in programs:
+        os.kill(pid, signal.SIGSTOP)
+
+    def let_go_on(asked: Request) -> None:
+        if asked.is_navigation_request():
+            for pid in programs:
+                os.kill(pid, signal.SIGCONT)
+
+    with started(tmp_path, port):
+        page.on("request", let_go_on)  # the server has it, and has not heard of the agent
+        page.reload()
+        expect(terminal(page)).to_be_visible()
+        expect(page.get_by_text("could not run")).to_have_count(0)
 
 
 def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:

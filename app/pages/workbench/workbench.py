@@ -9,7 +9,7 @@ from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed
 from app.gateway.runner_client import RunnerClient
-from app.gateway.runners import NotRunning, viewer_of
+from app.gateway.runners import running_app, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
 from app.pages.words import restart_words
 from app.pages.workbench.awake import Facts
@@ -170,9 +170,7 @@ class Workbench:
         set_shown(self._paused, bool(paused))
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        app = self._orchestrator.runner_app(self._repl.id)
-        if app is None:
-            raise NotRunning
+        app = await running_app(self._orchestrator, self._repl)
         viewer = viewer_of(Access(self._actor, self._repl))
         return await RunnerClient(app, viewer).ask(method, path, body)
 
