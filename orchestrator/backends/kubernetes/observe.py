@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestrator.backends.kubernetes.manifests import EPOCH, FAILED, REPL
+from orchestrator.backends.kubernetes.scheduling import why_unschedulable
 from orchestrator.domain import Observation, SandboxPhase
 
 Object = Mapping[str, Any]
@@ -18,14 +19,17 @@ GONE: Final = "The machine it ran on is gone. Start it again."
 DRAINED: Final = "The machine it ran on asked it to stop."  # and it starts again by itself
 ENDED: Final = "It ended unexpectedly. Its files are as its newest version has them. Start it again."
 OUT_OF_MEMORY: Final = "Its programs used more memory than it has, and were ended. Stop some, or ask for a larger size."
-_NO_ROOM: Final = "There is no machine with room for it at the moment. It starts when there is; or stop another REPL."
-_NO_IMAGE: Final = "Its image cannot be fetched ({why}). Tell the operator."
+_NO_IMAGE: Final = "The image {image} cannot be used: {why}. Tell the operator."
+_PULLED_AGAIN: Final = (
+    "The image {image} cannot be pulled: {why}. It is tried again while it starts; tell the operator."
+)
 _QUOTA: Final = "All REPLs together have used up what the operator set aside. Stop another one."
 _REFUSED: Final = "The cluster refused to run it ({why}). Tell the operator."
 _CRASHES: Final = "Its {what} ends as soon as it starts{how}. Tell the operator."
 
 _ENDED: Final = ("Failed", "Succeeded")
-_IMAGE_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+_PULL_REASONS: Final = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable"}  # a kubelet goes on trying
+_IMAGE_REASONS: Final = {"InvalidImageName", "ErrImageNeverPull"}
 _CONFIG_REASONS: Final = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 OVERDUE: Final = timedelta(seconds=30)  # kubelets and clocks that are late
 _WHY_MOST: Final = 200  # characters of an API server's or kubelet's words in a sentence of ours
@@ -74,7 +78,7 @@ def observation_of(seen: Seen, now: datetime) -> Observation | None:
         return it_is(SandboxPhase.FAILED, broken)
     if seen.claimed and seen.answers and _containers_run(pod):
         return it_is(SandboxPhase.RUNNING)
-    return it_is(SandboxPhase.STARTING, _why_waiting(pod))
+    return it_is(SandboxPhase.STARTING, _why_waiting(pod, seen.events))
 
 
 def current_pod(seen: Seen) -> Object | None:
@@ -115,7 +119,7 @@ def _broken(pod: Object, events: Iterable[Object]) -> str | None:
         waiting = status.get("state", {}).get("waiting") or {}
         reason = waiting.get("reason", "")
         if reason in _IMAGE_REASONS:
-            return _NO_IMAGE.format(why=_short(waiting.get("message") or reason))
+            return _NO_IMAGE.format(image=_image(status), why=_short(waiting.get("message") or reason))
         if reason in _CONFIG_REASONS:
             return _REFUSED.format(why=_short(waiting.get("message") or reason))
         if reason == "CrashLoopBackOff":
@@ -160,12 +164,23 @@ def _is_disrupted(pod: Object) -> bool:
     return any(one["type"] == "DisruptionTarget" and one["status"] == "True" for one in conditions)
 
 
-def _why_waiting(pod: Object) -> str | None:
+def _why_waiting(pod: Object, events: Iterable[Object]) -> str | None:
     """In plain words, for whoever waits; None when it is on its way."""
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _NO_ROOM if condition.get("reason") == "Unschedulable" else None
+            if condition.get("reason") != "Unschedulable":
+                return None
+            said = [str(event.get("message", "")) for event in events if event.get("reason") == "FailedScheduling"]
+            return why_unschedulable(condition.get("message") or (said[-1] if said else ""))
+    for status in _statuses(pod):
+        waiting = status.get("state", {}).get("waiting") or {}
+        if (reason := waiting.get("reason", "")) in _PULL_REASONS:
+            return _PULLED_AGAIN.format(image=_image(status), why=_short(waiting.get("message") or reason))
     return None
+
+
+def _image(status: Object) -> str:
+    return _short(str(status.get("image") or f"of its {status['name']}"))
 
 
 def _refused(deployment: Object, events: Iterable[Object]) -> str | None:

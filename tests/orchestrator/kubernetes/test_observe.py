@@ -67,18 +67,34 @@ def test_who_waits_is_told_why() -> None:
     assert reason == (
         "There is no machine with room for it at the moment. It starts when there is; or stop another REPL."
     )
+    del unschedulable[0]["message"]
+    told = (event("FailedScheduling", "0/1 nodes are available: 1 Insufficient memory."), event("Scheduled"))
+    assert look(pod(phase="Pending", conditions=unschedulable), events=told)[1] == (
+        "There is no machine with room for it at the moment: not enough memory. "
+        "It starts when there is; or stop another REPL."
+    )
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
+def test_an_image_that_is_not_pulled_at_once_is_waited_for(reason: str) -> None:
+    shown = containers(runner=waiting(reason, "the registry hiccups.\n"), image="runner:9")
+    assert look(pod(phase="Pending", **shown)) == (
+        SandboxPhase.STARTING,
+        "The image runner:9 cannot be pulled: the registry hiccups. It is tried again while it starts; "
+        "tell the operator.",
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "sentence"),
     [
         (
-            containers(runner=waiting("ImagePullBackOff", 'Back-off pulling image "runner:9"')),
-            'Its image cannot be fetched (Back-off pulling image "runner:9"). Tell the operator.',
+            containers(runner=waiting("InvalidImageName", "couldn't parse image name."), image="Runner:9"),
+            "The image Runner:9 cannot be used: couldn't parse image name. Tell the operator.",
         ),
         (
             containers(proxy=waiting("ErrImageNeverPull")),
-            "Its image cannot be fetched (ErrImageNeverPull). Tell the operator.",
+            "The image of its proxy cannot be used: ErrImageNeverPull. Tell the operator.",
         ),
         (
             containers(runner=waiting("CreateContainerConfigError", "secret not found.\n")),

@@ -280,8 +280,8 @@ ENDINGS: list[tuple[dict[str, Any], str]] = [
         "Its image ends as soon as it starts, with exit code 127. Tell the operator.",
     ),
     (
-        {"containerStatuses": [waits("ImagePullBackOff", "no such image.")]},
-        "Its image cannot be fetched (no such image). Tell the operator.",
+        {"containerStatuses": [waits("ErrImageNeverPull", "no such image.")]},
+        "The image of its runner cannot be used: no such image. Tell the operator.",
     ),
     ({"phase": "Failed", "reason": "NodeLost"}, "The machine it ran on is gone. Start it again."),
     ({"phase": "Failed", "reason": "Evicted"}, "The machine it ran on had no room left and ended it. Start it again."),
@@ -316,6 +316,26 @@ async def test_who_waits_is_told_what_for(cluster: ClusterApi, nodes: Nodes, pla
         )
         nodes.show(uid_of(cluster, "repl1"), **RUNNING, conditions=[])
         assert (await reaches(control, "repl1", Phase.RUNNING)).failure is None
+
+
+async def test_an_image_that_cannot_be_pulled_is_tried_until_the_start_is_late(
+    cluster: ClusterApi, nodes: Nodes, records: MemoryRecords, bucket: S3Config
+) -> None:
+    away = {"containerStatuses": [waits("ErrImagePull", "the registry is away.")]}
+    told = "The image of its runner cannot be pulled: the registry is away. It is tried again while it starts;"
+    nodes.status = {"phase": "Pending", **away}
+    async with controlled(cluster, nodes, records, bucket, replace(LIMITS, start_deadline_s=1.0)) as control:
+        await control.start("repl1")
+        failed = await reaches(control, "repl1", Phase.FAILED)
+        assert failed.failure == f"It did not start within 1 seconds. {told} tell the operator."
+        await until(lambda: not pods(cluster))
+    async with controlled(cluster, nodes, records, bucket) as control:
+        await control.start("repl1")
+        async with asyncio.timeout(DEADLINE_S):
+            while not str((await control.get("repl1")).failure).startswith(told):
+                await asyncio.sleep(0.01)
+        nodes.show(uid_of(cluster, "repl1"), **RUNNING)
+        assert (await reaches(control, "repl1", Phase.RUNNING)).epoch == 2
 
 
 async def test_a_quota_that_is_used_up_is_told(cluster: ClusterApi, nodes: Nodes, plane: Plane) -> None:
