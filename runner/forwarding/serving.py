@@ -4,9 +4,11 @@ import asyncio
 import hmac
 import logging
 import time
-from typing import Final, NoReturn
+from functools import partial
+from typing import Any, Final, NoReturn
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from runner.errors import DevexError
@@ -14,7 +16,8 @@ from runner.forwarding import wire
 from runner.forwarding.keys import NONCE_BYTES, Incarnation, new_nonce, proof, unseal
 from runner.forwarding.wire import BadFrame, Kind
 
-PROOF_WITHIN_S: Final = 5.0  # a stranger holds a link no longer
+STRANGER_S: Final = 10.0  # from a connection to its proof: the gateway waits no longer
+STRANGERS_MOST: Final = 128  # with a message of each 32 MiB; honest ones are some for milliseconds
 LINKS_MOST: Final = 512  # a REPL's share of what the gateway lets one address open, twice
 _POLICY: Final = 1008
 _BELIEVE: Final = "devex.believe"
@@ -22,21 +25,74 @@ _BELIEVE: Final = "devex.believe"
 log = logging.getLogger(__name__)
 
 
-class LinkSocket(WebSocketsSansIOProtocol):
-    """For a uvicorn whose `ws_max_size` is wire.STRANGER_MOST_BYTES: what strangers send is held until it is refused;
-    a program in the pod could use up the memory. Who has proven to hold the key sends longer messages.
+def bounds() -> dict[str, Any]:
+    """What uvicorn is to be told for `Links`. No ping's time-out: an answer waits behind what a slow reader has not
+    read yet.
     """
+    connection = partial(LinkConnection, strangers=Strangers())
+    return {"http": connection, "ws_max_size": wire.STRANGER_MOST_BYTES, "ws_ping_timeout": None}
+
+
+class Strangers:
+    """Connections whose other end has not proven to hold the key, whatever it says or does not say: so many, for so
+    long. The oldest leaves for the newest: who is honest proves it before others have come by the dozen.
+    """
+
+    def __init__(self) -> None:
+        self._deadlines: dict[asyncio.Transport, asyncio.TimerHandle] = {}  # the oldest first
+
+    def come(self, transport: asyncio.Transport) -> None:
+        if len(self._deadlines) >= STRANGERS_MOST:
+            oldest = next(iter(self._deadlines))
+            self.gone(oldest)
+            oldest.abort()
+        self._deadlines[transport] = asyncio.get_running_loop().call_later(STRANGER_S, transport.abort)
+
+    def gone(self, transport: asyncio.Transport) -> None:
+        """Or no stranger any more."""
+        if (deadline := self._deadlines.pop(transport, None)) is not None:
+            deadline.cancel()
+
+
+class LinkConnection(H11Protocol):
+    def __init__(self, *arguments: Any, strangers: Strangers, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._strangers = strangers
+        self.ws_protocol_class = partial(LinkSocket, strangers=strangers)  # type: ignore[assignment]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._strangers.come(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._strangers.gone(self.transport)
+        super().connection_lost(exc)
+
+
+class LinkSocket(WebSocketsSansIOProtocol):
+    """What strangers send is held until it is refused; a program in the pod could use up the memory. Who has proven to
+    hold the key sends longer messages.
+    """
+
+    def __init__(self, *arguments: Any, strangers: Strangers, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._strangers = strangers
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._strangers.gone(self.transport)
+        super().connection_lost(exc)
 
     async def run_asgi(self) -> None:
         self.scope["state"][_BELIEVE] = self._believe
         await super().run_asgi()
 
     def _believe(self) -> None:
+        self._strangers.gone(self.transport)
         self.conn.max_message_size = wire.FRAME_MOST_BYTES
 
 
 class Links:
-    """Serves WebSockets at wire.PATH, and nothing else."""
+    """Serves WebSockets at wire.PATH, and nothing else, on a port with these `bounds`."""
 
     def __init__(self, app: ASGIApp, key: bytes, incarnation: Incarnation) -> None:
         self._app = app
@@ -47,27 +103,25 @@ class Links:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "websocket"
         await receive()
-        if self._open >= LINKS_MOST:
-            await send({"type": "websocket.close", "code": _POLICY})
-            return
-        self._open += 1
+        await send({"type": "websocket.accept"})
+        link = _Link(receive, send)
         try:
-            await send({"type": "websocket.accept"})
-            link = _Link(receive, send)
+            await self._prove(link)
+            if self._open >= LINKS_MOST:
+                raise BadFrame("there are too many")
+            if believe := scope.get("state", {}).get(_BELIEVE):  # without one nothing was held back
+                believe()
+            self._open += 1
             try:
-                async with asyncio.timeout(PROOF_WITHIN_S):
-                    await self._prove(link)
-                if believe := scope.get("state", {}).get(_BELIEVE):  # without one nothing was held back
-                    believe()
                 while await self._serve_one(link):
                     pass
-            except (BadFrame, DevexError, TimeoutError) as error:
-                log.warning("a link was refused: %s", error)
-                await send({"type": "websocket.close", "code": _POLICY})
-            except _Left:
-                return
-        finally:
-            self._open -= 1
+            finally:
+                self._open -= 1
+        except (BadFrame, DevexError) as error:
+            log.warning("a link was refused: %s", error)
+            await send({"type": "websocket.close", "code": _POLICY})
+        except _Left:
+            return
 
     async def _prove(self, link: "_Link") -> None:
         kind, theirs = await link.next()

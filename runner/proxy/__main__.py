@@ -13,13 +13,11 @@ from typing import Any, Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from runner.forwarding import wire
-from runner.forwarding.serving import LinkSocket
+from runner.forwarding import serving as links
 from runner.proxy.pod import BadPod, Pod, serving
+from runner.proxy.visitors import KEEP_ALIVE_S, VisitorConnection
 
 WEBSOCKET_MOST_BYTES: Final = 8 << 20  # one message of a browser, as at the gateway
-CONNECTIONS_MOST: Final = 1024  # of an ingress controller, which limits its clients; some 20 KiB each
-KEEP_ALIVE_S: Final = 75  # longer than an ingress controller keeps a connection (60 s is usual)
 
 
 def listener(port: int) -> socket.socket:
@@ -43,14 +41,11 @@ async def main() -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, told.set)
     async with serving(pod) as app, asyncio.TaskGroup() as tasks:
-        # No ping's time-out: an answer waits behind what a slow reader has not read yet.
-        links = {"ws": LinkSocket, "ws_max_size": wire.STRANGER_MOST_BYTES, "ws_ping_timeout": None}
-        servers = [_Server(_config(app, **links))]
+        servers = [_Server(_config(app, **links.bounds()))]
         listeners = [listener(pod.link_port)]
         if app.previews is not None:
-            bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "limit_concurrency": CONNECTIONS_MOST}
-            sockets = {"ws": "websockets-sansio", "ws_max_size": WEBSOCKET_MOST_BYTES}
-            servers.append(_Server(_config(app.previews, **sockets, **bounds)))
+            bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "ws_max_size": WEBSOCKET_MOST_BYTES}
+            servers.append(_Server(_config(app.previews, http=VisitorConnection, **bounds)))
             listeners.append(listener(pod.preview_port))
         for server, listening in zip(servers, listeners, strict=True):
             tasks.create_task(server.serve([listening]))
@@ -63,7 +58,7 @@ async def main() -> None:
 def _config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=1, http="h11", ws_per_message_deflate=False, **options,
+        timeout_graceful_shutdown=1, ws="websockets-sansio", ws_per_message_deflate=False, **options,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from orchestrator.backends.kubernetes import reach
 from orchestrator.backends.kubernetes.forward import Forward
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
-from runner.forwarding.serving import Links, LinkSocket
+from runner.forwarding.serving import Links, bounds
 from runner.proxy.viewer import Viewer
 
 KEY = b"k" * 32
@@ -28,7 +28,7 @@ async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
     """-> the port on loopback where uvicorn serves it. `options` are its own: host, port, ssl_certfile."""
     kind: dict[str, Any] = {"ws": "websockets-sansio", "ws_max_size": wire.FRAME_MOST_BYTES}
     if isinstance(app, Links):
-        kind = {"ws": LinkSocket, "ws_max_size": wire.STRANGER_MOST_BYTES}
+        kind = {"ws": "websockets-sansio", **bounds()}
     config = uvicorn.Config(
         app, **{"port": 0, **kind, **options}, log_level="critical", lifespan="off", date_header=False,
         ws_per_message_deflate=False,

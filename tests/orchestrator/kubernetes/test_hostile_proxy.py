@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
+from websockets.protocol import State
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.kubernetes import reach
@@ -19,14 +20,22 @@ from orchestrator.backends.kubernetes.control import HEARD_PER_S, SAID_MOST_CHAR
 from orchestrator.backends.kubernetes.forward import Forward, Unreachable
 from orchestrator.backends.kubernetes.manifests import labels
 from orchestrator.backends.kubernetes.pods import ClaimedPod
-from runner.forwarding import wire
-from runner.forwarding.serving import Links
-from runner.proxy import control
+from runner.forwarding import serving, wire
+from runner.forwarding.serving import STRANGERS_MOST, Links
+from runner.proxy import control, visitors
 from runner.proxy.budget import Budget
 from runner.proxy.viewer import CONTROL_PLANE
 from tests.orchestrator.kubernetes.links import DEADLINE_S, KEY, WHO, forward_to, listening
 
 ANSWER = {"found": "x" * (64 << 10)}
+SCOPE = {
+    "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "headers": [],
+    "scheme": "http", "http_version": "1.1",
+}  # fmt: skip
+UPGRADE = (
+    b"GET /link HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 ASKED = 1000  # with their answers far more than sockets hold
 
 
@@ -150,9 +159,8 @@ async def test_a_stranger_sends_no_more_than_a_greeting() -> None:
         async def send(message: Message) -> None:
             raise AssertionError(message)
 
-        scope = {"type": "http", "path": "/", "raw_path": b"/", "query_string": b"", "headers": []}
         with pytest.raises(Unreachable):
-            await Forward(dial, KEY, WHO)({**scope, "devex.viewer": CONTROL_PLANE}, receive, send)
+            await Forward(dial, KEY, WHO)({**SCOPE, "devex.viewer": CONTROL_PLANE}, receive, send)
 
 
 @pytest.mark.parametrize("told", [b'{"status":1e999,"headers":[]}', b"[" * 200_000])
@@ -168,6 +176,76 @@ async def test_a_stranger_to_the_proxy_sends_no_more_than_a_first_request() -> N
                 await stranger.send(bytes(wire.STRANGER_MOST_BYTES + 1))
             await stranger.wait_closed()
         assert stranger.close_code == CloseCode.MESSAGE_TOO_BIG
+
+
+async def test_strangers_to_the_proxy_are_so_many_and_keep_nobody_out() -> None:
+    served = asyncio.Event()
+
+    async def serves(scope: Scope, receive: Receive, send: Send) -> None:
+        served.set()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with listening(Links(serves, KEY, WHO)) as port, AsyncExitStack() as stack:
+        silent = [await stack.enter_async_context(connected(port)) for _ in range(STRANGERS_MOST // 2)]
+        linked = [
+            await stack.enter_async_context(connect(f"ws://127.0.0.1:{port}{wire.PATH}", proxy=None))
+            for _ in range(STRANGERS_MOST)
+        ]
+        async with asyncio.timeout(DEADLINE_S):
+            for reader, _ in silent:
+                with suppress(ConnectionResetError):
+                    assert not await reader.read()
+        forward = forward_to(port)
+        async with asyncio.timeout(DEADLINE_S):
+            await forward({**SCOPE, "devex.viewer": CONTROL_PLANE}, for_ever, ignored)
+            await linked[0].wait_closed()
+        forward.close()
+        assert served.is_set()
+        assert linked[-1].state is State.OPEN
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /link HT", UPGRADE])
+async def test_strangers_to_the_proxy_are_soon_gone(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "STRANGER_S", 0.3)
+    async with listening(Links(answers_nobody, KEY, WHO)) as port, connected(port) as stranger:
+        reader, writer = stranger
+        writer.write(said)
+        async with asyncio.timeout(DEADLINE_S):
+            with suppress(ConnectionResetError):
+                await reader.read()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT"])
+async def test_visitors_of_previews_are_so_many_and_ask_in_time(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(visitors, "KEEP_ALIVE_S", 0.3)
+    monkeypatch.setattr(visitors, "CONNECTIONS_MOST", 2)
+    async with listening(answers_nobody, http=visitors.VisitorConnection) as port, AsyncExitStack() as stack:
+        came = [await stack.enter_async_context(connected(port)) for _ in range(2)]
+        came[0][1].write(said)
+        one_more = await stack.enter_async_context(connected(port))
+        for reader, _ in (one_more, came[0]):
+            async with asyncio.timeout(DEADLINE_S):
+                with suppress(ConnectionResetError):
+                    assert not await reader.read()
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def for_ever() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def ignored(message: Message) -> None:
+    pass
 
 
 async def answers_nobody(scope: Scope, receive: Receive, send: Send) -> None:
