@@ -8,10 +8,9 @@ import asyncio
 import hashlib
 import hmac
 import logging
-import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Final, Self
 
 from starlette.types import ASGIApp
@@ -23,8 +22,9 @@ from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
+from orchestrator.backends.kubernetes.known import Incarnations, Key, Known, claim_in
 from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, CLAIMED, EPOCH, FAILED, REPL, claim_name, name_of
-from orchestrator.backends.kubernetes.observe import Object, Seen, current_pod, failure_in, is_gone, observation_of
+from orchestrator.backends.kubernetes.observe import Object, current_pod, failure_in, is_gone, observation_of
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
@@ -38,43 +38,10 @@ LEASE: Final = "devex-leader"
 SLUG: Final = "DEVEX_REPL_SLUG"
 FOUND_WITHIN_S: Final = 60.0  # two calls with their retries
 ADVICE: Final = "`devex doctor` says what is missing."
-EVENTS_MOST: Final = 20  # of one incarnation, the newest
 AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
 LOOK_S: Final = 5.0  # a pod whose machine is gone is overdue by the time alone: nobody tells
-_EVENT_OF: Final = re.compile(r"repl-([a-z0-9]+)-(\d+)")
 
 log = logging.getLogger(__name__)
-
-Key = tuple[str, int]
-"""`(repl_id, epoch)`."""
-
-
-@dataclass(slots=True)
-class _Known:
-    """What there is of an incarnation, as the views show it, and what is being done about it."""
-
-    deployment: Object | None = None
-    pods: dict[str, Object] = field(default_factory=dict)  # by name
-    events: list[Object] = field(default_factory=list)  # the newest last
-    link: ClaimedPod | None = None
-    is_acted_on: bool = False
-
-    @property
-    def has_failed(self) -> bool:
-        return self.deployment is not None and bool(failure_in(self.deployment))
-
-    @property
-    def is_made(self) -> bool:
-        return self.deployment is not None and bool(self.deployment["spec"].get("replicas") or self.has_failed)
-
-    def seen(self) -> Seen:
-        return Seen(
-            deployment=self.deployment,
-            pods=tuple(self.pods.values()),
-            events=tuple(self.events),
-            claimed=_claim_in(self.deployment),
-            answers=self.link is not None and self.link.answers,
-        )
 
 
 class KubernetesBackend:
@@ -110,10 +77,10 @@ class KubernetesBackend:
         self._computing = Computing(
             api, lambda: {str(one["metadata"]["name"]): _uid(one) for one in self._pods.objects.values()}
         )
-        self._known: dict[str, dict[int, _Known]] = {}  # by repl id and epoch
+        self._known = Incarnations()
         self._shown: dict[str, Observation] = {}
-        self._noted: set[Key] = set()
-        self._leaving: set[Key] = set()  # those which the time alone may show otherwise
+        self._noted: set[str] = set()  # by name
+        self._leaving: set[str] = set()  # those which the time alone may show otherwise
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -137,22 +104,21 @@ class KubernetesBackend:
         except TimeoutError:
             why = self._deployments.trouble or self._pods.trouble
             raise BackendError(f"The cluster does not show its REPLs: {why}", retryable=True, action=ADVICE) from None
-        for repl_id, epochs in list(self._known.items()):
-            for epoch in list(epochs):
-                self._act((repl_id, epoch))
+        for known in self._known:
+            self._act(known)
 
     async def _leave(self) -> None:
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        links = [known.link for epochs in self._known.values() for known in epochs.values() if known.link]
-        self._known.clear()
+        links = [known.link for known in self._known if known.link]
+        self._known.forget_all()
         await asyncio.gather(*(link.close() for link in links))
 
     async def ensure(self, spec: SandboxSpec) -> None:
         """Goes on with a start that was cut off."""
-        known = self._known.get(spec.repl_id, {}).get(spec.epoch)
+        known = self._known.get(spec.repl_id, spec.epoch)
         if known is not None and known.is_made:
             return
         try:
@@ -162,19 +128,19 @@ class KubernetesBackend:
             raise _explained(error) from error
 
     async def observe(self) -> dict[str, Observation]:
-        for key in list(self._leaving):
-            before = self._shown.get(key[0])
-            self._look(key[0])
-            if self._shown.get(key[0]) != before:
-                self._act(key)
+        for known in [known for name in self._leaving if (known := self._known.named(name))]:
+            repl_id, _ = known.key
+            before = self._shown.get(repl_id)
+            self._look(repl_id)
+            if self._shown.get(repl_id) != before:
+                self._act(known)
         return self._shown  # not a copy: it is asked for each REPL that is looked at
 
     async def cpu_times(self) -> dict[str, float]:
         used = await self._computing.look()
         return {
-            repl_id: used[uid]
-            for repl_id, epochs in self._known.items()
-            for known in epochs.values()
+            known.key[0]: used[uid]
+            for known in self._known
             if known.link is not None and (uid := known.link.incarnation.instance) in used
         }
 
@@ -197,7 +163,7 @@ class KubernetesBackend:
             await self._api.delete(DEPLOYMENTS, name_of(repl_id, epoch))  # whether a view shows it yet or not
         except ApiError as error:
             raise _explained(error) from error
-        while (known := self._known.get(repl_id, {}).get(epoch)) and observation_of(known.seen(), self._api.now()):
+        while (known := self._known.get(repl_id, epoch)) and observation_of(known.seen(), self._api.now()):
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await anext(changes)
@@ -206,7 +172,7 @@ class KubernetesBackend:
         self, repl_id: str, files: Mapping[str, bytes], *, copy_of: str | None, version: str | None = None
     ) -> str | None:
         if copy_of is not None and version is None:
-            running = [known.link for known in self._known.get(copy_of, {}).values() if known.link]
+            running = [known.link for known in self._known.of(copy_of).values() if known.link]
             for link in running:
                 version = await link.save("to be copied")
         return await self._versions.seed(repl_id, files, copy_of, version)
@@ -243,54 +209,37 @@ class KubernetesBackend:
     # What is there
 
     def _looked_at_deployment(self, found: Object) -> None:
-        key, name = _key(found), found["metadata"]["name"]
-        if key != _NOBODY:
-            self._known_of(key).deployment = self._deployments.objects.get(name)
-            self._note(key)
+        there = found["metadata"]["name"] in self._deployments.objects
+        self._note(self._known.take_deployment(found, is_there=there))
 
     def _looked_at_pod(self, found: Object) -> None:
-        key, name = _key(found), found["metadata"]["name"]
-        if key == _NOBODY:
-            return
-        known = self._known_of(key)
-        if (now := self._pods.objects.get(name)) is not None:
-            known.pods[name] = now
-        else:
-            known.pods.pop(name, None)
-        self._note(key)
+        self._note(self._known.take_pod(found, is_there=found["metadata"]["name"] in self._pods.objects))
 
     def _heard(self, event: Object) -> None:
-        of = _EVENT_OF.match(event.get("involvedObject", {}).get("name", ""))
-        known = self._known.get(of[1], {}).get(int(of[2])) if of else None
-        if of is None or known is None or event["metadata"]["name"] not in self._events.objects:
-            return
-        known.events.append(event)
-        del known.events[:-EVENTS_MOST]
-        self._note((of[1], int(of[2])))
+        if event["metadata"]["name"] in self._events.objects:
+            self._note(self._known.take_event(event))
 
-    def _note(self, key: Key) -> None:
+    def _note(self, known: Known | None) -> None:
         """To be acted on when all is known that came with it: a list shows an earlier epoch before a later one."""
-        if not self._noted:
-            asyncio.get_running_loop().call_soon(self._act_on_noted)
-        self._noted.add(key)
+        if known is not None:
+            if not self._noted:
+                asyncio.get_running_loop().call_soon(self._act_on_noted)
+            self._noted.add(known.name)
 
     def _act_on_noted(self) -> None:
         noted, self._noted = self._noted, set()
         if self._deployments.listed.is_set() and self._pods.listed.is_set():
-            for key in noted:
-                self._act(key)
-
-    def _known_of(self, key: Key) -> _Known:
-        return self._known.setdefault(key[0], {}).setdefault(key[1], _Known())
+            for known in [known for name in noted if (known := self._known.named(name))]:
+                self._act(known)
 
     def _link_to(self, repl_id: str, epoch: int) -> ClaimedPod | None:
-        known = self._known.get(repl_id, {}).get(epoch)
+        known = self._known.get(repl_id, epoch)
         return known.link if known is not None else None
 
     def _look(self, repl_id: str) -> None:
         """What is shown of it, anew: the newest epoch's."""
         self._shown.pop(repl_id, None)
-        for _, known in sorted(self._known.get(repl_id, {}).items()):
+        for _, known in sorted(self._known.of(repl_id).items()):
             found = observation_of(known.seen(), self._api.now())
             if found is not None and found.phase is SandboxPhase.FAILED and not known.has_failed:
                 found = replace(found, phase=SandboxPhase.STARTING, reason=None)  # it is looked into: see _bury
@@ -299,62 +248,60 @@ class KubernetesBackend:
 
     # What is done about it
 
-    def _act(self, key: Key) -> None:
+    def _act(self, known: Known) -> None:
         """Speak to the pod that is claimed, leave one that is gone, do what is to be done, and tell what is seen."""
-        repl_id, epoch = key
-        known = self._known_of(key)
         pods = [pod for pod in known.pods.values() if not is_gone(pod, self._api.now())]
         if known.link is not None and not any(_uid(pod) == known.link.incarnation.instance for pod in pods):
             # Not before: a pod that is asked to end saves a last version, for which we sign.
             self._own(known.link.close())
             known.link = None
         for pod in pods:
-            if known.link is None and _uid(pod) == _claim_in(known.deployment) and pod.get("status", {}).get("podIP"):
-                known.link = self._speak_to(key, pod)
-        if not known.is_acted_on and (work := self._work(key, known)) is not None:
+            if known.link is None and _uid(pod) == claim_in(known.deployment) and pod.get("status", {}).get("podIP"):
+                known.link = self._speak_to(known, pod)
+        if not known.is_acted_on and (work := self._work(known)) is not None:
             known.is_acted_on = True
-            self._own(self._do(key, known, work))
+            self._own(self._do(known, work))
         if any(_is_leaving(pod) for pod in known.pods.values()):
-            self._leaving.add(key)
+            self._leaving.add(known.name)
         else:
-            self._leaving.discard(key)
+            self._leaving.discard(known.name)
+        repl_id, _ = known.key
         self._look(repl_id)
         if known.deployment is None and not known.pods and known.link is None:
-            self._known[repl_id].pop(epoch)
-            if not self._known[repl_id]:
-                del self._known[repl_id]
+            self._known.forget(known)
         self._changes.publish(repl_id)
 
-    def _work(self, key: Key, known: _Known) -> Coroutine[Any, Any, None] | None:
+    def _work(self, known: Known) -> Coroutine[Any, Any, None] | None:
         deployment, seen = known.deployment, known.seen()
+        repl_id, epoch = known.key
         if deployment is None or _is_leaving(deployment):
             return None
-        if any(epoch > key[1] and newer.deployment is not None for epoch, newer in self._known[key[0]].items()):
-            return self._api.delete(DEPLOYMENTS, name_of(*key), _uid(deployment))
+        if any(of > epoch and newer.deployment is not None for of, newer in self._known.of(repl_id).items()):
+            return self._api.delete(DEPLOYMENTS, known.name, _uid(deployment))
         if known.has_failed:
             return None
         found, pod = observation_of(seen, self._api.now()), current_pod(seen)
         if found is not None and found.phase is SandboxPhase.FAILED:
-            return self._bury(key)
+            return self._bury(known)
         if pod is not None and not seen.claimed and not _is_leaving(pod):
-            return self._claim(key, deployment, _uid(pod))
+            return self._claim(known.key, deployment, _uid(pod))
         return None
 
-    async def _do(self, key: Key, known: _Known, work: Coroutine[Any, Any, None]) -> None:
+    async def _do(self, known: Known, work: Coroutine[Any, Any, None]) -> None:
         """One act at a time; the next when the views show what came of it."""
         try:
             await work
         except ApiError as error:
-            log.warning("%s is tried again: %s", name_of(*key), error)
+            log.warning("%s is tried again: %s", known.name, error)
         except Exception:  # what an API server says that nobody expects
-            log.exception("%s is tried again", name_of(*key))
+            log.exception("%s is tried again", known.name)
         await asyncio.sleep(AGAIN_S)
         known.is_acted_on = False
-        self._act(key)
+        self._note(known)
 
     async def _claim(self, key: Key, deployment: Object, uid: str) -> None:
         """For one pod, once and for all: whoever is second is refused."""
-        while not _claim_in(deployment):
+        while not claim_in(deployment):
             version = deployment["metadata"]["resourceVersion"]
             change = {"metadata": {"resourceVersion": version, "annotations": {CLAIMED: uid}}}
             try:
@@ -368,41 +315,40 @@ class KubernetesBackend:
                 return
             deployment = found.items[0]
 
-    async def _bury(self, key: Key) -> None:
+    async def _bury(self, known: Known) -> None:
         """What has failed runs no further, and says why for as long as it is there.
 
         The views may be behind each other: it is looked at anew first.
         """
-        deployments = await self._api.list(DEPLOYMENTS, _selector(key))
-        pods = await self._api.list(PODS, _selector(key))
+        deployments = await self._api.list(DEPLOYMENTS, _selector(known.key))
+        pods = await self._api.list(PODS, _selector(known.key))
         for deployment in deployments.items:
-            known = replace(self._known_of(key), deployment=deployment)
-            seen = replace(known.seen(), pods=tuple(pods.items))
+            seen = replace(replace(known, deployment=deployment).seen(), pods=tuple(pods.items))
             found = observation_of(seen, self._api.now())
             if found is not None and found.phase is SandboxPhase.FAILED and not failure_in(deployment):
                 version = deployment["metadata"]["resourceVersion"]
                 told = {"resourceVersion": version, "annotations": {FAILED: found.reason}}
-                await self._api.patch(DEPLOYMENTS, name_of(*key), {"metadata": told, "spec": {"replicas": 0}})
+                await self._api.patch(DEPLOYMENTS, known.name, {"metadata": told, "spec": {"replicas": 0}})
 
     async def _clear(self, repl_id: str, epoch: int | None = None) -> None:
         """Have all of the epochs before this one removed. Raises BackendError while a pod of one may still save."""
-        earlier = {of: known for of, known in self._known.get(repl_id, {}).items() if epoch is None or of < epoch}
-        for of, known in earlier.items():
+        earlier = [known for of, known in self._known.of(repl_id).items() if epoch is None or of < epoch]
+        for known in earlier:
             if known.deployment is not None:
-                await self._api.delete(DEPLOYMENTS, name_of(repl_id, of))
+                await self._api.delete(DEPLOYMENTS, known.name)
         now = self._api.now()
-        if any(not is_gone(pod, now) for known in earlier.values() for pod in known.pods.values()):
+        if any(not is_gone(pod, now) for known in earlier for pod in known.pods.values()):
             raise BackendError("An earlier run of it is still ending.", retryable=True)
 
-    def _speak_to(self, key: Key, pod: Object) -> ClaimedPod:
-        repl_id, epoch = key
+    def _speak_to(self, known: Known, pod: Object) -> ClaimedPod:
+        repl_id, epoch = known.key
         return ClaimedPod(
-            Incarnation(repl_id, epoch, pod["metadata"]["uid"]),
+            Incarnation(repl_id, epoch, _uid(pod)),
             self._dial_of(pod),
-            self.key_of(key),
+            self.key_of(known.key),
             answer=self._answering(repl_id, self._versions.answer_of(repl_id, epoch)),
             on_activity=lambda reason: self.on_activity(repl_id, reason),
-            changed=lambda: self._note(key),
+            changed=lambda: self._note(known),
         )
 
     def _answering(self, repl_id: str, sign: Ask) -> Ask:
@@ -461,20 +407,6 @@ class KubernetesBackend:
 
 async def _nobody_may(repl_id: str, session_id: str) -> bool:
     return False
-
-
-_NOBODY: Final[Key] = ("", 0)
-
-
-def _key(found: Object) -> Key:
-    labels = found["metadata"].get("labels", {})
-    epoch = str(labels.get(EPOCH, ""))
-    return (labels[REPL], int(epoch)) if REPL in labels and epoch.isdecimal() else _NOBODY
-
-
-def _claim_in(deployment: Object | None) -> str:
-    annotations = deployment["metadata"].get("annotations") or {} if deployment else {}
-    return str(annotations.get(CLAIMED, ""))
 
 
 def _selector(key: Key) -> str:
