@@ -4,8 +4,6 @@ The key is one incarnation's, from its Secret. An impostor on the proxy's port, 
 it when the proxy died, cannot answer the gateway's challenge, and is told nothing but a random number.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -13,13 +11,15 @@ import secrets
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from runner import seals
 from runner.errors import DevexError
 from runner.proxy.viewer import Viewer
 
 NONCE_BYTES: Final = 32
 PROOF_BYTES: Final = hashlib.sha256().digest_size
 TOKEN_LASTS_S: Final = 120.0  # it is used at once; this bears clocks that are a minute apart
-TOKEN_MOST_CHARACTERS: Final = 2000
+
+_TOKEN: Final = b"devex token"
 
 Speaker = Literal["gateway", "proxy"]
 
@@ -60,24 +60,12 @@ def proof(key: bytes, speaker: Speaker, of: Incarnation, gateway_nonce: bytes, p
 
 def seal(key: bytes, repl_id: str, viewer: Viewer, now_s: float) -> str:
     """A token for one request of `viewer`, good for TOKEN_LASTS_S (`now_s` in seconds since 1970)."""
-    claims = [repl_id, viewer.user_id, viewer.name, viewer.can_write, now_s + TOKEN_LASTS_S]
-    text = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode()
-    return f"{text}.{_signature(key, text)}"
+    return seals.seal(key, _TOKEN, [repl_id, viewer.user_id, viewer.name, viewer.can_write, now_s + TOKEN_LASTS_S])
 
 
 def unseal(key: bytes, repl_id: str, token: str, now_s: float) -> Viewer:
     """Raises BadToken."""
-    text, _, signature = token[:TOKEN_MOST_CHARACTERS].partition(".")
-    if not hmac.compare_digest(signature.encode(), _signature(key, text).encode()):
-        raise BadToken
-    try:
-        of, user_id, name, can_write, until_s = json.loads(base64.urlsafe_b64decode(text))
-    except (ValueError, binascii.Error):
-        raise BadToken from None
-    if of != repl_id or now_s >= until_s:
-        raise BadToken
-    return Viewer(user_id, name, can_write=can_write)
-
-
-def _signature(key: bytes, text: str) -> str:
-    return hmac.new(key, b"devex token\0" + text.encode(), hashlib.sha256).hexdigest()
+    match seals.unseal(key, _TOKEN, token):
+        case [str(of), str(user_id), str(name), bool(can_write), float(until_s)] if of == repl_id and now_s < until_s:
+            return Viewer(user_id, name, can_write=can_write)
+    raise BadToken

@@ -5,20 +5,20 @@ gateway has and, where it opens the hosts itself, the proxy of that incarnation:
 other's hosts, nor what an old epoch's sealed a new one's. A pass names its session, so that it ends with it.
 """
 
-import base64
-import binascii
-import hashlib
 import hmac
-import json
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+from runner.seals import seal, unseal
 
 TICKET_LASTS_S: Final = 60  # between asking for the address and opening it
 PASS_LASTS_S: Final = 12 * 3600  # a day's work; then the application is asked for another one
-SEALED_MOST_CHARACTERS: Final = 6000  # a path of 2000, each of them escaped
 SPENT_MOST: Final = 1000  # of one REPL within TICKET_LASTS_S; whoever asks for more may use the first of them again
+
+_TICKET: Final = b"devex preview ticket"
+_PASS: Final = b"devex preview pass"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,15 @@ def preview_key(key: bytes, slug: str) -> bytes:
 
 def seal_ticket(key: bytes, ticket: Ticket, now_s: float) -> str:
     """`now_s` in seconds since 1970, as everywhere here."""
-    claims = [ticket.slug, ticket.ports, ticket.session_id, ticket.path, ticket.number]
-    return _seal(key, b"ticket", claims, now_s + TICKET_LASTS_S)
+    until_s = int(now_s + TICKET_LASTS_S)
+    claims = [until_s, ticket.slug, ticket.ports, ticket.session_id, ticket.path, ticket.number]
+    return seal(key, _TICKET, claims)
 
 
 def unseal_ticket(key: bytes, token: str, now_s: float) -> Ticket | None:
     """None when the key did not seal it, or too long ago."""
-    match _unseal(key, b"ticket", token, now_s):
-        case [str(slug), [*ports], str(session_id), str(path), str(number)]:
+    match unseal(key, _TICKET, token):
+        case [int(until_s), str(slug), [*ports], str(session_id), str(path), str(number)] if now_s < until_s:
             return Ticket(slug, tuple(ports), session_id, path, number)
         case _:
             return None
@@ -63,13 +64,13 @@ def unseal_ticket(key: bytes, token: str, now_s: float) -> Ticket | None:
 
 def seal_pass(key: bytes, granted: Pass, now_s: float) -> str:
     """The value of a cookie."""
-    return _seal(key, b"pass", [granted.slug, granted.port, granted.session_id], now_s + PASS_LASTS_S)
+    return seal(key, _PASS, [int(now_s + PASS_LASTS_S), granted.slug, granted.port, granted.session_id])
 
 
 def unseal_pass(key: bytes, sealed: str, now_s: float) -> Pass | None:
     """None when the key did not seal it, or too long ago."""
-    match _unseal(key, b"pass", sealed, now_s):
-        case [str(slug), int(port), str(session_id)]:
+    match unseal(key, _PASS, sealed):
+        case [int(until_s), str(slug), int(port), str(session_id)] if now_s < until_s:
             return Pass(slug, port, session_id)
         case _:
             return None
@@ -92,27 +93,3 @@ class Spent:
         if len(numbers) > SPENT_MOST:
             numbers.popitem(last=False)
         return True
-
-
-def _seal(key: bytes, kind: bytes, claims: list[Any], until_s: float) -> str:
-    content = json.dumps([int(until_s), *claims], separators=(",", ":"))
-    text = base64.urlsafe_b64encode(content.encode()).rstrip(b"=").decode()
-    return f"{text}.{_signature(key, kind, text)}"
-
-
-def _unseal(key: bytes, kind: bytes, sealed: str, now_s: float) -> list[Any] | None:
-    text, _, signature = sealed.partition(".")
-    if len(sealed) > SEALED_MOST_CHARACTERS or not hmac.compare_digest(
-        signature.encode(), _signature(key, kind, text).encode()
-    ):
-        return None
-    try:
-        until_s, *claims = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error):
-        return None
-    return claims if now_s < until_s else None
-
-
-def _signature(key: bytes, kind: bytes, text: str) -> str:
-    """`kind` keeps a ticket from being taken for a pass."""
-    return hmac.new(key, b"devex preview " + kind + b"\0" + text.encode(), hashlib.sha256).hexdigest()

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 
 from runner.previews.tickets import (
     PASS_LASTS_S,
-    SEALED_MOST_CHARACTERS,
     SPENT_MOST,
     TICKET_LASTS_S,
     Pass,
@@ -17,6 +16,7 @@ from runner.previews.tickets import (
     unseal_pass,
     unseal_ticket,
 )
+from runner.seals import SEALED_MOST_CHARACTERS
 
 NOW_S = 1_800_000_000.25
 keys = st.binary(min_size=16, max_size=32)
