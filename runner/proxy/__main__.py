@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 
 from runner.forwarding import serving as links
 from runner.proxy.pod import BadPod, Pod, serving
+from runner.proxy.slot import Slot
 from runner.proxy.visitors import KEEP_ALIVE_S, VisitorConnection
 
 WEBSOCKET_MOST_BYTES: Final = 8 << 20  # one message of a browser, as at the gateway
@@ -37,20 +39,33 @@ class _Server(uvicorn.Server):
 
 async def main() -> None:
     pod = Pod.from_environment(os.environ)
-    told = asyncio.Event()
+    whose: Pod | None = pod
+    told_to_end = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, told.set)
-    async with serving(pod) as app, asyncio.TaskGroup() as tasks:
-        servers = [_Server(_config(app, **links.bounds()))]
-        listeners = [listener(pod.link_port)]
-        if app.previews is not None:
-            bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "ws_max_size": WEBSOCKET_MOST_BYTES}
-            servers.append(_Server(_config(app.previews, http=VisitorConnection, **bounds)))
-            listeners.append(listener(pod.preview_port))
-        for server, listening in zip(servers, listeners, strict=True):
-            tasks.create_task(server.serve([listening]))
-        await told.wait()
-        await app.save()
+        asyncio.get_running_loop().add_signal_handler(signum, told_to_end.set)
+    servers: list[_Server] = []
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
+
+        def serve(app: ASGIApp, port: int, **options: Any) -> None:
+            servers.append(_Server(_config(app, **options)))
+            tasks.create_task(servers[-1].serve([listener(port)]))
+
+        slot = None
+        if "DEVEX_SLOT" in os.environ:
+            slot = await stack.enter_async_context(Slot(pod, Path(os.environ.get("DEVEX_ASSUMED", "/run/assumed"))))
+            serve(slot, pod.link_port, **links.bounds())
+            whose = await slot.assumed(unless=told_to_end)
+        if whose is not None:
+            app = await stack.enter_async_context(serving(whose))
+            if app.previews is not None:
+                bounds = {"timeout_keep_alive": KEEP_ALIVE_S, "ws_max_size": WEBSOCKET_MOST_BYTES}
+                serve(app.previews, pod.preview_port, http=VisitorConnection, **bounds)
+            if slot is not None:
+                slot.serve(app)
+            else:
+                serve(app, pod.link_port, **links.bounds())
+            await told_to_end.wait()
+            await app.save()
         for server in servers:
             server.should_exit = True
 

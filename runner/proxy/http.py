@@ -16,7 +16,13 @@ from runner.workspace.problems import explain
 
 IDLE_S: Final = 60.0  # an upload that sends nothing for this long is over
 DRAIN_BYTES: Final = 128 << 20  # of a refused upload read on, so that the browser sees why instead of a cut connection
-_KINDS: Final[dict[type, str]] = {str: "a text", int: "a whole number", bool: "true or false", list: "a list"}
+_KINDS: Final[dict[type, str]] = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]

@@ -35,6 +35,7 @@ PREVIEW_PORT: Final = 7602
 HEALTH: Final = "/health"
 LAST_VERSION_S: Final = 100.0  # of the 120 s that the kubelet gives
 BODY_BYTES: Final = 4 << 10  # of what the control plane asks
+AGENT_SOCKET: Final = "agent.sock"  # in the folder of sockets
 RESTORED: Final = "restored"  # in the cache's folder, beside the workspace that it tells of
 
 
@@ -47,7 +48,9 @@ class BadPod(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
-    """`spec` is the control plane's, as in the Secret: see `orchestrator.backends.kubernetes.manifests`."""
+    """`spec` is the control plane's, as in the Secret: see `orchestrator.backends.kubernetes.manifests`. Of a slot (see
+    `runner.proxy.slot`) `incarnation` and `key` are its own, and `spec` is empty.
+    """
 
     incarnation: Incarnation
     key: bytes = field(repr=False)
@@ -64,14 +67,13 @@ class Pod:
         """Raises BadPod."""
         try:
             secret = Path(environment.get("DEVEX_KEY_DIR", "/run/key"))
-            store_ca = secret / "store_ca.pem"
+            store_ca, slot = secret / "store_ca.pem", environment.get("DEVEX_SLOT")
+            of = (slot, 0) if slot else (environment["DEVEX_REPL_ID"], int(environment["DEVEX_EPOCH"]))
             return cls(
-                incarnation=Incarnation(
-                    environment["DEVEX_REPL_ID"], int(environment["DEVEX_EPOCH"]), environment["DEVEX_POD_UID"]
-                ),
+                incarnation=Incarnation(*of, environment["DEVEX_POD_UID"]),
                 key=(secret / "key").read_bytes(),
                 store_ca=str(store_ca) if store_ca.exists() else None,
-                spec=json.loads((secret / "spec.json").read_bytes()),
+                spec={} if slot else json.loads((secret / "spec.json").read_bytes()),
                 workspace=Path(environment.get("DEVEX_WORKSPACE", "/workspace")),
                 sockets=Path(environment.get("DEVEX_SOCKETS", "/run/devex")),
                 cache=Path(environment.get("DEVEX_CACHE", "/var/cache/devex")),
@@ -85,10 +87,7 @@ class Pod:
 
 
 class PodProxy:
-    """The ASGI application of the link's port: /health for the kubelet, links for the gateway, nothing for others.
-
-    `previews` is that of the preview port, where an Ingress leads to it.
-    """
+    """The ASGI application of the link's port. `previews` is that of the preview port, where an Ingress leads to it."""
 
     def __init__(self, pod: Pod, proxy: RunnerProxy, control: Control) -> None:
         previewed = _previewed(pod)
@@ -129,15 +128,7 @@ class PodProxy:
         return http.Json({})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket" and scope["path"] == wire.PATH:
-            await self._links(scope, receive, send)
-        elif scope["type"] == "http" and scope["path"] == HEALTH:
-            await http.Json({"agent": self._proxy.agent_connected})(scope, receive, send)
-        elif scope["type"] == "http":
-            await http.Json({}, 404)(scope, receive, send)
-        else:
-            await receive()
-            await send({"type": "websocket.close"})
+        await at_link_port(scope, receive, send, links=self._links, agent=self._proxy.agent_connected)
 
     async def _served(self, scope: Scope, receive: Receive, send: Send) -> None:
         """To whoever has proven to hold the key."""
@@ -155,6 +146,19 @@ class PodProxy:
             await send({"type": "websocket.close", "code": 1013})
 
 
+async def at_link_port(scope: Scope, receive: Receive, send: Send, *, links: Links, agent: bool) -> None:
+    """/health for the kubelet, `links` for the gateway, nothing for others."""
+    if scope["type"] == "websocket" and scope["path"] == wire.PATH:
+        await links(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == HEALTH:
+        await http.Json({"agent": agent})(scope, receive, send)
+    elif scope["type"] == "http":
+        await http.Json({}, 404)(scope, receive, send)
+    else:
+        await receive()
+        await send({"type": "websocket.close"})
+
+
 @asynccontextmanager
 async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
     """The application, and all that it needs."""
@@ -163,7 +167,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
         config = ProxyConfig(
             repl_id=pod.incarnation.repl_id,
             workspace=pod.workspace,
-            socket_path=pod.sockets / "agent.sock",
+            socket_path=pod.sockets / AGENT_SOCKET,
             agent_uid=os.getuid(),
             environment=spec["environment"],
             cwd=str(pod.workspace),  # both containers see it at one place

@@ -36,6 +36,7 @@ from tests.ports import free_port
 from tests.runner.proxy.stage import PYTHON
 
 ROOT = Path(__file__).resolve().parents[3]
+PROXY = [sys.executable, "-m", "runner.proxy"]
 Object = dict[str, Any]
 
 
@@ -46,6 +47,7 @@ class PodProcesses:
     volumes: Path
     port: int
     preview_port: int
+    environment: dict[str, str]  # the proxy's
     proxy: subprocess.Popen[bytes]
     agent: subprocess.Popen[bytes]
 
@@ -60,24 +62,32 @@ class PodProcesses:
     ) -> "PodProcesses":
         """`agent` is where it is installed, `identity` the variables that say which pod it is."""
         workspace, cache, tmp = ((disk or volumes) / "workspace", (disk or volumes) / "cache", volumes / "tmp")
-        for folder in (volumes / "key", volumes / "sockets", workspace, cache, tmp):
+        for folder in (volumes / "key", volumes / "sockets", volumes / "assumed", workspace, cache, tmp):
             folder.mkdir(parents=True, exist_ok=True)
         for name, content in secret.items():
             (volumes / "key" / name).write_bytes(content)
-        told = json.loads(secret["spec.json"])
-        told["environment"] = {name: _mounted(value, workspace, tmp) for name, value in told["environment"].items()}
-        (volumes / "key" / "spec.json").write_text(json.dumps(told))
+        if "spec.json" in secret:  # a slot has none
+            told = json.loads(secret["spec.json"])
+            told["environment"] = {name: _mounted(value, workspace, tmp) for name, value in told["environment"].items()}
+            (volumes / "key" / "spec.json").write_text(json.dumps(told))
         port, preview_port = free_port(), free_port()
         environment = {
             "PATH": os.defpath, "PYTHONPATH": str(ROOT), **identity,
             "DEVEX_KEY_DIR": str(volumes / "key"), "DEVEX_WORKSPACE": str(workspace),
             "DEVEX_SOCKETS": str(volumes / "sockets"), "DEVEX_CACHE": str(cache),
             "DEVEX_LINK_PORT": str(port), "DEVEX_PREVIEW_PORT": str(preview_port),
+            "DEVEX_ASSUMED": str(volumes / "assumed"),
         }  # fmt: skip
-        proxy = subprocess.Popen([sys.executable, "-m", "runner.proxy"], env=environment, cwd=volumes)
+        proxy = subprocess.Popen(PROXY, env=environment, cwd=volumes)
         command = [PYTHON, "-I", "-S", str(agent / "agent.py"), str(volumes / "sockets" / "agent.sock")]
         programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=workspace)
-        return cls(volumes, port, preview_port, proxy, programs)
+        return cls(volumes, port, preview_port, environment, proxy, programs)
+
+    def restart_proxy(self) -> None:
+        """As a kubelet does with a container that has ended."""
+        self.proxy.kill()
+        self.proxy.wait()
+        self.proxy = subprocess.Popen(PROXY, env=self.environment, cwd=self.volumes)
 
     async def listens(self) -> None:
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
