@@ -100,4 +100,4 @@ def _dial_of(settings: Settings, api: Api) -> reach.DialOf:
         return reach.through(api)
     if settings.k8s_reach == "ingress" and settings.k8s_ingress:
         return reach.by_ingress(settings.k8s_ingress)
-    return reach.by_address
+    return reach.by_address()

@@ -14,10 +14,11 @@ from typing import Any, Literal
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.addresses import is_within, network_of
-from app.gateway.websockets import Turns, WebSocket
+from app.gateway.websockets import WebSocket
 from app.settings import Settings
 from runner.answers import json_answer
 from runner.errors import DevexError
+from runner.turns import Turns
 
 CONNECTIONS_MOST = 4096  # some hundred people with a dozen sockets each; what is idle costs about 20 KiB
 CONNECTIONS_BY_ADDRESS = 256  # twenty full workbenches, or an office behind one address

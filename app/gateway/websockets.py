@@ -11,8 +11,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from runner.turns import Turns
+
 PIECE_BYTES = 512  # at most some eighty frames, about a millisecond; keys and clicks are smaller
-TURN_S = 0.002  # for what waits, of all sockets; then the others have as long
 PARTS_MOST = 1024  # of one message: browsers send one, and empty ones would not count as bytes
 PAGE_SOCKET = "/_nicegui_ws/"
 PAGE_MOST_BYTES = 256 * 1024  # one message to a page: clicks and the text of a field; held whole, for anybody
@@ -21,7 +22,7 @@ PAGE_MOST_BYTES = 256 * 1024  # one message to a page: clicks and the text of a 
 class WebSocket(WebSocketsSansIOProtocol):
     """Reads no further while something waits, for its turn or for the application."""
 
-    def __init__(self, *arguments: Any, turns: "Turns", **named: Any) -> None:
+    def __init__(self, *arguments: Any, turns: Turns, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._turns = turns
         self._waiting = bytearray()
@@ -80,31 +81,3 @@ class WebSocket(WebSocketsSansIOProtocol):
             self.transport.pause_reading()
         if not self.read_paused:  # else the application takes what it has first: `receive` comes here afterwards
             self._turns.add(self)
-
-
-class Turns:
-    """Sockets that have sent much: a piece of each after the other, and no more than half of the time."""
-
-    def __init__(self) -> None:
-        self._sockets: dict[WebSocket, None] = {}  # the one that has waited longest first
-        self._used_s = 0.0
-
-    def add(self, socket: WebSocket) -> None:
-        self._sockets[socket] = None
-        if len(self._sockets) == 1:
-            socket.loop.call_soon(self._next)
-
-    def _next(self) -> None:
-        socket = next(iter(self._sockets))
-        loop = socket.loop
-        begun_s = loop.time()
-        again = socket.next_piece()
-        self._used_s += loop.time() - begun_s
-        del self._sockets[socket]
-        if again:
-            self._sockets[socket] = None
-        if self._sockets and self._used_s < TURN_S:
-            loop.call_soon(self._next)
-        elif self._sockets:
-            loop.call_later(self._used_s, self._next)
-            self._used_s = 0.0

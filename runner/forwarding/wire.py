@@ -21,6 +21,7 @@ from starlette.types import Message, Scope
 
 PIECE_BYTES: Final = 256 * 1024  # of a body: what another terminal's key may have to wait for
 FRAME_MOST_BYTES: Final = 9 << 20  # the largest message of a browser's WebSocket is 8 MiB
+HEAD_MOST_BYTES: Final = 128 * 1024  # of a START, ACCEPT or CLOSE: whoever reads JSON holds up others meanwhile
 GREETING_MOST_BYTES: Final = 128  # a kind, a nonce and a proof: nothing longer is taken from a stranger
 STRANGER_MOST_BYTES: Final = PIECE_BYTES + 1  # at the proxy, where a first request comes right behind the proof
 PATH: Final = "/link"
@@ -39,6 +40,7 @@ class Kind(IntEnum):
     CLOSE = 10
 
 
+_HEADS: Final = frozenset({Kind.START, Kind.ACCEPT, Kind.CLOSE})
 _OCTETS: Final = {kind: bytes((kind,)) for kind in Kind}
 _KINDS: Final = frozenset(Kind)
 _PLAIN: Final = ("type", "method", "path", "scheme", "http_version", "subprotocols")
@@ -118,6 +120,8 @@ def from_browser(kind: Kind, payload: bytes, *, websocket: bool) -> Message:
 
 def from_application(kind: Kind, payload: bytes, *, websocket: bool) -> Message:
     """What the application in the pod has sent. Raises BadFrame."""
+    if kind in _HEADS and len(payload) > HEAD_MOST_BYTES:
+        raise BadFrame("too long a head")
     response = "websocket.http.response" if websocket else "http.response"
     if kind is Kind.START:
         with _as_told():

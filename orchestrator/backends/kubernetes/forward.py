@@ -5,6 +5,7 @@ import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 from starlette.types import Receive, Scope, Send
@@ -16,10 +17,12 @@ from runner.errors import DevexError
 from runner.forwarding import wire
 from runner.forwarding.keys import NONCE_BYTES, PROOF_BYTES, Impostor, Incarnation, new_nonce, proof, seal
 from runner.forwarding.wire import BadFrame, Kind
+from runner.proxy.budget import RATE_PER_S, Budget
 from runner.proxy.viewer import viewer_of
 
 OPEN_WITHIN_S: Final = 10.0  # a connection, a handshake and two proofs
 CLOSE_WITHIN_S: Final = 1.0
+CARRIED_PER_S: Final = RATE_PER_S / 4  # of a pod: eight thousand messages a second, a third of a processor
 IDLE_MOST: Final = 8  # links kept for the next requests: a browser makes six at a time
 _RESTART: Final = 1012  # RFC 6455's registry: the browser may come back at once
 
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 Dial = Callable[[], Awaitable[ClientConnection]]
 """A new connection to wire.PATH of the pod, that takes a greeting; raises OSError, TimeoutError or websockets'
 InvalidHandshake."""
+
+Hear = Callable[[], Awaitable[tuple[Kind, bytes]]]
+"""The next frame of a link; raises ConnectionClosed and BadFrame."""
 
 
 class Unreachable(DevexError):
@@ -43,6 +49,7 @@ class Forward:
         self._dial = dial
         self._key = key
         self._incarnation = incarnation
+        self._budget = Budget(time.monotonic(), CARRIED_PER_S)
         self._idle: list[ClientConnection] = []
         self._closed = False
 
@@ -51,10 +58,11 @@ class Forward:
         reusable = False
         try:
             await _send(link, wire.begin(self._token(scope), scope))
+            hear = partial(self._heard, link)
             if scope["type"] == "http":
-                reusable = await _forward_http(link, receive, send)
+                reusable = await _forward_http(link, hear, receive, send)
             else:
-                await _forward_websocket(link, receive, send)
+                await _forward_websocket(link, hear, receive, send)
         finally:
             if reusable and not self._closed and len(self._idle) < IDLE_MOST:
                 self._idle.append(link)
@@ -91,6 +99,11 @@ class Forward:
             log.info("%s cannot be reached: %r", self._incarnation, error)
             raise Unreachable from error
 
+    async def _heard(self, link: ClientConnection) -> tuple[Kind, bytes]:
+        """Others have a turn before each message: for one that is there already nothing would wait."""
+        await asyncio.sleep(self._budget.spend(1, 0, 0, time.monotonic()))
+        return wire.parsed(await link.recv())
+
     async def _prove(self, link: ClientConnection) -> None:
         """Nothing of a user is said before the other end has proven to hold the key. Raises Impostor."""
         ours = new_nonce()
@@ -105,7 +118,7 @@ class Forward:
         await link.send(wire.frame(Kind.PROOF, proof(self._key, "gateway", *told)))
 
 
-async def _forward_http(link: ClientConnection, receive: Receive, send: Send) -> bool:
+async def _forward_http(link: ClientConnection, hear: Hear, receive: Receive, send: Send) -> bool:
     """Whether the link can carry another request."""
     begun = ended = left = False
 
@@ -121,7 +134,7 @@ async def _forward_http(link: ClientConnection, receive: Receive, send: Send) ->
     sending = asyncio.create_task(send_request())
     try:
         while True:
-            kind, payload = wire.parsed(await link.recv())
+            kind, payload = await hear()
             await send(wire.from_application(kind, payload, websocket=False))
             begun = True
             if kind is Kind.END:
@@ -136,7 +149,7 @@ async def _forward_http(link: ClientConnection, receive: Receive, send: Send) ->
         await _cancelled(sending)
 
 
-async def _forward_websocket(link: ClientConnection, receive: Receive, send: Send) -> None:
+async def _forward_websocket(link: ClientConnection, hear: Hear, receive: Receive, send: Send) -> None:
     """Until either end closes it."""
     await receive()  # websocket.connect
     accepted = False
@@ -152,7 +165,7 @@ async def _forward_websocket(link: ClientConnection, receive: Receive, send: Sen
     async def receive_on() -> None:
         nonlocal accepted
         while True:
-            kind, payload = wire.parsed(await link.recv())
+            kind, payload = await hear()
             message = wire.from_application(kind, payload, websocket=True)
             await send(message)
             accepted = accepted or kind is Kind.ACCEPT

@@ -5,6 +5,7 @@ What answers need not be believed: both ends of a link prove that they hold its 
 
 import ssl
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -13,8 +14,10 @@ from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.cluster import Ingress
 from orchestrator.backends.kubernetes.forward import Dial
 from orchestrator.backends.kubernetes.manifests import EPOCH, LINK_PORT, REPL, name_of
+from orchestrator.backends.kubernetes.metered import MeteredConnection
 from orchestrator.backends.kubernetes.observe import Object
 from runner.forwarding import wire
+from runner.turns import Turns
 
 WAITING_MOST: Final = 2  # messages of a link that nobody has taken yet: a program's may have 8 MiB each
 PING_S: Final = 20.0  # what carries a link takes one that is silent for a minute for dead
@@ -23,18 +26,24 @@ DialOf = Callable[[Object], Dial]
 """How a pod that has an address is dialled."""
 
 
-def by_address(pod: Object) -> Dial:
-    address = str(pod["status"]["podIP"])
-    host = f"[{address}]" if ":" in address else address
+def by_address() -> DialOf:
+    turns = Turns()
 
-    async def dial() -> ClientConnection:
-        return await _connected(f"ws://{host}:{LINK_PORT}{wire.PATH}", proxy=None)
+    def dial_of(pod: Object) -> Dial:
+        address = str(pod["status"]["podIP"])
+        host = f"[{address}]" if ":" in address else address
 
-    return dial
+        async def dial() -> ClientConnection:
+            return await connected(f"ws://{host}:{LINK_PORT}{wire.PATH}", turns, proxy=None)
+
+        return dial
+
+    return dial_of
 
 
 def by_ingress(way: Ingress) -> DialOf:
     """Raises OSError when its `ca_file` cannot be read."""
+    turns = Turns()
     trusted = ssl.create_default_context(cafile=way.ca_file or None) if way.link_url.startswith("wss:") else None
 
     def dial_of(pod: Object) -> Dial:
@@ -42,7 +51,7 @@ def by_ingress(way: Ingress) -> DialOf:
         url = way.link_url.format(name=name_of(labels[REPL], int(labels[EPOCH]))) + wire.PATH
 
         async def dial() -> ClientConnection:
-            return await _connected(url, ssl=trusted)
+            return await connected(url, turns, ssl=trusted)
 
         return dial
 
@@ -50,14 +59,16 @@ def by_ingress(way: Ingress) -> DialOf:
 
 
 def through(api: Api) -> DialOf:
+    turns = Turns()
+
     def dial_of(pod: Object) -> Dial:
         name = str(pod["metadata"]["name"])
 
         async def dial() -> ClientConnection:
             way = await api.way_to_pod(name, LINK_PORT, wire.PATH)
             options: dict[str, Any] = {"server_hostname": way.tls_name} if way.tls_name else {}
-            return await _connected(
-                way.url, additional_headers=way.headers, ssl=way.tls, proxy=way.proxy or True, **options
+            return await connected(
+                way.url, turns, additional_headers=way.headers, ssl=way.tls, proxy=way.proxy or True, **options
             )
 
         return dial
@@ -72,13 +83,15 @@ class _Straight(connect):
         return exc
 
 
-async def _connected(url: str, **options: Any) -> ClientConnection:
+async def connected(url: str, turns: Turns, **options: Any) -> ClientConnection:
     """For a greeting; who has proven who it is may send more, see `forward`.
 
     Without a deadline for answers to pings: they wait behind what a slow reader has not read yet.
     """
+    create: Any = partial(MeteredConnection, turns=turns)  # no class, but made like one
     return await _Straight(
         url,
+        create_connection=create,
         compression=None,
         max_size=wire.GREETING_MOST_BYTES,
         max_queue=WAITING_MOST,

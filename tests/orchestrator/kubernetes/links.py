@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from orchestrator.backends.kubernetes import reach
 from orchestrator.backends.kubernetes.forward import Forward
@@ -17,6 +17,7 @@ from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
 from runner.forwarding.serving import Links, bounds
 from runner.proxy.viewer import Viewer
+from runner.turns import Turns
 
 KEY = b"k" * 32
 WHO = Incarnation("r1", 3, "pod-uid")
@@ -59,9 +60,10 @@ def tls(certificate: Path) -> dict[str, str]:
 
 
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
+    turns = Turns()
+
     async def dial() -> ClientConnection:
-        bounds: dict[str, Any] = {"max_size": wire.GREETING_MOST_BYTES, "max_queue": reach.WAITING_MOST}
-        return await connect(f"ws://127.0.0.1:{port}{wire.PATH}", compression=None, proxy=None, **bounds)
+        return await reach.connected(f"ws://127.0.0.1:{port}{wire.PATH}", turns, proxy=None)
 
     return Forward(dial, key, who)
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
-from websockets.protocol import State
+from websockets.protocol import Event, State
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.kubernetes import reach
@@ -19,8 +20,10 @@ from orchestrator.backends.kubernetes.cluster import Ingress, Peer
 from orchestrator.backends.kubernetes.control import HEARD_PER_S, SAID_MOST_CHARACTERS, PodControl
 from orchestrator.backends.kubernetes.forward import Forward, Unreachable
 from orchestrator.backends.kubernetes.manifests import labels
+from orchestrator.backends.kubernetes.metered import FRAMES_A_TURN, PIECE_BYTES
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from runner.forwarding import serving, wire
+from runner.forwarding.keys import NONCE_BYTES, proof
 from runner.forwarding.serving import STRANGERS_MOST, Links
 from runner.proxy import control, visitors
 from runner.proxy.budget import Budget
@@ -36,6 +39,7 @@ UPGRADE = (
     b"GET /link HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+FLOOD = 5000  # frames
 ASKED = 1000  # with their answers far more than sockets hold
 
 
@@ -116,6 +120,62 @@ async def test_who_says_much_is_heard_more_slowly() -> None:
         await all_heard.wait()
     owed_s = Budget(0.0, HEARD_PER_S).spend(1, 0, len(said), 0.0)
     assert heard_at_s[1] - heard_at_s[0] >= owed_s > 0.5, "on a slow machine it is later, never sooner"
+
+
+@pytest.mark.parametrize("tiny", [wire.frame(wire.Kind.BODY, b"x"), b""])
+async def test_tiny_frames_leave_others_their_turn(tiny: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = frames_at_once = most_frames = carried = carried_at_once = most_carried = 0
+    handle = ClientConnection.process_event
+    answered = asyncio.Event()
+
+    def counted(connection: ClientConnection, event: Event) -> None:
+        nonlocal frames, frames_at_once, most_frames
+        frames, frames_at_once = frames + 1, frames_at_once + 1
+        most_frames = max(most_frames, frames_at_once)
+        handle(connection, event)
+
+    async def send(message: Message) -> None:
+        nonlocal carried, carried_at_once, most_carried
+        carried, carried_at_once = carried + 1, carried_at_once + 1
+        most_carried = max(most_carried, carried_at_once)
+        if message["type"] == "http.response.body" and not message["more_body"]:
+            answered.set()
+
+    async def others() -> None:
+        nonlocal frames_at_once, carried_at_once
+        while True:
+            frames_at_once = carried_at_once = 0
+            await asyncio.sleep(0)
+
+    async def floods(socket: ServerConnection) -> None:
+        theirs, ours = bytes(await socket.recv(decode=False))[1:], bytes(NONCE_BYTES)
+        await socket.send(wire.frame(wire.Kind.PROOF, ours + proof(KEY, "proxy", WHO, theirs, ours)))
+        await socket.recv(), await socket.recv()
+        await socket.send(next(wire.frames_of({"type": "http.response.start", "status": 200})))
+        flood = bytes((0x82 if tiny else 0x89, len(tiny))) + tiny  # a message, or a ping
+        socket.transport.write(flood * FLOOD)
+        await socket.send(wire.frame(wire.Kind.END))
+        await socket.wait_closed()
+
+    monkeypatch.setattr(ClientConnection, "process_event", counted)
+    async with serve(floods, "127.0.0.1", 0, compression=None) as server, asyncio.timeout(DEADLINE_S):
+        forward = forward_to(server.sockets[0].getsockname()[1])
+        turns = asyncio.create_task(others())
+        asking = asyncio.create_task(forward({**SCOPE, "devex.viewer": CONTROL_PLANE}, for_ever, send))
+        await answered.wait()
+        await asking
+        forward.close()
+        turns.cancel()
+    assert frames >= FLOOD
+    assert carried == (FLOOD if tiny else 0) + 2
+    assert most_frames <= PIECE_BYTES // (2 + len(tiny)) + FRAMES_A_TURN
+    assert most_carried <= 1
+
+
+async def test_a_head_is_no_longer_than_a_head() -> None:
+    told = json.dumps({"status": 200, "headers": [["x", "y"]] * (wire.HEAD_MOST_BYTES // 10)}).encode()
+    with pytest.raises(wire.BadFrame):
+        wire.from_application(wire.Kind.START, told, websocket=False)
 
 
 async def test_an_endless_answer_is_none() -> None:

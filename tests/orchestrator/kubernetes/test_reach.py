@@ -60,7 +60,7 @@ async def pod() -> AsyncIterator[int]:
 async def test_by_the_address_of_the_pod() -> None:
     host = an_address()
     async with listening(Links(repl, KEY, WHO), host=host, port=LINK_PORT):
-        assert await told_by(reach.by_address({**POD, "status": {"podIP": host}})) == "r1 says /say"
+        assert await told_by(reach.by_address()({**POD, "status": {"podIP": host}})) == "r1 says /say"
 
 
 async def test_by_an_ingress_controller(certificate: Path) -> None:
@@ -123,7 +123,7 @@ async def test_what_answers_sends_the_gateway_nowhere_else() -> None:
         host = an_address()
         async with listening(impostor, host=host, port=LINK_PORT):
             with pytest.raises(InvalidStatus, match="302"):
-                await reach.by_address({**POD, "status": {"podIP": host}})()
+                await reach.by_address()({**POD, "status": {"podIP": host}})()
     assert elsewhere == []
 
 

@@ -55,7 +55,7 @@ async def test_who_may_see_nothing_does_not_start(
 ) -> None:
     monkeypatch.setattr(ours, "FOUND_WITHIN_S", 1.0)
     api, versions = Api(client_of(cluster), "another-namespace"), Versions(Workers(), spec_of(bucket))
-    backend = KubernetesBackend(api, CLUSTER, versions, dial_of=reach.by_address, secret=SECRET)
+    backend = KubernetesBackend(api, CLUSTER, versions, dial_of=reach.by_address(), secret=SECRET)
     with pytest.raises(BackendError, match="The cluster does not show its REPLs: 403 Forbidden: deployments is") as why:
         await backend.__aenter__()
     assert "devex doctor" in why.value.action
