@@ -7,7 +7,7 @@ import httpx
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 DEADLINE_S = 30.0  # a stop kills after 5 s, and what a stopped REPL holds is read from its store
 

@@ -16,7 +16,7 @@ from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from runner.live import Live
 from runner.proxy.files.transfer import SAFE_HEADERS
-from runner.proxy.viewer import Viewer, runner_scope
+from runner.viewer import Viewer, runner_scope
 
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})

@@ -24,7 +24,7 @@ from orchestrator.domain import Goal, Repl
 from runner.errors import DevexError
 from runner.plain_page import PageLink, plain_page
 from runner.previews.hosts import local_path
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 log = structlog.get_logger("devex")
 

@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from runner import seals
 from runner.errors import DevexError
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 NONCE_BYTES: Final = 32
 PROOF_BYTES: Final = hashlib.sha256().digest_size

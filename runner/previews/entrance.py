@@ -26,7 +26,7 @@ from runner.previews.tickets import (
     unseal_pass,
     unseal_ticket,
 )
-from runner.proxy.viewer import Viewer, runner_scope
+from runner.viewer import Viewer, runner_scope
 
 ENTER: Final = "/__devex/enter"
 WAY_IN: Final = "/preview"  # at the application: /preview/{slug}/{port}?path=… issues a ticket to who may

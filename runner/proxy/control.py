@@ -19,8 +19,8 @@ from typing import Any, Final
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.proxy.viewer import CONTROL_PLANE, viewer_of
 from runner.snapshots.stores.store import StoreError
+from runner.viewer import CONTROL_PLANE, viewer_of
 
 PATH: Final = "/control"
 ANSWER_S: Final = 60.0  # S3's own patience, and a control plane that is being replaced

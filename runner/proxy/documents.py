@@ -9,7 +9,7 @@ from runner.documents.connection import Connection
 from runner.documents.document import BadUpdate
 from runner.documents.rooms import Rooms
 from runner.documents.wire import BadMessage
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 
 BAD_DATA = 1007
 RESTARTED = 1012

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 from runner.workspace.problems import explain
 
 IDLE_S: Final = 60.0  # an upload that sends nothing for this long is over

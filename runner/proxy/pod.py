@@ -24,10 +24,10 @@ from runner.proxy import control, http
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.proxy.control import Control, Unclaimed
 from runner.proxy.previews import Previewed, PreviewPort
-from runner.proxy.viewer import CONTROL_PLANE, viewer_of
 from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import CONTROL_PLANE, viewer_of
 from runner.workspace import Usage
 
 LINK_PORT: Final = 7601

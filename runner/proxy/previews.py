@@ -19,8 +19,8 @@ from runner.previews.entrance import Entrance, NoPass, port_scope
 from runner.previews.hosts import PreviewDomain, PreviewHost, header, unforwarded
 from runner.previews.tickets import Pass
 from runner.proxy.control import Control, Unclaimed
-from runner.proxy.viewer import NOBODY
 from runner.snapshots.stores.store import StoreError
+from runner.viewer import NOBODY
 
 CHECKED_S: Final = 10.0  # as often as the gateway looks which sessions have ended
 BELIEVED_S: Final = 300.0  # while no server of the control plane answers: it is being replaced

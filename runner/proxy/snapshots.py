@@ -28,9 +28,9 @@ from starlette.routing import BaseRoute
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
-from runner.proxy.viewer import viewer_of
 from runner.snapshots.autosave import Autosave
 from runner.snapshots.snapshots import Snapshots
+from runner.viewer import viewer_of
 
 LISTED: Final = 50
 LISTED_MOST: Final = 200

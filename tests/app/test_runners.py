@@ -9,7 +9,7 @@ from app.gateway import runner_client
 from app.gateway.runner_client import RunnerClient, Silent
 from app.gateway.runners import as_content
 from runner.proxy.files.transfer import SAFE_HEADERS
-from runner.proxy.viewer import NOBODY
+from runner.viewer import NOBODY
 
 POLICY = (b"content-security-policy", SAFE_HEADERS["Content-Security-Policy"].encode())
 

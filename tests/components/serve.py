@@ -18,7 +18,7 @@ from components.palette import Command, Palette
 from components.repl import ReplEvents
 from components.split import Split
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 WORKSPACE, PORT = Path(sys.argv[1]), int(sys.argv[2])
 CONFIG = ProxyConfig(

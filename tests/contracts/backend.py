@@ -50,7 +50,7 @@ class BackendContract:
     """`viewer` is what the gateway puts into the scope of every request to a runner."""
 
     def viewer(self) -> object:
-        from runner.proxy.viewer import Viewer
+        from runner.viewer import Viewer
 
         return Viewer(user_id="owner1", name="Owner", can_write=True)
 

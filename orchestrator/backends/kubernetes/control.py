@@ -12,8 +12,8 @@ from orchestrator.backends.kubernetes.forward import Forward
 from runner.errors import DevexError
 from runner.proxy.budget import RATE_PER_S, Budget
 from runner.proxy.control import PATH, QUESTIONS_MOST
-from runner.proxy.viewer import CONTROL_PLANE
 from runner.snapshots.stores.asking import Ask
+from runner.viewer import CONTROL_PLANE
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 5.0

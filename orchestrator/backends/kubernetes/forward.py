@@ -18,7 +18,7 @@ from runner.forwarding import wire
 from runner.forwarding.keys import NONCE_BYTES, PROOF_BYTES, Impostor, Incarnation, new_nonce, proof, seal
 from runner.forwarding.wire import BadFrame, Kind
 from runner.proxy.budget import RATE_PER_S, Budget
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 
 OPEN_WITHIN_S: Final = 10.0  # a connection, a handshake and two proofs
 CLOSE_WITHIN_S: Final = 1.0

@@ -12,8 +12,8 @@ from orchestrator.backends.kubernetes.control import PodControl
 from orchestrator.backends.kubernetes.forward import Dial, Forward
 from runner.errors import DevexError
 from runner.forwarding.keys import Incarnation
-from runner.proxy.viewer import CONTROL_PLANE
 from runner.snapshots.stores.asking import Ask
+from runner.viewer import CONTROL_PLANE
 
 SAVE: Final = "/save"
 FLUSH: Final = "/flush"

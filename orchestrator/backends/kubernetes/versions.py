@@ -17,7 +17,6 @@ from orchestrator.domain import Size
 from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
-from runner.proxy.viewer import NOBODY
 from runner.snapshots.bringing_back import CREATED
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.asking import Ask, answered
@@ -25,6 +24,7 @@ from runner.snapshots.stores.opening import StoreSpec
 from runner.snapshots.stores.s3 import S3Config, S3Store
 from runner.snapshots.stores.signing import S3Signer
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import NOBODY
 from runner.workspace import UNLIMITED, Usage, Workspace
 
 NOWHERE = Path("/nonexistent")  # of shelves that are only read

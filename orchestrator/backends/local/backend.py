@@ -30,12 +30,12 @@ from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
 from runner.proxy.snapshots import snapshot_routes
-from runner.proxy.viewer import NOBODY
 from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import NOBODY
 from runner.workspace import UNLIMITED, Usage
 
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then

@@ -38,7 +38,7 @@ from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.proxy.files.uploads import Uploads
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
 from runner.workspace.archive import HELD_BYTES, Memory, check_size, zip_pieces
 from runner.workspace.drafts import CHUNK_BYTES, changed, digest_of

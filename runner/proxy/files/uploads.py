@@ -14,7 +14,7 @@ from starlette.responses import Response
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address, transfer
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 from runner.workspace import Draft, Stat, Workspace
 from runner.workspace.drafts import ABSENT, RESUMABLE, exists
 from runner.workspace.paths import join, parse_file

@@ -24,7 +24,7 @@ from runner.proxy.link import AgentLink
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.terminal import Attachment, Terminal
 from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
-from runner.proxy.viewer import viewer_of
+from runner.viewer import viewer_of
 
 BODY_BYTES: Final = 4096
 SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})

@@ -15,7 +15,7 @@ from components.palette import Command, Palette
 from runner.documents import room
 from runner.documents.rooms import Rooms
 from runner.proxy.documents import route
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 from runner.workspace import Workspace
 
 REPL_ID = "one"

@@ -21,10 +21,10 @@ from components.history import History, Receipt, Restoring
 from components.palette import Command, Palette
 from components.repl import ReplEvents
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.viewer import Viewer
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import Viewer
 from runner.workspace import Usage
 
 FOLDER, PORT = Path(sys.argv[1]), int(sys.argv[2])

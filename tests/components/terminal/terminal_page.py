@@ -20,7 +20,7 @@ from components import theme
 from components.controls import text
 from components.terminal import Terminal
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 DIRECTORY, AGENT, PORT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 WORKSPACE = DIRECTORY / "workspace"

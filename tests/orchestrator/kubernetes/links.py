@@ -16,8 +16,8 @@ from orchestrator.backends.kubernetes.forward import Forward
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
 from runner.forwarding.serving import Links, bounds
-from runner.proxy.viewer import Viewer
 from runner.turns import Turns
+from runner.viewer import Viewer
 
 KEY = b"k" * 32
 WHO = Incarnation("r1", 3, "pod-uid")

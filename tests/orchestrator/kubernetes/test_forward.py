@@ -19,7 +19,7 @@ from orchestrator.backends.kubernetes.forward import IDLE_MOST, Unreachable
 from runner.forwarding import wire
 from runner.forwarding.keys import Impostor, Incarnation
 from runner.forwarding.serving import Links
-from runner.proxy.viewer import Viewer, viewer_of
+from runner.viewer import Viewer, viewer_of
 from tests.orchestrator.kubernetes.links import DEADLINE_S, KEY, WHO, forward_to, forwarded, listening
 
 PIECE = bytes(range(256)) * 256

@@ -27,7 +27,7 @@ from runner.forwarding.keys import NONCE_BYTES, proof
 from runner.forwarding.serving import STRANGERS_MOST, Links
 from runner.proxy import control, visitors
 from runner.proxy.budget import Budget
-from runner.proxy.viewer import CONTROL_PLANE
+from runner.viewer import CONTROL_PLANE
 from tests.orchestrator.kubernetes.links import DEADLINE_S, KEY, WHO, forward_to, listening
 
 ANSWER = {"found": "x" * (64 << 10)}

@@ -24,10 +24,10 @@ from orchestrator.backends.kubernetes.pods import ClaimedPod
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.domain import Egress, Size
 from runner.forwarding.keys import Impostor, Incarnation
-from runner.proxy.viewer import NOBODY
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.s3 import S3Config
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import NOBODY
 from tests.orchestrator.kubernetes.links import as_ada, listening
 from tests.orchestrator.kubernetes.podman import PREFIX, TAG, PlayedPod, Podman, for_podman
 from tests.runner.proxy.stage import Tab

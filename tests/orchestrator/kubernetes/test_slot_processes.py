@@ -18,10 +18,10 @@ from orchestrator.backends.kubernetes.forward import Forward
 from orchestrator.domain import Size
 from runner.agent import install
 from runner.forwarding.keys import Impostor, Incarnation
-from runner.proxy.viewer import CONTROL_PLANE
 from runner.snapshots.stores.asking import answered
 from runner.snapshots.stores.s3 import S3Store
 from runner.snapshots.stores.signing import S3Signer
+from runner.viewer import CONTROL_PLANE
 from tests.orchestrator.kubernetes.kubelet import PodProcesses
 from tests.orchestrator.kubernetes.links import as_ada, listening
 from tests.runner.proxy.stage import PYTHON

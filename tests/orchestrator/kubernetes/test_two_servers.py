@@ -26,10 +26,10 @@ from orchestrator.clock import SystemClock
 from orchestrator.domain import Activity, Limits, Phase
 from orchestrator.service import Orchestrator
 from runner.forwarding.keys import Incarnation
-from runner.proxy.viewer import Viewer
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.s3 import S3Config
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import Viewer
 from tests import postgres
 from tests.contracts.backend import make_spec
 from tests.orchestrator.conftest import make_template

@@ -19,7 +19,7 @@ from runner.documents import connection
 from runner.documents.rooms import Rooms
 from runner.documents.wire import STEP_1, UPDATE, Message, Open, Opened, Ping, Pong, Saved, Sync, decode, encode
 from runner.proxy.documents import route
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 from runner.workspace import Workspace
 from tests.runner.documents.tab import DEADLINE_S
 

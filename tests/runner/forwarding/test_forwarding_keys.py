@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.forwarding.keys import TOKEN_LASTS_S, BadToken, Incarnation, new_nonce, proof, seal, unseal
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 
 KEY = b"k" * 32
 WHO = Incarnation("r1", 3, "pod-uid")

@@ -18,10 +18,10 @@ import uvloop
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.viewer import Viewer
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.worker.workers import Workers
+from runner.viewer import Viewer
 from runner.workspace import Usage
 
 TICK_S: Final = 0.005

@@ -23,8 +23,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runner.proxy.app import ProxyConfig, RunnerProxy
-from runner.proxy.viewer import Viewer
 from runner.snapshots.snapshots import Snapshots
+from runner.viewer import Viewer
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
 DEADLINE_S = 60.0

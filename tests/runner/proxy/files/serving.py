@@ -12,7 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.proxy.files.routes import FileLimits
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 from runner.workspace import Usage
 
 MIB = 1 << 20

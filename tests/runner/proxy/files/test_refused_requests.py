@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from runner.proxy.files.routes import file_routes
-from runner.proxy.viewer import Viewer
+from runner.viewer import Viewer
 from runner.workspace import Workspace
 from tests.runner.proxy.files.serving import LIMITS, Seen, code, raw, served
 
