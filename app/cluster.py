@@ -92,7 +92,7 @@ def chosen(settings: Settings) -> Cluster:
 
 
 def _versions(settings: Settings) -> Versions:
-    return Versions(Workers(), store.chosen(settings))
+    return Versions(Workers(), store.chosen(settings), settings.limits.size)
 
 
 def _dial_of(settings: Settings, api: Api) -> reach.DialOf:

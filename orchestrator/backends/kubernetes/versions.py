@@ -22,7 +22,7 @@ from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.asking import Ask, answered
 from runner.snapshots.stores.opening import StoreSpec
 from runner.snapshots.stores.s3 import S3Config, S3Store
-from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.signing import STORED_TIMES, S3Signer
 from runner.snapshots.worker.workers import Workers
 from runner.viewer import NOBODY
 from runner.workspace import UNLIMITED, Usage, Workspace
@@ -33,10 +33,14 @@ log = logging.getLogger(__name__)
 
 
 class Versions:
-    """`async with`; `store`, of S3, is where they all lie. Raises BackendError in the store's words."""
+    """`async with`; `store`, of S3, is where they all lie. Raises BackendError in the store's words.
 
-    def __init__(self, workers: Workers, store: StoreSpec) -> None:
+    `size` is that of REPLs: an incarnation puts STORED_TIMES as much into the store as its workspace may hold.
+    """
+
+    def __init__(self, workers: Workers, store: StoreSpec, size: Size | None = None) -> None:
         self._workers = workers
+        self._room_bytes = STORED_TIMES * (size or Size()).disk_bytes
         self._store = store
         self._signing = S3Store(S3Config(**store["s3"]))
 
@@ -50,7 +54,7 @@ class Versions:
 
     def answer_of(self, repl_id: str, epoch: int) -> Ask:
         """What an incarnation's pod asks to have signed."""
-        signer = S3Signer(self._signing, f"{repl_id}/", epoch)
+        signer = S3Signer(self._signing, f"{repl_id}/", epoch, self._room_bytes)
 
         async def answer(question: dict[str, Any]) -> dict[str, Any]:
             return await answered(signer, question)

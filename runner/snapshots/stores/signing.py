@@ -1,12 +1,23 @@
 """Signs for others: the end of `signed.Signer` that holds the credentials."""
 
+import asyncio
+import time
 from collections.abc import Sequence
+from math import inf
+from typing import Final
 
-from runner.snapshots import layout
+from runner.snapshots import layout, retention
 from runner.snapshots.stores.remote import PAGE, Page
-from runner.snapshots.stores.s3 import S3Store
+from runner.snapshots.stores.s3 import SIGNED_FOR_S, S3Store
 from runner.snapshots.stores.signed import Get, Put, Signed
 from runner.snapshots.stores.store import LARGEST_BYTES, StoreError
+
+# Of a workspace's size: of a full history what is alive is stored anew before the old goes, and what was deleted counts
+# until it is counted again.
+STORED_TIMES: Final = 3 * retention.TIMES
+OBJECT_BYTES: Final = 64 << 10  # what one counts at least: it costs a store, and whoever lists it, something
+MORE_ROOM: Final = "Try again in a few minutes; if it stays so, ask the operator to raise DEVEX_DISK_MIB."
+COUNTED_S: Final = float(SIGNED_FOR_S)  # between two counts: what was signed before is there by then, or never will be
 
 
 class S3Signer:
@@ -14,12 +25,18 @@ class S3Signer:
 
     For an incarnation, `epoch`, no commit of another one is signed, and no newer one's is deleted. Once a newer one has
     committed, none of its own is signed, and nothing but its own is deleted: outdated, it can do no harm to others.
+
+    Of what it creates there is never much more than `room_bytes` in the store.
     """
 
-    def __init__(self, store: S3Store, prefix: str, epoch: int | None = None) -> None:
+    def __init__(self, store: S3Store, prefix: str, epoch: int | None = None, room_bytes: float = inf) -> None:
         self._store = store
         self._prefix = prefix
         self._epoch = epoch
+        self._room_bytes = room_bytes
+        self._left_bytes = inf if room_bytes == inf else 0.0
+        self._counted_s = -inf
+        self._counting = asyncio.Lock()
 
     async def sign(self, request: Get | Put) -> Signed:
         self._require_own([request.key])
@@ -29,6 +46,8 @@ class S3Signer:
                 await self._require_newest()
         if isinstance(request, Put) and not (0 <= request.size_bytes <= LARGEST_BYTES and len(request.sha256) == 32):
             raise _forbidden()
+        if isinstance(request, Put):
+            await self._require_room(max(request.size_bytes, OBJECT_BYTES))
         return await self._store.presign(request)
 
     async def page(self, prefix: str, after: str | None, limit: int) -> Page:
@@ -48,6 +67,24 @@ class S3Signer:
     async def _require_newest(self) -> None:
         newest = await self._store.page(f"{self._prefix}c/", None, 1)
         self._require_epoch([one.key for one in newest.found], exactly=False)
+
+    async def _require_room(self, size_bytes: int) -> None:
+        async with self._counting:
+            if self._left_bytes < size_bytes and time.monotonic() - self._counted_s >= COUNTED_S:
+                self._left_bytes = self._room_bytes - await self._held_bytes()
+                self._counted_s = time.monotonic()
+            if self._left_bytes < size_bytes:
+                raise _full()
+            self._left_bytes -= size_bytes
+
+    async def _held_bytes(self) -> int:
+        """As much as is of interest."""
+        held_bytes = 0
+        async for one in self._store.list(self._prefix):
+            held_bytes += max(one.size_bytes, OBJECT_BYTES)
+            if held_bytes > self._room_bytes:
+                break
+        return held_bytes
 
     def _require_epoch(self, keys: Sequence[str], *, exactly: bool) -> None:
         """Of commits; what else there is belongs to no epoch."""
@@ -77,3 +114,7 @@ class S3Signer:
 
 def _forbidden() -> StoreError:
     return StoreError("The control plane does not sign this.", retryable=False)
+
+
+def _full() -> StoreError:
+    return StoreError("The store holds as much of this REPL as it may.", retryable=True, action=MORE_ROOM)

@@ -8,10 +8,11 @@ import pytest
 
 from runner.snapshots import layout
 from runner.snapshots.snapshots import Shelf, Snapshots
+from runner.snapshots.stores import signing
 from runner.snapshots.stores.asking import answered
 from runner.snapshots.stores.s3 import S3Store
 from runner.snapshots.stores.signed import Get, Put
-from runner.snapshots.stores.signing import S3Signer
+from runner.snapshots.stores.signing import OBJECT_BYTES, S3Signer
 from runner.snapshots.stores.store import Fenced, StoreError
 from runner.snapshots.worker.workers import Workers
 from tests.runner.snapshots.shelf import a_shelf
@@ -42,6 +43,27 @@ async def test_a_worker_takes_and_restores_by_signatures(moto_server: Server, tm
         path.write_text("three")
         with pytest.raises(Fenced):
             await outdated.take("ada", "")
+
+
+async def test_no_more_is_signed_than_a_history_has_room_for(
+    moto_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with S3Store(moto_server.config()) as own:
+        await own.create("r1/p/0", b"what is there already")
+        await own.create("r2/p/0", b"another one's")
+        signer = S3Signer(own, "r1/", 5, room_bytes=4 * OBJECT_BYTES)
+        for number in range(3):
+            await signer.sign(Put(f"r1/p/1{number}", 1, DIGEST))
+        with pytest.raises(StoreError, match="as much of this REPL as it may"):
+            await signer.sign(Put("r1/p/13", 1, DIGEST))
+        await signer.sign(Get("r1/p/0"))
+        monkeypatch.setattr(signing, "COUNTED_S", 0.0)  # later: nothing of it was stored
+        await signer.sign(Put("r1/p/13", 3 * OBJECT_BYTES, DIGEST))
+        await own.create("r1/p/13", bytes(3 * OBJECT_BYTES))
+        with pytest.raises(StoreError, match="as much of this REPL as it may"):
+            await signer.sign(Put("r1/p/14", 1, DIGEST))
+        await signer.delete(["r1/p/13"])
+        await signer.sign(Put("r1/p/14", 1, DIGEST))
 
 
 async def test_without_a_signer_it_says_so(tmp_path: Path) -> None:
