@@ -14,7 +14,7 @@ from app.errors import public_error
 from app.gateway.runners import running_app, viewer_of
 from app.gateway.waking import Waking
 from app.services import Services
-from orchestrator.domain import Phase, Repl
+from orchestrator.domain import RESTING, Phase, Repl
 from runner.answers import wants_page
 from runner.errors import DevexError
 from runner.live import Live
@@ -84,10 +84,14 @@ class Previews:
 
     def _keys_of(self, repl: Repl) -> list[bytes]:
         """A sandbox that opens its hosts itself knows its own epoch's key, and no other. While none runs the next one's
-        seals, so that who waits for it is let in by it.
+        seals, so that who waits for it is let in by it. One that is gone may have given its key away.
         """
         if (doors := self._services.orchestrator.backend.preview_doors) is None:
             return [preview_key(self._key, repl.slug)]
-        runs = repl.phase in (Phase.STARTING, Phase.RUNNING)
-        epochs = (repl.epoch, repl.epoch + 1) if runs else (repl.epoch + 1, repl.epoch)
+        if repl.phase in RESTING:
+            epochs = [repl.epoch + 1]
+        elif repl.phase is Phase.STOPPING:
+            epochs = [repl.epoch + 1, repl.epoch]
+        else:
+            epochs = [repl.epoch, repl.epoch + 1]
         return [preview_key(doors.key_of(repl.id, epoch), repl.slug) for epoch in epochs]

@@ -56,6 +56,7 @@ async def test_a_ticket_is_for_the_incarnation_that_runs(site: Site) -> None:
     assert (await visit(site, url, cookie)).status_code == 200, "the gateway serves what no Ingress leads elsewhere"
     await site.server.orchestrator.stop(repl.id)
     await until(site, repl, Phase.STOPPED)
+    assert (await visit(site, url, cookie)).status_code == 401, "who has its key may have sealed it"
     await site.server.orchestrator.open(repl.id)
     await until(site, repl, Phase.RUNNING)
     assert (await visit(site, url, cookie)).status_code == 401
