@@ -134,11 +134,11 @@ def deadline(repl: Repl, limits: Limits, *, keeps_disk: bool) -> datetime | None
     """When the phase has taken too long; None for a phase one may stay in."""
     match repl.phase:
         case Phase.STARTING:
-            return repl.phase_at + timedelta(seconds=limits.start_deadline_s)
+            return _started_by(repl, limits)
         case Phase.STOPPING if keeps_disk or _saved_since(repl, repl.phase_at):
             return _stopped_by(repl, limits)
         case Phase.STOPPED if not repl.seeded:
-            return repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
+            return _seeded_by(repl, limits)
     return None
 
 
@@ -148,7 +148,7 @@ def failed(repl: Repl, failure: str) -> Move:
 
 
 def _starting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits) -> tuple[Action, ...]:
-    end = repl.phase_at + timedelta(seconds=limits.start_deadline_s)
+    end = _started_by(repl, limits)
     if repl.goal is not Goal.RUN:
         return (Move(event=Event.STOP),)
     outdated = seen is not None and seen.epoch != repl.epoch and seen.alive
@@ -213,6 +213,14 @@ def _stopping(
     return (Wake(end), Stop(seen.epoch))
 
 
+def _started_by(repl: Repl, limits: Limits) -> datetime:
+    return repl.phase_at + timedelta(seconds=limits.start_deadline_s)
+
+
+def _seeded_by(repl: Repl, limits: Limits) -> datetime:
+    return repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
+
+
 def _save_until(repl: Repl, limits: Limits) -> datetime:
     return repl.phase_at + timedelta(seconds=limits.save_deadline_s)
 
@@ -239,7 +247,7 @@ def _resting(repl: Repl, seen: Observation | None, now: datetime, limits: Limits
     if repl.phase is Phase.FAILED:
         return ()
     if not repl.seeded:
-        end = repl.phase_at + timedelta(seconds=limits.seed_deadline_s)
+        end = _seeded_by(repl, limits)
         if now >= end:
             return (failed(repl, f"Its files could not be laid out within {limits.seed_deadline_s:.0f} seconds."),)
         return (Wake(end), Seed())
