@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import platform
 import signal
 import struct
@@ -19,7 +20,7 @@ from orchestrator.backends.local import doctor, wire
 from orchestrator.backends.local.launcher import cgroups, etc, modes, seccomp, system
 from orchestrator.backends.local.launcher.bubblewrap import Descriptors, Jail, Mode, arguments, command, packed
 from orchestrator.backends.local.launcher.rlimits import rlimits
-from orchestrator.backends.local.launcher.spawn import WrongUid, first_pid
+from orchestrator.backends.local.launcher.spawn import WrongUid, check, first_pid
 from orchestrator.backends.local.layout import checked, layout
 from orchestrator.domain import Egress, Size
 from runner.agent.limits import parse
@@ -121,14 +122,17 @@ def test_without_user_namespaces_root_is_dropped_inside() -> None:
 
 @pytest.mark.parametrize("mode", [Mode.USER, Mode.ROOT])
 def test_a_sandbox_of_the_wrong_uid_is_not_let_run(mode: Mode) -> None:
-    line = b'{"child-pid": 5, "net-namespace": 1}'
     jail = replace(JAIL, mode=mode)
-    assert first_pid(line, jail, lambda pid: {1234}) == 5
+    check({1234}, jail)
     for uids in ({0}, {1234, 0}, {1000}):
         with pytest.raises(WrongUid):
-            first_pid(line, jail, lambda pid, uids=uids: uids)  # type: ignore[misc]
+            check(uids, jail)
     with pytest.raises(WrongUid):
-        first_pid(line, replace(jail, uid=0), lambda pid: {0})
+        check({0}, replace(jail, uid=0))
+    line = json.dumps({"child-pid": os.getpid(), "net-namespace": 1}).encode()
+    assert first_pid(line, replace(jail, mode=Mode.ROOT_SETUID)) == os.getpid()
+    with pytest.raises(WrongUid):
+        first_pid(line, replace(jail, uid=os.getuid() + 1))
 
 
 def test_root_has_two_ways_and_others_one() -> None:
@@ -136,12 +140,10 @@ def test_root_has_two_ways_and_others_one() -> None:
     assert modes.modes_for(1000) == (Mode.USER,)
 
 
-def test_each_complaint_has_its_advice(tmp_path: Path) -> None:
-    setting = tmp_path / "restrict"
-    assert "--privileged" in modes.advice("Can't mount proc on /newroot/proc", setting)
-    assert "max_user_namespaces" in modes.advice("setting up uid map: Permission denied", setting)
-    setting.write_text("1\n")
-    assert "apparmor" in modes.advice("setting up uid map: Permission denied", setting)
+def test_each_complaint_has_its_advice() -> None:
+    assert "--privileged" in modes.advice("Can't mount proc on /newroot/proc", by_apparmor=False)
+    assert "max_user_namespaces" in modes.advice("setting up uid map: Permission denied", by_apparmor=False)
+    assert "apparmor" in modes.advice("setting up uid map: Permission denied", by_apparmor=True)
 
 
 # the system

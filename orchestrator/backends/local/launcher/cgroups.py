@@ -102,13 +102,11 @@ class Cgroups:
                 _removed(folder)  # or by the next sweep: the kernel lets go of them a little later
 
 
-def find(prefix: str, *, own: str | None = None, mounts: str | None = None) -> Cgroups | None:
+def find(prefix: str, *, own: str, mounts: str) -> Cgroups | None:
     """Control groups this process can make, found by trying; None when not even memory or pids can be bounded.
 
     `own` and `mounts` are the contents of /proc/self/cgroup and /proc/self/mounts.
     """
-    own = Path("/proc/self/cgroup").read_text() if own is None else own
-    mounts = Path("/proc/self/mounts").read_text() if mounts is None else mounts
     for candidate in _candidates(prefix, _own_paths(own), mounts):
         usable = {name: parent for name, parent in candidate.parents.items() if _works(candidate, name, parent)}
         if "memory" in usable or "pids" in usable:

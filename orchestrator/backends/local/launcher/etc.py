@@ -39,8 +39,8 @@ _PRIVATE = ("private", "*.key")  # certificate folders may hold keys next to cer
 _SHELL = "/bin/bash"
 
 
-def build(target: Path, *, source: Path = Path("/etc")) -> None:
-    """Make `target` anew, readable for everyone."""
+def build(target: Path, *, source: Path) -> None:
+    """Make `target` anew, readable for everyone, from what is in `source`, the host's /etc."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     for pattern in _COPIED:

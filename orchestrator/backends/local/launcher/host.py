@@ -84,7 +84,7 @@ def prepare(layout: Layout) -> Host:
     claimed = uids.claim(layout)
     private = os.geteuid() != 0 or reach.own_mounts()
     interpreter = system.interpreter(layout)
-    etc.build(layout.runtime / _ETC)
+    etc.build(layout.runtime / _ETC, source=Path("/etc"))
     agent.install(layout.runtime / _AGENT, interpreter.path)
     try:
         workspaces = reach.made_reachable(layout.workspaces, layout.runtime / "workspaces")
@@ -93,9 +93,10 @@ def prepare(layout: Layout) -> Host:
         why = "" if private else " and mounting is not allowed"
         action = "Keep the data in a folder that other users may pass through, such as /var/lib/devex."
         raise system.Unusable(f"Sandboxes cannot reach {layout.data}{why}.", action) from error
-    root = system.root_arguments(interpreter)
+    root = system.root_arguments(interpreter, Path("/"))
     works, failed = modes.detect(system.bubblewraps(layout), _probe(layout, root, claimed.start))
-    found = cgroups.find(layout.group_prefix)
+    ours = Path("/proc/self")
+    found = cgroups.find(layout.group_prefix, own=(ours / "cgroup").read_text(), mounts=(ours / "mounts").read_text())
     if found:
         found.sweep()
     return Host(

@@ -49,13 +49,18 @@ def detect(bubblewraps: Iterable[Path], jail: Jail) -> tuple[Attempt, list[Attem
             failed.append(attempt)
     raise Unusable(
         f"No sandbox can be made on this machine: {failed[-1].failure}.",
-        advice(" ".join(str(a.failure) for a in failed)),
+        advice(" ".join(str(a.failure) for a in failed), by_apparmor=_is_restricted_by_apparmor()),
     )
 
 
-def advice(failure: str, restricted: Path = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")) -> str:
+def _is_restricted_by_apparmor() -> bool:
+    setting = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+    return setting.exists() and setting.read_text().strip() == "1"
+
+
+def advice(failure: str, *, by_apparmor: bool) -> str:
     """The one thing that helps against bubblewrap's complaint."""
-    if restricted.exists() and restricted.read_text().strip() == "1":
+    if by_apparmor:
         return "Let bubblewrap use user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0."
     if "mount proc" in failure:
         return "Run DEVEX on the machine itself, or in a container started with --privileged."

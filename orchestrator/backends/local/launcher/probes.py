@@ -20,9 +20,8 @@ _REFUSED_CALLS: Final = (
 )
 
 
-def attempts(machine: str | None = None) -> dict[str, tuple[tuple[int, ...], str]]:
+def attempts(machine: str) -> dict[str, tuple[tuple[int, ...], str]]:
     """-> {what: ((system call, arguments...), the errno it must end with)}"""
-    machine = machine or platform.machine()
     number = seccomp.numbers(machine)
     table: dict[str, tuple[tuple[int, ...], str]] = {
         name: ((number[name], 0, 0, 0, 0, 0), "EPERM") for name in _REFUSED_CALLS
@@ -46,7 +45,7 @@ def run(host: Host) -> dict[str, str]:
     """-> what was not refused as it must be: {what: how it ended}. Empty is good.
 
     Blocks for about 0.1 s, on the launcher's main thread like every start."""
-    table = attempts()
+    table = attempts(platform.machine())
     script = Path(__file__).with_name("probe_script.py").read_text()
     asked = json.dumps({name: words for name, (words, _) in table.items()})
     command = (host.interpreter.path, "-I", "-S", "-c", script, asked)

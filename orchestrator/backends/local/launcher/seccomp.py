@@ -6,7 +6,6 @@ Numbers: the kernel's arch/x86/entry/syscalls/syscall_64.tbl and include/uapi/as
 """
 
 import errno
-import platform
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -115,9 +114,8 @@ class UnknownMachine(Exception):
     """There is no table for this processor."""
 
 
-def program(machine: str | None = None) -> bytes:
+def program(machine: str) -> bytes:
     """-> the filter as bwrap's --seccomp reads it. Raises UnknownMachine: not x86_64 or aarch64."""
-    machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
         raise UnknownMachine(f"There is no seccomp table for {machine}.")
     column = _COLUMN[machine]

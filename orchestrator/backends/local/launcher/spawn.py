@@ -5,8 +5,8 @@ Call `spawn` on the thread that lives as long as the launcher: die-with-parent i
 
 import json
 import os
+import platform
 import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def spawn(bubblewrap: Path, jail: Jail) -> Spawned:
         block_reading, block_writing = os.pipe()
         inherited.append(block_reading)
         kept.append(block_writing)
-        filter_fd = _memory_file("seccomp", seccomp.program(), inherited)
+        filter_fd = _memory_file("seccomp", seccomp.program(platform.machine()), inherited)
         passwd = None
         if jail.mode is Mode.ROOT_SETUID:
             passwd = _memory_file("passwd", etc.passwd(jail.uid).encode(), inherited)
@@ -88,17 +88,21 @@ def spawn(bubblewrap: Path, jail: Jail) -> Spawned:
     return Spawned(process, status_reading, block_writing, errors_reading)
 
 
-def first_pid(line: bytes, jail: Jail, uids_of: Callable[[int], set[int]] = kernel_uids) -> int:
-    """The first status line -> the sandbox's first process, its uid checked.
-
-    Raises WrongUid: as the host's uid 0 user code could write /proc/sys, so nothing of it may run. Where root drops
-    inside the sandbox it still is 0 here; there the proxy refuses an agent of another uid than the sandbox's.
-    """
+def first_pid(line: bytes, jail: Jail) -> int:
+    """The first status line -> the sandbox's first process, its uid checked. Raises WrongUid."""
     pid = int(json.loads(line)["child-pid"])
-    uids = uids_of(pid)
+    check(kernel_uids(pid), jail)
+    return pid
+
+
+def check(uids: set[int], jail: Jail) -> None:
+    """Raises WrongUid: as the host's uid 0 user code could write /proc/sys, so nothing of it may run.
+
+    Where root drops inside the sandbox it still is 0 here; there the proxy refuses an agent of another uid than the
+    sandbox's.
+    """
     if jail.mode is not Mode.ROOT_SETUID and (uids != {jail.uid} or 0 in uids):
         raise WrongUid(f"the sandbox has the uids {sorted(uids)} and must have {jail.uid}")
-    return pid
 
 
 def _pipe(reading: list[int], writing: list[int]) -> tuple[int, int]:

@@ -34,8 +34,8 @@ class Interpreter:
     folder: tuple[Path, Path] | None = None
 
 
-def root_arguments(interpreter: Interpreter, root: Path = Path("/")) -> tuple[str, ...]:
-    """bwrap's arguments for /usr and what belongs to it."""
+def root_arguments(interpreter: Interpreter, root: Path) -> tuple[str, ...]:
+    """bwrap's arguments for /usr and what belongs to it, as it is below the host's `root`."""
     words = ["--ro-bind", str(root / "usr"), "/usr"]
     for name in _LINKED:
         found = root / name
