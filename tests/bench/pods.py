@@ -17,8 +17,9 @@ from statistics import median
 from websockets.asyncio.client import connect
 
 from orchestrator.backends.kubernetes import manifests
-from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api
+from orchestrator.backends.kubernetes.api import DEPLOYMENTS, KINDS, PODS, Api
 from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
+from orchestrator.backends.kubernetes.dependents import Dependents
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
 from orchestrator.domain import Goal, Limits, Phase, Repl
@@ -113,7 +114,9 @@ def watched() -> Measured:
 
 async def _watched() -> float:
     async with _running(REPLS) as (cluster, _), Api(client_of(cluster), CLUSTER.namespace) as api:
-        views = [View(api, kind, OURS, lambda found: None) for kind in (DEPLOYMENTS, PODS)]
+        deployments = View(api, DEPLOYMENTS, OURS, lambda found: None)
+        dependents = Dependents(api, OURS, deployments, with_ingress=False)
+        views = [deployments, View(api, PODS, OURS, lambda found: None), *dependents.views.values()]
         tracemalloc.start()
         watching = [asyncio.create_task(view.run()) for view in views]
         for view in views:
@@ -136,7 +139,10 @@ async def _running(count: int) -> AsyncIterator[tuple[ClusterApi, KubernetesBack
             spec = make_spec(f"repl{number}")
             cluster.put("secrets", manifests.secret(spec, CLUSTER, backend.key_of((spec.repl_id, 1)), "slug"))
             made = manifests.deployment(spec, CLUSTER)
-            cluster.put("deployments", {**made, "spec": {**made["spec"], "replicas": 1}})
+            up = cluster.put("deployments", {**made, "spec": {**made["spec"], "replicas": 1}})
+            for one in manifests.dependents(spec, CLUSTER, b"", up["metadata"]["uid"], spec.repl_id):
+                if one["kind"] != "Secret":
+                    cluster.put(KINDS[one["kind"]].plural, one)
         yield cluster, backend
 
 

@@ -20,10 +20,21 @@ from orchestrator.backends.kubernetes import doctor, manifests
 from orchestrator.backends.kubernetes.api import CLAIMS, DEPLOYMENTS, EVENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
+from orchestrator.backends.kubernetes.dependents import Dependents
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
 from orchestrator.backends.kubernetes.known import Incarnations, Key, Known, claim_in
-from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, CLAIMED, EPOCH, FAILED, REPL, claim_name, name_of
+from orchestrator.backends.kubernetes.manifests import (
+    APP,
+    APP_NAME,
+    CLAIMED,
+    EPOCH,
+    FAILED,
+    REPL,
+    SLUG,
+    claim_name,
+    name_of,
+)
 from orchestrator.backends.kubernetes.observe import Object, current_pod, failure_in, is_gone, observation_of
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from orchestrator.backends.kubernetes.versions import Versions
@@ -35,7 +46,6 @@ from runner.snapshots.stores.asking import Ask
 
 OURS: Final = f"{APP}={APP_NAME}"
 LEASE: Final = "devex-leader"
-SLUG: Final = "DEVEX_REPL_SLUG"
 FOUND_WITHIN_S: Final = 60.0  # two calls with their retries
 ADVICE: Final = "`devex doctor` says what is missing."
 AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
@@ -74,6 +84,7 @@ class KubernetesBackend:
         self._deployments = View(api, DEPLOYMENTS, OURS, self._looked_at_deployment)
         self._pods = View(api, PODS, OURS, self._looked_at_pod)
         self._events = View(api, EVENTS, "", self._heard)
+        self._dependents = Dependents(api, OURS, self._deployments, with_ingress=cluster.ingress is not None)
         self._computing = Computing(
             api, lambda: {str(one["metadata"]["name"]): _uid(one) for one in self._pods.objects.values()}
         )
@@ -98,6 +109,7 @@ class KubernetesBackend:
     async def _find_all(self) -> None:
         for view in (self._deployments, self._pods, self._events):
             self._own(view.run())
+        self._own(self._dependents.run())
         try:
             async with asyncio.timeout(FOUND_WITHIN_S):
                 await asyncio.gather(self._deployments.listed.wait(), self._pods.listed.wait())
@@ -211,6 +223,7 @@ class KubernetesBackend:
     def _looked_at_deployment(self, found: Object) -> None:
         there = found["metadata"]["name"] in self._deployments.objects
         self._note(self._known.take_deployment(found, is_there=there))
+        self._dependents.look(found)
 
     def _looked_at_pod(self, found: Object) -> None:
         self._note(self._known.take_pod(found, is_there=found["metadata"]["name"] in self._pods.objects))

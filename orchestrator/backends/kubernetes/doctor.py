@@ -13,12 +13,15 @@ RIGHTS: Final = (
     *(Right("apps", "deployments", verb) for verb in ("list", "watch", "create", "patch", "delete")),
     Right("apps", "deployments/scale", "patch"),
     *(Right("", resource, verb) for resource in ("pods", "events") for verb in ("list", "watch")),
-    *(Right("", resource, verb) for resource in ("services", "secrets") for verb in ("create", "patch")),
-    *(Right("networking.k8s.io", "networkpolicies", verb) for verb in ("create", "patch")),
+    *(Right("", "services", verb) for verb in ("list", "watch", "create", "patch")),
+    *(Right("", "secrets", verb) for verb in ("create", "patch")),
+    *(Right("networking.k8s.io", "networkpolicies", verb) for verb in ("list", "watch", "create", "patch")),
     *(Right("coordination.k8s.io", "leases", verb) for verb in ("get", "create", "patch")),
 )
 """What is always needed. docs/security.md says what for."""
-WITH_INGRESS: Final = tuple(Right("networking.k8s.io", "ingresses", verb) for verb in ("create", "patch"))
+WITH_INGRESS: Final = tuple(
+    Right("networking.k8s.io", "ingresses", verb) for verb in ("list", "watch", "create", "patch")
+)
 WITH_CLAIM: Final = tuple(Right("", "persistentvolumeclaims", verb) for verb in ("create", "delete"))
 THROUGH_API: Final = (Right("", "pods/proxy", "get"),)
 METRICS: Final = Right("metrics.k8s.io", "pods", "list")

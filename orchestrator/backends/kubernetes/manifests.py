@@ -25,7 +25,9 @@ REPL: Final = "devex.dev/repl"
 EPOCH: Final = "devex.dev/epoch"
 CLAIMED: Final = "devex.dev/claimed"  # an annotation: the uid of the one pod that acts for the epoch
 FAILED: Final = "devex.dev/failed"  # another: why it failed, in plain words; nothing of it is to run any more
+DEPENDENTS: Final = "devex.dev/dependents"  # another: as JSON, what is put back when it is removed: see `dependents`
 FIELD_MANAGER: Final = "devex"
+SLUG: Final = "DEVEX_REPL_SLUG"
 
 LINK_PORT: Final = 7601
 PREVIEW_PORT: Final = 7602
@@ -69,11 +71,12 @@ def labels(repl_id: str, epoch: int) -> dict[str, str]:
 
 
 def deployment(spec: SandboxSpec, cluster: Cluster) -> Manifest:
-    """With no replicas: see `dependents`."""
+    """With no replicas: see `dependents`. It says what is to be there beside it, but for what is secret."""
+    kept = json.dumps(_open_dependents(spec, cluster, spec.environment.get(SLUG, spec.repl_id)), separators=(",", ":"))
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": _metadata(spec, cluster),
+        "metadata": {**_metadata(spec, cluster), "annotations": {DEPENDENTS: kept}},
         "spec": {
             "replicas": 0,
             "revisionHistoryLimit": 0,
@@ -89,19 +92,21 @@ def deployment(spec: SandboxSpec, cluster: Cluster) -> Manifest:
 
 def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, slug: str) -> list[Manifest]:
     """Everything else of it, owned by its Deployment."""
-    owner = {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "name": name_of(spec.repl_id, spec.epoch),
-        "uid": owner_uid,
-        "controller": True,
-    }
-    made = [network_policy(spec, cluster), secret(spec, cluster, key, slug), service(spec, cluster)]
-    if cluster.ingress:
-        made.append(ingress(spec, cluster, cluster.ingress, slug))
-    for one in made:
-        one["metadata"]["ownerReferences"] = [owner]
-    return made
+    name = name_of(spec.repl_id, spec.epoch)
+    policy, *others = _open_dependents(spec, cluster, slug)
+    return [owned_by(name, owner_uid, one) for one in (policy, secret(spec, cluster, key, slug), *others)]
+
+
+def owned_by(name: str, uid: str, one: Manifest) -> Manifest:
+    """By the Deployment of this name."""
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": uid, "controller": True}
+    return {**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}}
+
+
+def _open_dependents(spec: SandboxSpec, cluster: Cluster, slug: str) -> list[Manifest]:
+    """What holds no secret. The policy comes first: nothing is led to a pod before it."""
+    made = [network_policy(spec, cluster), service(spec, cluster)]
+    return [*made, ingress(spec, cluster, cluster.ingress, slug)] if cluster.ingress else made
 
 
 def secret(spec: SandboxSpec, cluster: Cluster, key: bytes, slug: str) -> Manifest:
@@ -139,6 +144,7 @@ def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "kind": "Service",
         "metadata": _metadata(spec, cluster),
         "spec": {
+            "type": "ClusterIP",
             "selector": labels(spec.repl_id, spec.epoch),
             "ports": [
                 {"name": "link", "port": LINK_PORT, "targetPort": "link", "protocol": "TCP"},

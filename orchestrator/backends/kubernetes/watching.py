@@ -16,10 +16,28 @@ _UNASKED: Final = ("template", "containers", "initContainers", "volumes")  # wit
 log = logging.getLogger(__name__)
 
 
-class View:
-    """`objects` by name; `changed` is called with each that is new, other than it was, or (as it last was) gone."""
+def trimmed(found: Object) -> Object:
+    """Without what nobody asks."""
+    found["metadata"].pop("managedFields", None)
+    for part in _UNASKED:
+        found.get("spec", {}).pop(part, None)
+    return found
 
-    def __init__(self, api: Api, kind: Kind, selector: str, changed: Callable[[Object], None]) -> None:
+
+class View:
+    """`objects` by name, as `kept` makes them of what is shown; `changed` is called with each that is new, other than
+    it was, or (as it last was) gone.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        kind: Kind,
+        selector: str,
+        changed: Callable[[Object], None],
+        *,
+        kept: Callable[[Object], Object] = trimmed,
+    ) -> None:
         self.objects: dict[str, Object] = {}
         self.listed = asyncio.Event()  # all that there was is known
         self.trouble = ""  # why it was not seen when it was last asked for
@@ -27,6 +45,7 @@ class View:
         self._kind = kind
         self._selector = selector
         self._changed = changed
+        self._kept = kept
 
     async def run(self) -> None:
         """Until cancelled. A watch goes on from where the last one ended, or from a new list when that is too old."""
@@ -78,10 +97,7 @@ class View:
             self._changed(found)
 
     def _keep(self, found: Object) -> None:
-        found["metadata"].pop("managedFields", None)
-        for part in _UNASKED:
-            found.get("spec", {}).pop(part, None)
-        self.objects[found["metadata"]["name"]] = found
+        self.objects[found["metadata"]["name"]] = self._kept(found)
 
 
 def _version(found: Object) -> str:

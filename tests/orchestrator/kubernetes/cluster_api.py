@@ -243,6 +243,9 @@ class ClusterApi:
                     if _matches(request, change.found):
                         shown.add(change.found["metadata"]["name"])
                         yield _line(change.what, change.found)
+                    elif change.found["metadata"]["name"] in shown:  # it is selected no more
+                        shown.discard(change.found["metadata"]["name"])
+                        yield _line("DELETED", change.found)
                 try:
                     async with asyncio.timeout(BOOKMARK_S):
                         await woken.wait()
