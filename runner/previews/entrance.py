@@ -40,6 +40,14 @@ class NoPass(DevexError):
         super().__init__("no_pass", "Only people who are signed in see this preview.", action, status=401)
 
 
+class NoCookies(DevexError):
+    """The pass that was given a moment ago did not come back: to give another one would go on for ever."""
+
+    def __init__(self) -> None:
+        message = "Your browser keeps no cookies of this preview's address, so it cannot be shown."
+        super().__init__("no_cookies", message, "Allow cookies for it and open the preview again.", status=401)
+
+
 class NotASibling(DevexError):
     """The origin is no port of the same REPL."""
 
@@ -114,8 +122,8 @@ class Entrance:
         except NoPass:
             if not _fills_a_window(scope):
                 raise
-            path = local_path(_target(scope))
-            away = f"{self._origin}{WAY_IN}/{host.slug}/{host.port}?{urlencode({'path': path})}"
+            back = f"{ENTER}?{urlencode({'then': local_path(_target(scope))})}"
+            away = f"{self._origin}{WAY_IN}/{host.slug}/{host.port}?{urlencode({'path': back})}"
             await _redirect(away)(scope, receive, send)
 
     async def _granted(self, host: PreviewHost, sealed: Sequence[str]) -> Pass:
@@ -128,8 +136,14 @@ class Entrance:
         raise NoPass
 
     async def _enter(self, host: PreviewHost, scope: Scope) -> Response:
-        """Exchange the ticket for a pass in this host's cookie; then on to the next of its ports, or to the page."""
-        token = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
+        """Exchange the ticket for a pass in this host's cookie; then on to the next of its ports, or to the page.
+
+        Who was sent away for a ticket comes by here once more with his pass, or without.
+        """
+        asked = parse_qs(scope["query_string"].decode("latin-1"))
+        if "then" in asked:
+            return await self._come_back(host, scope, asked["then"][0])
+        token = asked.get("ticket", [""])[0]
         keys = await self._keeper.keys(host.slug) if token and scope["method"] == "GET" else ()
         tickets = (unseal_ticket(key, token, self._now()) for key in keys)
         ticket = next((one for one in tickets if one is not None), None)
@@ -143,6 +157,13 @@ class Entrance:
             target = self.address(keys[0], Ticket(ticket.slug, rest, ticket.session_id, ticket.path))
         cookie = self.cookie(keys[0], Pass(host.slug, host.port, ticket.session_id))
         return _redirect(target, {"Set-Cookie": cookie})
+
+    async def _come_back(self, host: PreviewHost, scope: Scope, path: str) -> Response:
+        try:
+            await self._granted(host, values_of(scope["headers"], self._domain.cookie))
+        except NoPass:
+            raise NoCookies from None
+        return _redirect(local_path(path))
 
     def _is_sibling(self, host: PreviewHost, origin: str) -> bool:
         """Ports of one REPL are one application of one user: they may call one another."""

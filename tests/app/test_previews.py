@@ -99,8 +99,12 @@ async def test_who_comes_without_a_ticket_is_given_one_by_the_application(site: 
     assert given.status_code == 303
     assert given.headers["location"].startswith(f"{host}/__devex/enter?ticket=")
     entering = await visit(site, given.headers["location"])
-    assert entering.headers["location"] == "/a%2Fb?c=d&e"
     cookie = entering.headers["set-cookie"].partition(";")[0]
+    back = host + entering.headers["location"]
+    assert (await visit(site, back, cookie)).headers["location"] == "/a%2Fb?c=d&e"
+    refusing = await visit(site, back, Accept="text/html")
+    assert refusing.status_code == 401, "it does not begin again"
+    assert "cookies" in refusing.text
     assert (await visit(site, f"{host}/a%2Fb?c=d&e", cookie)).status_code == 200
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import psutil
@@ -162,7 +162,8 @@ async def test_who_has_no_ticket_is_sent_to_the_application(previewing: Previewi
         away = await at.http.send(httpx.Request("GET", f"{at.http.base_url}/", headers={"Host": at.host, **PERSON},
             extensions={"target": path.encode()}))  # fmt: skip
         assert away.status_code == 303
-        assert away.headers["location"] == f"{APPLICATION}/preview/calm-otter/{at.port}?path={told}"
+        back = quote(f"{ENTER}?then={told}", safe="")
+        assert away.headers["location"] == f"{APPLICATION}/preview/calm-otter/{at.port}?path={back}"
     for more in ({"Sec-Fetch-Dest": "iframe"}, {"Sec-Fetch-Mode": "cors"}, {"Accept": "*/*"}):
         refused = await at.visit("/", **PERSON | more)
         assert (refused.status_code, refused.headers.get("location")) == (401, None)
