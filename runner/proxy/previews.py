@@ -25,6 +25,7 @@ from runner.viewer import NOBODY
 CHECKED_S: Final = 10.0  # as often as the gateway looks which sessions have ended
 BELIEVED_S: Final = 300.0  # while no server of the control plane answers: it is being replaced
 ANSWER_S: Final = 3.0  # a page waits for it
+LOOKS_MOST: Final = 16  # at a time: a version's questions are of the same QUESTIONS_MOST
 
 log = logging.getLogger(__name__)
 
@@ -86,15 +87,26 @@ class PreviewPort:
             await self._proxy(port_scope(host, scope, NOBODY), receive, send)
 
     async def watch(self) -> None:
-        """Until cancelled: close what sessions hold open that have ended."""
-        while True:
-            await asyncio.sleep(CHECKED_S)
-            for session_id in self._live.sessions():
-                try:
+        """Until cancelled: close what sessions hold open that have ended. One that nobody tells of delays no other."""
+        looked_at: set[str] = set()
+
+        async def look(session_id: str) -> None:
+            try:
+                async with looking:
                     await self._sessions.check(session_id)
-                except DevexError:
-                    self._live.end([session_id])
-            self._sessions.forget()
+            except DevexError:
+                self._live.end([session_id])
+            finally:
+                looked_at.discard(session_id)
+
+        looking = asyncio.Semaphore(LOOKS_MOST)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(CHECKED_S)
+                for session_id in self._live.sessions() - looked_at:
+                    looked_at.add(session_id)
+                    group.create_task(look(session_id), name="session looked at")
+                self._sessions.forget()
 
 
 class Sessions:

@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -281,18 +282,27 @@ async def test_bodies_are_streamed_both_ways(previewing: Previewing) -> None:
     assert most - held_before < 32 * MIB
 
 
+def cookie_of(session_id: str) -> str:
+    return f"devex_preview={seal_pass(b'k', Pass('otter', 5000, session_id), time.time())}"
+
+
 class Answering(Control):
     """As if a control plane had said so."""
 
-    good = True
+    def __init__(self) -> None:
+        super().__init__()
+        self.good = True
+        self.known = asyncio.Event()  # of other sessions
 
     async def ask(self, question: dict[str, Any]) -> dict[str, Any]:
-        assert question == {"session": "session"}
+        if question != {"session": "session"} and not self.good:
+            await self.known.wait()
         return {"good": self.good}
 
 
 async def test_what_a_session_holds_open_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "CHECKED_S", 0.01)
+    monkeypatch.setattr(previews, "ANSWER_S", DEADLINE_S)
     control, program = Answering(), Program()
     previewed = Previewed(slug="otter", domain=PreviewDomain("http", "preview.test"), origin=APPLICATION, key=b"k")
 
@@ -300,23 +310,30 @@ async def test_what_a_session_holds_open_ends_with_it(monkeypatch: pytest.Monkey
         await program.app({**scope, "path": scope["path"].removeprefix("/ports/5000")}, receive, send)
 
     visits = PreviewPort(previewed, proxy, control)
-    sealed = seal_pass(b"k", Pass("otter", 5000, "session"), time.time())
-    headers = {"Host": "5000-otter.preview.test", "Cookie": f"devex_preview={sealed}"}
-    async with serving(visits) as port, httpx.AsyncClient(trust_env=False) as http:
+    headers = {"Host": "5000-otter.preview.test", "Cookie": cookie_of("session")}
+    async with serving(visits) as port, httpx.AsyncClient(trust_env=False) as http, AsyncExitStack() as stack:
+
+        async def socket_of(session_id: str) -> ClientConnection:
+            opening = connect(
+                "ws://5000-otter.preview.test/ws", host="127.0.0.1", port=port, proxy=None,
+                origin=Origin("http://5000-otter.preview.test"), additional_headers={"Cookie": cookie_of(session_id)},
+            )  # fmt: skip
+            return await stack.enter_async_context(opening)
+
         unclaimed = await http.get(f"http://127.0.0.1:{port}/asked/", headers=headers)
         assert (unclaimed.status_code, unclaimed.json()["error"]["code"]) == (503, "unclaimed")
         control.claimed.set()
         watching = asyncio.create_task(visits.watch())
-        async with connect(
-            "ws://5000-otter.preview.test/ws", host="127.0.0.1", port=port, proxy=None,
-            origin=Origin("http://5000-otter.preview.test"), additional_headers={"Cookie": headers["Cookie"]},
-        ) as socket:  # fmt: skip
-            await socket.recv()
-            control.good = False
-            with pytest.raises(ConnectionClosed):
-                async with asyncio.timeout(DEADLINE_S):
-                    await socket.recv()
+        for number in range(previews.LOOKS_MOST - 1):
+            await (await socket_of(f"of whom nobody knows {number}")).recv()
+        socket = await socket_of("session")
+        await socket.recv()
+        control.good = False
+        with pytest.raises(ConnectionClosed):
+            async with asyncio.timeout(DEADLINE_S):
+                await socket.recv()
         assert (await http.get(f"http://127.0.0.1:{port}/asked/", headers=headers)).status_code == 401
+        control.known.set()
         watching.cancel()
         await asyncio.wait([watching])
 
