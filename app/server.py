@@ -57,8 +57,7 @@ class Server:
     """The assembled application, on NiceGUI's one app. `run` serves it until it is told to stop."""
 
     def __init__(self, settings: Settings, *, backend: Backend, on_interrupt: Callable[[], None] | None = None) -> None:
-        """`on_interrupt` is called when SIGINT comes, before anything is stopped."""
-        data_dir.prepare(settings.data_dir)
+        """The data folder is prepared. `on_interrupt` is called when SIGINT comes, before anything is stopped."""
         self.settings = settings
         self.failure: DevexError | None = None
         self._on_interrupt = on_interrupt

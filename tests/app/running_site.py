@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from app import data_dir
 from app.accounts import SignedIn
 from app.gateway.connections import connection_factory
 from app.server import Server
@@ -149,7 +150,9 @@ async def site_of(tmp_path: Path, backend: MemoryBackend | None = None, **settin
     """Serve with these settings until the block ends."""
     backend = backend or Echoing()
     given = {"_env_file": None, "port": free_port(), "data_dir": tmp_path / "data", "sign_up": "open"} | settings
-    server = Server(Settings(**given), backend=backend)
+    settled = Settings(**given)
+    data_dir.prepare(settled.data_dir)
+    server = Server(settled, backend=backend)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NICEGUI_USER_SIMULATION", "true")  # NiceGUI then prepares its app and leaves serving to us
         server.run()
