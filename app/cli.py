@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from app import config_page, data_dir, settings
+from app import config_page, configuration, data_dir
 from app.settings import BadSetting, Settings
 from runner.errors import DevexError
 
@@ -33,7 +33,7 @@ def serve() -> None:
     from app import logs, start
 
     with exit_on_error():
-        chosen = settings.read()
+        chosen = configuration.read()
         logs.set_up(chosen)
         start.serve(chosen)
 
@@ -44,7 +44,7 @@ def doctor() -> None:
     from app import start
 
     with exit_on_error():
-        checks = asyncio.run(start.doctor(settings.read()))
+        checks = asyncio.run(start.doctor(configuration.read()))
     for check in checks:
         mark = {True: "ok", False: "WRONG", None: "?"}[check.ok]
         print(f"{mark:5} {check.name}: {check.detail}" + (f" -> {check.action}" if check.action else ""))
@@ -166,7 +166,7 @@ def egress_proxy(
     from app import egress, logs
 
     with exit_on_error():
-        chosen = settings.read()
+        chosen = configuration.read()
         logs.set_up(chosen)
         asyncio.run(egress.serve(chosen, host, port))
 
@@ -218,7 +218,7 @@ def _with_database(work: Callable[[Settings], Coroutine[Any, Any, str]]) -> None
             return await work(chosen)
 
     with exit_on_error():
-        chosen = settings.read()
+        chosen = configuration.read()
         data_dir.prepare(chosen.data_dir)
         print(asyncio.run(run(chosen)))
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from app import cluster, config_page, store
-from app.settings import BadSetting, Settings, read
+from app.configuration import read
+from app.settings import BadSetting, Settings
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim
 from orchestrator.backends.kubernetes.manifests import GRACE_S
 from orchestrator.domain import Egress
