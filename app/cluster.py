@@ -1,6 +1,7 @@
 """The cluster that the settings name, and the backend that runs REPLs on it."""
 
 from ipaddress import ip_address
+from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -9,9 +10,10 @@ from app.addresses import Addresses
 from app.settings import Settings
 from orchestrator.backends.base import Check
 from orchestrator.backends.kubernetes import doctor, reach
-from orchestrator.backends.kubernetes.api import Api
-from orchestrator.backends.kubernetes.backend import KubernetesBackend
+from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiError
+from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
+from orchestrator.backends.kubernetes.known import key_of
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.domain import Egress
 from runner.errors import DevexError
@@ -34,6 +36,21 @@ async def checks(settings: Settings) -> list[Check]:
             return [*found, *_of_secret(settings), *way_to_store(settings)]
     except DevexError as error:
         return [Check(name="cluster", ok=False, detail=error.message, action=error.action)]
+
+
+async def epochs(settings: Settings) -> dict[str, int]:
+    """By REPL, of the newest pod that there is. Raises DevexError."""
+    newest: dict[str, int] = {}
+    async with Api(settings.kubeconfig, settings.k8s_namespace) as api:
+        try:
+            listings = [await api.list(kind, OURS) for kind in (DEPLOYMENTS, PODS)]
+        except ApiError as error:
+            message = f"The cluster does not show which REPLs run: {error}."
+            raise DevexError("cluster", message, "`devex doctor` says what is missing.", status=503) from error
+    for found in chain.from_iterable(listing.items for listing in listings):
+        if (key := key_of(found)) is not None:
+            newest[key[0]] = max(key[1], newest.get(key[0], 0))
+    return newest
 
 
 def _of_secret(settings: Settings) -> list[Check]:

@@ -1,7 +1,7 @@
 """What an operator does with the store of versions, beside a running server or without one. Progress is printed."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -95,6 +95,11 @@ async def recover(settings: Settings, owner_id: str | None) -> str:
         raise DevexError("running", "The server runs.", "Stop it first.", status=409)
     records, workspaces = TortoiseRecords(), local_layout(settings.data_dir)
     on_disk = settings.backend == "local"  # where pods run, files at rest are the newest version
+    running: Mapping[str, int] = {}
+    if settings.backend == "kubernetes":
+        from app import cluster  # Kubernetes's client takes half a second
+
+        running = await cluster.epochs(settings)
     async with store_of(store.chosen(settings)) as opened:
         for repl in await records.list_all():
             newest = await History(opened, repl.id).head()
@@ -103,7 +108,8 @@ async def recover(settings: Settings, owner_id: str | None) -> str:
                     print(f"WRONG {repl.slug}: its files are gone, and the store has no version of it", flush=True)
                 continue
             lost = on_disk and repl.seeded and not workspaces.workspace(repl.id).is_dir()
-            changes = recovered(repl, newest, lost=lost, now=SystemClock().now())
+            epoch = max(order_of(newest)[0], running.get(repl.id, 0))
+            changes = recovered(repl, newest, epoch, lost=lost, now=SystemClock().now())
             if changes:
                 await records.update(repl, **changes)
                 done = "its files come back" if lost else "it goes on"
@@ -113,15 +119,17 @@ async def recover(settings: Settings, owner_id: str | None) -> str:
                 print(f"?     {repl_id}: is in the store, and in no list. Take it with --owner", flush=True)
             elif newest := await History(opened, repl_id).head():
                 lost = on_disk and not workspaces.workspace(repl_id).is_dir()
-                found = found_again(repl_id, owner_id, newest, lost=lost, now=SystemClock().now())
+                epoch = max(order_of(newest)[0], running.get(repl_id, 0))
+                found = found_again(repl_id, owner_id, newest, epoch, lost=lost, now=SystemClock().now())
                 await records.insert(found)
                 print(f"ok    {found.slug}: was in no list", flush=True)
     return "Start the server: it lays out the files."
 
 
-def recovered(repl: Repl, newest: str, *, lost: bool, now: datetime) -> dict[str, Any]:
-    """What to record; {} for one that lacks nothing. An epoch behind the newest version's could save nothing."""
-    epoch = order_of(newest)[0]
+def recovered(repl: Repl, newest: str, epoch: int, *, lost: bool, now: datetime) -> dict[str, Any]:
+    """What to record; {} for one that lacks nothing. `epoch` is the newest version's, or that of a pod that runs on and
+    has saved none yet: an earlier one could save nothing, and a pod of a later one would stay with nobody.
+    """
     changes: dict[str, Any] = {"epoch": epoch} if repl.epoch < epoch else {}
     if lost:
         goal = repl.goal if repl.in_trash else Goal.STOP
@@ -135,7 +143,7 @@ async def _unknown(opened: Store, known: set[str]) -> list[str]:
     return sorted(repl_id for repl_id in ids - known if _ID.fullmatch(repl_id))
 
 
-def found_again(repl_id: str, owner_id: str, newest: str, *, lost: bool, now: datetime) -> Repl:
+def found_again(repl_id: str, owner_id: str, newest: str, epoch: int, *, lost: bool, now: datetime) -> Repl:
     """Nobody knows any more what it was called and made from."""
     name = f"found {now:%Y-%m-%d} {repl_id[:4]}"
     return Repl(
@@ -149,7 +157,7 @@ def found_again(repl_id: str, owner_id: str, newest: str, *, lost: bool, now: da
         opened_at=now,
         phase_at=now,
         seeded=not lost,
-        epoch=order_of(newest)[0],
+        epoch=epoch,
         copy_of=repl_id,
         copy_version=newest,
     )

@@ -106,7 +106,7 @@ class Incarnations:
         self._by_repl.clear()
 
     def _whose(self, found: Object) -> Known | None:
-        if (key := _key(found)) is None:
+        if (key := key_of(found)) is None:
             return None
         name = name_of(*key)
         if (known := self._by_name.get(name)) is None:
@@ -121,7 +121,7 @@ def claim_in(deployment: Object | None) -> str:
     return str(annotations.get(CLAIMED, ""))
 
 
-def _key(found: Object) -> Key | None:
+def key_of(found: Object) -> Key | None:
     labels = found["metadata"].get("labels", {})
     epoch = str(labels.get(EPOCH, ""))
     return (labels[REPL], int(epoch)) if REPL in labels and epoch.isdecimal() else None

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -126,6 +128,9 @@ def see_its_program(browser: httpx.Client, kubelet: Kubelet, repl: str) -> None:
     assert ask(gateway).text == "seen"
 
     stop(browser, repl)
+    assert ask(gateway, **PERSON).status_code == 303, "the pass was of an epoch that has ended"
+    anew = urlsplit(browser.post(f"/api/repls/{repl}/preview", json={"port": port}).json()["url"])
+    headers["Cookie"] = ask(gateway, f"{anew.path}?{anew.query}").headers["set-cookie"].partition(";")[0]
     waiting = ask(gateway, **PERSON)
     assert waiting.status_code == 503
     headers["Cookie"] = waiting.headers["set-cookie"].partition(";")[0]
@@ -133,6 +138,12 @@ def see_its_program(browser: httpx.Client, kubelet: Kubelet, repl: str) -> None:
     until(lambda: ask(pod()).text == "seen")
     headers["Cookie"] = entered.headers["set-cookie"].partition(";")[0]
     assert ask(pod()).status_code == 401, "it was of an epoch that has ended"
+
+
+def put_back(saved: Path, database: Path) -> None:
+    for one in database.parent.glob(f"{database.name}*"):
+        one.unlink()
+    shutil.copy(saved, database)
 
 
 def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
@@ -152,6 +163,7 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
                 runner.run(tab.until("42 from a file"))
             process.kill()
             process.wait(ENDS_S)
+        of = pod["metadata"]["labels"]["devex.dev/repl"]
         database, saved = tmp_path / "data" / "devex.sqlite3", tmp_path / "saved"
         backup(database, saved)
 
@@ -180,9 +192,14 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
             assert "sandbox" not in checked.stdout
 
         # A database of the first epoch, and a store that has versions of the third, of a pod that runs on.
-        for one in database.parent.glob(f"{database.name}*"):
-            one.unlink()
-        saved.rename(database)
+        put_back(saved, database)
+        later = {"devex.dev/repl": of, "devex.dev/epoch": "7", "app.kubernetes.io/name": "devex-repl"}
+        cluster.put("deployments", {"metadata": {"name": "later", "labels": later}, "spec": {"replicas": 0}})
+        assert "it goes on" in devex(tmp_path, "recover", **settings).stdout
+        with closing(sqlite3.connect(database)) as opened:
+            assert opened.execute("SELECT epoch FROM repls").fetchall() == [(7,)]  # more than the newest version's
+        cluster.remove("deployments", "later")
+        put_back(saved, database)
         assert "it goes on from version 3-" in devex(tmp_path, "recover", **settings).stdout
         with serving(tmp_path, second=True, **settings) as (_, origin, _), sign_in(origin) as browser:
             until(lambda: browser.post(f"/repls/{repl}/snapshots", json={}).status_code == 201)
