@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 
 from app import data_dir, store
 from app.addresses import Addresses
+from app.egress import rules_of
 from app.settings import Settings
 from orchestrator.backends.base import Check
+from orchestrator.backends.egress.rules import is_public
 from orchestrator.backends.kubernetes import doctor, reach
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
@@ -63,8 +65,8 @@ def _of_secret(settings: Settings) -> list[Check]:
 def way_to_store(settings: Settings) -> list[Check]:
     """What keeps pods from it where a network plugin keeps their NetworkPolicies."""
     host = urlsplit(settings.s3_endpoint).hostname or "s3.amazonaws.com"
-    is_public = settings.egress is Egress.PUBLIC and not _is_private(host)
-    if not (is_public or settings.k8s_network.store):
+    is_outside = settings.egress is Egress.PUBLIC and not _is_private(host, settings)
+    if not (is_outside or settings.k8s_network.store):
         detail, action = f"Policies do not let pods reach {host}.", "Say in DEVEX_K8S_NETWORK where the store is."
     elif settings.egress is not Egress.PUBLIC and not _is_address(host):
         detail = f"With DEVEX_EGRESS={settings.egress} policies do not let pods look up {host}."
@@ -82,10 +84,10 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _is_private(host: str) -> bool:
+def _is_private(host: str, settings: Settings) -> bool:
     """As far as it can be seen."""
     if _is_address(host):
-        return not ip_address(host).is_global
+        return not is_public(ip_address(host), rules_of(settings).private)
     return "." not in host or host.endswith((".svc", ".local"))
 
 
@@ -99,6 +101,7 @@ def chosen(settings: Settings) -> Cluster:
         pod=settings.k8s_pod,
         claim=VolumeClaim(storage_class=storage_class) if kind == "claim" else None,
         network=settings.k8s_network,
+        private=rules_of(settings).private,
         ingress=settings.k8s_ingress,
         previews=Addresses.of(settings).previews,
         origin=settings.origin,

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from ipaddress import ip_network
 
 from app.settings import Settings
 from orchestrator.backends.egress.listening import EgressServer
@@ -11,7 +12,8 @@ from runner.errors import DevexError
 
 
 def rules_of(settings: Settings) -> EgressRules:
-    return EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except))
+    private = tuple(map(ip_network, settings.egress_private))
+    return EgressRules(allow=settings.egress_allow, exceptions=frozenset(settings.egress_except), private=private)
 
 
 async def serve(settings: Settings, host: str, port: int) -> None:

@@ -42,6 +42,8 @@ _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _STORAGE = re.compile(r"emptyDir|claim(:[a-z0-9][a-z0-9.-]*)?")
 _BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((/[A-Za-z0-9!_.'()*-]+)*)/?")
 
+PRIVATE_LEAST_BITS = 4  # of a part of the Internet: all of it has three, of IPv6
+
 Words = Annotated[tuple[str, ...], NoDecode]
 SignUp = Literal["open", "invite", "closed"]
 Reach = Literal["pod", "ingress", "api"]
@@ -182,6 +184,11 @@ class Settings(BaseSettings):
         default=(),
         description="`host:port` that programs may reach wherever it is, such as a package index of your network.",
     )
+    egress_private: Words = Field(
+        default=(),
+        description="Networks that programs may not reach though their addresses are public, comma-separated: those of "
+        "your own machines, and of a cluster whose pods, services or nodes have global IPv6 addresses.",
+    )
     launcher_grace_s: int = Field(
         default=300,
         ge=0,
@@ -242,7 +249,9 @@ class Settings(BaseSettings):
         default=False, description="Log every request: method, path, status, duration; never its query."
     )
 
-    @field_validator("allowed_hosts", "trusted_proxies", "egress_allow", "egress_except", mode="before")
+    @field_validator(
+        "allowed_hosts", "trusted_proxies", "egress_allow", "egress_except", "egress_private", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
@@ -339,6 +348,17 @@ class Settings(BaseSettings):
             return tuple(str(ip_network(one)) for one in value)
         except ValueError:
             raise ValueError("each must be an address or a network, such as 10.0.0.2 or 10.244.0.0/16") from None
+
+    @field_validator("egress_private")
+    @classmethod
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            networks = [ip_network(one) for one in value]
+        except ValueError:
+            raise ValueError("each must be a network, such as 2001:db8:1::/48 or 198.51.100.0/24") from None
+        if any(one.prefixlen < PRIVATE_LEAST_BITS for one in networks):
+            raise ValueError("a network is too large: with `egress` none nothing is reached")
+        return tuple(map(str, networks))
 
     @field_validator("public_url")
     @classmethod

@@ -74,6 +74,8 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("EGRESS_EXCEPT", "pypi.example.com"),
         ("EGRESS_EXCEPT", "10.0.0.0/8:443"),
         ("EGRESS_EXCEPT", "pypi.example.com:99999"),
+        ("EGRESS_PRIVATE", "2001:db8::1/32"),
+        ("EGRESS_PRIVATE", "2000::/3"),
         ("TRUSTED_PROXIES", "10.0.0.2/8"),
         ("TRUSTED_PROXIES", "10.0.0.2, proxy.example.org"),
         ("SECRET", "short"),

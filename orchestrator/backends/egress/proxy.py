@@ -132,7 +132,7 @@ class EgressProxy:
             self._audit(host, port, "too many destinations")
             raise _Refused(429, "Too many different hosts were asked for. Wait a minute.")
         addresses = await self._addresses(host, port)
-        if verdict is Verdict.PUBLIC and not all(_may_reach(address) for address in addresses):
+        if verdict is Verdict.PUBLIC and not all(self._may_reach(address) for address in addresses):
             self._audit(host, port, f"leads to {addresses}")
             raise _Refused(403, f"{host} is not a public address.")
         for address in addresses:
@@ -142,6 +142,11 @@ class EgressProxy:
             except OSError:
                 continue
         raise _Refused(502, f"{host}:{port} does not answer.")
+
+    def _may_reach(self, text: str) -> bool:
+        """Public, and not this machine by its public address: behind that are services which trust it."""
+        address = ipaddress.ip_address(text.partition("%")[0])
+        return is_public(address, self._rules.private) and not _is_ours(address)
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         with suppress(ValueError):
@@ -163,12 +168,6 @@ class EgressProxy:
             log.warning("egress of %s to %s:%d refused: %s (%d refused)", self._name, host, port, why, self._unsaid)
             self._audit_at = now + AUDIT_S
             self._unsaid = 0
-
-
-def _may_reach(text: str) -> bool:
-    """Public, and not this machine by its public address: behind that are services which trust it."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    return is_public(address) and not _is_ours(address)
 
 
 def _is_ours(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -13,17 +14,24 @@ BLOCKED_S = 60.0  # afterwards, so that a scan is not worth its while
 MAIL_PORT = 25  # nobody develops by delivering mail; spam gets the machine's address banned
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# What is the public Internet, and of that what is not: RFC 6890's special ranges, clouds' metadata services among them,
+# and what carries IPv4 within IPv6 (6to4, Teredo). Python's `is_global` has changed between its versions.
+PUBLIC_IPV4 = ipaddress.ip_network("0.0.0.0/0")
+PUBLIC_IPV6 = ipaddress.ip_network("2000::/3")  # global unicast; all else is private, local, mapped or translated
+PRIVATE: tuple[Network, ...] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
+        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+    )
+)  # fmt: skip
 
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 _NAME_CHARACTERS = 253
-# `is_global` has changed between Python versions and leaves these to the caller.
-_NEVER = tuple(
-    ipaddress.ip_network(network)
-    for network in (
-        *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "224.0.0.0/3"),
-        *("64:ff9b:1::/48", "2001::/23", "2001:db8::/32", "fec0::/10", "ff00::/8"),
-    )
-)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -36,10 +44,12 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressRules:
     """`allow`: what ALLOWLIST permits: `host`, `*.domain` or either with `:port`. `exceptions`: `host:port` that is
-    always permitted and may be on the host or its network, such as an internal package index."""
+    always permitted and may be on the host or its network, such as an internal package index. `private`: what else is
+    no public address, such as global ones of the operator's own network."""
 
     allow: tuple[str, ...] = ()
     exceptions: frozenset[str] = field(default_factory=frozenset)
+    private: tuple[Network, ...] = ()
 
     def verdict(self, egress: Egress, host: str, port: int) -> Verdict:
         """`host` as `host_name` gives it."""
@@ -71,15 +81,19 @@ def host_name(text: str) -> str:
     return host
 
 
-def is_public(address: Address) -> bool:
-    """Whether it leads to the Internet, whatever it is wrapped in."""
+def is_public(address: Address, private: Sequence[Network] = ()) -> bool:
+    """Whether it leads to the Internet, whatever it is wrapped in, and to nothing that is `private` as well."""
     if isinstance(address, ipaddress.IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or _nat64(address)
         if inner is not None:
-            return is_public(inner)
-    if any(address.version == network.version and address in network for network in _NEVER):
-        return False
-    return address.is_global and not address.is_multicast
+            return is_public(inner, private)
+    block = PUBLIC_IPV4 if address.version == 4 else PUBLIC_IPV6
+    return address in block and not any(address in hole for hole in holes_of(block, private))
+
+
+def holes_of(block: Network, private: Sequence[Network] = ()) -> list[Network]:
+    """What of `block`, one of the public ones, is not public."""
+    return [one for one in (*PRIVATE, *private) if one.version == block.version and one.subnet_of(block)]  # type: ignore[arg-type]
 
 
 def _nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

@@ -5,6 +5,7 @@ Settings are parsed into these. A name that is none of theirs is refused: misspe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
 from runner.previews.hosts import PreviewDomain
@@ -107,6 +108,7 @@ class Cluster:
     pod: Mapping[str, Any] = field(default_factory=dict)  # of POD_FIELDS
     claim: VolumeClaim | None = None
     network: Network = field(default_factory=Network)
+    private: tuple[IPv4Network | IPv6Network, ...] = ()  # what is no public address, besides what nowhere is one
     ingress: Ingress | None = None
     previews: PreviewDomain = field(default_factory=lambda: PreviewDomain("http", "localhost"))
     origin: str = ""  # the application's, where tickets for previews come from

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from orchestrator.backends.base import SandboxSpec
+from orchestrator.backends.egress.rules import PUBLIC_IPV4, PUBLIC_IPV6, Network, holes_of
 from orchestrator.backends.environment import SOCKETS, TMP, WORKSPACE, program_environment
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Peer
 from orchestrator.domain import Egress
@@ -45,16 +46,6 @@ DISK_SHARE: Final = 1 / 8
 SOCKETS_SIZE: Final = "1Mi"
 TMP_SIZE: Final = "512Mi"
 CACHE_BYTES: Final = 384 << 20
-
-# What is not the public Internet: RFC 6890's special ranges, clouds' metadata services among them, and what carries
-# IPv4 within IPv6 (mapped, NAT64, 6to4, Teredo), so that nothing private has a second name.
-PRIVATE_IPV4: Final = (
-    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-    "224.0.0.0/4", "240.0.0.0/4",
-)  # fmt: skip
-PUBLIC_IPV6: Final = "2000::/3"  # global unicast; everything else is private, local, mapped or translated
-PRIVATE_IPV6: Final = ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")
 
 
 def name_of(repl_id: str, epoch: int) -> str:
@@ -327,11 +318,12 @@ def _way_out(egress: Egress, cluster: Cluster) -> list[Manifest]:
             return [_to(cluster.network.allowlist_proxy)]
         case Egress.PUBLIC:
             names = [_selector(peer) for peer in cluster.network.dns]
-            public: list[Manifest] = [
-                {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(PRIVATE_IPV4)}},
-                {"ipBlock": {"cidr": PUBLIC_IPV6, "except": list(PRIVATE_IPV6)}},
-            ]
+            public = [_public(PUBLIC_IPV4, cluster), _public(PUBLIC_IPV6, cluster)]
             return [{"to": names, "ports": [_tcp(53), {"protocol": "UDP", "port": 53}]}, {"to": public}]
+
+
+def _public(block: Network, cluster: Cluster) -> Manifest:
+    return {"ipBlock": {"cidr": str(block), "except": [str(hole) for hole in holes_of(block, cluster.private)]}}
 
 
 def _to(destination: Destination) -> Manifest:

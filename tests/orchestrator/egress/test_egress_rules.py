@@ -39,6 +39,14 @@ def test_public_addresses(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
 
 
+def test_what_the_operator_says_is_private_is_so_in_any_wrapping() -> None:
+    theirs = (ipaddress.ip_network("8.8.8.0/24"), ipaddress.ip_network("2606:4700::/32"))
+    for address in ("8.8.8.8", "::ffff:8.8.8.8", "64:ff9b::808:808", "2606:4700::1111"):
+        assert not is_public(ipaddress.ip_address(address), theirs)
+    for address in ("1.1.1.1", "2a00:1450::1"):
+        assert is_public(ipaddress.ip_address(address), theirs)
+
+
 @given(st.ip_addresses(v=4))
 def test_an_address_in_a_wrapping_is_judged_like_itself(address: ipaddress.IPv4Address) -> None:
     number = int(address)

@@ -22,8 +22,8 @@ A_POD, ANOTHER_POD = "127.0.0.2", "127.0.0.3"
 async def egress_proxy(folder: Path, *exceptions: str) -> AsyncIterator[int]:
     """-> its port. It ends in order when it is asked to."""
     environment = {
-        "PATH": os.defpath, "PYTHONPATH": str(ROOT), "DEVEX_EGRESS_ALLOW": "*.allowed.invalid",
-        "DEVEX_EGRESS_EXCEPT": ",".join(exceptions),
+        "PATH": os.defpath, "PYTHONPATH": str(ROOT), "DEVEX_EGRESS_EXCEPT": ",".join(exceptions),
+        "DEVEX_EGRESS_ALLOW": "*.allowed.invalid 8.8.8.8", "DEVEX_EGRESS_PRIVATE": "8.8.8.0/24",
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "app.cli", "egress-proxy", "--port", "0",
@@ -72,6 +72,7 @@ async def test_pods_reach_what_is_allowed_and_nothing_else(tmp_path: Path, servi
         assert answer == b"HTTP/1.1 200 Connection established\r\n\r\ngot hello"
         for refused in (f"127.0.0.2:{service}", "127.0.0.1:1", "example.org:443", "169.254.169.254:80", "[::1]:80"):
             assert b" 403 " in await ask(port, A_POD, f"CONNECT {refused} HTTP/1.1\r\n\r\n")
+        assert b"is not a public address" in await ask(port, A_POD, "CONNECT 8.8.8.8:443 HTTP/1.1\r\n\r\n")
         # A name that is allowed is looked up; there is none under .invalid.
         assert b" 502 " in await ask(port, A_POD, "CONNECT a.allowed.invalid:443 HTTP/1.1\r\n\r\n")
 

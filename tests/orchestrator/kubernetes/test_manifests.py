@@ -287,6 +287,16 @@ def test_nothing_private_is_reached(address: str, egress: Egress) -> None:
     assert not any(_lets_out(policy, address, port) for port in (53, 80, 443, 9000))
 
 
+def test_what_the_operator_says_is_private_is_not_reached() -> None:
+    theirs = tuple(map(ip_network, ("2a00:1450:4001::/48", "8.8.8.0/24", "fd00::/8")))
+    policy = network_policy(replace(SPEC, egress=Egress.PUBLIC), replace(FULL, private=theirs))
+    assert not any(_lets_out(policy, address, 443) for address in ("2a00:1450:4001::1", "8.8.8.8", "fd00::1"))
+    assert all(_lets_out(policy, address, 443) for address in ("2a00:1450:4002::1", "8.8.4.4"))
+    blocks = [to["ipBlock"] for to in policy["spec"]["egress"][1]["to"]]
+    for block in blocks:  # else an API server refuses it
+        assert all(ip_network(hole)[0] in ip_network(block["cidr"]) for hole in block["except"])
+
+
 @pytest.mark.parametrize("address", ["1.1.1.1", "8.8.8.8", "2606:4700::1111", "2a00:1450::1"])
 def test_the_public_internet_is_reached_where_it_may_be(address: str) -> None:
     allowed = {
