@@ -9,6 +9,7 @@ from app import data_dir, store
 from app.addresses import Addresses
 from app.egress import rules_of
 from app.settings import Settings
+from app.storage.records import installation
 from orchestrator.backends.base import Check
 from orchestrator.backends.egress.rules import is_public
 from orchestrator.backends.kubernetes import doctor, reach
@@ -26,7 +27,12 @@ def backend(settings: Settings) -> KubernetesBackend:
     api = Api(settings.kubeconfig, settings.k8s_namespace)
     secret = settings.secret.get_secret_value() or data_dir.secret_of(settings.data_dir)
     return KubernetesBackend(
-        api, chosen(settings), _versions(settings), dial_of=_dial_of(settings, api), secret=secret.encode()
+        api,
+        chosen(settings),
+        _versions(settings),
+        dial_of=_dial_of(settings, api),
+        secret=secret.encode(),
+        installation=installation,
     )
 
 

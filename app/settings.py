@@ -211,7 +211,9 @@ class Settings(BaseSettings):
         description="How REPLs are reached: at the address of their `pod`, by `ingress` (see `k8s_ingress`), or "
         "through the `api` server, which works from anywhere and carries every byte.",
     )
-    k8s_namespace: str = Field(default="devex-repls", description="Namespace of the pods: of nothing else.")
+    k8s_namespace: str = Field(
+        default="devex-repls", description="Namespace of the pods: of nothing else, and of one installation."
+    )
     k8s_proxy_image: str = Field(default="", description="Image of the proxy beside the programs.")
     k8s_image: str = Field(default="", description="Image of the programs, for templates that `k8s_images` leaves out.")
     k8s_images: Annotated[Mapping[str, str], NoDecode] = Field(

@@ -3,7 +3,12 @@
 DEVEX_TEST_KUBECONFIG, and any other setting of the server's with DEVEX_TEST_ before its name.
 """
 
+import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
+
+from orchestrator.backends.kubernetes.api import LEASES, Api
+from orchestrator.backends.kubernetes.backend import LEASE
 
 PREFIX = "DEVEX_TEST_"
 
@@ -12,3 +17,14 @@ def settings() -> dict[str, str]:
     """By name, as tests pass them on; {} when there is none."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return {"backend": "kubernetes", "k8s_reach": "api", **given} if given else {}
+
+
+def free_namespace() -> None:
+    """Before a server with a database of its own: the one before it had another, and is gone."""
+
+    async def free() -> None:
+        async with Api(settings()["kubeconfig"], settings().get("k8s_namespace", "devex-repls")) as api:
+            await api.delete(LEASES, LEASE)
+
+    with ThreadPoolExecutor(1) as thread:  # a browser's tests have a loop of their own in theirs
+        thread.submit(asyncio.run, free()).result()

@@ -50,6 +50,15 @@ class Link(Model):
         table = "links"
 
 
+class Installation(Model):
+    """One row, made with the table: by its id a cluster knows whose REPLs it runs."""
+
+    id = fields.CharField(max_length=32, primary_key=True)
+
+    class Meta:
+        table = "installations"
+
+
 class ReplRow(Model):
     """A Repl as `orchestrator.domain.Repl` has it, field by field."""
 

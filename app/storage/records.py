@@ -9,7 +9,7 @@ from typing import Any, Final
 from tortoise.exceptions import IntegrityError
 from tortoise.expressions import Q
 
-from app.storage.models import ReplRow
+from app.storage.models import Installation, ReplRow
 from orchestrator.domain import RESTING, Goal, Phase, Repl
 from orchestrator.records import Changed, DuplicateRecord, RecordConflict
 
@@ -21,6 +21,11 @@ FIELDS = tuple(field.name for field in fields(Repl))
 
 # The same sentence as Repl.at_rest, for the database.
 AT_REST = Q(goal=Goal.STOP) & Q(phase__in=RESTING) & (Q(seeded=True) | Q(phase=Phase.FAILED)) & Q(unsaved=False)
+
+
+async def installation() -> str:
+    """Which one this database is of: a random id. A copy of the database is of the same."""
+    return (await Installation.get()).id
 
 
 class TortoiseRecords:

@@ -55,6 +55,7 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
             yield judge(name, alone())
     if only in (None, ON_A_CLUSTER):
         if given.settings():
+            given.free_namespace()
             with running(given.settings()) as server:
                 yield judge(ON_A_CLUSTER, given_cluster.create_to_prompt(server))
         else:

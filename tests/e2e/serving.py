@@ -42,6 +42,8 @@ def serving(*, within: Sequence[str] = (), **settings: str) -> Iterator[Served]:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
         port = free_port()
         chosen = given.settings() | settings
+        if given.settings():
+            given.free_namespace()
         environment = _environment() | {f"DEVEX_{name.upper()}": value for name, value in chosen.items()}
         environment |= {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{directory}/data", "PYTHONUNBUFFERED": "1"}
         said = _Log()

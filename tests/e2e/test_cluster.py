@@ -31,6 +31,7 @@ def given_cluster() -> Iterator[tuple[Settings, Evict]]:
     def evict(browser: httpx.Client, repl: str) -> None:
         browser.post(f"/repls/{repl}/exec", json={"command": FILL})
 
+    given.free_namespace()
     yield {**given.settings(), "port": free_port()}, evict
 
 

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import Any, Final, Self
@@ -23,6 +23,7 @@ from orchestrator.backends.kubernetes.computing import Computing
 from orchestrator.backends.kubernetes.dependents import Dependents
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
+from orchestrator.backends.kubernetes.installation import take_namespace
 from orchestrator.backends.kubernetes.known import Incarnations, Key, Known, claim_in
 from orchestrator.backends.kubernetes.manifests import (
     APP,
@@ -55,7 +56,10 @@ log = logging.getLogger(__name__)
 
 
 class KubernetesBackend:
-    """It opens and closes `api` and `versions`. `dial_of` says how a pod is reached, `secret` makes their keys."""
+    """It opens and closes `api` and `versions`. `dial_of` says how a pod is reached, `secret` makes their keys.
+
+    `installation` is asked for when it is entered, and says whose REPLs the namespace has; unsaid, they are anybody's.
+    """
 
     keeps_disk = False  # a claim's disk stays, but nobody can save from it before it is mounted again
 
@@ -67,6 +71,7 @@ class KubernetesBackend:
         *,
         dial_of: Callable[[Object], Dial],
         secret: bytes,
+        installation: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self.preview_doors = (
             PreviewDoors(key_of=lambda repl_id, epoch: self.key_of((repl_id, epoch)), may_look=_nobody_may)
@@ -74,12 +79,14 @@ class KubernetesBackend:
             else None
         )
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
-        self.election: Election | None = LeaseElection(api, LEASE)
+        self._candidate = LeaseElection(api, LEASE)
+        self.election: Election | None = self._candidate
         self._api = api
         self._cluster = cluster
         self._versions = versions
         self._dial_of = dial_of
         self._secret = secret
+        self._installation = installation
         self._changes = Changes[str](key=str)
         self._deployments = View(api, DEPLOYMENTS, OURS, self._looked_at_deployment)
         self._pods = View(api, PODS, OURS, self._looked_at_pod)
@@ -98,6 +105,7 @@ class KubernetesBackend:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._api)
             await stack.enter_async_context(self._versions)
+            await self._take_namespace()
             stack.push_async_callback(self._leave)
             await self._find_all()
             self._stack = stack.pop_all()
@@ -105,6 +113,18 @@ class KubernetesBackend:
 
     async def __aexit__(self, *exc: object) -> None:
         await self._stack.aclose()
+
+    async def _take_namespace(self) -> None:
+        """Before anything of another installation is seen, let alone removed."""
+        if self._installation is None:
+            return
+        self._candidate.installation = await self._installation()
+        try:
+            await take_namespace(self._api, LEASE, self._cluster.namespace, self._candidate.installation)
+        except ApiError as error:
+            raise BackendError(
+                f"The cluster does not show whose it is: {error}", retryable=True, action=ADVICE
+            ) from error
 
     async def _find_all(self) -> None:
         for view in (self._deployments, self._pods, self._events):

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from orchestrator.backends.kubernetes.api import LEASES, Api, ApiError, Object
+from orchestrator.backends.kubernetes.installation import INSTALLATION
 from orchestrator.backends.kubernetes.manifests import Manifest
 
 # client-go's numbers: a leader that dies is replaced within 17 s, and one whose API server is slow stays.
@@ -30,6 +31,7 @@ class LeaseElection:
     """One candidate. `run` keeps what `orchestrator.backends.base.Election` promises."""
 
     def __init__(self, api: Api, name: str) -> None:
+        self.installation = ""  # set by the backend: whose Lease it is, see `installation`
         self.identity: Final = f"{socket.gethostname()}_{secrets.token_hex(4)}"  # another one after every restart
         self._api = api
         self._name = name
@@ -90,7 +92,11 @@ class LeaseElection:
         return self._held is not None
 
     def _is_free(self, found: Object) -> bool:
-        """Or ours."""
+        """Or ours. Another installation's is neither."""
+        annotations = found["metadata"].get("annotations") or {}
+        if self.installation and annotations.get(INSTALLATION, self.installation) != self.installation:
+            log.error("the Lease %s is another installation's by now: see DEVEX_K8S_NAMESPACE", self._name)
+            return False
         spec, version = found["spec"], found["metadata"]["resourceVersion"]
         if version != self._seen:
             self._seen, self._seen_at_s = version, _now_s()
@@ -100,10 +106,11 @@ class LeaseElection:
     def _manifest(self) -> Manifest:
         times = {"acquireTime": _stamp(), "renewTime": _stamp()}
         spec = {"holderIdentity": self.identity, "leaseDurationSeconds": LEASE_S, "leaseTransitions": 0, **times}
+        annotations = {INSTALLATION: self.installation}
         return {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": self._name},
+            "metadata": {"name": self._name, **({"annotations": annotations} if self.installation else {})},
             "spec": spec,
         }
 

@@ -167,6 +167,9 @@ def test_a_repl_lives_in_a_cluster(tmp_path: Path, s3: Server) -> None:
         database, saved = tmp_path / "data" / "devex.sqlite3", tmp_path / "saved"
         backup(database, saved)
 
+        another = devex(tmp_path, "serve", data_dir=tmp_path / "another", **settings)  # with a database of its own
+        assert another.returncode == 1
+        assert "has the REPLs of another installation of DEVEX" in another.stderr
         with serving(tmp_path, second=True, **settings) as (process, origin, _), sign_in(origin) as browser:
             until(lambda: browser.get(f"/api/repls/{repl}").json()["phase"] == "running")
             assert browser.get(f"/api/repls/{repl}").json()["epoch"] == 1
