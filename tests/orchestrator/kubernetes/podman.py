@@ -106,9 +106,9 @@ class Podman:
         self("import", "--quiet", str(tar), BASE)
         tar.unlink()
 
-    def build(self, *names: str) -> list[str]:
+    def build(self, *names: str, base: str = BASE, packages: str = "no") -> list[str]:
         """-> the ids of the images, which are then called f"{PREFIX}devex-{name}:{TAG}"."""
-        told = {"ENGINE": str(self.engine), "BASE": BASE, "PYTHON_BASE": BASE, "PACKAGES": "no"}
+        told = {"ENGINE": str(self.engine), "BASE": base, "PYTHON_BASE": BASE, "PACKAGES": packages}
         self._run([str(ROOT / "k8s/images/build"), *names], {**self.environment, **told, "PREFIX": PREFIX, "TAG": TAG})
         return [self("image", "inspect", "--format", "{{.Id}}", f"{PREFIX}devex-{name}:{TAG}") for name in names]
 

@@ -29,7 +29,7 @@ from runner.snapshots.stores.s3 import S3Config
 from runner.snapshots.worker.workers import Workers
 from runner.viewer import NOBODY
 from tests.orchestrator.kubernetes.links import as_ada, listening
-from tests.orchestrator.kubernetes.podman import PREFIX, TAG, PlayedPod, Podman, for_podman
+from tests.orchestrator.kubernetes.podman import BASE, PREFIX, TAG, PlayedPod, Podman, for_podman
 from tests.runner.proxy.stage import Tab
 from tests.stores import SECRET_KEY, Server
 
@@ -468,6 +468,24 @@ def test_podman_runs_the_pod_that_a_cluster_would() -> None:
     assert [runner] == spec.pop("containers")
     key = spec["volumes"][-1]["secret"]
     assert played == {**spec, "volumes": [*spec["volumes"][:-1], {"name": "key", "secret": {**key, "optional": False}}]}
+
+
+BOOKKEEPING_APT = f"""
+FROM {BASE}
+RUN printf '#!/bin/sh\\necho "$@" >>/etc/asked\\n' >/usr/bin/apt-get && chmod 755 /usr/bin/apt-get
+"""
+
+
+def test_an_image_with_packages_asks_debian_for_them(podman: Podman) -> None:
+    """No network leads to Debian here: what stands for apt-get notes what it is asked for."""
+    podman("build", "--quiet", "--tag", "localhost/bookkeeping:1", "-", told=BOOKKEEPING_APT)
+    podman.build("all", base="localhost/bookkeeping:1", packages="")
+    update, install = podman("run", "--rm", "--network", "none", f"{PREFIX}devex-all:{TAG}", "cat", "/etc/asked").split(
+        "\n"
+    )
+    assert update == "update -q"
+    asked = install.removeprefix("install -y -q --no-install-recommends ").split()
+    assert {"python3", "git", "nodejs", "golang-go", "gcc", "default-jdk-headless"} <= set(asked)
 
 
 def test_the_same_sources_are_the_same_image(podman: Podman) -> None:
