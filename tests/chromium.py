@@ -9,6 +9,8 @@ import pytest
 from playwright.async_api import expect as expect_async
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.folders import shared
+
 CHROMIUM: Final = "/usr/bin/chromium"
 CHROMIUM_ARGUMENTS: Final = (
     "--no-sandbox",
@@ -38,9 +40,8 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as browser:
-        yield browser
+def browser(request: pytest.FixtureRequest) -> Browser:
+    return shared(request, chromium)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def test_a_child_process_that_is_left_behind_fails_the_run(tmp_path: Path, worke
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n")
     (tmp_path / "test_child.py").write_text(CHILD)
     environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST")}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
     command = [sys.executable, "-m", "pytest", *workers]
     ran = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)

@@ -1,22 +1,28 @@
 """A real server with real sandboxes, and a real Chromium in front of it."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.chromium import at_home, browser
 from tests.e2e.serving import Served, serving
+from tests.folders import shared
 
 __all__ = ["browser"]  # a fixture of the tests below
 
 IDLE_STOP_S = 60  # the shortest that the settings allow
 
 
+def serving_everybody() -> AbstractContextManager[Served]:
+    return serving(sign_up="open", idle_stop_s=str(IDLE_STOP_S))
+
+
 @pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with serving(sign_up="open", idle_stop_s=str(IDLE_STOP_S)) as server:
-        yield server
+def served(request: pytest.FixtureRequest) -> Served:
+    """The tests of all modules are its users, each by a name of its own."""
+    return shared(request, serving_everybody)
 
 
 @pytest.fixture

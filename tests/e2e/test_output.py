@@ -16,7 +16,7 @@ print(f"hello {name}", len(name))
 
 
 def test_a_program_asks_and_is_answered(page: Page, served: Served) -> None:
-    arrive(page, served, "reader", "Asks")
+    arrive(page, served, "asker", "Asks")
     type_into_editor(page, ASKS)
     line = run(page)
     expect(terminal(page)).to_contain_text("True True True True")

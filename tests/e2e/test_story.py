@@ -1,10 +1,12 @@
 """What DEVEX is for, from the first visit to the day after, as one person sees it."""
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.serving import Served
 from tests.e2e.workbench import PROMPT, create, editor, run, sign_up, terminal, type_into_editor
 
+pytestmark = pytest.mark.xdist_group("story")  # it waits longer than it does anything
 STOP_DEADLINE_MS = 90_000  # idle for 60 s, and then the stop
 
 SERVER = """\

@@ -1,19 +1,21 @@
 """The editor in Chromium, over the real route and a real folder."""
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chromium import opened
+from tests.chromium import at_home, opened
 from tests.getting_around import said
 from tests.ports import free_port
 
@@ -23,19 +25,19 @@ DEADLINE_S = 60
 MOST_UNDOS = 40  # more than the keys that any test types
 
 
-class Served:
-    """The page in a process of its own, which may be killed and started again."""
+class Server:
+    """The pages in a process of its own, which may be killed and started again."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/"
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "NICEGUI"))}
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "editor_page.py"), str(self.root), str(self.port)],
-            cwd=self.root.parent,
+            [sys.executable, str(HERE / "editor_page.py"), str(self.folder), str(self.port)],
+            cwd=self.folder,
             env={**clean, "PYTHONPATH": str(ROOT)},
         )
         wait_for(lambda: is_up(self.url))
@@ -47,7 +49,7 @@ class Served:
 
 def is_up(url: str) -> bool:
     try:
-        return httpx.get(url).status_code == 200
+        return httpx.get(url).status_code == 404  # there is no page without a folder
     except httpx.TransportError:
         return False
 
@@ -59,17 +61,39 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("editor"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@dataclass(frozen=True)
+class Served:
+    """A folder and its page."""
+
+    server: Server
+    repl_id: str
+
+    @property
+    def root(self) -> Path:
+        return self.server.folder / self.repl_id
+
+    @property
+    def url(self) -> str:
+        return f"{self.server.url}/{self.repl_id}"
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    root = tmp_path / "workspace"
+def served(server: Server) -> Served:
+    served = Served(server, secrets.token_hex(4))
+    root = served.root
     (root / "src").mkdir(parents=True)
     (root / "a.py").write_text("def greet(name):\n    return 'hello ' + name\n")
     (root / "src" / "b.md").write_text("# Title\n\nthird line\n")
     (root / "x.bin").write_bytes(b"\0\1\2")
-    served = Served(root)
-    served.start()
-    yield served
-    served.stop()
+    return served
 
 
 @pytest.fixture
@@ -77,7 +101,13 @@ def visit(browser: Browser, served: Served) -> Iterator[Callable[..., Page]]:
     with ExitStack() as pages:
 
         def open_page(width: int = 900, cookie: str = "") -> Page:
-            page = pages.enter_context(opened(browser, viewport={"width": width, "height": 600}))
+            is_first = len(browser.contexts[0].pages) == 1
+            opening = (
+                at_home(browser, width=width, height=600)
+                if is_first
+                else opened(browser, viewport={"width": width, "height": 600})
+            )
+            page = pages.enter_context(opening)
             if cookie:
                 page.context.add_cookies([{"name": cookie, "value": "1", "url": served.url}])
             page.goto(served.url)
@@ -140,24 +170,26 @@ def test_typing_survives_a_killed_server(visit: Callable[..., Page], served: Ser
     page.locator(".cm-content").click()
     page.keyboard.press("Control+Home")
     page.keyboard.type("# before\n")
-    served.stop(signal.SIGKILL)
+    served.server.stop(signal.SIGKILL)
     page.keyboard.type("# while away\n")
     expect(page.get_by_text("Reconnecting… your typing is kept.")).to_be_visible()
     kept = content(page)
-    served.start()
+    served.server.start()
     wait_for(lambda: (served.root / "a.py").read_text() == kept)
     assert kept.startswith("# before\n# while away\n")
     assert kept.count("# before") == 1
 
 
-def test_tabs_open_switch_and_close(visit: Callable[..., Page]) -> None:
+def test_tabs_open_switch_and_close(visit: Callable[..., Page], served: Served) -> None:
     page = visit(width=400)
     page.locator("#open-b").click()
     page.locator("#open-bin").click()
     tabs = page.get_by_role("tab")
     expect(tabs).to_have_count(3)
     expect(page.get_by_role("tabpanel").get_by_text("This file is not text.", exact=True)).to_be_visible()
-    expect(page.get_by_role("link", name="Download")).to_have_attribute("href", "/repls/one/files?path=x.bin")
+    expect(page.get_by_role("link", name="Download")).to_have_attribute(
+        "href", f"/repls/{served.repl_id}/files?path=x.bin"
+    )
     tabs.nth(2).focus()
     page.keyboard.press("ArrowLeft")
     expect(tabs.nth(1)).to_have_attribute("aria-selected", "true")
@@ -255,7 +287,9 @@ def test_a_file_that_cannot_be_edited_can_be_downloaded(
     page.locator("#open-b").click()
     refusal = page.get_by_role("tabpanel").get_by_text(why, exact=True)
     expect(refusal).to_be_visible()
-    expect(page.get_by_role("link", name="Download")).to_have_attribute("href", "/repls/one/files?path=src%2Fb.md")
+    expect(page.get_by_role("link", name="Download")).to_have_attribute(
+        "href", f"/repls/{served.repl_id}/files?path=src%2Fb.md"
+    )
 
 
 def test_words_are_completed(visit: Callable[..., Page]) -> None:
