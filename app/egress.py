@@ -1,6 +1,7 @@
 """The command that lets out of a cluster what its REPLs may reach."""
 
 import asyncio
+import resource
 import signal
 from ipaddress import ip_network
 
@@ -18,6 +19,8 @@ def rules_of(settings: Settings) -> EgressRules:
 
 async def serve(settings: Settings, host: str, port: int) -> None:
     """Until SIGTERM or Ctrl-C. Raises DevexError when it cannot listen there."""
+    _, files_most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_most, files_most))  # each connection has two
     told_to_stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)

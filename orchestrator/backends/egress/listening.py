@@ -1,6 +1,7 @@
 """The way out of a cluster's REPLs: one server on TCP, to which their NetworkPolicies lead and nowhere else.
 
-Each address that connects is a pod, and has limits of its own: a scan by one of them stops nobody else.
+Each address that connects is a pod, and has limits of its own: a scan by one of them stops nobody else. When there are
+as many connections as may be, whoever has the most gives way to whoever has fewer.
 """
 
 import asyncio
@@ -10,7 +11,8 @@ from orchestrator.backends.egress.proxy import HEAD_BYTES, EgressProxy, Resolve
 from orchestrator.backends.egress.rules import EgressRules
 from orchestrator.domain import Egress
 
-PODS_MOST: Final = 4096  # at once; each with as many connections as EgressProxy lets it have
+PODS_MOST: Final = 4096  # known at once
+CONNECTIONS_MOST: Final = 1024  # of all pods, a quarter of a MiB each at the most: the memory it is given
 
 
 class EgressServer:
@@ -46,10 +48,16 @@ class EgressServer:
         pod = self._pods.pop(address, None) or EgressProxy(Egress.ALLOWLIST, self._rules, self._resolve, name=address)
         self._pods[address] = pod
         if len(self._pods) > PODS_MOST:
-            idle = next((one for one, proxy in self._pods.items() if not proxy.busy), None)
+            idle = next((one for one, proxy in self._pods.items() if not proxy.connections), None)
             if idle is None or idle == address:
                 del self._pods[address]
                 writer.transport.abort()
                 return
             del self._pods[idle]
+        if sum(one.connections for one in self._pods.values()) >= CONNECTIONS_MOST:
+            greediest = max(self._pods.values(), key=lambda one: one.connections)
+            if greediest.connections <= pod.connections + 1:
+                writer.transport.abort()
+                return
+            greediest.cut_oldest()
         pod.accept(reader, writer)

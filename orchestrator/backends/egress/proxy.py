@@ -12,19 +12,21 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from orchestrator.backends.egress.rules import EgressRules, Pace, Verdict, host_name, is_public
 from orchestrator.domain import Egress
 
 MAX_CONNECTIONS: Final = 128  # per sandbox, as many as its agent relays
-HEAD_BYTES: Final = 64 * 1024
+HEAD_BYTES: Final = 32 * 1024  # servers take no longer ones
 HEAD_S: Final = 15.0
 RESOLVE_S: Final = 10.0
 CONNECT_S: Final = 10.0  # per address
 IDLE_S: Final = 900.0  # neither direction moved; long polls and quiet downloads are shorter
-PIECE_BYTES: Final = 64 * 1024
+# Each connection holds the most when both of its ends send and neither reads: a quarter of a MiB, by these two.
+PIECE_BYTES: Final = 16 * 1024
+READ_BYTES: Final = 64 * 1024  # at once, from a socket: asyncio reads 256 KiB, held whoever waits
 AUDIT_S: Final = 5.0
 RESOLVING: Final = 4  # names at a time per sandbox, of RESOLVERS threads for all: slow names hold up only their own
 RESOLVERS: Final = 16
@@ -82,20 +84,24 @@ class EgressProxy:
         self._audit_at = 0.0
         self._unsaid = 0
         self._resolving = asyncio.Semaphore(RESOLVING)
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], None] = {}  # the oldest first
 
     @property
-    def busy(self) -> bool:
-        return bool(self._connections)
+    def connections(self) -> int:
+        return len(self._connections)
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """`reader` has the limit HEAD_BYTES. Beyond MAX_CONNECTIONS it is cut."""
         if len(self._connections) >= MAX_CONNECTIONS:
             writer.transport.abort()
             return
+        _hold_little(writer)
         connection = asyncio.create_task(self._serve(reader, writer), name=f"egress {self._name}")
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        self._connections[connection] = None
+        connection.add_done_callback(self._connections.pop)
+
+    def cut_oldest(self) -> None:
+        next(one for one in self._connections if not one.cancelling()).cancel()
 
     async def close(self) -> None:
         for connection in self._connections:
@@ -108,6 +114,7 @@ class EgressProxy:
         try:
             request = await _read_request(reader)
             answering, outside = await self._connect(request)
+            _hold_little(outside)
             if request.forward is None:
                 writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
             else:
@@ -179,6 +186,13 @@ def _is_ours(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     except OSError:
         return False
     return True
+
+
+def _hold_little(end: asyncio.StreamWriter) -> None:
+    end.transport.set_write_buffer_limits(high=PIECE_BYTES)
+    transport: Any = end.transport
+    if hasattr(transport, "max_size"):  # asyncio's own, which has no other name for it
+        transport.max_size = READ_BYTES
 
 
 async def _read_request(reader: asyncio.StreamReader) -> _Request:

@@ -6,12 +6,14 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
-from orchestrator.backends.egress.rules import HOSTS_PER_WINDOW
+from orchestrator.backends.egress import listening
+from orchestrator.backends.egress.listening import EgressServer
+from orchestrator.backends.egress.rules import HOSTS_PER_WINDOW, EgressRules
 
 ROOT = Path(__file__).resolve().parents[3]
 DEADLINE_S = 60.0
@@ -85,3 +87,40 @@ async def test_a_scan_by_one_pod_stops_no_other(tmp_path: Path, service: int) ->
         allowed = f"CONNECT 127.0.0.1:{service} HTTP/1.1\r\n\r\n"
         assert b" 429 " in await ask(port, A_POD, allowed)
         assert b" 200 " in await ask(port, ANOTHER_POD, allowed)
+
+
+async def test_a_greedy_pod_gives_way(service: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "CONNECTIONS_MOST", 4)
+    rules = EgressRules(exceptions=frozenset({f"127.0.0.1:{service}"}))
+    async with (
+        EgressServer("127.0.0.1", 0, rules, _no_names) as server,
+        asyncio.timeout(DEADLINE_S),
+        AsyncExitStack() as stack,
+    ):
+
+        async def connected(pod: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(pod, 0))
+            stack.callback(writer.close)
+            writer.write(f"CONNECT 127.0.0.1:{service} HTTP/1.1\r\n\r\n".encode())
+            return reader, writer
+
+        greedy = [await connected(A_POD) for _ in range(4)]
+        for reader, _ in greedy:
+            assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        modest, writer = await connected(ANOTHER_POD)
+        assert b" 200 " in await modest.readuntil(b"\r\n\r\n")
+        assert await ended(greedy[0][0])
+        assert await ended((await connected(A_POD))[0]), "it has more than anybody"
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await modest.read() == b"got hello"
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    with suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    return True
+
+
+async def _no_names(host: str, port: int) -> list[str]:
+    raise OSError
