@@ -15,8 +15,8 @@ from orchestrator.backends.egress.rules import is_public
 from orchestrator.backends.kubernetes import doctor, reach
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
-from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
-from orchestrator.backends.kubernetes.known import key_of
+from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim, Warm
+from orchestrator.backends.kubernetes.manifests import key_in
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.domain import Egress
 from runner.errors import DevexError
@@ -56,7 +56,7 @@ async def epochs(settings: Settings) -> dict[str, int]:
             message = f"The cluster does not show which REPLs run: {error}."
             raise DevexError("cluster", message, "`devex doctor` says what is missing.", status=503) from error
     for found in chain.from_iterable(listing.items for listing in listings):
-        if (key := key_of(found)) is not None:
+        if (key := key_in(found["metadata"].get("labels", {}))) is not None:
             newest[key[0]] = max(key[1], newest.get(key[0], 0))
     return newest
 
@@ -105,6 +105,7 @@ def chosen(settings: Settings) -> Cluster:
         image=settings.k8s_image,
         images=settings.k8s_images,
         pod=settings.k8s_pod,
+        warm=Warm(slots=settings.k8s_warm, size=settings.limits.size, egress=settings.limits.egress),
         claim=VolumeClaim(storage_class=storage_class) if kind == "claim" else None,
         network=settings.k8s_network,
         private=rules_of(settings).private,

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from orchestrator import templates
 from orchestrator.backends.kubernetes.cluster import POD_FIELDS, Ingress, Network
 from orchestrator.domain import Egress, Limits, Size
 from runner.errors import DevexError
@@ -22,6 +23,7 @@ DAY_S = 86400
 LIMITS = Limits()  # each of its numbers has its reason there; here an operator may change them
 POD_START_S = 600  # a node is added and an image pulled, on real clusters; meanwhile the page says what is waited for
 POD_STOP_S = 180  # the grace of a pod, 120 s, and a kubelet that is slow
+WARM_MOST = 100  # pods that do nothing hold room on nodes, some 150 MiB each
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 FILE = ".env"
 YEAR_S = 365 * DAY_S  # longer times are mistakes, and soon more than dates can hold
@@ -219,6 +221,11 @@ class Settings(BaseSettings):
     k8s_images: Annotated[Mapping[str, str], NoDecode] = Field(
         default={}, description='Images by template, as JSON: `{"go": "registry.example.com/devex-go:1"}`.'
     )
+    k8s_warm: Annotated[Mapping[str, int], NoDecode] = Field(
+        default={},
+        description='Pods kept ready by template, as JSON: `{"python": 2}`. A REPL that gets one is there at once. '
+        "Not with `claim` as `k8s_storage`.",
+    )
     k8s_pod: Annotated[Mapping[str, Any], NoDecode] = Field(
         default={},
         description="What else a pod is to say, as JSON in Kubernetes's words: "
@@ -258,7 +265,7 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("k8s_images", "k8s_pod", "k8s_network", "k8s_ingress", mode="before")
+    @field_validator("k8s_images", "k8s_warm", "k8s_pod", "k8s_network", "k8s_ingress", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -279,6 +286,19 @@ class Settings(BaseSettings):
     @classmethod
     def _are_images(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         return {template: cls._is_image(image) for template, image in value.items()}
+
+    @field_validator("k8s_warm")
+    @classmethod
+    def _are_counts_of_templates(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+        known = templates.load() if value else {}
+        for template, count in value.items():
+            if template not in known:
+                raise ValueError(f"there is no template {template}")
+            if count < 0:
+                raise ValueError(f"{template}: it must be at least 0")
+        if sum(value.values()) > WARM_MOST:
+            raise ValueError(f"all together must be at most {WARM_MOST}")
+        return value
 
     @field_validator("k8s_namespace")
     @classmethod
@@ -451,6 +471,8 @@ class Settings(BaseSettings):
             raise ValueError(  # its disk goes with it, and others run beside it, if only while it is replaced
                 "DEVEX_BACKEND=kubernetes needs DEVEX_DATABASE_URL (PostgreSQL) and DEVEX_SECRET, or DEVEX_KUBECONFIG"
             )
+        if self.k8s_warm and self.k8s_storage != "emptyDir":
+            raise ValueError("DEVEX_K8S_WARM is for DEVEX_K8S_STORAGE=emptyDir: a claim is one REPL's")
         if self.k8s_reach == "ingress" and not (self.k8s_ingress and self.k8s_ingress.link_url):
             raise ValueError("DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS")
         if self.egress is Egress.ALLOWLIST and not self.k8s_network.allowlist_proxy:

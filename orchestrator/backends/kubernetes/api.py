@@ -195,11 +195,14 @@ class Api:
         change = {"spec": {"replicas": replicas}}
         return await self._call("PATCH", path, {"fieldManager": FIELD_MANAGER}, _Content(change, _MERGE))
 
-    async def delete(self, kind: Kind, name: str, uid: str = "") -> None:
-        """With all that it owns; only the one of this `uid`. What is not there is deleted. Raises ApiError."""
-        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+    async def delete(self, kind: Kind, name: str, uid: str = "", *, version: str = "", is_last: bool = False) -> None:
+        """With all that it owns; only the one of this `uid`, and as it is in this `version`: another one is left as
+        it is. `is_last`: it is shown as leaving until its pods are gone. What is not there is deleted. Raises ApiError.
+        """
+        policy = "Foreground" if is_last else "Background"
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy}
         if uid:
-            options["preconditions"] = {"uid": uid}
+            options["preconditions"] = {"uid": uid, **({"resourceVersion": version} if version else {})}
         try:
             await self._call("DELETE", self._path(kind, name), {}, _Content(options))
         except ApiError as error:

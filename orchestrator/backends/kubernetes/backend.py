@@ -24,7 +24,7 @@ from orchestrator.backends.kubernetes.dependents import Dependents
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
 from orchestrator.backends.kubernetes.installation import take_namespace
-from orchestrator.backends.kubernetes.known import Incarnations, Key, Known, claim_in
+from orchestrator.backends.kubernetes.known import NOBODY, Incarnations, Key, Known, claim_in, is_leaving, uid_of
 from orchestrator.backends.kubernetes.manifests import (
     APP,
     APP_NAME,
@@ -32,12 +32,22 @@ from orchestrator.backends.kubernetes.manifests import (
     EPOCH,
     FAILED,
     REPL,
+    SLOT,
+    SLOT_PREFIX,
     SLUG,
     claim_name,
     name_of,
 )
-from orchestrator.backends.kubernetes.observe import Object, current_pod, failure_in, is_gone, observation_of
+from orchestrator.backends.kubernetes.observe import (
+    Object,
+    current_pod,
+    failure_in,
+    is_crowded_out,
+    is_gone,
+    observation_of,
+)
 from orchestrator.backends.kubernetes.pods import ClaimedPod
+from orchestrator.backends.kubernetes.slots import Slots
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
 from orchestrator.changes import Changes
@@ -79,8 +89,6 @@ class KubernetesBackend:
             else None
         )
         self.on_activity: OnActivity = lambda repl_id, reason: None  # set by the orchestrator
-        self._candidate = LeaseElection(api, LEASE)
-        self.election: Election | None = self._candidate
         self._api = api
         self._cluster = cluster
         self._versions = versions
@@ -93,9 +101,12 @@ class KubernetesBackend:
         self._events = View(api, EVENTS, "", self._heard)
         self._dependents = Dependents(api, OURS, self._deployments, with_ingress=cluster.ingress is not None)
         self._computing = Computing(
-            api, lambda: {str(one["metadata"]["name"]): _uid(one) for one in self._pods.objects.values()}
+            api, lambda: {str(one["metadata"]["name"]): uid_of(one) for one in self._pods.objects.values()}
         )
         self._known = Incarnations()
+        self._slots = Slots(api, cluster, self._known, dial_of=dial_of, secret=secret)
+        self._candidate = LeaseElection(api, LEASE, beside=self._slots.keep_full)
+        self.election: Election | None = self._candidate
         self._shown: dict[str, Observation] = {}
         self._noted: set[str] = set()  # by name
         self._leaving: set[str] = set()  # those which the time alone may show otherwise
@@ -155,8 +166,12 @@ class KubernetesBackend:
             return
         try:
             await self._clear(spec.repl_id, spec.epoch)
-            await self._make(spec)
+            slug = spec.environment.get(SLUG, spec.repl_id)
+            if not await self._slots.take(spec, self.key_of((spec.repl_id, spec.epoch)), slug):
+                await self._make(spec, slug)
         except ApiError as error:
+            if _is_of_quota(error):
+                await self._slots.give_way()
             raise _explained(error) from error
 
     async def observe(self) -> dict[str, Observation]:
@@ -193,6 +208,8 @@ class KubernetesBackend:
         changes = self._changes.subscribe(lambda changed: changed == repl_id)
         try:
             await self._api.delete(DEPLOYMENTS, name_of(repl_id, epoch))  # whether a view shows it yet or not
+            if (slot := self._known.get(repl_id, epoch)) is not None and slot.is_slot:
+                await self._remove(slot)
         except ApiError as error:
             raise _explained(error) from error
         while (known := self._known.get(repl_id, epoch)) and observation_of(known.seen(), self._api.now()):
@@ -283,18 +300,23 @@ class KubernetesBackend:
 
     def _act(self, known: Known) -> None:
         """Speak to the pod that is claimed, leave one that is gone, do what is to be done, and tell what is seen."""
+        if known.is_slot:
+            self._slots.look()
+        if known.key == NOBODY:
+            if known.deployment is None and not known.pods:
+                self._known.forget(known)
+            return
         pods = [pod for pod in known.pods.values() if not is_gone(pod, self._api.now())]
-        if known.link is not None and not any(_uid(pod) == known.link.incarnation.instance for pod in pods):
+        if known.link is not None and not any(uid_of(pod) == known.link.incarnation.instance for pod in pods):
             # Not before: a pod that is asked to end saves a last version, for which we sign.
             self._own(known.link.close())
             known.link = None
-        for pod in pods:
-            if known.link is None and _uid(pod) == claim_in(known.deployment) and pod.get("status", {}).get("podIP"):
-                known.link = self._speak_to(known, pod)
+        if known.link is None and (pod := known.claimed) is not None and pod in pods:
+            known.link = self._speak_to(known, pod)
         if not known.is_acted_on and (work := self._work(known)) is not None:
             known.is_acted_on = True
             self._own(self._do(known, work))
-        if any(_is_leaving(pod) for pod in known.pods.values()):
+        if any(is_leaving(pod) for pod in known.pods.values()):
             self._leaving.add(known.name)
         else:
             self._leaving.discard(known.name)
@@ -307,17 +329,20 @@ class KubernetesBackend:
     def _work(self, known: Known) -> Coroutine[Any, Any, None] | None:
         deployment, seen = known.deployment, known.seen()
         repl_id, epoch = known.key
-        if deployment is None or _is_leaving(deployment):
+        if deployment is None or is_leaving(deployment):
             return None
-        if any(of > epoch and newer.deployment is not None for of, newer in self._known.of(repl_id).items()):
-            return self._api.delete(DEPLOYMENTS, known.name, _uid(deployment))
+        of_it = self._known.of(repl_id)
+        if of_it.get(epoch) is not known or any(of > epoch and newer.deployment for of, newer in of_it.items()):
+            return self._remove(known)
         if known.has_failed:
             return None
+        if self._known.free and is_crowded_out(seen):
+            return self._make_room(known) if self._slots.leads else None
         found, pod = observation_of(seen, self._api.now()), current_pod(seen)
         if found is not None and found.phase is SandboxPhase.FAILED:
             return self._bury(known)
-        if pod is not None and not seen.claimed and not _is_leaving(pod):
-            return self._claim(known.key, deployment, _uid(pod))
+        if pod is not None and not seen.claimed and not is_leaving(pod):
+            return self._claim(known, deployment, uid_of(pod))
         return None
 
     async def _do(self, known: Known, work: Coroutine[Any, Any, None]) -> None:
@@ -332,18 +357,29 @@ class KubernetesBackend:
         known.is_acted_on = False
         self._note(known)
 
-    async def _claim(self, key: Key, deployment: Object, uid: str) -> None:
+    async def _make_room(self, known: Known) -> None:
+        """What nobody uses goes, and what had no room is made once more where its pod was not even made."""
+        await self._slots.give_way()
+        if not known.pods:
+            await self._remove(known)
+
+    async def _remove(self, known: Known) -> None:
+        """With all that belongs to it. A slot is shown until its pods are gone: they do not say whose they are."""
+        uid = uid_of(known.deployment) if known.deployment else ""
+        await self._api.delete(DEPLOYMENTS, known.name, uid, is_last=known.is_slot)
+
+    async def _claim(self, known: Known, deployment: Object, uid: str) -> None:
         """For one pod, once and for all: whoever is second is refused."""
         while not claim_in(deployment):
             version = deployment["metadata"]["resourceVersion"]
             change = {"metadata": {"resourceVersion": version, "annotations": {CLAIMED: uid}}}
             try:
-                await self._api.patch(DEPLOYMENTS, name_of(*key), change)
+                await self._api.patch(DEPLOYMENTS, known.name, change)
                 return
             except ApiError as error:
                 if error.status != 409:
                     raise
-            found = await self._api.list(DEPLOYMENTS, _selector(key))  # perhaps its status alone has changed
+            found = await self._api.list(DEPLOYMENTS, _selector(known))  # perhaps its status alone has changed
             if not found.items:
                 return
             deployment = found.items[0]
@@ -353,8 +389,8 @@ class KubernetesBackend:
 
         The views may be behind each other: it is looked at anew first.
         """
-        deployments = await self._api.list(DEPLOYMENTS, _selector(known.key))
-        pods = await self._api.list(PODS, _selector(known.key))
+        deployments = await self._api.list(DEPLOYMENTS, _selector(known))
+        pods = await self._api.list(PODS, _selector(known))
         for deployment in deployments.items:
             seen = replace(replace(known, deployment=deployment).seen(), pods=tuple(pods.items))
             found = observation_of(seen, self._api.now())
@@ -368,7 +404,7 @@ class KubernetesBackend:
         earlier = [known for of, known in self._known.of(repl_id).items() if epoch is None or of < epoch]
         for known in earlier:
             if known.deployment is not None:
-                await self._api.delete(DEPLOYMENTS, known.name)
+                await self._remove(known)
         now = self._api.now()
         if any(not is_gone(pod, now) for known in earlier for pod in known.pods.values()):
             raise BackendError("An earlier run of it is still ending.", retryable=True)
@@ -376,7 +412,7 @@ class KubernetesBackend:
     def _speak_to(self, known: Known, pod: Object) -> ClaimedPod:
         repl_id, epoch = known.key
         return ClaimedPod(
-            Incarnation(repl_id, epoch, _uid(pod)),
+            Incarnation(repl_id, epoch, uid_of(pod)),
             self._dial_of(pod),
             self.key_of(known.key),
             answer=self._answering(repl_id, self._versions.answer_of(repl_id, epoch)),
@@ -402,22 +438,21 @@ class KubernetesBackend:
         """Of an incarnation. Made, not kept: no server needs to read a Secret."""
         return hmac.digest(self._secret, f"repl key {key[0]} {key[1]}".encode(), hashlib.sha256)
 
-    async def _make(self, spec: SandboxSpec) -> None:
+    async def _make(self, spec: SandboxSpec, slug: str) -> None:
         """Every step may be repeated: what is there by then is left as it is."""
-        key = self.key_of((spec.repl_id, spec.epoch))
+        key, name = self.key_of((spec.repl_id, spec.epoch)), name_of(spec.repl_id, spec.epoch)
         if self._cluster.claim:
             await self._make_disk(spec)
         try:
             made = await self._api.apply(manifests.deployment(spec, self._cluster), force=False)
         except ApiError as error:
-            found = await self._api.list(DEPLOYMENTS, _selector((spec.repl_id, spec.epoch)))
+            found = await self._api.list(DEPLOYMENTS, _selector(Known(name, (spec.repl_id, spec.epoch))))
             if error.status == 409 and any(one["spec"].get("replicas") for one in found.items):
                 return  # they are not ours to take: it is made, and no view shows it yet
             raise
-        slug = spec.environment.get(SLUG, spec.repl_id)
-        for one in manifests.dependents(spec, self._cluster, key, _uid(made), slug):
+        for one in manifests.dependents(spec, self._cluster, key, uid_of(made), slug):
             await self._api.apply(one)
-        await self._api.scale(DEPLOYMENTS, name_of(spec.repl_id, spec.epoch), 1)
+        await self._api.scale(DEPLOYMENTS, name, 1)
 
     async def _make_disk(self, spec: SandboxSpec) -> None:
         """It stays what it was made as: clusters change sizes seldom and classes never."""
@@ -442,20 +477,18 @@ async def _nobody_may(repl_id: str, session_id: str) -> bool:
     return False
 
 
-def _selector(key: Key) -> str:
-    return f"{OURS},{REPL}={key[0]},{EPOCH}={key[1]}"
+def _selector(known: Known) -> str:
+    if known.is_slot:
+        return f"{OURS},{SLOT}={known.name.removeprefix(SLOT_PREFIX)}"
+    return f"{OURS},{REPL}={known.key[0]},{EPOCH}={known.key[1]}"
 
 
-def _uid(found: Object) -> str:
-    return str(found["metadata"]["uid"])
-
-
-def _is_leaving(found: Object) -> bool:
-    return bool(found["metadata"].get("deletionTimestamp"))
+def _is_of_quota(error: ApiError) -> bool:
+    return error.status == 403 and "exceeded quota" in error.message
 
 
 def _explained(error: ApiError) -> BackendError:
-    if error.status == 403 and "exceeded quota" in error.message:
+    if _is_of_quota(error):
         message = "All REPLs together have used up what the operator set aside."
         return BackendError(message, retryable=True, action="Stop another one.")
     if error.status == 0:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final
 
+from orchestrator.domain import Egress, Size
 from runner.previews.hosts import PreviewDomain
 
 _STRICT: Final = {"extra": "forbid"}  # pydantic's word for it
@@ -83,6 +84,15 @@ class VolumeClaim:
     storage_class: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warm:
+    """Pods that are started before anybody wants them: how many of each template, all of one size and egress."""
+
+    slots: Mapping[str, int] = field(default_factory=dict)
+    size: Size = field(default_factory=Size)
+    egress: Egress = Egress.NONE
+
+
 POD_FIELDS: Final[Mapping[str, type]] = {
     "runtimeClassName": str,
     "hostUsers": bool,  # false: a user namespace for each pod, where the nodes can
@@ -106,7 +116,8 @@ class Cluster:
     service_account: str = "devex-repl"  # bound to nothing
     uid: int = 10001  # of both containers, so that modes and owners of files come back as they were
     pod: Mapping[str, Any] = field(default_factory=dict)  # of POD_FIELDS
-    claim: VolumeClaim | None = None
+    claim: VolumeClaim | None = None  # no slots are made with it: a claim is a REPL's own
+    warm: Warm = field(default_factory=Warm)
     network: Network = field(default_factory=Network)
     private: tuple[IPv4Network | IPv6Network, ...] = ()  # what is no public address, besides what nowhere is one
     ingress: Ingress | None = None

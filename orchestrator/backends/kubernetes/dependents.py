@@ -23,7 +23,7 @@ from orchestrator.backends.kubernetes.api import (
     Kind,
     Object,
 )
-from orchestrator.backends.kubernetes.manifests import APP, DEPENDENTS, EPOCH, REPL, Manifest, owned_by
+from orchestrator.backends.kubernetes.manifests import APP, DEPENDENTS, EPOCH, REPL, SLOT, Manifest, owned_by
 from orchestrator.backends.kubernetes.observe import failure_in
 from orchestrator.backends.kubernetes.watching import View
 
@@ -37,7 +37,7 @@ _FIELDS: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 """What is compared of a spec: what we say of it."""
 _EMPTY_IS_ABSENT: Final = {"matchLabels", "matchExpressions", "ingress", "egress", "ports", "except", "tls"}
-_LABELS: Final = (APP, REPL, EPOCH)
+_LABELS: Final = (APP, REPL, EPOCH, SLOT)
 
 log = logging.getLogger(__name__)
 

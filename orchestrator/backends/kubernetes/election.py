@@ -28,13 +28,16 @@ log = logging.getLogger(__name__)
 
 
 class LeaseElection:
-    """One candidate. `run` keeps what `orchestrator.backends.base.Election` promises."""
+    """One candidate. `run` keeps what `orchestrator.backends.base.Election` promises. `beside` is what who leads does
+    for the cluster itself: until cancelled.
+    """
 
-    def __init__(self, api: Api, name: str) -> None:
+    def __init__(self, api: Api, name: str, beside: Callable[[], Coroutine[Any, Any, None]] | None = None) -> None:
         self.installation = ""  # set by the backend: whose Lease it is, see `installation`
         self.identity: Final = f"{socket.gethostname()}_{secrets.token_hex(4)}"  # another one after every restart
         self._api = api
         self._name = name
+        self._beside = beside
         self._held: Object | None = None  # as we last wrote it: it is not asked for before it is renewed
         self._seen = ""  # the version of another one's, and since when it has not changed
         self._seen_at_s = 0.0
@@ -63,6 +66,7 @@ class LeaseElection:
     async def _lead(self, work: Callable[[], Coroutine[Any, Any, None]], until_s: float) -> None:
         """Do the work until somebody else may lead. Raises what it raises."""
         working = asyncio.create_task(work(), name="leader's work")
+        together = [working, *([asyncio.create_task(self._beside(), name="beside it")] if self._beside else [])]
         try:
             while until_s > _now_s():
                 await asyncio.wait([working], timeout=min(RETRY_S, until_s - _now_s()))
@@ -77,8 +81,9 @@ class LeaseElection:
                 except (ApiError, TimeoutError) as error:
                     log.warning("the lead was not renewed: %s", str(error) or "the API server is slow")
         finally:
-            working.cancel()
-            await asyncio.wait([working])
+            for task in together:
+                task.cancel()
+            await asyncio.wait(together)
 
     async def _try(self) -> bool:
         """Take it or renew it; False when it is somebody else's. Raises ApiError and TimeoutError: it is not known."""

@@ -7,7 +7,7 @@ before its NetworkPolicy, and one delete removes all. Labels carry identity, nev
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,7 +15,7 @@ from orchestrator.backends.base import SandboxSpec
 from orchestrator.backends.egress.rules import PUBLIC_IPV4, PUBLIC_IPV6, Network, holes_of
 from orchestrator.backends.environment import SOCKETS, TMP, WORKSPACE, program_environment
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Peer
-from orchestrator.domain import Egress
+from orchestrator.domain import Egress, Size
 from runner.forwarding import wire
 
 Manifest = dict[str, Any]
@@ -27,6 +27,9 @@ EPOCH: Final = "devex.dev/epoch"
 CLAIMED: Final = "devex.dev/claimed"  # an annotation: the uid of the one pod that acts for the epoch
 FAILED: Final = "devex.dev/failed"  # another: why it failed, in plain words; nothing of it is to run any more
 DEPENDENTS: Final = "devex.dev/dependents"  # another: as JSON, what is put back when it is removed: see `dependents`
+SLOT: Final = "devex.dev/slot"
+SLOT_PREFIX: Final = "slot-"  # of its name
+ASSUMED: Final = "devex.dev/assumed"  # an annotation of a slot: its pod knows whose it is
 FIELD_MANAGER: Final = "devex"
 SLUG: Final = "DEVEX_REPL_SLUG"
 
@@ -34,6 +37,7 @@ LINK_PORT: Final = 7601
 PREVIEW_PORT: Final = 7602
 KEY: Final = "/run/key"
 CACHE: Final = "/var/cache/devex"
+IDENTITY: Final = "/run/assumed"  # of a slot: in memory, and the proxy's alone
 
 GRACE_S: Final = 120  # a pod's SIGTERM: documents to disk, a last version, programs get 5 s
 STARTUP_S: Final = 60  # until the proxy listens; an empty workspace is restored after that
@@ -44,8 +48,37 @@ CPU_SHARE: Final = 1 / 20
 MEMORY_SHARE: Final = 1 / 8
 DISK_SHARE: Final = 1 / 8
 SOCKETS_SIZE: Final = "1Mi"
+IDENTITY_SIZE: Final = "1Mi"
 TMP_SIZE: Final = "512Mi"
 CACHE_BYTES: Final = 384 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A pod that is started before it is known whose it is. It bears its own name for as long as it lives."""
+
+    id: str
+    template: str
+    size: Size
+    egress: Egress
+
+
+def slot_name(slot_id: str) -> str:
+    return f"{SLOT_PREFIX}{slot_id}"
+
+
+def name_in(labels: Mapping[str, str]) -> str | None:
+    """Of the Deployment that an object with these belongs to; None when it is not ours."""
+    if SLOT in labels:
+        return slot_name(labels[SLOT])
+    key = key_in(labels)
+    return name_of(*key) if key else None
+
+
+def key_in(labels: Mapping[str, str]) -> tuple[str, int] | None:
+    """Whose it is: `(repl_id, epoch)`."""
+    epoch = str(labels.get(EPOCH, ""))
+    return (labels[REPL], int(epoch)) if REPL in labels and epoch.isdecimal() else None
 
 
 def name_of(repl_id: str, epoch: int) -> str:
@@ -61,9 +94,10 @@ def labels(repl_id: str, epoch: int) -> dict[str, str]:
     return {APP: APP_NAME, REPL: repl_id, EPOCH: str(epoch)}
 
 
-def deployment(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+def deployment(spec: SandboxSpec | Slot, cluster: Cluster) -> Manifest:
     """With no replicas: see `dependents`. It says what is to be there beside it, but for what is secret."""
-    kept = json.dumps(_open_dependents(spec, cluster, spec.environment.get(SLUG, spec.repl_id)), separators=(",", ":"))
+    slug = spec.environment.get(SLUG, spec.repl_id) if isinstance(spec, SandboxSpec) else ""
+    kept = carried(spec, cluster, slug)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -72,20 +106,19 @@ def deployment(spec: SandboxSpec, cluster: Cluster) -> Manifest:
             "replicas": 0,
             "revisionHistoryLimit": 0,
             "strategy": {"type": "Recreate"},
-            "selector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
+            "selector": {"matchLabels": _labels(spec)},
             "template": {
-                "metadata": {"labels": labels(spec.repl_id, spec.epoch)},
+                "metadata": {"labels": _labels(spec)},
                 "spec": _pod(spec, cluster, cluster.images.get(spec.template, cluster.image)),
             },
         },
     }
 
 
-def dependents(spec: SandboxSpec, cluster: Cluster, key: bytes, owner_uid: str, slug: str) -> list[Manifest]:
-    """Everything else of it, owned by its Deployment."""
-    name = name_of(spec.repl_id, spec.epoch)
+def dependents(spec: SandboxSpec | Slot, cluster: Cluster, key: bytes, owner_uid: str, slug: str) -> list[Manifest]:
+    """Everything else of it, owned by its Deployment. A slot has no `slug` yet."""
     policy, *others = _open_dependents(spec, cluster, slug)
-    return [owned_by(name, owner_uid, one) for one in (policy, secret(spec, cluster, key, slug), *others)]
+    return [owned_by(_name(spec), owner_uid, one) for one in (policy, secret(spec, cluster, key, slug), *others)]
 
 
 def owned_by(name: str, uid: str, one: Manifest) -> Manifest:
@@ -94,22 +127,35 @@ def owned_by(name: str, uid: str, one: Manifest) -> Manifest:
     return {**one, "metadata": {**one["metadata"], "ownerReferences": [owner]}}
 
 
-def _open_dependents(spec: SandboxSpec, cluster: Cluster, slug: str) -> list[Manifest]:
+def _open_dependents(spec: SandboxSpec | Slot, cluster: Cluster, slug: str) -> list[Manifest]:
     """What holds no secret. The policy comes first: nothing is led to a pod before it."""
     made = [network_policy(spec, cluster), service(spec, cluster)]
-    return [*made, ingress(spec, cluster, cluster.ingress, slug)] if cluster.ingress else made
+    if cluster.ingress and (slug or cluster.ingress.link_url):
+        made.append(ingress(spec, cluster, cluster.ingress, slug))
+    return made
 
 
-def secret(spec: SandboxSpec, cluster: Cluster, key: bytes, slug: str) -> Manifest:
-    """The incarnation's key, and what only the proxy is to know of what it runs: see `runner.proxy.pod.Pod`."""
-    told = {
+def carried(spec: SandboxSpec | Slot, cluster: Cluster, slug: str) -> str:
+    """What its Deployment says of them: see DEPENDENTS."""
+    return json.dumps(_open_dependents(spec, cluster, slug), separators=(",", ":"))
+
+
+def told(spec: SandboxSpec, cluster: Cluster, slug: str) -> Manifest:
+    """What only the proxy is to know of what it runs: see `runner.proxy.pod.Pod`."""
+    return {
         "environment": _environment(spec, cluster),
         "run_command": spec.run_command,
         "size": asdict(spec.size),
         "autosave_s": cluster.autosave_s,
         "previews": _previews(cluster, slug),
     }
-    held = {"key": key, "spec.json": json.dumps(told, sort_keys=True).encode()}
+
+
+def secret(spec: SandboxSpec | Slot, cluster: Cluster, key: bytes, slug: str) -> Manifest:
+    """The key, and what only the proxy is to know: a slot's knows nothing yet."""
+    held = {"key": key}
+    if isinstance(spec, SandboxSpec):
+        held["spec.json"] = json.dumps(told(spec, cluster, slug), sort_keys=True).encode()
     if cluster.store_ca:
         held["store_ca.pem"] = cluster.store_ca.encode()
     return {
@@ -129,14 +175,14 @@ def _previews(cluster: Cluster, slug: str) -> dict[str, str] | None:
     return {"slug": slug, "origin": cluster.origin, **asdict(cluster.previews)}
 
 
-def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+def service(spec: SandboxSpec | Slot, cluster: Cluster) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": _metadata(spec, cluster),
         "spec": {
             "type": "ClusterIP",
-            "selector": labels(spec.repl_id, spec.epoch),
+            "selector": _labels(spec),
             "ports": [
                 {"name": "link", "port": LINK_PORT, "targetPort": "link", "protocol": "TCP"},
                 {"name": "preview", "port": PREVIEW_PORT, "targetPort": "preview", "protocol": "TCP"},
@@ -145,12 +191,12 @@ def service(spec: SandboxSpec, cluster: Cluster) -> Manifest:
     }
 
 
-def ingress(spec: SandboxSpec, cluster: Cluster, way: Ingress, slug: str) -> Manifest:
+def ingress(spec: SandboxSpec | Slot, cluster: Cluster, way: Ingress, slug: str) -> Manifest:
     domain = cluster.previews.authority.partition(":")[0]
-    previews = [f"{port}-{slug}.{domain}" for port in way.preview_ports]
+    previews = [f"{port}-{slug}.{domain}" for port in way.preview_ports] if slug else []
     rules = [_rule(spec, host, "preview", "/", "Prefix") for host in previews]
     if way.link_url:
-        link = urlsplit(way.link_url.format(name=name_of(spec.repl_id, spec.epoch))).hostname or ""
+        link = urlsplit(way.link_url.format(name=_name(spec))).hostname or ""
         rules.append(_rule(spec, link, "link", wire.PATH, "Exact"))
     tls = [{"hosts": [rule["host"] for rule in rules], "secretName": way.tls_secret}] if way.tls_secret else []
     annotated = {"annotations": dict(way.annotations)} if way.annotations else {}
@@ -162,7 +208,7 @@ def ingress(spec: SandboxSpec, cluster: Cluster, way: Ingress, slug: str) -> Man
     }
 
 
-def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+def network_policy(spec: SandboxSpec | Slot, cluster: Cluster) -> Manifest:
     """Of the whole pod: whatever the proxy may reach its programs may reach, so it is given nothing but the store."""
     into = [{"from": [_selector(peer) for peer in cluster.network.gateway], "ports": [_tcp(LINK_PORT)]}]
     if cluster.ingress:
@@ -173,7 +219,7 @@ def network_policy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "kind": "NetworkPolicy",
         "metadata": _metadata(spec, cluster),
         "spec": {
-            "podSelector": {"matchLabels": labels(spec.repl_id, spec.epoch)},
+            "podSelector": {"matchLabels": _labels(spec)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": into,
             "egress": [*_way_out(spec.egress, cluster), *map(_to, cluster.network.store)],
@@ -207,7 +253,7 @@ def _environment(spec: SandboxSpec, cluster: Cluster) -> dict[str, str]:
     return program_environment(spec, way_out=by_proxy.url if by_proxy else None)
 
 
-def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
+def _pod(spec: SandboxSpec | Slot, cluster: Cluster, image: str) -> Manifest:
     return {
         "automountServiceAccountToken": False,
         "serviceAccountName": cluster.service_account,
@@ -230,7 +276,7 @@ def _pod(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
     }
 
 
-def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+def _proxy(spec: SandboxSpec | Slot, cluster: Cluster) -> Manifest:
     """A native sidecar: up before the programs, down after them."""
     health = {"httpGet": {"path": "/health", "port": "link"}, "timeoutSeconds": 5}
     return {
@@ -239,8 +285,7 @@ def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
         "restartPolicy": "Always",
         "command": ["python3", "-m", "runner.proxy"],
         "env": [
-            {"name": "DEVEX_REPL_ID", "value": spec.repl_id},
-            {"name": "DEVEX_EPOCH", "value": str(spec.epoch)},
+            *[{"name": name, "value": value} for name, value in _identity(spec).items()],
             {"name": "DEVEX_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
         ],
         "ports": [
@@ -256,11 +301,12 @@ def _proxy(spec: SandboxSpec, cluster: Cluster) -> Manifest:
             {"name": "sockets", "mountPath": SOCKETS},
             {"name": "key", "mountPath": KEY, "readOnly": True},
             _kept("cache", CACHE, cluster),
+            *([{"name": "identity", "mountPath": IDENTITY}] if isinstance(spec, Slot) else []),
         ],
     }
 
 
-def _runner(spec: SandboxSpec, cluster: Cluster, image: str) -> Manifest:
+def _runner(spec: SandboxSpec | Slot, cluster: Cluster, image: str) -> Manifest:
     requests = {
         "cpu": f"{round(spec.size.cpus * CPU_SHARE * 1000)}m",
         "memory": str(round(spec.size.memory_bytes * MEMORY_SHARE)),
@@ -292,20 +338,22 @@ def _kept(name: str, path: str, cluster: Cluster) -> Manifest:
     return {**place, "mountPath": path}
 
 
-def _volumes(spec: SandboxSpec, cluster: Cluster) -> list[Manifest]:
+def _volumes(spec: SandboxSpec | Slot, cluster: Cluster) -> list[Manifest]:
     kept: list[Manifest] = (
         [{"name": "disk", "persistentVolumeClaim": {"claimName": claim_name(spec.repl_id)}}]
-        if cluster.claim
+        if cluster.claim and isinstance(spec, SandboxSpec)
         else [
             {"name": "workspace", "emptyDir": {"sizeLimit": str(2 * spec.size.disk_bytes)}},
             {"name": "cache", "emptyDir": {"sizeLimit": str(CACHE_BYTES)}},
         ]
     )
+    if isinstance(spec, Slot):
+        kept.append({"name": "identity", "emptyDir": {"medium": "Memory", "sizeLimit": IDENTITY_SIZE}})
     return [
         *kept,
         {"name": "sockets", "emptyDir": {"medium": "Memory", "sizeLimit": SOCKETS_SIZE}},
         {"name": "tmp", "emptyDir": {"sizeLimit": TMP_SIZE}},
-        {"name": "key", "secret": {"secretName": name_of(spec.repl_id, spec.epoch), "defaultMode": 0o440}},
+        {"name": "key", "secret": {"secretName": _name(spec), "defaultMode": 0o440}},
     ]
 
 
@@ -330,8 +378,8 @@ def _to(destination: Destination) -> Manifest:
     return {"to": [_selector(destination)], "ports": [_tcp(destination.port)]}
 
 
-def _rule(spec: SandboxSpec, host: str, port: str, path: str, path_type: str) -> Manifest:
-    backend = {"service": {"name": name_of(spec.repl_id, spec.epoch), "port": {"name": port}}}
+def _rule(spec: SandboxSpec | Slot, host: str, port: str, path: str, path_type: str) -> Manifest:
+    backend = {"service": {"name": _name(spec), "port": {"name": port}}}
     return {"host": host, "http": {"paths": [{"path": path, "pathType": path_type, "backend": backend}]}}
 
 
@@ -348,11 +396,25 @@ def _tcp(port: int) -> Manifest:
     return {"protocol": "TCP", "port": port}
 
 
-def _metadata(spec: SandboxSpec, cluster: Cluster) -> Manifest:
+def _name(spec: SandboxSpec | Slot) -> str:
+    return slot_name(spec.id) if isinstance(spec, Slot) else name_of(spec.repl_id, spec.epoch)
+
+
+def _labels(spec: SandboxSpec | Slot) -> dict[str, str]:
+    return {APP: APP_NAME, SLOT: spec.id} if isinstance(spec, Slot) else labels(spec.repl_id, spec.epoch)
+
+
+def _identity(spec: SandboxSpec | Slot) -> dict[str, str]:
+    if isinstance(spec, Slot):
+        return {"DEVEX_SLOT": spec.id}
+    return {"DEVEX_REPL_ID": spec.repl_id, "DEVEX_EPOCH": str(spec.epoch)}
+
+
+def _metadata(spec: SandboxSpec | Slot, cluster: Cluster) -> Manifest:
     return {
-        "name": name_of(spec.repl_id, spec.epoch),
+        "name": _name(spec),
         "namespace": cluster.namespace,
-        "labels": labels(spec.repl_id, spec.epoch),
+        "labels": _labels(spec),
     }
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from orchestrator.backends.kubernetes.manifests import EPOCH, FAILED, REPL
-from orchestrator.backends.kubernetes.scheduling import why_unschedulable
+from orchestrator.backends.kubernetes.manifests import FAILED, key_in
+from orchestrator.backends.kubernetes.scheduling import lacks_room, why_unschedulable
 from orchestrator.domain import Observation, SandboxPhase
 
 Object = Mapping[str, Any]
@@ -45,6 +45,7 @@ class Seen:
     events: tuple[Object, ...] = ()  # newest last
     claimed: str = ""
     answers: bool = False
+    whose: tuple[str, int] | None = None  # where labels of what is left do not say it: (repl_id, epoch)
 
 
 def observation_of(seen: Seen, now: datetime) -> Observation | None:
@@ -58,9 +59,10 @@ def observation_of(seen: Seen, now: datetime) -> Observation | None:
         return Observation(repl_id=repl_id, epoch=epoch, phase=phase, reason=reason)
 
     pod = current_pod(seen)
-    if seen.deployment is None and all(is_gone(one, now) for one in seen.pods):
+    is_leaving = seen.deployment is None or bool(seen.deployment["metadata"].get("deletionTimestamp"))
+    if is_leaving and all(is_gone(one, now) for one in seen.pods):
         return None
-    if seen.deployment is None or seen.deployment["metadata"].get("deletionTimestamp"):
+    if seen.deployment is None or is_leaving:
         return it_is(SandboxPhase.STOPPING)
     if failed := failure_in(seen.deployment):
         return it_is(SandboxPhase.FAILED, failed)
@@ -79,6 +81,26 @@ def observation_of(seen: Seen, now: datetime) -> Observation | None:
     if seen.claimed and seen.answers and _containers_run(pod):
         return it_is(SandboxPhase.RUNNING)
     return it_is(SandboxPhase.STARTING, _why_waiting(pod, seen.events))
+
+
+def trouble_of(seen: Seen) -> str | None:
+    """Why it does not come up, for who waits or reads a log; None when it is on its way, or up."""
+    if (pod := current_pod(seen)) is None:
+        return _refused(seen.deployment, seen.events) if seen.deployment else None
+    return _broken(pod, seen.events) or _why_waiting(pod, seen.events)
+
+
+def is_crowded_out(seen: Seen) -> bool:
+    """Others have what it needs: a quota's rest, or the room on machines."""
+    if (pod := current_pod(seen)) is None:
+        return seen.deployment is not None and _refused(seen.deployment, seen.events) == _QUOTA
+    said = _why_unscheduled(pod, seen.events)
+    return said is not None and lacks_room(said)
+
+
+def is_up(pod: Object) -> bool:
+    """It can be spoken to."""
+    return bool(_containers_run(pod) and pod["status"].get("podIP") and not pod["metadata"].get("deletionTimestamp"))
 
 
 def current_pod(seen: Seen) -> Object | None:
@@ -103,11 +125,11 @@ def is_gone(pod: Object, now: datetime) -> bool:
 
 
 def _identity(seen: Seen) -> tuple[str, int] | None:
+    if seen.whose is not None:
+        return seen.whose
     for one in (seen.deployment, *seen.pods):
-        if one is not None:
-            labels = one["metadata"].get("labels", {})
-            if REPL in labels and str(labels.get(EPOCH, "")).isdecimal():
-                return str(labels[REPL]), int(labels[EPOCH])
+        if one is not None and (key := key_in(one["metadata"].get("labels", {}))) is not None:
+            return key
     return None
 
 
@@ -166,16 +188,23 @@ def _is_disrupted(pod: Object) -> bool:
 
 def _why_waiting(pod: Object, events: Iterable[Object]) -> str | None:
     """In plain words, for whoever waits; None when it is on its way."""
+    if (said := _why_unscheduled(pod, events)) is not None:
+        return why_unschedulable(said)
+    for status in _statuses(pod):
+        waiting = status.get("state", {}).get("waiting") or {}
+        if (reason := waiting.get("reason", "")) in _PULL_REASONS:
+            return _PULLED_AGAIN.format(image=_image(status), why=_short(waiting.get("message") or reason))
+    return None
+
+
+def _why_unscheduled(pod: Object, events: Iterable[Object]) -> str | None:
+    """In the scheduler's words."""
     for condition in pod.get("status", {}).get("conditions", []):
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             if condition.get("reason") != "Unschedulable":
                 return None
             said = [str(event.get("message", "")) for event in events if event.get("reason") == "FailedScheduling"]
-            return why_unschedulable(condition.get("message") or (said[-1] if said else ""))
-    for status in _statuses(pod):
-        waiting = status.get("state", {}).get("waiting") or {}
-        if (reason := waiting.get("reason", "")) in _PULL_REASONS:
-            return _PULLED_AGAIN.format(image=_image(status), why=_short(waiting.get("message") or reason))
+            return str(condition.get("message") or (said[-1] if said else ""))
     return None
 
 

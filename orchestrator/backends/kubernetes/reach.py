@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.cluster import Ingress
 from orchestrator.backends.kubernetes.forward import Dial
-from orchestrator.backends.kubernetes.manifests import EPOCH, LINK_PORT, REPL, name_of
+from orchestrator.backends.kubernetes.manifests import LINK_PORT, name_in
 from orchestrator.backends.kubernetes.metered import MeteredConnection
 from orchestrator.backends.kubernetes.observe import Object
 from runner.forwarding import wire
@@ -47,8 +47,7 @@ def by_ingress(way: Ingress) -> DialOf:
     trusted = ssl.create_default_context(cafile=way.ca_file or None) if way.link_url.startswith("wss:") else None
 
     def dial_of(pod: Object) -> Dial:
-        labels = pod["metadata"]["labels"]
-        url = way.link_url.format(name=name_of(labels[REPL], int(labels[EPOCH]))) + wire.PATH
+        url = way.link_url.format(name=name_in(pod["metadata"]["labels"])) + wire.PATH
 
         async def dial() -> ClientConnection:
             return await connected(url, turns, ssl=trusted)

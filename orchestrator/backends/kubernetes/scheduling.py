@@ -53,6 +53,12 @@ _REASONS: Final = (
 )  # fmt: skip
 
 
+def lacks_room(message: str) -> bool:
+    """Others that end make room; `message` as below."""
+    told = _PREEMPTION.split(message, maxsplit=1)[0]
+    return any(reason.passes and reason.said.search(told) for reason in _REASONS)
+
+
 def why_unschedulable(message: str) -> str:
     """-> a sentence and an action; `message` as the condition PodScheduled or an event FailedScheduling has it."""
     told = _PREEMPTION.split(message, maxsplit=1)[0]

@@ -94,10 +94,35 @@ class ClusterApi:
             return
         gone = {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(self._next())}}
         self._tell(plural, "DELETED", gone)
-        for (kind, dependent), found in list(self.objects.items()):
-            owners = found["metadata"].get("ownerReferences", [])
-            if any(owner["uid"] == gone["metadata"]["uid"] for owner in owners):
-                self.end(dependent) if kind == "pods" else self.remove(kind, dependent)
+        for kind, dependent in self._owned_by(gone):
+            self.end(dependent) if kind == "pods" else self.remove(kind, dependent)
+        for (kind, name), owner in list(self.objects.items()):
+            is_owner = any(
+                one["uid"] == owner["metadata"]["uid"] for one in gone["metadata"].get("ownerReferences", [])
+            )
+            if is_owner and "deletionTimestamp" in owner["metadata"] and not self._owned_by(owner):
+                self.remove(kind, name)
+
+    def end_in_order(self, deployment: str) -> None:
+        """In the foreground: it is there until its pods are gone."""
+        found = self.objects["deployments", deployment]
+        if "deletionTimestamp" in found["metadata"]:
+            return
+        stamp = self.now().isoformat(timespec="seconds")
+        self.put("deployments", {**found, "metadata": {**found["metadata"], "deletionTimestamp": stamp}})
+        owned = self._owned_by(found)
+        for plural, name in owned:
+            self.end(name) if plural == "pods" else self.remove(plural, name)
+        if not any(plural == "pods" for plural, _ in owned):
+            self.remove("deployments", deployment)
+
+    def _owned_by(self, owner: Object) -> list[tuple[str, str]]:
+        uid = owner["metadata"]["uid"]
+        return [
+            key
+            for key, found in self.objects.items()
+            if any(one["uid"] == uid for one in found["metadata"].get("ownerReferences", []))
+        ]
 
     def end(self, pod: str) -> None:
         """Ask its kubelet to; the time is that by which it has to be gone."""
@@ -291,7 +316,13 @@ class ClusterApi:
         wanted = options.get("preconditions", {}).get("uid")
         if wanted and wanted != found["metadata"]["uid"]:
             return refusal(409, "Conflict", "the UID in the precondition does not match")
-        self.end(name) if plural == "pods" else self.remove(plural, name)
+        version = options.get("preconditions", {}).get("resourceVersion")
+        if version and version != found["metadata"]["resourceVersion"]:
+            return refusal(409, "Conflict", "the ResourceVersion in the precondition does not match")
+        if plural == "deployments" and options.get("propagationPolicy") == "Foreground":
+            self.end_in_order(name)
+        else:
+            self.end(name) if plural == "pods" else self.remove(plural, name)
         return JSONResponse(found)
 
     def _selected(self, request: Request, plural: str) -> list[Object]:
@@ -363,8 +394,11 @@ def not_found(plural: str, name: str) -> Response:
 
 def _matches(request: Request, found: Object) -> bool:
     labels = found["metadata"].get("labels", {})
-    wanted = [part.split("=", 1) for part in request.query_params.get("labelSelector", "").split(",") if part]
-    return all(labels.get(name) == value for name, value in wanted)
+    wanted = [part.partition("=") for part in request.query_params.get("labelSelector", "").split(",") if part]
+    return all(
+        labels.get(name) == value if equals else (name.lstrip("!") in labels) is not name.startswith("!")
+        for name, equals, value in wanted
+    )
 
 
 def _merged(base: Object, change: Object) -> Object:

@@ -20,8 +20,9 @@ from typing import Any, Self
 
 import httpx
 import psutil
+from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 
 from orchestrator.backends.kubernetes.forward import Dial
@@ -117,10 +118,11 @@ class PodProcesses:
 
 class Controllers:
     """`async with`. A Deployment's pods, made and replaced as by a ReplicaSet; `started` and `stopped` are a kubelet's.
-    Nothing starts while `paused`."""
+    Nothing starts while `paused`, and no more than a quota's `most`."""
 
     def __init__(self, api: ClusterApi) -> None:
         self.paused = False
+        self.most = 1000
         self._api = api
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping: set[str] = set()
@@ -183,12 +185,18 @@ class Controllers:
                     self._replicate(owner)
 
     def _replicate(self, deployment: Object) -> None:
+        if "deletionTimestamp" in deployment["metadata"]:
+            return
         pods = self.pods_of(deployment)
         if not deployment["spec"].get("replicas"):
             for pod in pods:
                 self._api.end(pod["metadata"]["name"])
-        elif not pods and not self.paused:
-            self._start(deployment)
+        elif not pods and not self.paused and "status" not in deployment:
+            if sum(plural == "pods" for plural, _ in self._api.objects) < self.most:
+                self._start(deployment)
+            else:
+                refused = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods"}
+                self._api.change("deployments", deployment["metadata"]["name"], status={"conditions": [refused]})
 
     def _start(self, deployment: Object) -> None:
         template, owner = deployment["spec"]["template"], deployment["metadata"]
@@ -288,6 +296,7 @@ class Nodes(Controllers):
     def __init__(self, api: ClusterApi) -> None:
         super().__init__(api)
         self.saved: list[tuple[str, int]] = []
+        self.assumed: list[tuple[str, str, int]] = []  # by slots' pods: uid, REPL and epoch
         self.status = RUNNING  # of the pods that start from now on
         self.held: dict[str, asyncio.Event] = {}  # by uid: pods that are asked to end, and do not before
         self._links: dict[str, Links] = {}  # by uid
@@ -312,7 +321,27 @@ class Nodes(Controllers):
     async def started(self, pod: Object) -> None:
         meta = pod["metadata"]
         key = base64.b64decode(self._api.objects["secrets", meta["ownerReferences"][0]["name"]]["data"]["key"])
-        of = meta["labels"]["devex.dev/repl"], int(meta["labels"]["devex.dev/epoch"])
+        if (slot := meta["labels"].get("devex.dev/slot")) is not None:
+            self._links[meta["uid"]] = Links(self._assuming(meta["uid"]), key, Incarnation(slot, 0, meta["uid"]))
+        else:
+            of = meta["labels"]["devex.dev/repl"], int(meta["labels"]["devex.dev/epoch"])
+            self._links[meta["uid"]] = self._links_of(Incarnation(*of, meta["uid"]), key)
+        if ("pods", meta["name"]) in self._api.objects:
+            self._api.change("pods", meta["name"], status=self.status)
+
+    def _assuming(self, uid: str) -> ASGIApp:
+        """A slot's proxy: what it is told it is, and answers once more to who did not hear the answer."""
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            told = await Request(scope, receive).json()
+            self.assumed.append((uid, told["repl"], told["epoch"]))
+            of = Incarnation(told["repl"], told["epoch"], uid)
+            self._links[uid] = self._links_of(of, base64.b64decode(told["key"]))
+            await JSONResponse({})(scope, receive, send)
+
+        return app
+
+    def _links_of(self, of: Incarnation, key: bytes) -> Links:
         control = Control()
         control.show(True)
 
@@ -321,12 +350,10 @@ class Nodes(Controllers):
                 await control(scope, receive, send)
                 return
             if scope["path"] == "/save":
-                self.saved.append(of)
-            await JSONResponse({"version": f"{of[1]}-1"})(scope, receive, send)
+                self.saved.append((of.repl_id, of.epoch))
+            await JSONResponse({"version": f"{of.epoch}-1"})(scope, receive, send)
 
-        self._links[meta["uid"]] = Links(app, key, Incarnation(*of, meta["uid"]))
-        if ("pods", meta["name"]) in self._api.objects:
-            self._api.change("pods", meta["name"], status=self.status)
+        return Links(app, key, of)
 
     async def stopped(self, pod: Object) -> None:
         if (held := self.held.get(pod["metadata"]["uid"])) is not None:

@@ -66,5 +66,5 @@ def _of(cluster: ClusterApi, plural: str, repl_id: str) -> list[Object]:
     return [
         found
         for (kind, _), found in sorted(cluster.objects.items())
-        if kind == plural and repl_id in ("", found["metadata"]["labels"]["devex.dev/repl"])
+        if kind == plural and repl_id in ("", found["metadata"]["labels"].get("devex.dev/repl"))
     ]

@@ -23,7 +23,7 @@ from orchestrator.backends.kubernetes.cluster import (
     Peer,
     VolumeClaim,
 )
-from orchestrator.backends.kubernetes.manifests import Manifest, claim, dependents, deployment, network_policy
+from orchestrator.backends.kubernetes.manifests import Manifest, Slot, claim, dependents, deployment, network_policy
 from orchestrator.domain import Egress, Size
 from runner.previews.hosts import PreviewDomain
 from tests.orchestrator.kubernetes.restricted import violations
@@ -39,6 +39,7 @@ SPEC = SandboxSpec(
     size=Size(),
     egress=Egress.PUBLIC,
 )
+SLOT = Slot(id="0a1b2c", template="python", size=Size(), egress=Egress.PUBLIC)
 PLAIN = Cluster(namespace="devex-repls", proxy_image="proxy:1", image="runner:1")
 INGRESS = Ingress(
     class_name="nginx",
@@ -75,8 +76,14 @@ FULL = Cluster(
 )
 
 
+WITH_SLOTS = replace(FULL, claim=None)
+
+
 def everything(cluster: Cluster, spec: SandboxSpec = SPEC) -> list[Manifest]:
     made = [deployment(spec, cluster), *dependents(spec, cluster, KEY, "owner-uid", "calm-otter")]
+    if not cluster.claim:
+        slot = replace(SLOT, egress=spec.egress)
+        made += [deployment(slot, cluster), *dependents(slot, cluster, KEY, "owner-uid", "")]
     return [*made, claim(spec, cluster)] if cluster.claim else made
 
 
@@ -86,7 +93,7 @@ def pod_of(cluster: Cluster, **changes: Any) -> Manifest:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("cluster", [PLAIN, FULL], ids=["plain", "full"])
+@pytest.mark.parametrize("cluster", [PLAIN, FULL, WITH_SLOTS], ids=["plain", "full", "slots"])
 @pytest.mark.parametrize("egress", Egress)
 def test_clusters_take_them(version: str, cluster: Cluster, egress: Egress) -> None:
     for manifest in everything(replace(cluster, network=NETWORK), replace(SPEC, egress=egress)):
@@ -103,6 +110,7 @@ def test_what_no_cluster_takes_is_found() -> None:
 @pytest.mark.parametrize("cluster", [PLAIN, FULL], ids=["plain", "full"])
 def test_a_restricted_namespace_lets_it_run(cluster: Cluster) -> None:
     assert violations(pod_of(cluster)) == []
+    assert violations(deployment(SLOT, replace(cluster, claim=None))["spec"]["template"]["spec"]) == []
 
 
 def _container(pod: Manifest) -> Manifest:
@@ -178,6 +186,23 @@ def test_one_delete_removes_all_and_nothing_runs_unprotected() -> None:
             "app.kubernetes.io/name": "devex-repl", "devex.dev/repl": "abc123", "devex.dev/epoch": "7",
         }  # fmt: skip
     assert "ownerReferences" not in claim(SPEC, FULL)["metadata"]
+
+
+def test_a_slot_is_protected_from_the_start_and_says_nothing_of_any_repl() -> None:
+    made = dependents(SLOT, WITH_SLOTS, KEY, "owner-uid", "")
+    policy, secret, service, ingress = made
+    assert [one["kind"] for one in made] == ["NetworkPolicy", "Secret", "Service", "Ingress"]
+    assert policy["spec"]["egress"] == network_policy(SPEC, WITH_SLOTS)["spec"]["egress"]
+    assert secret["data"].keys() == {"key", "store_ca.pem"}
+    own = {"app.kubernetes.io/name": "devex-repl", "devex.dev/slot": "0a1b2c"}
+    assert policy["spec"]["podSelector"]["matchLabels"] == service["spec"]["selector"] == own
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == ["slot-0a1b2c.links.test"]
+    pod = deployment(SLOT, WITH_SLOTS)["spec"]["template"]
+    assert pod["metadata"]["labels"] == own
+    proxy, runner = pod["spec"]["initContainers"][0], pod["spec"]["containers"][0]
+    assert [one["name"] for one in proxy["env"]] == ["DEVEX_SLOT", "DEVEX_POD_UID"]
+    assert next(one for one in pod["spec"]["volumes"] if one["name"] == "identity")["emptyDir"]["medium"] == "Memory"
+    assert "identity" not in {mount["name"] for mount in runner["volumeMounts"]}
 
 
 def test_programs_get_no_secret_and_no_token() -> None:
