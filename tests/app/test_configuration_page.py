@@ -6,7 +6,7 @@ import pytest
 from app import cluster, config_page, store
 from app.configuration import read
 from app.settings import BadSetting, Settings
-from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim
+from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim, Warm
 from orchestrator.backends.kubernetes.manifests import GRACE_S
 from orchestrator.domain import Egress
 from runner.previews.hosts import PreviewDomain
@@ -106,6 +106,10 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("K8S_PROXY_IMAGE", "not an image"),
         ("K8S_IMAGES", "go=devex-go:1"),
         ("K8S_IMAGES", '{"go": "not an image"}'),
+        ("K8S_WARM", '{"cobol": 1}'),
+        ("K8S_WARM", '{"python": -1}'),
+        ("K8S_WARM", '{"python": "some"}'),
+        ("K8S_WARM", '{"python": 60, "go": 60}'),
         ("K8S_POD", '{"hostNetwork": true}'),
         ("K8S_POD", '{"tolerations": "all"}'),
         ("K8S_STORAGE", "hostPath"),
@@ -303,6 +307,7 @@ def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         images={"go": "go:1"},
         pod={"runtimeClassName": "gvisor", "hostUsers": False},
         claim=VolumeClaim(storage_class="fast"),
+        warm=Warm(size=read().limits.size, egress=read().limits.egress),
         network=Network(
             gateway=(Peer(cidr="203.0.113.7/32"),), store=(Destination(labels={"app": "minio"}, port=9000),)
         ),
@@ -323,10 +328,11 @@ def test_what_a_cluster_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         ("SECRET", "", r"DEVEX_BACKEND=kubernetes needs DEVEX_DATABASE_URL \(PostgreSQL\) and DEVEX_SECRET"),
         ("K8S_REACH", "ingress", "DEVEX_K8S_REACH=ingress needs a link_url in DEVEX_K8S_INGRESS"),
         ("EGRESS", "allowlist", "DEVEX_EGRESS=allowlist needs an allowlist_proxy in DEVEX_K8S_NETWORK"),
+        ("K8S_STORAGE", "claim", "DEVEX_K8S_WARM is for DEVEX_K8S_STORAGE=emptyDir"),
     ],
 )
 def test_what_pods_need_is_said(monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str) -> None:
-    of_a_cluster(monkeypatch, **{name: value})
+    of_a_cluster(monkeypatch, **{"K8S_WARM": '{"python": 1}', name: value})
     with pytest.raises(BadSetting, match=why):
         read()
 

@@ -36,7 +36,11 @@ ALONE: dict[str, Callable[[], Measured]] = {
 }
 
 
-ON_A_CLUSTER = "k8s_create_to_prompt_ratio"
+ON_A_CLUSTER: dict[str, tuple[Callable[[Server], Measured], dict[str, str]]] = {
+    "k8s_create_to_prompt_ratio": (given_cluster.create_to_prompt, {}),
+    "k8s_warm_to_prompt_ms": (given_cluster.warm_to_prompt, given_cluster.WARM),
+}
+"""With settings of their own."""
 
 
 def measure(only: str | None) -> Iterator[dict[str, object]]:
@@ -53,13 +57,13 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
     for name, alone in ALONE.items():
         if only in (None, name):
             yield judge(name, alone())
-    if only in (None, ON_A_CLUSTER):
-        if given.settings():
+    for name, (there, settings) in ON_A_CLUSTER.items():
+        if only in (None, name) and given.settings():
             given.free_namespace()
-            with running(given.settings()) as server:
-                yield judge(ON_A_CLUSTER, given_cluster.create_to_prompt(server))
-        else:
-            print(f"{ON_A_CLUSTER} is left out: no cluster is given (see CONTRIBUTING.md)", file=sys.stderr)
+            with running({**given.settings(), **settings}) as server:
+                yield judge(name, there(server))
+        elif only in (None, name):
+            print(f"{name} is left out: no cluster is given (see CONTRIBUTING.md)", file=sys.stderr)
     for name, measured in snapshots.measure(lambda name: only in (None, name)):
         yield judge(name, measured)
 

@@ -49,6 +49,7 @@ TARGETS = {
     "forward_echo_added_ms": Target(unit="ms", value=0.5),
     "forward_mb_s": Target(unit="MB/s", value=100, at_least=True),
     "k8s_create_to_prompt_ratio": Target(unit="of a bare Deployment's", value=1.3),
+    "k8s_warm_to_prompt_ms": Target(unit="ms", value=300),
 }
 
 

@@ -50,7 +50,8 @@ class PodProcesses:
     preview_port: int
     environment: dict[str, str]  # the proxy's
     proxy: subprocess.Popen[bytes]
-    agent: subprocess.Popen[bytes]
+    command: list[str]  # of the programs
+    agent: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def start(
@@ -61,7 +62,7 @@ class PodProcesses:
         identity: dict[str, str],
         disk: Path | None = None,
     ) -> "PodProcesses":
-        """`agent` is where it is installed, `identity` the variables that say which pod it is."""
+        """Its sidecar; see `listens`. `agent` is where it is installed, `identity` says which pod it is."""
         workspace, cache, tmp = ((disk or volumes) / "workspace", (disk or volumes) / "cache", volumes / "tmp")
         for folder in (volumes / "key", volumes / "sockets", volumes / "assumed", workspace, cache, tmp):
             folder.mkdir(parents=True, exist_ok=True)
@@ -81,8 +82,7 @@ class PodProcesses:
         }  # fmt: skip
         proxy = subprocess.Popen(PROXY, env=environment, cwd=volumes)
         command = [PYTHON, "-I", "-S", str(agent / "agent.py"), str(volumes / "sockets" / "agent.sock")]
-        programs = subprocess.Popen(command, env={"PATH": os.defpath}, cwd=workspace)
-        return cls(volumes, port, preview_port, environment, proxy, programs)
+        return cls(volumes, port, preview_port, environment, proxy, command)
 
     def restart_proxy(self) -> None:
         """As a kubelet does with a container that has ended."""
@@ -91,6 +91,7 @@ class PodProcesses:
         self.proxy = subprocess.Popen(PROXY, env=self.environment, cwd=self.volumes)
 
     async def listens(self) -> None:
+        """The sidecar is up, and so are, from then on, the programs."""
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
             while True:
                 try:
@@ -98,7 +99,10 @@ class PodProcesses:
                 except httpx.HTTPError:
                     await asyncio.sleep(0.02)
                 else:
-                    return
+                    break
+        if self.agent is None:
+            workspace = self.environment["DEVEX_WORKSPACE"]
+            self.agent = subprocess.Popen(self.command, env={"PATH": os.defpath}, cwd=workspace)
 
     async def dial(self) -> ClientConnection:
         url = f"ws://127.0.0.1:{self.port}{wire.PATH}"
@@ -106,12 +110,12 @@ class PodProcesses:
 
     async def end(self) -> None:
         """As a kubelet does: programs first, the sidecar after them, each asked nicely."""
-        for program in (self.agent, self.proxy):
+        for program in filter(None, (self.agent, self.proxy)):
             program.send_signal(signal.SIGTERM)
             await asyncio.to_thread(program.wait, 60)
 
     def kill(self) -> None:
-        for program in (self.agent, self.proxy):
+        for program in filter(None, (self.agent, self.proxy)):
             program.kill()
             program.wait()
 
@@ -277,7 +281,8 @@ class Kubelet(Controllers):
         """As a metrics server: the mean rate since it last looked."""
         found = []
         for uid, pod in self.pods.items():
-            used_s, now_s = sum(sum(one.cpu_times()[:4]) for one in _with_children(pod.agent.pid)), time.monotonic()
+            programs = _with_children(pod.agent.pid) if pod.agent else []
+            used_s, now_s = sum(sum(one.cpu_times()[:4]) for one in programs), time.monotonic()
             before_s, then_s = self._used_s.get(uid, (0.0, now_s - 1.0))
             self._used_s[uid] = used_s, now_s
             rate = max(0.0, used_s - before_s) / max(now_s - then_s, 1e-3)
