@@ -1,7 +1,9 @@
-"""What only a real browser decides: cookies in frames, policies, and a page whose session ends."""
+"""What only a real browser decides: cookies in frames, policies, and a page whose session or database fails."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,28 @@ async def test_a_page_of_a_revoked_session_changes_nothing(site: Site, context: 
         await expect(refused.first).to_be_visible()
     now = await site.server.orchestrator.get(repl.id)
     assert (now.name, now.goal) == (repl.name, Goal.RUN)
+
+
+async def test_failures_of_the_database_are_said_and_the_cards_go_on(site: Site, context: BrowserContext) -> None:
+    """A table is missing when somebody presses a button, and what is in a row is nonsense when the cards change."""
+    owner = await site.user()
+    repl, other = await site.repl(owner), await site.repl(owner)
+    page = await signed_in(context, site, owner)
+    await page.goto(f"{site.origin}/")
+    card = page.get_by_role("article").filter(has_text=repl.name)
+    await expect(card.locator(".dx-chip")).to_have_text("Running")
+    with closing(sqlite3.connect(site.server.settings.data_dir / "devex.sqlite3", isolation_level=None)) as database:
+        database.execute("ALTER TABLE repls RENAME TO away")
+        await card.get_by_role("button", name="Stop", exact=True).click()
+        await expect(page.get_by_text("The database cannot be used just now.").first).to_be_visible()
+        database.execute("ALTER TABLE away RENAME TO repls")
+        database.execute("UPDATE repls SET goal = 'nonsense' WHERE id = ?", [other.id])
+        await site.server.orchestrator.stop(repl.id)
+        await expect(page.get_by_text("Something went wrong on the server.").first).to_be_visible()
+        await expect(card.locator(".dx-chip")).to_have_text("Running")
+        database.execute("UPDATE repls SET goal = 'run' WHERE id = ?", [other.id])
+    await site.server.orchestrator.rename(repl.id, "Seen again")
+    await expect(page.get_by_role("article").filter(has_text="Seen again").locator(".dx-chip")).to_have_text("Stopped")
 
 
 async def test_a_preview_cannot_sign_anybody_in(tmp_path: Path, context: BrowserContext) -> None:
