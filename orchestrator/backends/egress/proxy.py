@@ -191,7 +191,7 @@ def _is_ours(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 def _hold_little(end: asyncio.StreamWriter) -> None:
     end.transport.set_write_buffer_limits(high=PIECE_BYTES)
     transport: Any = end.transport
-    if hasattr(transport, "max_size"):  # asyncio's own, which has no other name for it
+    if hasattr(transport, "max_size"):  # how much asyncio's own reads at once; it offers no other way to say it
         transport.max_size = READ_BYTES
 
 

@@ -21,8 +21,7 @@ from runner.proxy.budget import RATE_PER_S, Budget
 from runner.viewer import viewer_of
 
 OPEN_WITHIN_S: Final = 10.0  # a connection, a handshake and two proofs
-CLOSE_WITHIN_S: Final = 1.0
-CARRIED_PER_S: Final = RATE_PER_S / 4  # of a pod: eight thousand messages a second, a third of a processor
+CARRIED_PER_S: Final = RATE_PER_S / 4  # of a pod, as Budget counts: eight thousand messages, a third of a processor
 IDLE_MOST: Final = 8  # links kept for the next requests: a browser makes six at a time
 _RESTART: Final = 1012  # RFC 6455's registry: the browser may come back at once
 

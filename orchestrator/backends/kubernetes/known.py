@@ -13,9 +13,8 @@ from orchestrator.backends.kubernetes.observe import Object, Seen, failure_in
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 
 EVENTS_MOST: Final = 20  # of one incarnation, the newest
-_NAME: Final = re.compile(
-    r"repl-[a-z0-9]+-\d+|slot-[a-z0-9]+"
-)  # of a Deployment; those of its ReplicaSets and pods begin with it
+# Of a Deployment; those of its ReplicaSets and pods begin with it.
+_NAME: Final = re.compile(r"repl-[a-z0-9]+-\d+|slot-[a-z0-9]+")
 
 Key = tuple[str, int]
 """`(repl_id, epoch)`."""

@@ -13,8 +13,8 @@ from runner.forwarding import wire
 from runner.turns import Turns
 
 PIECE_BYTES: Final = 1024  # at most some five hundred frames, a few milliseconds
-FRAMES_A_TURN: Final = 16  # a body's are as long as what is read at once
-UNSENT_MOST_BYTES: Final = 4 * wire.FRAME_MOST_BYTES  # who has pongs sent, and reads none, is left
+FRAMES_A_TURN: Final = 16  # only tiny frames are that many: one of a body is as long as all that is read at once
+UNSENT_MOST_BYTES: Final = 4 * wire.FRAME_MOST_BYTES  # a pod that pings, and reads no pongs, is left
 
 
 class MeteredConnection(ClientConnection):

@@ -63,7 +63,7 @@ def why_unschedulable(message: str) -> str:
     """-> a sentence and an action; `message` as the condition PodScheduled or an event FailedScheduling has it."""
     told = _PREEMPTION.split(message, maxsplit=1)[0]
     total = _OF.search(told)
-    found = [(reason, said) for reason in _REASONS for said in [*reason.said.finditer(told)][:1]]
+    found = [(reason, said) for reason in _REASONS if (said := reason.said.search(told))]
     parts = [
         f"{reason.words} ({said[1]} of {total[1]})" if said[1] and total and total[1] != "1" else reason.words
         for reason, said in found
