@@ -144,12 +144,18 @@ async def store_within(pod: PlayedPod, server: Server) -> AsyncIterator[None]:
 
     carrying: set[asyncio.Task[None]] = set()
 
+    has_ended = False
+
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        carrying.add(asyncio.create_task(carry_both(reader, writer)))
+        if has_ended:  # a pod saves when it likes
+            writer.transport.abort()
+        else:
+            carrying.add(asyncio.create_task(carry_both(reader, writer)))
 
     listener = pod.within(lambda: socket.create_server(("127.0.0.1", port)))
     async with await asyncio.start_server(serve, sock=listener):
         yield
+        has_ended = True
         for task in carrying:
             task.cancel()
         await asyncio.gather(*carrying, return_exceptions=True)
