@@ -1,14 +1,20 @@
 """Whoever sends much at once is handled piece by piece, so that nobody holds up the others."""
 
 import asyncio
+import logging
 from typing import Final, Protocol
 
 TURN_S: Final = 0.002  # for what waits, of all sockets; then the others have as long
+
+log = logging.getLogger(__name__)
 
 
 class Sender(Protocol):
     @property
     def loop(self) -> asyncio.AbstractEventLoop: ...
+
+    @property
+    def transport(self) -> asyncio.Transport: ...
 
     def next_piece(self) -> bool:
         """Handles a piece of what waits. Whether it is to come again."""
@@ -34,7 +40,12 @@ class Turns:
         socket = next(iter(self._sockets))
         loop = socket.loop
         begun_s = loop.time()
-        again = socket.next_piece()
+        try:
+            again = socket.next_piece()
+        except Exception:  # as the loop does where there are no turns: the others' do not end with it
+            log.exception("what was sent at once is not understood")
+            socket.transport.abort()
+            again = False
         self._used_s += loop.time() - begun_s
         del self._sockets[socket]
         if again:

@@ -46,7 +46,8 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().handle_cont(event)
         if len(self.frames) > PARTS_MOST:
             self.frames = []
-            self.conn.send_close(CloseCode.MESSAGE_TOO_BIG)
+            if not self.close_sent:
+                self.conn.send_close(CloseCode.MESSAGE_TOO_BIG)
             self.handle_parser_exception()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -52,8 +52,9 @@ class Echoing(MemoryBackend):
 async def _echo(socket: WebSocket) -> None:
     await socket.accept()
     with contextlib.suppress(WebSocketDisconnect):
-        while True:
-            await socket.send_text(await socket.receive_text())
+        while (said := await socket.receive_text()) != "goodbye":
+            await socket.send_text(said)
+        await socket.close()
 
 
 async def _stream(request: Request) -> Response:

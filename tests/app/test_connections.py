@@ -191,6 +191,27 @@ async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
         assert socket.close_code == 1009
 
 
+async def test_one_that_goes_on_after_it_was_closed_holds_up_nobody(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
+    asks = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {'A' * 22}==",
+    )
+    async with connected(site) as (reader, writer), asyncio.timeout(20):
+        writer.write(head(site, *asks, request=f"GET /repls/{repl.id}/echo", token=owner.token))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"\x81\x87\0\0\0\0goodbye")
+        await reader.readuntil(b"\x88\x02\x03\xe8")  # it is closed
+        writer.write(b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 2 * websockets.PARTS_MOST)
+        assert await reader.read() == b""
+        await socket.send("x" * 900_000)
+        assert await socket.recv() == "x" * 900_000
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_headers_without_an_end_are_refused(site: Site, chunked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also those that may follow a body."""

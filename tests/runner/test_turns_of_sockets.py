@@ -1,0 +1,36 @@
+"""Sockets that have sent much take turns, whatever one of them sends."""
+
+import asyncio
+import socket as sockets
+
+from runner.turns import Turns
+
+
+class Sender:
+    def __init__(self, transport: asyncio.Transport, *, fails: bool = False) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.transport = transport
+        self.left = 3
+        self._fails = fails
+
+    def next_piece(self) -> bool:
+        if self._fails:
+            raise RuntimeError("not understood")
+        self.left -= 1
+        return self.left > 0
+
+
+async def test_one_that_fails_is_left_and_the_others_go_on() -> None:
+    here, there = sockets.socketpair()
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, here)
+    turns = Turns()
+    bad, good = Sender(transport, fails=True), Sender(transport)
+    turns.add(bad)
+    turns.add(good)
+    async with asyncio.timeout(10):
+        while good.left:
+            await asyncio.sleep(0)
+        while turns.busy:
+            await asyncio.sleep(0)
+    assert transport.is_closing()
+    there.close()
