@@ -77,13 +77,14 @@ class Incarnations:
     def __init__(self) -> None:
         self._by_name: dict[str, Known] = {}
         self._by_repl: dict[str, dict[int, Known]] = {}
+        self._free: dict[str, Known] = {}
 
     def __iter__(self) -> Iterator[Known]:
         return iter([known for known in self._by_name.values() if known.key != NOBODY])
 
     @property
     def free(self) -> list[Known]:
-        return [known for known in self._by_name.values() if known.key == NOBODY]
+        return list(self._free.values())
 
     def of(self, repl_id: str) -> Mapping[int, Known]:
         """By epoch."""
@@ -119,6 +120,7 @@ class Incarnations:
 
     def forget(self, known: Known) -> None:
         self._by_name.pop(known.name, None)
+        self._free.pop(known.name, None)
         repl_id, epoch = known.key
         if self.get(repl_id, epoch) is known:
             del self._by_repl[repl_id][epoch]
@@ -128,15 +130,18 @@ class Incarnations:
     def forget_all(self) -> None:
         self._by_name.clear()
         self._by_repl.clear()
+        self._free.clear()
 
     def _whose(self, found: Object) -> Known | None:
         labels = found["metadata"].get("labels", {})
         if (name := name_in(labels)) is None:
             return None
-        known = self._by_name.setdefault(name, Known(name))
+        if (known := self._by_name.get(name)) is None:
+            known = self._by_name[name] = self._free[name] = Known(name)
         key = key_in(labels)
         if key is not None and known.key == NOBODY:
             known.key = key
+            del self._free[name]
             self._is_of(key, known)
         return known
 

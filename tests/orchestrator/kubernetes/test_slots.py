@@ -165,8 +165,13 @@ def is_ready(cluster: ClusterApi, count: int = 1) -> bool:
 
 
 async def seen_by(backend: KubernetesBackend, count: int = 1) -> None:
-    """As those that it may claim."""
-    await until(lambda: sum(any(map(is_up, known.pods.values())) for known in backend._known.free) == count)
+    """As those that it may claim: as they are, and not as they were before they were scaled."""
+
+    def shown() -> int:
+        free = [known for known in backend._known.free if known.deployment and known.deployment["spec"]["replicas"]]
+        return sum(any(map(is_up, known.pods.values())) for known in free)
+
+    await until(lambda: shown() == count)
 
 
 async def test_of_two_servers_that_claim_at_once_one_gets_it(serve: Serve, cluster: ClusterApi, nodes: Nodes) -> None:
