@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests import given
 from tests.chromium import at_home, browser
 from tests.e2e.serving import Served, serving
 from tests.folders import shared
@@ -20,9 +21,15 @@ def serving_everybody() -> AbstractContextManager[Served]:
 
 
 @pytest.fixture(scope="module")
-def served(request: pytest.FixtureRequest) -> Served:
-    """The tests of all modules are its users, each by a name of its own."""
-    return shared(request, serving_everybody)
+def served(request: pytest.FixtureRequest) -> Iterator[Served]:
+    """The tests of all modules are its users, each by a name of its own; on a cluster that is given those of one: its
+    namespace is one server's, and the next module may start another.
+    """
+    if given.settings():
+        with serving_everybody() as server:
+            yield server
+    else:
+        yield shared(request, serving_everybody)
 
 
 @pytest.fixture
