@@ -5,18 +5,27 @@ DEVEX_TEST_KUBECONFIG, and any other setting of the server's with DEVEX_TEST_ be
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from orchestrator.backends.kubernetes.api import LEASES, Api
 from orchestrator.backends.kubernetes.backend import LEASE
 
 PREFIX = "DEVEX_TEST_"
+T = TypeVar("T")
 
 
 def settings() -> dict[str, str]:
     """By name, as tests pass them on; {} when there is none."""
     given = {name.removeprefix(PREFIX).lower(): value for name, value in os.environ.items() if name.startswith(PREFIX)}
     return {"backend": "kubernetes", "k8s_reach": "api", **given} if given else {}
+
+
+def aside(work: Coroutine[Any, Any, T]) -> T:
+    """What `asyncio.run` would give, on a thread of its own: a browser that is open has a loop in the test's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def free_namespace() -> None:
@@ -26,5 +35,4 @@ def free_namespace() -> None:
         async with Api(settings()["kubeconfig"], settings().get("k8s_namespace", "devex-repls")) as api:
             await api.delete(LEASES, LEASE)
 
-    with ThreadPoolExecutor(1) as thread:  # a browser's tests have a loop of their own in theirs
-        thread.submit(asyncio.run, free()).result()
+    aside(free())

@@ -3,7 +3,6 @@
 On the cluster that is given (see `tests.given`), otherwise on the tests' own API server and kubelet.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -60,7 +59,7 @@ def pods_of(settings: Settings, repl: str) -> list[dict[str, Any]]:
         async with Api(str(settings["kubeconfig"]), settings.get("k8s_namespace", "devex-repls")) as api:
             return (await api.list(PODS, f"devex.dev/repl={repl}")).items
 
-    return asyncio.run(look())
+    return given.aside(look())
 
 
 def delete_pods_of(settings: Settings, repl: str) -> None:
@@ -69,7 +68,7 @@ def delete_pods_of(settings: Settings, repl: str) -> None:
             for pod in (await api.list(PODS, f"devex.dev/repl={repl}")).items:
                 await api.delete(PODS, pod["metadata"]["name"])
 
-    asyncio.run(delete())
+    given.aside(delete())
 
 
 def test_what_a_cluster_takes_away(tmp_path: Path, cluster: tuple[Settings, Evict]) -> None:
