@@ -207,9 +207,10 @@ class KubernetesBackend:
                 await link.flush()
         changes = self._changes.subscribe(lambda changed: changed == repl_id)
         try:
-            await self._api.delete(DEPLOYMENTS, name_of(repl_id, epoch))  # whether a view shows it yet or not
-            if (slot := self._known.get(repl_id, epoch)) is not None and slot.is_slot:
-                await self._remove(slot)
+            found = await self._api.list(DEPLOYMENTS, _selector(Known(name_of(repl_id, epoch), (repl_id, epoch))))
+            for one in found.items:  # whether a view shows it yet or not
+                is_slot = SLOT in one["metadata"]["labels"]
+                await self._api.delete(DEPLOYMENTS, one["metadata"]["name"], is_last=is_slot)
         except ApiError as error:
             raise _explained(error) from error
         while (known := self._known.get(repl_id, epoch)) and observation_of(known.seen(), self._api.now()):

@@ -260,6 +260,17 @@ def shown(backend: KubernetesBackend) -> str:
     return str(seen.phase.value) if seen else ""
 
 
+async def test_one_is_removed_whose_claim_no_view_shows_yet(serve: Serve, cluster: ClusterApi) -> None:
+    async with serve() as backend, leading(backend):
+        await until(lambda: is_ready(cluster))
+        await seen_by(backend)
+        cluster.hush()
+        await backend.ensure(make_spec())
+        await backend.stop("repl1", 1)
+        taken = [one["metadata"] for one in deployments(cluster) if REPL in labels_of(one)]
+        assert all("deletionTimestamp" in one for one in taken)
+
+
 async def test_a_repl_that_is_to_reach_something_else_gets_none(serve: Serve, cluster: ClusterApi) -> None:
     async with serve() as backend, leading(backend):
         await until(lambda: is_ready(cluster))
