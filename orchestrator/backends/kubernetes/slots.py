@@ -21,7 +21,7 @@ from orchestrator.backends.kubernetes import manifests
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.forward import Forward
-from orchestrator.backends.kubernetes.known import Incarnations, Known, claim_in, is_assumed, is_leaving, uid_of
+from orchestrator.backends.kubernetes.known import Incarnations, claim_in, is_assumed, is_leaving, uid_of
 from orchestrator.backends.kubernetes.manifests import APP, APP_NAME, ASSUMED, CLAIMED, DEPENDENTS, REPL, SLOT, Slot
 from orchestrator.backends.kubernetes.observe import Object, is_crowded_out, is_up, trouble_of
 from orchestrator.backends.kubernetes.pods import FLUSH, command
@@ -113,35 +113,34 @@ class Slots:
             await self._introduce(deployment, spec, key, slug)
         return True
 
-    def _ready(self, spec: SandboxSpec) -> list[Known]:
-        """Which it may be: made as it would be made now."""
+    def _ready(self, spec: SandboxSpec) -> list[tuple[Object, str]]:
+        """Which it may be, made as it would be made now: Deployments as nobody has claimed them, and a pod's uid."""
         if not self._known.free or self._cluster.claim:
             return []
         made_as = self._made_as(Slot(id="", template=spec.template, size=spec.size, egress=spec.egress))
         return [
-            known
+            (known.deployment, uid_of(pod))
             for known in self._known.free
             if known.deployment is not None
             and not is_leaving(known.deployment)
             and (known.deployment["metadata"].get("annotations") or {}).get(MADE_AS) == made_as
-            and any(map(is_up, known.pods.values()))
+            and (pod := next(filter(is_up, known.pods.values()), None)) is not None
         ]
 
-    async def _claim(self, ready: list[Known], spec: SandboxSpec, slug: str) -> Object | None:
-        """The first that nobody else has changed meanwhile."""
-        for known in ready:
-            pod = next(filter(is_up, known.pods.values()))
-            if known.deployment is None:
-                continue
-            meta = known.deployment["metadata"]
-            dependents = manifests.carried(_slot_of(known.deployment, spec), self._cluster, slug)
+    async def _claim(self, ready: list[tuple[Object, str]], spec: SandboxSpec, slug: str) -> Object | None:
+        """The first that nobody else has changed meanwhile, whatever the views show by now."""
+        for deployment, uid in ready:
+            meta = deployment["metadata"]
             whose = {
                 "resourceVersion": meta["resourceVersion"],
                 "labels": manifests.labels(spec.repl_id, spec.epoch),
-                "annotations": {CLAIMED: uid_of(pod), DEPENDENTS: dependents},
+                "annotations": {
+                    CLAIMED: uid,
+                    DEPENDENTS: manifests.carried(_slot_of(deployment, spec), self._cluster, slug),
+                },
             }
             try:
-                return await self._api.patch(DEPLOYMENTS, known.name, {"metadata": whose})
+                return await self._api.patch(DEPLOYMENTS, meta["name"], {"metadata": whose})
             except ApiError as error:
                 if error.status not in (404, 409):
                     raise

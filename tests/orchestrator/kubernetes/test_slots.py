@@ -271,6 +271,27 @@ async def test_one_is_removed_whose_claim_no_view_shows_yet(serve: Serve, cluste
         assert all("deletionTimestamp" in one for one in taken)
 
 
+async def test_one_that_is_claimed_while_we_look_is_not_claimed_again(serve: Serve, cluster: ClusterApi) -> None:
+    async with serve() as backend, leading(backend):
+        await until(lambda: is_ready(cluster))
+        await seen_by(backend)
+        (slot,) = free(cluster)
+        claimed = {**labels_of(slot), REPL: "another", EPOCH: "1"}
+
+        def is_claimed(request: Request) -> Response | None:
+            if REPL not in request.query_params.get("labelSelector", "").replace(f"!{REPL}", ""):
+                return None
+            found = cluster.objects["deployments", slot["metadata"]["name"]]
+            if labels_of(found) != claimed:
+                cluster.put("deployments", {**found, "metadata": {**found["metadata"], "labels": claimed}})
+            is_shown = backend._known.get("another", 1) is not None
+            return None if is_shown else refusal(503, "ServiceUnavailable", "not before the view shows it")
+
+        cluster.faults.append(is_claimed)
+        await backend.ensure(make_spec())
+        assert labels_of(cluster.objects["deployments", slot["metadata"]["name"]]) == claimed
+
+
 async def test_a_repl_that_is_to_reach_something_else_gets_none(serve: Serve, cluster: ClusterApi) -> None:
     async with serve() as backend, leading(backend):
         await until(lambda: is_ready(cluster))
