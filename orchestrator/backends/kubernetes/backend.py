@@ -171,7 +171,8 @@ class KubernetesBackend:
                 await self._make(spec, slug)
         except ApiError as error:
             if _is_of_quota(error):
-                await self._slots.give_way()
+                with suppress(ApiError):  # the next try does it again; why there is no room is what is said
+                    await self._slots.give_way()
             raise _explained(error) from error
 
     async def observe(self) -> dict[str, Observation]:

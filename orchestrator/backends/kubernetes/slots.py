@@ -193,10 +193,11 @@ class Slots:
         try:
             while True:
                 self._changed.clear()
-                if any(is_crowded_out(known.seen()) for known in self._known):
-                    self._rests_until_s = _now_s() + GIVES_WAY_S
-                rests_s = self._rests_until_s - _now_s()
+                rests_s = 0.0
                 try:
+                    if any(is_crowded_out(known.seen()) for known in self._known):
+                        self._rests_until_s = _now_s() + GIVES_WAY_S
+                    rests_s = self._rests_until_s - _now_s()
                     if rests_s <= 0:
                         await self._fill()
                     failures = 0

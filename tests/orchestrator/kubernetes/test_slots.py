@@ -372,6 +372,20 @@ async def test_a_repl_goes_before_a_slot(serve: Serve, cluster: ClusterApi, node
                 await asyncio.sleep(0.01)
 
 
+async def test_why_there_is_no_room_is_said_whatever_becomes_of_the_slots(serve: Serve, cluster: ClusterApi) -> None:
+    def refused(request: Request) -> Response | None:
+        if request.method == "PATCH":
+            return refusal(403, "Forbidden", "exceeded quota: count/deployments.apps")
+        if request.query_params.get("labelSelector") == slots.FREE:
+            return refusal(403, "Forbidden", "you may not")
+        return None
+
+    cluster.faults.append(refused)
+    async with serve() as backend:
+        with pytest.raises(BackendError, match="used up"):
+            await backend.ensure(make_spec())
+
+
 async def test_why_there_are_none_is_said_once(
     serve: Serve, cluster: ClusterApi, caplog: pytest.LogCaptureFixture
 ) -> None:
