@@ -60,6 +60,7 @@ LEASE: Final = "devex-leader"
 FOUND_WITHIN_S: Final = 60.0  # two calls with their retries
 ADVICE: Final = "`devex doctor` says what is missing."
 AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
+LEFT_WITHIN_S: Final = 60.0  # by a slot's pod that is in the way; on a machine that does not answer it never does
 LOOK_S: Final = 5.0  # a pod whose machine is gone is overdue by the time alone: nobody tells
 
 log = logging.getLogger(__name__)
@@ -362,7 +363,11 @@ class KubernetesBackend:
     async def _make_room(self, known: Known) -> None:
         """What nobody uses goes, and what had no room is made once more where its pod was not even made."""
         await self._slots.give_way()
-        if not known.pods:
+        now_s = asyncio.get_running_loop().time
+        until_s = now_s() + LEFT_WITHIN_S
+        while is_crowded_out(known.seen()) and any(slot.pods for slot in self._known.free) and now_s() < until_s:
+            await asyncio.sleep(AGAIN_S)
+        if known.deployment is not None and not known.pods:
             await self._remove(known)
 
     async def _remove(self, known: Known) -> None:

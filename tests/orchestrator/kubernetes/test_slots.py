@@ -1,6 +1,7 @@
 """Pods that wait for whom they will be: who gets one, what becomes of it, and that there are as many as are wanted."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -367,6 +368,28 @@ async def test_a_repl_goes_before_a_slot(serve: Serve, cluster: ClusterApi, node
             cluster.faults.append(is_used_up)
         async with asyncio.timeout(20):
             while shown(backend) != "running":  # as a reconciler does
+                with suppress(BackendError):
+                    await backend.ensure(make_spec(template="go"))
+                await asyncio.sleep(0.01)
+
+
+async def test_while_a_slot_leaves_slowly_a_repl_is_not_made_again_and_again(
+    serve: Serve, cluster: ClusterApi, nodes: Nodes
+) -> None:
+    async with serve() as backend, leading(backend):
+        await until(lambda: is_ready(cluster))
+        await seen_by(backend)
+        nodes.most = 1
+        (uid,) = (one["metadata"]["uid"] for (plural, _), one in cluster.objects.items() if plural == "pods")
+        nodes.held[uid] = asyncio.Event()
+        removed = ("DELETE", f"/apis/apps/v1/namespaces/{ONE.namespace}/deployments/{name_of('repl1', 1)}")
+        async with asyncio.timeout(20):
+            for tried in itertools.count():
+                if tried == 50:
+                    assert removed not in cluster.requests
+                    nodes.held[uid].set()
+                if shown(backend) == "running":
+                    break
                 with suppress(BackendError):
                     await backend.ensure(make_spec(template="go"))
                 await asyncio.sleep(0.01)
