@@ -365,7 +365,9 @@ class KubernetesBackend:
         await self._slots.give_way()
         now_s = asyncio.get_running_loop().time
         until_s = now_s() + LEFT_WITHIN_S
-        while is_crowded_out(known.seen()) and any(slot.pods for slot in self._known.free) and now_s() < until_s:
+        while is_crowded_out(known.seen()) and now_s() < until_s:
+            if not any(slot.pods for slot in self._known.free):
+                break
             await asyncio.sleep(AGAIN_S)
         if known.deployment is not None and not known.pods:
             await self._remove(known)
