@@ -99,13 +99,14 @@ def _is_private(host: str, settings: Settings) -> bool:
 
 def chosen(settings: Settings) -> Cluster:
     kind, _, storage_class = settings.k8s_storage.partition(":")
+    limits = settings.limits
     return Cluster(
         namespace=settings.k8s_namespace,
         proxy_image=settings.k8s_proxy_image,
         image=settings.k8s_image,
         images=settings.k8s_images,
         pod=settings.k8s_pod,
-        warm=Warm(slots=settings.k8s_warm, size=settings.limits.size, egress=settings.limits.egress),
+        warm=Warm(slots=settings.k8s_warm, size=limits.size, sizes=limits.sizes, egress=limits.egress),
         claim=VolumeClaim(storage_class=storage_class) if kind == "claim" else None,
         network=settings.k8s_network,
         private=rules_of(settings).private,
@@ -119,7 +120,9 @@ def chosen(settings: Settings) -> Cluster:
 
 
 def _versions(settings: Settings) -> Versions:
-    return Versions(Workers(), store.chosen(settings), settings.limits.size)
+    limits = settings.limits
+    largest = max((limits.size, *limits.sizes.values()), key=lambda size: size.disk_bytes)
+    return Versions(Workers(), store.chosen(settings), largest)
 
 
 def _dial_of(settings: Settings, api: Api) -> reach.DialOf:

@@ -123,7 +123,7 @@ async def import_bundle(settings: Settings, path: Path, owner_id: str) -> Repl:
             history = History(opened, repl.id)
             try:
                 await _unpack(file, history)
-                return await _whole(repl, await _newest(history, settings.limits.size))
+                return await _whole(repl, await _newest(history, settings.limits.size_of(repl.template)))
             except BaseException:
                 with suppress(DevexError):  # otherwise the server does it tomorrow
                     await purge(history)

@@ -47,8 +47,24 @@ _BUCKET = re.compile(r"s3://([A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9])((/[A-Za
 PRIVATE_LEAST_BITS = 4  # of a part of the Internet: all of it has three, of IPv6
 
 Words = Annotated[tuple[str, ...], NoDecode]
+MemoryMib = Annotated[int, Field(ge=64, le=MIB_MOST)]
+Cpus = Annotated[float, Field(ge=CPUS_LEAST, le=CPUS_MOST)]
+Pids = Annotated[int, Field(ge=16, le=PIDS_MOST)]
+DiskMib = Annotated[int, Field(ge=16, le=MIB_MOST)]
 SignUp = Literal["open", "invite", "closed"]
 Reach = Literal["pod", "ingress", "api"]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSize:
+    """Of one template; None is as for all."""
+
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012 - pydantic's word for it
+
+    memory_mib: MemoryMib | None = None
+    cpus: Cpus | None = None
+    pids: Pids | None = None
+    disk_mib: DiskMib | None = None
 
 
 class BadSetting(DevexError):
@@ -158,20 +174,17 @@ class Settings(BaseSettings):
         default=LIMITS.max_repls, ge=1, description="REPLs one user may have, those in the trash included."
     )
     max_running: int = Field(default=LIMITS.max_running, ge=1, description="REPLs of one user that may run at once.")
-    memory_mib: int = Field(
-        default=LIMITS.size.memory_bytes // MIB, ge=64, le=MIB_MOST, description="Memory of one REPL, in MiB."
-    )
-    cpus: float = Field(
-        default=LIMITS.size.cpus, ge=CPUS_LEAST, le=CPUS_MOST, description="Processors one REPL may use."
-    )
-    pids: int = Field(
+    memory_mib: MemoryMib = Field(default=LIMITS.size.memory_bytes // MIB, description="Memory of one REPL, in MiB.")
+    cpus: Cpus = Field(default=LIMITS.size.cpus, description="Processors one REPL may use.")
+    pids: Pids = Field(
         default=LIMITS.size.pids,
-        ge=16,
-        le=PIDS_MOST,
         description="Processes and threads one REPL may have; a pod as many as its node's `podPidsLimit` says.",
     )
-    disk_mib: int = Field(
-        default=LIMITS.size.disk_bytes // MIB, ge=16, le=MIB_MOST, description="Files of one REPL, in MiB."
+    disk_mib: DiskMib = Field(default=LIMITS.size.disk_bytes // MIB, description="Files of one REPL, in MiB.")
+    sizes: Annotated[Mapping[str, OwnSize], NoDecode] = Field(
+        default={},
+        description='Other sizes by template, as JSON: `{"java": {"memory_mib": 2048, "cpus": 2}}`; also `pids` and '
+        "`disk_mib`. What one leaves out is as above. A REPL that runs has them from its next start.",
     )
     egress: Egress = Field(
         default=LIMITS.egress,
@@ -265,7 +278,7 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return tuple(word for word in value.replace(",", " ").split()) if isinstance(value, str) else value
 
-    @field_validator("k8s_images", "k8s_warm", "k8s_pod", "k8s_network", "k8s_ingress", mode="before")
+    @field_validator("sizes", "k8s_images", "k8s_warm", "k8s_pod", "k8s_network", "k8s_ingress", mode="before")
     @classmethod
     def _from_json(cls, value: Any) -> Any:
         if not isinstance(value, str):
@@ -287,13 +300,19 @@ class Settings(BaseSettings):
     def _are_images(cls, value: Mapping[str, str]) -> Mapping[str, str]:
         return {template: cls._is_image(image) for template, image in value.items()}
 
-    @field_validator("k8s_warm")
+    @field_validator("sizes", "k8s_warm")
     @classmethod
-    def _are_counts_of_templates(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+    def _are_of_templates(cls, value: Mapping[str, Any]) -> Mapping[str, Any]:
         known = templates.load() if value else {}
-        for template, count in value.items():
+        for template in value:
             if template not in known:
                 raise ValueError(f"there is no template {template}")
+        return value
+
+    @field_validator("k8s_warm")
+    @classmethod
+    def _are_counts(cls, value: Mapping[str, int]) -> Mapping[str, int]:
+        for template, count in value.items():
             if count < 0:
                 raise ValueError(f"{template}: it must be at least 0")
         if sum(value.values()) > WARM_MOST:
@@ -492,7 +511,6 @@ class Settings(BaseSettings):
     @property
     def limits(self) -> Limits:
         """What one owner's REPLs may use."""
-        size = Size(memory_bytes=self.memory_mib * MIB, cpus=self.cpus, pids=self.pids, disk_bytes=self.disk_mib * MIB)
         pods = {"start_deadline_s": POD_START_S, "stop_deadline_s": POD_STOP_S} if self.backend == "kubernetes" else {}
         return Limits(
             **pods,
@@ -501,8 +519,17 @@ class Settings(BaseSettings):
             idle_stop_s=self.idle_stop_s,
             extend_day_s=self.extend_hours_a_day * 3600,
             trash_s=self.trash_days * DAY_S,
-            size=size,
+            size=self._size(OwnSize()),
+            sizes={template: self._size(own) for template, own in self.sizes.items()},
             egress=self.egress,
+        )
+
+    def _size(self, own: OwnSize) -> Size:
+        return Size(
+            memory_bytes=(own.memory_mib or self.memory_mib) * MIB,
+            cpus=own.cpus or self.cpus,
+            pids=own.pids or self.pids,
+            disk_bytes=(own.disk_mib or self.disk_mib) * MIB,
         )
 
 

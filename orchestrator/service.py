@@ -224,9 +224,9 @@ class Orchestrator:
         """What serves it while it runs; None while it does not."""
         return self.backend.runner_app(repl_id)
 
-    def files_app(self, repl_id: str) -> ASGIApp:
+    def files_app(self, repl: Repl) -> ASGIApp:
         """Its files for reading, whether it runs or not."""
-        return self.backend.files_app(repl_id, self.limits.size)
+        return self.backend.files_app(repl.id, self.limits.size_of(repl.template))
 
     # Making
 

@@ -32,6 +32,6 @@ def sandbox_spec(repl: Repl, template: Template | None, limits: Limits, environm
             **environment,
         },
         run_command=template.run_command if template is not None else None,
-        size=limits.size,
+        size=limits.size_of(repl.template),
         egress=limits.egress,
     )

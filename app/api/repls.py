@@ -229,7 +229,7 @@ async def fork(
     """A new REPL with a copy of the files; a stopped one is not started for it."""
     source = access.the_repl
     if wanted.version is not None:  # said now, instead of by a copy that fails
-        files = RunnerClient(orchestrator.files_app(source.id), viewer_of(access))
+        files = RunnerClient(orchestrator.files_app(source), viewer_of(access))
         await files.ask("GET", f"snapshots/{wanted.version}/tree")
     copy = await orchestrator.fork(
         source.id,

@@ -127,7 +127,7 @@ class Runners:
                 return app
             if first != IN_STORE:
                 await orchestrator.laid_out(repl.id)
-            return orchestrator.files_app(repl.id)
+            return orchestrator.files_app(repl)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
         if edits and repl.phase is not Phase.FAILED and orchestrator.runner_app(repl.id) is None:  # why, is to be read
             authorize(access.actor, Action.START, repl)

@@ -1,5 +1,6 @@
 """Numbers a Repl lives by. Every one has its reason; some of them an operator may change in settings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -44,7 +45,11 @@ class Limits:
     resync_s: float = 60  # what an event was lost about is seen at the latest after this
     cpu_sample_s: float = 30  # whether programs compute: twice in the shortest lease, and not worth more
     size: Size = field(default_factory=Size)
+    sizes: Mapping[str, Size] = field(default_factory=dict)  # of templates that need another one
     egress: Egress = Egress.PUBLIC
+
+    def size_of(self, template: str) -> Size:
+        return self.sizes.get(template, self.size)
 
     def pause_s(self, failures: int) -> float:
         """How long to wait after that many failures in a row, jitter aside."""

@@ -9,7 +9,9 @@ from app.settings import BadSetting, Settings
 from orchestrator.backends.kubernetes.cluster import Cluster, Destination, Ingress, Network, Peer, VolumeClaim, Warm
 from orchestrator.backends.kubernetes.manifests import GRACE_S
 from orchestrator.domain import Egress
+from orchestrator.spec import sandbox_spec
 from runner.previews.hosts import PreviewDomain
+from tests.contracts.records import make_repl
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -43,6 +45,17 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
     chosen = read()
     assert (chosen.port, chosen.limits.size.memory_bytes) == (9001, 128 << 20)
     assert chosen.egress_allow == ("example.com", "*.example.org")
+
+
+def test_a_template_has_what_its_own_size_leaves_out_as_all_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEVEX_CPUS", "1.5")
+    monkeypatch.setenv("DEVEX_SIZES", '{"java": {"memory_mib": 2048, "disk_mib": 512}, "c": {"cpus": 2, "pids": 64}}')
+    limits = read().limits
+    java, c, other = (limits.size_of(template) for template in ("java", "c", "python"))
+    assert other == limits.size
+    assert (java.memory_bytes, java.disk_bytes, java.cpus, java.pids) == (2048 << 20, 512 << 20, 1.5, other.pids)
+    assert (c.memory_bytes, c.disk_bytes, c.cpus, c.pids) == (other.memory_bytes, other.disk_bytes, 2, 64)
+    assert sandbox_spec(make_repl(template="java"), None, limits, {}).size == java
 
 
 @pytest.mark.parametrize(
@@ -106,6 +119,11 @@ def test_the_environment_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp
         ("K8S_PROXY_IMAGE", "not an image"),
         ("K8S_IMAGES", "go=devex-go:1"),
         ("K8S_IMAGES", '{"go": "not an image"}'),
+        ("SIZES", "large"),
+        ("SIZES", '{"cobol": {"cpus": 1}}'),
+        ("SIZES", '{"java": {"memory_gib": 2}}'),
+        ("SIZES", '{"java": {"memory_mib": 1}}'),
+        ("SIZES", '{"java": 2048}'),
         ("K8S_WARM", '{"cobol": 1}'),
         ("K8S_WARM", '{"python": -1}'),
         ("K8S_WARM", '{"python": "some"}'),

@@ -86,10 +86,11 @@ class VolumeClaim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warm:
-    """Pods that are started before anybody wants them: how many of each template, all of one size and egress."""
+    """Pods that are started before anybody wants them: how many of each template, and as what."""
 
     slots: Mapping[str, int] = field(default_factory=dict)
     size: Size = field(default_factory=Size)
+    sizes: Mapping[str, Size] = field(default_factory=dict)  # of templates that need another one
     egress: Egress = Egress.NONE
 
 

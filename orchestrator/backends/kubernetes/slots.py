@@ -255,7 +255,8 @@ class Slots:
 
     def _slot(self, slot_id: str, template: str) -> Slot:
         warm = self._cluster.warm
-        return Slot(id=slot_id, template=template, size=warm.size, egress=warm.egress)
+        size = warm.sizes.get(template, warm.size)
+        return Slot(id=slot_id, template=template, size=size, egress=warm.egress)
 
     def _made_as(self, slot: Slot) -> str:
         made = [manifests.deployment(slot, self._cluster), *manifests.dependents(slot, self._cluster, b"", "", "")]

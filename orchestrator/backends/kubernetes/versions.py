@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class Versions:
     """`async with`; `store`, of S3, is where they all lie. Raises BackendError in the store's words.
 
-    `size` is that of REPLs: an incarnation puts STORED_TIMES as much into the store as its workspace may hold.
+    `size` is that of REPLs, the largest one: an incarnation puts STORED_TIMES as much into the store as it holds.
     """
 
     def __init__(self, workers: Workers, store: StoreSpec, size: Size | None = None) -> None:

@@ -24,18 +24,18 @@ from orchestrator.backends.kubernetes.manifests import ASSUMED, CLAIMED, EPOCH, 
 from orchestrator.backends.kubernetes.observe import is_up
 from orchestrator.backends.kubernetes.slots import MADE_AS, TEMPLATE, Wanted, plan
 from orchestrator.backends.kubernetes.versions import Versions
-from orchestrator.domain import Egress
+from orchestrator.domain import Egress, Size
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.s3 import S3Config
 from runner.snapshots.worker.workers import Workers
-from tests.contracts.backend import BackendContract, make_spec, until_running
+from tests.contracts.backend import SIZE, BackendContract, make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, Object, refusal
 from tests.orchestrator.kubernetes.conftest import CLUSTER, SECRET, client_of
 from tests.orchestrator.kubernetes.kubelet import Kubelet, Nodes
 from tests.orchestrator.kubernetes.planes import until
 from tests.orchestrator.kubernetes.rights import Rbac
 
-ONE = replace(CLUSTER, warm=Warm(slots={"blank": 1}))
+ONE = replace(CLUSTER, warm=Warm(slots={"blank": 1}, size=Size(pids=99), sizes={"blank": SIZE}))
 Serve = Callable[..., AbstractAsyncContextManager[KubernetesBackend]]
 
 
@@ -202,7 +202,7 @@ def labels_of(found: Object) -> dict[str, str]:
 
 
 async def test_two_servers_that_start_one_epoch_start_it_once(serve: Serve, cluster: ClusterApi) -> None:
-    two = replace(ONE, warm=Warm(slots={"blank": 2}))
+    two = replace(ONE, warm=replace(ONE.warm, slots={"blank": 2}))
     async with serve(two) as first, serve(two) as second:
         async with leading(first):
             await until(lambda: is_ready(cluster, 2))
@@ -306,7 +306,7 @@ async def test_there_are_as_many_as_are_wanted_and_as_they_are_wanted(serve: Ser
     def made() -> set[str]:
         return {one["metadata"]["name"] for one in free(cluster)}
 
-    two = replace(ONE, warm=Warm(slots={"blank": 2}))
+    two = replace(ONE, warm=replace(ONE.warm, slots={"blank": 2}))
     async with serve(two) as backend:
         await seen_by(backend, 0)
         assert not made()  # by who does not lead
