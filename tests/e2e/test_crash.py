@@ -39,13 +39,20 @@ def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
             server.communicate(timeout=STOP_DEADLINE_S)
 
 
-def test_keys_typed_while_it_was_away_arrive(page: Page, tmp_path: Path) -> None:
-    port = free_port()
-    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
-    with started(tmp_path, port) as server:
-        begin(page, served, "ada", "Survivor")
+@contextmanager
+def begun_and_killed(page: Page, folder: Path, port: int) -> Iterator[None]:
+    """A page with a REPL that runs, of a server that is killed after the block."""
+    with started(folder, port) as server:
+        begin(page, Served(f"http://127.0.0.1:{port}", "", folder / "data"), "ada", "Survivor")
+        yield
         server.kill()
         server.wait()
+
+
+def test_keys_typed_while_it_was_away_arrive(page: Page, tmp_path: Path) -> None:
+    port = free_port()
+    with begun_and_killed(page, tmp_path, port):
+        pass
     expect(page.get_by_text("Reconnecting… what you type is kept").last).to_be_visible()
     page.evaluate("window.isFirstLoad = true")
     page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
@@ -73,11 +80,8 @@ def _programs(workspace: Path) -> list[int]:
 
 def test_an_agent_that_is_slow_to_come_back_is_waited_for(page: Page, tmp_path: Path) -> None:
     port = free_port()
-    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
-    with started(tmp_path, port) as server:
-        begin(page, served, "ada", "Survivor")
-        server.kill()
-        server.wait()
+    with begun_and_killed(page, tmp_path, port):
+        pass
     programs = _programs(tmp_path / "data" / "workspaces" / page.url.rpartition("/")[2])
     assert programs
     for pid in programs:
@@ -97,9 +101,7 @@ def test_an_agent_that_is_slow_to_come_back_is_waited_for(page: Page, tmp_path: 
 
 def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
     port = free_port()
-    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
-    with started(tmp_path, port) as server:
-        begin(page, served, "ada", "Survivor")
+    with begun_and_killed(page, tmp_path, port):
         page.keyboard.press("Control+`")
         page.keyboard.type(f"mark=4$((1+1))7; {COUNTER}\n")
         expect(terminal(page)).to_contain_text("tick-3")
@@ -107,8 +109,6 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
         page.keyboard.press("Control+Home")
         page.keyboard.insert_text("# typed before\n")
         expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
-        server.kill()
-        server.wait()
     connection = page.locator(".dx-connection")
     expect(connection.get_by_text("Connecting…")).to_be_visible()
     editor(page).click()

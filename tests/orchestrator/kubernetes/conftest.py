@@ -15,7 +15,7 @@ from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.s3 import S3Config, S3Store
 from runner.snapshots.worker.workers import Workers
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
-from tests.orchestrator.kubernetes.kubelet import Kubelet
+from tests.orchestrator.kubernetes.kubelet import Kubelet, Nodes
 from tests.orchestrator.kubernetes.rights import Rbac
 from tests.stores import Server, moto
 
@@ -80,3 +80,9 @@ async def backend(
     api, versions = Api(client_of(cluster), wishes.namespace), Versions(Workers(), spec_of(bucket))
     async with KubernetesBackend(api, wishes, versions, dial_of=kubelet.dial_of, secret=SECRET) as backend:
         yield backend
+
+
+@pytest.fixture
+async def nodes(cluster: ClusterApi) -> AsyncIterator[Nodes]:
+    async with Nodes(cluster) as nodes:
+        yield nodes

@@ -7,7 +7,7 @@ import asyncio
 import copy
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -48,12 +48,6 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(election, "RETRY_S", 0.1)
     monkeypatch.setattr(backend, "AGAIN_S", 0.05)
     monkeypatch.setattr(backend, "LOOK_S", 0.1)
-
-
-@pytest.fixture
-async def nodes(cluster: ClusterApi) -> AsyncIterator[Nodes]:
-    async with Nodes(cluster) as nodes:
-        yield nodes
 
 
 @pytest.fixture

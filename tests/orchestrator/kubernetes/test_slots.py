@@ -124,12 +124,6 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def nodes(cluster: ClusterApi) -> AsyncIterator[Nodes]:
-    async with Nodes(cluster) as nodes:
-        yield nodes
-
-
-@pytest.fixture
 def serve(cluster: ClusterApi, nodes: Nodes, bucket: S3Config) -> Serve:
     def serving(wishes: Cluster = ONE, secret: bytes = SECRET) -> KubernetesBackend:
         api, versions = Api(client_of(cluster), wishes.namespace), Versions(Workers(), spec_of(bucket))
