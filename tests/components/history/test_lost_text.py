@@ -8,8 +8,6 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.chromium import opened
 from tests.components.history.serving import Served, until_saved, visit
 
-NOTICED_MS = 40_000  # three pings, the last of which is given up: the network is gone though nobody said so
-
 
 @pytest.fixture
 def other(browser: Browser) -> Iterator[Page]:
@@ -55,16 +53,13 @@ def test_what_was_saved_and_lost_is_put_back_by_who_still_has_it(page: Page, oth
         until_saved(page, "a.txt", "typed, one\nthree\nfour\n")
 
 
-def test_what_others_delete_or_change_meanwhile_is_no_loss(other: Page, served: Served) -> None:
-    page = other  # whose clock is its own
-    page.clock.install()
+def test_what_others_delete_or_change_meanwhile_is_no_loss(page: Page, other: Page, served: Served) -> None:
     served.write("a.txt", "one\ntwo\nthree\n")
     visit(page, served, "?editor=1")
     type_first(page, "typed, ")
     until_saved(page, "a.txt", "typed, one\ntwo\nthree\n")
     expect(page.locator("[data-dirty]")).to_have_count(0)
     page.context.set_offline(True)
-    page.clock.run_for(NOTICED_MS)
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
     served.write("a.txt", "one\nthree\n")
     served.save()
