@@ -114,6 +114,14 @@ def span(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
+def memory(size_bytes: int) -> str:
+    """An amount of memory to read at a glance: "0.8 MB", "34 MB", "1.2 GB"."""
+    size_mb = size_bytes / 1e6
+    if size_mb < 999.5:
+        return f"{size_mb:.0f} MB" if size_mb >= 9.95 else f"{size_mb:.1f} MB"
+    return f"{size_mb / 1000:.1f} GB"
+
+
 def stopped_words(code: int | None, *, forced: bool) -> str:
     """How a program ended that somebody stopped, so that nothing went wrong; "" for one that ended by itself."""
     if forced:

@@ -22,6 +22,7 @@ class Run:
     command: str | None = None
     exit_code: int | None = None
     duration_s: float | None = None
+    peak_bytes: int | None = None  # of the largest of its processes
     forced: bool = False  # it did not end when it was asked to
 
     @classmethod

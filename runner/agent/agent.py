@@ -78,14 +78,14 @@ class Agent:
         """Also orphans, when this is the first process of its pid namespace."""
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             for terminal in self._terminals.values():
                 if terminal.pid == pid:
-                    terminal.reaped(os.waitstatus_to_exitcode(status))
+                    terminal.reaped(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
 
     def _received(self, message: FromProxy) -> None:
         match message:

@@ -44,6 +44,7 @@ class Terminal:
         self._input = bytearray()
         self._losing_input = False
         self._status: int | None = None  # as os.waitstatus_to_exitcode says it, once the program is reaped
+        self._peak_bytes = 0
         self._drained = False
         self._told = False
         # The slave stays open here until the program is reaped: a program that closes its terminal is no hang-up.
@@ -60,7 +61,7 @@ class Terminal:
 
     @property
     def state(self) -> TerminalState:
-        status = _exited(self.channel, self._status).status if self._drained and self._status is not None else None
+        status = _shell_status(self._status) if self._drained and self._status is not None else None
         return TerminalState(self.channel, self.terminal, self._ring.start, self._ring.end, status)
 
     def write(self, data: bytes) -> None:
@@ -120,12 +121,13 @@ class Terminal:
             self._sent += len(data)
         if self._drained and self._attached and self._sent == self._ring.end and not self._told:
             self._told = True
-            self._link.send(_exited(self.channel, self._status or 0))
+            self._link.send(self._exited(self._status or 0))
         self._watch()
 
-    def reaped(self, status: int) -> None:
+    def reaped(self, status: int, peak_bytes: int) -> None:
         """The program has ended; what it wrote may still be in the PTY."""
         self._status = status
+        self._peak_bytes = peak_bytes
         self._input.clear()
         os.close(self._slave)
         self._slave = -1
@@ -150,6 +152,9 @@ class Terminal:
 
         if groups:
             self._loop.later(HANG_UP_S, kill)
+
+    def _exited(self, status: int) -> Exited:
+        return Exited(self.channel, _shell_status(status), max(-status, 0), self._peak_bytes)
 
     def _allowed_bytes(self) -> int:
         """How much may be read from the PTY now."""
@@ -268,5 +273,5 @@ def _kill_group(group: int, signum: int) -> None:
         pass
 
 
-def _exited(channel: int, code: int) -> Exited:
-    return Exited(channel, code, 0) if code >= 0 else Exited(channel, 128 - code, -code)
+def _shell_status(status: int) -> int:
+    return status if status >= 0 else 128 - status

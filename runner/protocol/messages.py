@@ -28,7 +28,7 @@ from runner.protocol.fields import (
 from runner.protocol.frames import MAX_FRAME_BYTES, encode_frame
 from runner.protocol.record import Record
 
-VERSION = "devex-1"  # both ends ship together: an exact match or nothing
+VERSION = "devex-2"  # both ends ship together: an exact match or nothing
 INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's first Credit: one window
 FREE_RUN = 1 << 63  # as `Credit.upto`: send whatever comes
 MAX_TERMINALS = 64  # what one sandbox may have open; a Hello that lists them all stays below 4 KiB
@@ -140,11 +140,16 @@ class Output(Record):
 
 
 class Exited(Record):
-    """Behind the last Output. `status` as a shell says it (128 + signal), `signal` 0 for an ordinary exit."""
+    """Behind the last Output. `status` as a shell says it (128 + signal), `signal` 0 for an ordinary exit.
+
+    `peak_bytes`: the most memory (resident set) that one process had, the program or the largest of those that it
+    waited for (ru_maxrss of wait4); no sum of several, and never less than what the agent had at the start. 0: unknown.
+    """
 
     channel: int
     status: int
     signal: int
+    peak_bytes: int
 
 
 class Port(Record):
@@ -207,7 +212,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (65, Opened, (U32, U32), _SMALL),
         (66, OpenFailed, (U32, TEXT), 4096),
         (67, Output, (U32, U64, REST), 12 + MAX_OUTPUT_BYTES),
-        (68, Exited, (U32, I32, U8), _SMALL),
+        (68, Exited, (U32, I32, U8, U64), _SMALL),
         (69, Ports, (ListOf(Struct(Port, U16, FLAG), MAX_PORTS),), 4096),
         (70, Pong, (U32,), _SMALL),
         (71, Stream, (U64, FLAG), _SMALL),

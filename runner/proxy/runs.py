@@ -2,9 +2,10 @@
 
 - `POST run` {} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first
 - `POST stop` -> as `GET run`; SIGTERM, after 5 s SIGKILL
-- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s, forced}; `forced` when a stop or restart
-  had to kill it; of a program that a proxy before us started, `command` is what the workspace says, or null when that
-  was edited since
+- `GET run` -> {running, terminal, command, started_at, exit_code, duration_s, peak_bytes, forced}; `exit_code` null
+  when the agent ended before it; `peak_bytes`, as `Exited` has it, null when nobody knows; `forced` when a stop or
+  restart had to kill it; of a program that a proxy before us started, `command` is what the workspace says, or null
+  when that was edited since
 - `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
   together, the last 1 MiB of them; exit_code null when the time was over
 """
@@ -72,7 +73,7 @@ class Runs:
         """As `GET run`: the program that runs, or the one that ran last."""
         terminal = self._current()
         if terminal is None:
-            keys = ("terminal", "command", "started_at", "exit_code", "duration_s")
+            keys = ("terminal", "command", "started_at", "exit_code", "duration_s", "peak_bytes")
             return {"running": False, **dict.fromkeys(keys), "forced": False}
         started = datetime.fromtimestamp(number_of(terminal.id) / 1000, UTC)
         return {
@@ -80,8 +81,9 @@ class Runs:
             "terminal": terminal.id,
             "command": self._config.command if self._config and self._edited_ms < number_of(terminal.id) else None,
             "started_at": started.isoformat(),
-            "exit_code": terminal.exit.status if terminal.exit else None,
+            "exit_code": terminal.exit.status if terminal.exit and not terminal.exit.lost else None,
             "duration_s": terminal.duration_s,
+            "peak_bytes": terminal.exit.peak_bytes if terminal.exit else None,
             "forced": terminal.id == self._forced,
         }
 

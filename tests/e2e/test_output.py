@@ -26,7 +26,7 @@ def test_a_program_asks_and_is_answered(page: Page, served: Served) -> None:
     page.keyboard.type("Zoë 名前 🎉")
     page.keyboard.press("Enter")
     expect(terminal(page)).to_contain_text("hello Zoë 名前 🎉 8")
-    expect(line).to_contain_text(re.compile(r"Exit code 0 after \d+(\.\d)? m?s"))
+    expect(line).to_contain_text(re.compile(r"Exit code 0 after \d+(\.\d)? m?s, \d+(\.\d)? MB"))
 
 
 def test_a_program_is_stopped(page: Page, served: Served) -> None:

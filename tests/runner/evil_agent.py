@@ -351,7 +351,7 @@ def output_of_a_channel_never_opened(evil: Evil) -> bool:
 
 @attack(must_close=False)
 def replies_nobody_asked_for(evil: Evil) -> bool:
-    frames = m.encode(m.Opened(FORGED, 1)) + m.encode(m.OpenFailed(FORGED, UGLY)) + m.encode(m.Exited(FORGED, 0, 9))
+    frames = m.encode(m.Opened(FORGED, 1)) + m.encode(m.OpenFailed(FORGED, UGLY)) + m.encode(m.Exited(FORGED, 0, 9, 1))
     return evil.send(evil.control(), frames * 1000)
 
 
@@ -402,7 +402,7 @@ def output_at_impossible_offsets(evil: Evil) -> bool:
 @attack(must_close=False, needs_open=True)
 def exit_again_and_again(evil: Evil) -> bool:
     connection, channel = evil.opened()
-    exits = b"".join(m.encode(m.Exited(channel, status, 255)) for status in (0, -(2**31), 2**31 - 1))
+    exits = b"".join(m.encode(m.Exited(channel, status, 255, 2**64 - 1)) for status in (0, -(2**31), 2**31 - 1))
     return evil.send(connection, exits * 300 + m.encode(m.Output(channel, 0, b"after the end")))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.words import command_words, ending_words, span, stopped_words
+from app.pages.words import command_words, ending_words, memory, span, stopped_words
 from components.controls import icon, text
 from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
@@ -94,4 +94,7 @@ def _show_ending(run: Run) -> None:
         icon_name, tone = "stop", "none"
     icon(icon_name).props(f"data-tone={tone}")
     duration = f" after {span(run.duration_s)}" if run.duration_s is not None else ""
-    text(f"{stopped or ending_words(run.exit_code)}{duration}").props(f"data-tone={tone}")
+    peak = f", {memory(run.peak_bytes)}" if run.peak_bytes else ""
+    told = text(f"{stopped or ending_words(run.exit_code)}{duration}{peak}").props(f"data-tone={tone}")
+    if peak:
+        told._props["title"] = f"The largest of its processes had {memory(run.peak_bytes or 0)} of memory at most"

@@ -26,14 +26,16 @@ MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """`status` as a shell says it; `lost`: nobody knows, the agent ended."""
+    """`status` as a shell says it; `lost`: nobody knows, the agent ended. `peak_bytes`: as in `Exited`, if known."""
 
     status: int
     signal: int = 0
     lost: bool = False
+    peak_bytes: int | None = None
 
     def json(self) -> dict[str, Any]:
-        return {"status": self.status, "signal": self.signal, **({"lost": True} if self.lost else {})}
+        lost = {"lost": True} if self.lost else {}
+        return {"status": self.status, "signal": self.signal, "peak_bytes": self.peak_bytes, **lost}
 
 
 LOST: Final = Exit(-1, lost=True)

@@ -213,9 +213,9 @@ class Terminals:
                         raise ProtocolError("an impossible offset")
                     terminal.output(offset, data)
                     self._on_output()
-            case Exited(channel, status, signum):
+            case Exited(channel, status, signum, peak_bytes):
                 if (terminal := self._by_channel.get(channel)) and terminal.exit is None:
-                    terminal.exited(Exit(status, signum))
+                    terminal.exited(Exit(status, signum, peak_bytes=peak_bytes or None))
                     self._on_changed()
             case Opened(channel):
                 self._answered(channel, None)

@@ -3,7 +3,7 @@
 browser -> proxy  1 INPUT bytes | 2 RESIZE u16 cols u16 rows (0 0: hidden) | 3 ACK u64 rendered up to | 4 SIGNAL u8
                   | 5 PING u32
 proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to < from: begin anew | 19 EXITED JSON
-                  {status, signal, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
+                  {status, signal, peak_bytes, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
                   | 22 READY JSON {id, kind, cols, rows, start, end, can_write}, always first
 """
 

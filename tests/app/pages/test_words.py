@@ -10,6 +10,7 @@ from app.pages.words import (
     browser_words,
     command_words,
     ending_words,
+    memory,
     restart_words,
     safety_words,
     span,
@@ -99,6 +100,15 @@ def test_of_a_script_its_program_is_shown() -> None:
     assert command_words("npm install\nexec node index.js\n") == "node index.js"
     assert command_words("if true; then\n  echo\nfi") == "if true; then …"
     assert command_words("") == ""
+
+
+def test_memory_is_said_at_a_glance() -> None:
+    assert [memory(size) for size in (800_000, 33_600_000, 999_400_000, 1_240_000_000)] == [
+        "0.8 MB",
+        "34 MB",
+        "999 MB",
+        "1.2 GB",
+    ]
 
 
 def test_what_somebody_stopped_did_not_fail() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runner.agent.terminal import MAX_PENDING_INPUT_BYTES
 from runner.protocol import messages as m
-from tests.runner.agent.proxy import ENVIRONMENT, Agent, Proxy, until_gone
+from tests.runner.agent.proxy import ENVIRONMENT, PYTHON, Agent, Proxy, until_gone
 
 LONG = 3_000_000
 
@@ -128,6 +128,15 @@ def test_job_control_works(proxy: Proxy) -> None:
 def test_the_exit_is_reported_as_a_shell_says_it(proxy: Proxy, script: str, expected: tuple[int, int]) -> None:
     proxy.open(1, "bash", "-c", script)
     assert proxy.until_exit(1) == expected
+
+
+@pytest.mark.parametrize("script", ["exec {program}", "{program}; true"], ids=["itself", "a child of it"])
+def test_the_peak_memory_is_that_of_the_largest_process(proxy: Proxy, script: str) -> None:
+    for channel, size_mb in ((1, 100), (2, 0)):
+        program = f"{PYTHON} -c 'print(len(b\"x\" * ({size_mb} << 20)))'"
+        proxy.open(channel, "sh", "-c", script.format(program=program))
+        proxy.until_exit(channel)
+        assert size_mb < proxy.exits[channel].peak_bytes >> 20 < size_mb + 100, proxy.tail()
 
 
 def test_exit_comes_behind_all_output(proxy: Proxy) -> None:

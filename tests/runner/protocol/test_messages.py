@@ -33,7 +33,7 @@ FROM_AGENT = st.one_of(
     st.builds(m.Opened, U32, U32),
     st.builds(m.OpenFailed, U32, TEXT),
     st.builds(m.Output, U32, U64, st.binary()),
-    st.builds(m.Exited, U32, I32, U8),
+    st.builds(m.Exited, U32, I32, U8, U64),
     st.builds(m.Ports, st.lists(st.builds(m.Port, U16, st.booleans()), max_size=m.MAX_PORTS).map(tuple)),
     st.builds(m.Pong, U32),
     st.builds(m.Stream, U64, st.booleans()),

@@ -26,6 +26,7 @@ async def test_a_run_has_a_terminal_a_command_and_an_end(stage: Stage) -> None:
         "started_at": None,
         "exit_code": None,
         "duration_s": None,
+        "peak_bytes": None,
         "forced": False,
     }
     configure(stage, "echo $PORT $EXTRA; pwd; exit 7", "port = 8123\n[env]\nEXTRA = 'more'")
@@ -39,8 +40,10 @@ async def test_a_run_has_a_terminal_a_command_and_an_end(stage: Stage) -> None:
         while (event := await events.next("run"))["running"]:
             pass
     after = (await stage.http.get("/run")).json()
-    assert after == {**told, "running": False, "exit_code": 7, "duration_s": event["duration_s"], "forced": False}
+    measured = {"duration_s": event["duration_s"], "peak_bytes": event["peak_bytes"]}
+    assert after == {**told, "running": False, "exit_code": 7, "forced": False, **measured}
     assert after["duration_s"] >= 0
+    assert after["peak_bytes"] > 0
     assert "run" in stage.activity
 
 
@@ -92,7 +95,8 @@ async def test_a_run_outlives_a_restart_of_the_proxy(stage: Stage) -> None:
     await stage.restart_proxy()
     await stage.proxy._runs.recover()
     state = (await stage.http.get("/run")).json()
-    assert state == {**told, "running": True, "exit_code": None, "duration_s": state["duration_s"], "forced": False}
+    unknown = {"exit_code": None, "duration_s": None, "peak_bytes": None}
+    assert state == {**told, "running": True, "forced": False, **unknown}
     async with stage.attached(told["terminal"], after=output.offset) as again:
         await again.type("it\n")
         await again.until_kind(EXITED)

@@ -56,7 +56,8 @@ async def test_a_program_that_ends_is_reported_with_its_status(stage: Stage) -> 
         await tab.type("nobody reads this\n")
         assert tab.ready
     listed = (await stage.http.get("/terminals")).json()["terminals"]
-    assert listed[0]["exit"] == {"status": 3, "signal": 0}
+    assert listed[0]["exit"] == {"status": 3, "signal": 0, "peak_bytes": tab.exit["peak_bytes"]}
+    assert tab.exit["peak_bytes"] > 0
     async with stage.attached(listed[0]["id"]) as later:
         await later.until_kind(EXITED)
         assert b"exit 3" in later.text
