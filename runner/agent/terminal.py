@@ -6,9 +6,9 @@ import os
 import termios
 
 from runner.agent.loop import READ, WRITE
+from runner.agent.outflow import Outflow
 from runner.agent.posix_signals import RESETTABLE, SIGCONT, SIGHUP, SIGKILL
-from runner.protocol.messages import INITIAL_CREDIT_BYTES, MAX_OUTPUT_BYTES, Exited, Open, Opened, Output, TerminalState
-from runner.protocol.ring import Ring
+from runner.protocol.messages import Exited, Open, Opened, Output, TerminalState
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,11 +25,7 @@ _IFLAG = 0
 
 
 class Terminal:
-    """`attached`: a proxy is there and has said from where on it wants the output (Open or Resume).
-
-    Attached, the PTY is read only when everything read so far is sent, up to the credit; otherwise it is read on into
-    the ring, whose oldest bytes go.
-    """
+    """The PTY is read as far as its `Outflow` has room, so a program waits for who watches it."""
 
     def __init__(self, loop: Loop, link: Link, request: Open) -> None:
         """OSError, ValueError when the program cannot be started."""
@@ -37,10 +33,7 @@ class Terminal:
         self.terminal = request.terminal
         self._loop = loop
         self._link = link
-        self._ring = Ring()
-        self._sent = 0
-        self._credit = INITIAL_CREDIT_BYTES
-        self._attached = True
+        self._out = Outflow()
         self._input = bytearray()
         self._losing_input = False
         self._status: int | None = None  # as os.waitstatus_to_exitcode says it, once the program is reaped
@@ -53,7 +46,7 @@ class Terminal:
             self.pid = _spawn(self._slave, request)
         except BaseException:
             self._close_pty()
-            self._ring.close()
+            self._out.ring.close()
             raise
         os.set_blocking(self._master, False)
         link.send(Opened(self.channel, self.pid))
@@ -62,7 +55,8 @@ class Terminal:
     @property
     def state(self) -> TerminalState:
         status = _shell_status(self._status) if self._drained and self._status is not None else None
-        return TerminalState(self.channel, self.terminal, self._ring.start, self._ring.end, status)
+        ring = self._out.ring
+        return TerminalState(self.channel, self.terminal, ring.start, ring.end, status)
 
     def write(self, data: bytes) -> None:
         """Type `data`; what the program does not take yet waits."""
@@ -71,7 +65,7 @@ class Terminal:
         if len(self._input) + len(data) > MAX_PENDING_INPUT_BYTES:
             if not self._losing_input:
                 self._losing_input = True
-                self._ring.append(self._ring.end, _LOST_INPUT)
+                self._out.append(_LOST_INPUT)
                 self.pump()
             return
         self._losing_input = False
@@ -93,33 +87,26 @@ class Terminal:
             _kill_group(self._foreground() or self.pid, signum)
 
     def grant(self, upto: int) -> None:
-        """Set, not raised: a proxy that ends a free run takes credit back."""
-        self._credit = upto
+        """Output may be sent up to this offset."""
+        self._out.grant(upto)
         self.pump()
 
     def attach(self, after: int) -> None:
-        """Send again from offset `after`, or from where the ring starts or ends; then Exited again."""
-        self._sent = min(max(after, self._ring.start), self._ring.end)
-        self._credit = self._sent + INITIAL_CREDIT_BYTES
-        self._attached = True
+        """Send again from offset `after` on; then Exited again."""
+        self._out.attach(after)
         self._told = False
         self.pump()
 
     def detach(self) -> None:
         """The proxy is gone: run freely into the ring."""
-        self._attached = False
+        self._out.detach()
         self._watch()
 
     def pump(self) -> None:
         """Send what the ring holds and the credit and the link allow, then the exit."""
-        while self._attached and self._link.has_room:
-            limit_bytes = min(MAX_OUTPUT_BYTES, self._credit - self._sent)
-            data = self._ring.read(self._sent, limit_bytes) if limit_bytes > 0 else b""
-            if not data:
-                break
-            self._link.send(Output(self.channel, self._sent, data))
-            self._sent += len(data)
-        if self._drained and self._attached and self._sent == self._ring.end and not self._told:
+        while self._link.has_room and (piece := self._out.next_piece()):
+            self._link.send(Output(self.channel, *piece))
+        if self._drained and self._out.is_sent and not self._told:
             self._told = True
             self._link.send(self._exited(self._status or 0))
         self._watch()
@@ -137,11 +124,11 @@ class Terminal:
     def hang_up(self) -> None:
         """End the program, SIGHUP now and SIGKILL later, and forget what it wrote."""
         groups = {self.pid, self._foreground() or self.pid} if self._status is None else set()
-        self._attached = False
+        self._out.detach()
         if not self._drained:
             self._close_pty()
         self._drained = True
-        self._ring.close()
+        self._out.ring.close()
         for group in groups:
             _kill_group(group, SIGHUP)
             _kill_group(group, SIGCONT)
@@ -156,18 +143,10 @@ class Terminal:
     def _exited(self, status: int) -> Exited:
         return Exited(self.channel, _shell_status(status), max(-status, 0), self._peak_bytes)
 
-    def _allowed_bytes(self) -> int:
-        """How much may be read from the PTY now."""
-        if not self._attached:
-            return MAX_OUTPUT_BYTES
-        if self._sent < self._ring.end or not self._link.has_room:
-            return 0
-        return min(MAX_OUTPUT_BYTES, self._credit - self._ring.end)
-
     def _watch(self) -> None:
         if self._drained:
             return
-        events = (READ if self._allowed_bytes() > 0 else 0) | (WRITE if self._input else 0)
+        events = (READ if self._out.room_bytes(self._link.has_room) > 0 else 0) | (WRITE if self._input else 0)
         if events:
             self._loop.watch(self._master, events, self._on_ready)
         else:
@@ -182,7 +161,7 @@ class Terminal:
 
     def _read(self) -> None:
         """Until the PTY is empty or one Output is full: a key's echo goes at once, a flood in large frames."""
-        allowed = self._allowed_bytes()
+        allowed = self._out.room_bytes(self._link.has_room)
         while allowed > 0 and not self._drained:
             try:
                 data = os.read(self._master, allowed)
@@ -193,7 +172,7 @@ class Terminal:
                     self._close_pty()
                     self._drained = True
                 return
-            self._ring.append(self._ring.end, data)
+            self._out.append(data)
             allowed -= len(data)
 
     def _flush_input(self) -> None:

@@ -72,6 +72,11 @@ class Attachment:
         """Whether something is unacknowledged."""
         return self.acknowledged < self.sent
 
+    @property
+    def _is_behind(self) -> bool:
+        """Whether what comes next for it has left the ring."""
+        return self.sent < self._terminal.ring.start
+
     def answer(self, n: int) -> None:
         """Only the last ping is answered: a flood of them fills nothing."""
         self._pong = n
@@ -100,9 +105,10 @@ class Attachment:
         if self._pong is not None:
             n, self._pong = self._pong, None
             return wire.pong(n)
-        if self.sent < terminal.ring.start:
-            self._gap = (self.sent, max(terminal.ring.start, terminal.ring.end - SCREEN_BYTES))
-            self.sent = self.acknowledged = self._gap[1]
+        if self._is_behind and not self.waiting:  # else it may never take what it was sent, and gets no more
+            lost_from = self._gap[0] if self._gap else self.sent
+            self.sent = self.acknowledged = max(terminal.ring.start, terminal.ring.end - SCREEN_BYTES)
+            self._gap = (lost_from, self.sent)
         if self._gap:
             gap, self._gap = self._gap, None
             return wire.gap(*gap)
@@ -112,7 +118,9 @@ class Attachment:
         ring = self._terminal.ring
         available = min(ring.end - self.sent, PIECE_BYTES)
         allowed = self.upto - self.sent
-        if available <= 0 or allowed < min(available, MIN_WINDOW_BYTES):  # no crumbs: an acknowledgement is on its way
+        if (
+            self._is_behind or available <= 0 or allowed < min(available, MIN_WINDOW_BYTES)
+        ):  # no crumbs: an acknowledgement is on its way
             return None
         data = ring.read(self.sent, min(available, allowed))
         now_s = time.monotonic()

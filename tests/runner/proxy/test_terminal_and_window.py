@@ -1,6 +1,8 @@
 """The pure parts of a terminal."""
 
-from runner.proxy.terminals.terminal import Exit, Terminal
+from runner.protocol.ring import RING_BYTES
+from runner.proxy.terminals import wire
+from runner.proxy.terminals.terminal import PIECE_BYTES, SCREEN_BYTES, Exit, Terminal
 from runner.proxy.terminals.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
 from runner.proxy.terminals.wire import GAP, OUTPUT, READY
 
@@ -95,4 +97,27 @@ async def test_the_size_is_sent_again_to_an_agent_that_was_away() -> None:
     terminal.show(viewer, 50, 20)
     terminal.resumed()
     assert agent.sizes == [(50, 20), (50, 20)]
+    terminal.close(4404)
+
+
+async def test_who_acknowledges_nothing_is_sent_a_window_and_no_more() -> None:
+    terminal = terminal_of(Agent())
+    frozen = terminal.attach(0, can_write=True)
+    for at in range(0, 4 * RING_BYTES, PIECE_BYTES):
+        terminal.output(at, bytes(PIECE_BYTES))
+        while frozen.next_frame():
+            pass
+    assert frozen.sent == FIRST_WINDOW_BYTES
+    terminal.acknowledge(frozen, frozen.sent)
+    assert frozen.next_frame() == wire.gap(FIRST_WINDOW_BYTES, 4 * RING_BYTES - SCREEN_BYTES)
+    terminal.close(4404)
+
+
+async def test_a_gap_that_grows_before_it_is_told_is_told_whole() -> None:
+    terminal = terminal_of(Agent())
+    terminal.output(0, bytes(RING_BYTES + 10))
+    late = terminal.attach(4, can_write=True)
+    terminal.output(RING_BYTES + 10, bytes(100))
+    frames = [frame for frame in iter(late.next_frame, None) if frame[0] == GAP]
+    assert frames == [wire.gap(4, RING_BYTES + 110 - SCREEN_BYTES)]
     terminal.close(4404)
