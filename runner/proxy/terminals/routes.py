@@ -22,7 +22,8 @@ from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.link import AgentLink
 from runner.proxy.terminals import wire
-from runner.proxy.terminals.terminal import Attachment, Terminal
+from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
 from runner.viewer import viewer_of
 
@@ -30,7 +31,8 @@ BODY_BYTES: Final = 4096
 SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})
 # What xterm.js answers to programs by itself: device attributes, cursor position, modes, settings, colours.
 _REPLY: Final = re.compile(rb"\x1b(?:\[[?>=]?[0-9;]*\$?[cnRyt]|[P\]].+)", re.DOTALL)  # Alt+Shift+P is a key
-_FOCUS: Final = re.compile(rb"\x1b\[[IO]")  # the window came to the front, or went
+# Nor is this typed: the window came to the front, or went; the mouse moves with no button held.
+_UNTYPED: Final = re.compile(rb"\x1b\[(?:[IO]|<(?:35|39|43|47|51|55|59|63);[0-9;]+[Mm]|M[CGKOSW\[_]..)", re.DOTALL)
 
 
 class TerminalRoutes:
@@ -74,7 +76,7 @@ class TerminalRoutes:
         except (DevexError, ValueError) as error:
             await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": str(error)[:100]})
             return
-        attachment = terminal.attach(max(after, 0), can_write=viewer_of(scope).can_write)
+        attachment = terminal.attach(max(after, 0), viewer_of(scope))
         sending = asyncio.create_task(_send(send, terminal, attachment), name=f"terminal {terminal.id}")
         try:
             await self._receive(receive, terminal, attachment)
@@ -105,8 +107,11 @@ class TerminalRoutes:
         elif kind == wire.RESIZE:
             terminal.show(attachment, *wire.cells(body))
         elif kind == wire.SIGNAL:
-            if attachment.can_write and len(body) == 1 and body[0] in SIGNALS:
+            if len(body) == 1 and body[0] in SIGNALS and terminal.may_type(attachment, len(body)):
                 self._terminals.signal(terminal, body[0])
+        elif kind == wire.TURN:
+            if not terminal.people.give(attachment, wire.number(body)):
+                attachment.refuse(0, terminal.people.holder)
         elif kind == wire.PING:
             attachment.answer(wire.number(body))
         else:
@@ -114,11 +119,14 @@ class TerminalRoutes:
 
     def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
         """Keys; and what a terminal says by itself, which is no activity: programs may ask for it all day."""
-        is_reply = _REPLY.fullmatch(body) is not None
-        if not attachment.can_write or (is_reply and not terminal.may_reply(attachment)):
-            return
-        self._terminals.type(terminal, body)
-        if not is_reply and not _FOCUS.fullmatch(body):
+        if _REPLY.fullmatch(body):
+            if terminal.may_reply(attachment):
+                self._terminals.type(terminal, body)
+        elif _UNTYPED.fullmatch(body):
+            if terminal.may_say(attachment):
+                self._terminals.type(terminal, body)
+        elif terminal.may_type(attachment, len(body)):
+            self._terminals.type(terminal, body)
             self._on_key()
 
 

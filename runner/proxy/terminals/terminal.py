@@ -13,12 +13,12 @@ from typing import Any, Final, Literal
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
 from runner.protocol.ring import Ring
 from runner.proxy.terminals import wire
-from runner.proxy.terminals.window import MIN_WINDOW_BYTES, Window
+from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.people import People
+from runner.viewer import Viewer
 
 Kind = Literal["shell", "run", "exec"]
 
-PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
-SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
 MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
@@ -39,104 +39,6 @@ class Exit:
 
 
 LOST: Final = Exit(-1, lost=True)
-
-
-class Attachment:
-    """One viewer. `next_frame` decides what it is sent; `wake` is set when there may be something."""
-
-    def __init__(self, terminal: "Terminal", after: int, *, can_write: bool) -> None:
-        ring = terminal.ring
-        self.can_write = can_write
-        self.wake = asyncio.Event()
-        self.window = Window()
-        self.size: tuple[int, int] | None = None  # what its window shows; None while it is hidden
-        self.stalled = False
-        self.sent = min(max(after, ring.start), max(ring.end, terminal.known_end))
-        self.acknowledged = self.sent
-        self.progress_s = time.monotonic()
-        self.seen_before = terminal.rendered  # up to here it shows again what somebody has seen
-        self._terminal = terminal
-        self._gap = (after, self.sent) if after != self.sent else None
-        self._ready = True
-        self._told_size = terminal.size
-        self._told_exit: Exit | None = None
-        self._pong: int | None = None
-
-    @property
-    def upto(self) -> int:
-        """The offset up to which it takes output."""
-        return self.acknowledged + self.window.size_bytes
-
-    @property
-    def waiting(self) -> bool:
-        """Whether something is unacknowledged."""
-        return self.acknowledged < self.sent
-
-    @property
-    def _is_behind(self) -> bool:
-        """Whether what comes next for it has left the ring."""
-        return self.sent < self._terminal.ring.start
-
-    def answer(self, n: int) -> None:
-        """Only the last ping is answered: a flood of them fills nothing."""
-        self._pong = n
-        self.wake.set()
-
-    def acknowledge(self, offset: int) -> None:
-        """Everything before `offset` is on the screen."""
-        if not self.acknowledged < offset <= self.sent:
-            return
-        now_s = time.monotonic()
-        self.acknowledged = offset
-        self.progress_s = now_s
-        self.stalled = False
-        self.window.acknowledged(offset, now_s)
-        self.wake.set()
-
-    def next_frame(self) -> bytes | None:
-        """The next message, None when there is nothing to say for now."""
-        terminal = self._terminal
-        if self._ready:
-            self._ready = False
-            return terminal.introduction(self.can_write)
-        if self._told_size != terminal.size:
-            self._told_size = terminal.size
-            return wire.size(*terminal.size)
-        if self._pong is not None:
-            n, self._pong = self._pong, None
-            return wire.pong(n)
-        if self._is_behind and not self.waiting:  # else it may never take what it was sent, and gets no more
-            lost_from = self._gap[0] if self._gap else self.sent
-            self.sent = self.acknowledged = max(terminal.ring.start, terminal.ring.end - SCREEN_BYTES)
-            self._gap = (lost_from, self.sent)
-        if self._gap:
-            gap, self._gap = self._gap, None
-            return wire.gap(*gap)
-        return self._output() or self._exit()
-
-    def _output(self) -> bytes | None:
-        ring = self._terminal.ring
-        available = min(ring.end - self.sent, PIECE_BYTES)
-        allowed = self.upto - self.sent
-        if (
-            self._is_behind or available <= 0 or allowed < min(available, MIN_WINDOW_BYTES)
-        ):  # no crumbs: an acknowledgement is on its way
-            return None
-        data = ring.read(self.sent, min(available, allowed))
-        now_s = time.monotonic()
-        if not self.waiting:
-            self.progress_s = now_s
-        frame = wire.output(self.sent, data)
-        self.sent += len(data)
-        self.window.sent(self.sent, self.acknowledged, now_s)
-        return frame
-
-    def _exit(self) -> bytes | None:
-        told = self._terminal.exit
-        if told is None or told == self._told_exit or self.sent < self._terminal.ring.end:
-            return None
-        self._told_exit = told
-        return wire.exited({**told.json(), "duration_s": self._terminal.duration_s})
 
 
 class Terminal:
@@ -166,6 +68,7 @@ class Terminal:
         self.started_s = time.monotonic()
         self.duration_s: float | None = None
         self.attachments: list[Attachment] = []  # the first comer first
+        self.people = People(self.attachments, self._people_changed)
         self.rendered = end  # the offset up to which somebody has seen the output
         self._grant = grant
         self._resize = resize
@@ -179,11 +82,11 @@ class Terminal:
         about = {"id": self.id, "title": title, "kind": self.kind, "cols": cols, "rows": rows}
         return {**about, "start": self.ring.start, "end": self.ring.end, "exit": exited}
 
-    def introduction(self, can_write: bool) -> bytes:
+    def introduction(self, attachment: Attachment) -> bytes:
         """The READY message."""
         cols, rows = self.size
-        about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": can_write}
-        return wire.ready({**about, "start": self.ring.start, "end": self.ring.end})
+        about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": attachment.can_write}
+        return wire.ready({**about, "you": attachment.person, "start": self.ring.start, "end": self.ring.end})
 
     # What the agent says
 
@@ -213,15 +116,17 @@ class Terminal:
 
     # What viewers do
 
-    def attach(self, after: int, *, can_write: bool) -> Attachment:
-        attachment = Attachment(self, after, can_write=can_write)
+    def attach(self, after: int, viewer: Viewer) -> Attachment:
+        attachment = Attachment(self, after, viewer, self.people.number_of(viewer))
         self.attachments.append(attachment)
+        self.people.came()
         self._expect_progress()
         self.settle_credit()
         return attachment
 
     def detach(self, attachment: Attachment) -> None:
         self.attachments.remove(attachment)
+        self.people.left(attachment.person)
         self.settle_credit()
         self.settle_size()
 
@@ -232,8 +137,11 @@ class Terminal:
 
     def may_reply(self, attachment: Attachment) -> bool:
         """Whether a terminal's own answer to a program (where is the cursor? what are you?) counts: once, so from one
-        viewer only, and not when it shows an old question again. Otherwise the shell would take it for typing."""
+        viewer only, of those whose turn it is, and not when it shows an old question again. Otherwise the shell would
+        take it for typing."""
+        holder = self.people.holder
         writers = [one for one in self.attachments if one.can_write and not one.stalled]
+        writers = [one for one in writers if one.person == holder] or writers
         leader = next((one for one in writers if one.size), next(iter(writers), None))  # one that is not hidden
         return attachment is leader and attachment.acknowledged >= attachment.seen_before
 
@@ -242,10 +150,25 @@ class Terminal:
         attachment.size = clamp(cols, rows) if cols and rows else None
         self.settle_size()
 
+    def may_type(self, attachment: Attachment, count: int) -> bool:
+        """Whether keys of this viewer, `count` bytes of them, reach the program: it takes the turn, or is refused."""
+        allowed = self.people.may_type(attachment)
+        if not allowed:
+            attachment.refuse(count, self.people.holder)
+        return allowed
+
+    def may_say(self, attachment: Attachment) -> bool:
+        """Whether what a window sends without being asked nor typed into counts."""
+        return attachment.can_write and self.people.holder in (None, attachment.person)
+
+    def _people_changed(self) -> None:
+        for attachment in self.attachments:
+            attachment.wake.set()
+        self.settle_size()
+
     def settle_size(self) -> None:
-        """The smallest window of those who may type: everybody sees everything."""
-        sizes = [one.size for one in self.attachments if one.size and one.can_write]
-        if sizes and (size := (min(cols for cols, _ in sizes), min(rows for _, rows in sizes))) != self.size:
+        """The PTY has the size that those who are here give it."""
+        if (size := self.people.size(self.size)) != self.size:
             self.size = size
             self._resize(*size)
             for attachment in self.attachments:
@@ -280,6 +203,7 @@ class Terminal:
         self.closed = code
         if self._stall_check:
             self._stall_check.cancel()
+        self.people.close()
         for attachment in self.attachments:
             attachment.wake.set()
         self.ended.set()

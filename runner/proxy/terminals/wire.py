@@ -1,10 +1,12 @@
 """The messages of `WS terminals/{id}?after=OFFSET`: binary, u8 kind | body, numbers big-endian.
 
 browser -> proxy  1 INPUT bytes | 2 RESIZE u16 cols u16 rows (0 0: hidden) | 3 ACK u64 rendered up to | 4 SIGNAL u8
-                  | 5 PING u32
+                  | 5 PING u32 | 6 TURN u32 person: it is theirs to type now; with one's own number: taken over
 proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to < from: begin anew | 19 EXITED JSON
                   {status, signal, peak_bytes, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
-                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write}, always first
+                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write, you: person}, always first
+                  | 23 PEOPLE JSON {people: [{n: person, name, can_write}], turn: person or null, count}; empty: nobody
+                  but you | 24 REFUSED JSON {why: "turn"|"read_only", by: person or null, bytes: of keys, in all}
 """
 
 import json
@@ -12,8 +14,8 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
-OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
+INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
+OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED = 17, 18, 19, 20, 21, 22, 23, 24
 
 # Close codes.
 BAD_DATA: Final = 1007  # a message cannot be read
@@ -54,6 +56,14 @@ def ready(about: Mapping[str, Any]) -> bytes:
     return bytes([READY]) + json.dumps(about).encode()
 
 
+def people(about: Mapping[str, Any]) -> bytes:
+    return bytes([PEOPLE]) + json.dumps(about).encode()
+
+
+def refused(about: Mapping[str, Any]) -> bytes:
+    return bytes([REFUSED]) + json.dumps(about).encode()
+
+
 def cells(body: bytes) -> tuple[int, int]:
     """RESIZE -> (cols, rows). Raises BadMessage."""
     cols, rows = _unpacked(_CELLS, body)
@@ -66,7 +76,7 @@ def offset(body: bytes) -> int:
 
 
 def number(body: bytes) -> int:
-    """PING. Raises BadMessage."""
+    """PING, TURN. Raises BadMessage."""
     return _unpacked(_NUMBER, body)[0]
 
 

@@ -29,8 +29,8 @@ from runner.viewer import Viewer
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
 DEADLINE_S = 60.0
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "PORT": "3000"}
-INPUT, RESIZE, ACK, SIGNAL, PING = 1, 2, 3, 4, 5
-OUTPUT, GAP, EXITED, SIZE, PONG, READY = 17, 18, 19, 20, 21, 22
+INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
+OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED = 17, 18, 19, 20, 21, 22, 23, 24
 
 
 def counted(lines: int) -> bytes:
@@ -39,15 +39,17 @@ def counted(lines: int) -> bytes:
 
 
 class Gateway:
-    """Says who is there: whoever asks with `X-Test-Role: reader` may only look."""
+    """Says who is there: `X-Test-Name` or Una; whoever asks with `X-Test-Role: reader` may only look."""
 
     def __init__(self) -> None:
         self.app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self.app
-        role = dict(scope["headers"]).get(b"x-test-role")
-        await self.app({**scope, "devex.viewer": Viewer("u1", "Una", role != b"reader")}, receive, send)
+        headers = dict(scope["headers"])
+        name = headers.get(b"x-test-name", b"Una").decode()
+        viewer = Viewer(name.lower(), name, headers.get(b"x-test-role") != b"reader")
+        await self.app({**scope, "devex.viewer": viewer}, receive, send)
 
 
 class Stage:
@@ -136,9 +138,11 @@ class Stage:
         return str(answer.json()["id"])
 
     @asynccontextmanager
-    async def attached(self, terminal: str, after: int = 0, *, role: str = "writer") -> AsyncIterator[Tab]:
+    async def attached(
+        self, terminal: str, after: int = 0, *, role: str = "writer", name: str = "Una"
+    ) -> AsyncIterator[Tab]:
         url = f"{self.url.replace('http', 'ws')}/terminals/{terminal}?after={after}"
-        headers = {"X-Test-Role": role}
+        headers = {"X-Test-Role": role, "X-Test-Name": name}
         async with connect(url, additional_headers=headers, compression=None, max_size=None, proxy=None) as socket:
             yield Tab(socket, after)
 
@@ -187,6 +191,8 @@ class Tab:
         self.size: tuple[int, int] | None = None
         self.ready: dict[str, Any] | None = None
         self.exit: dict[str, Any] | None = None
+        self.people: dict[str, Any] | None = None
+        self.refused: dict[str, Any] | None = None
         self.pong: int | None = None
         self.acknowledges = acknowledges
 
@@ -195,6 +201,10 @@ class Tab:
 
     async def resize(self, cols: int, rows: int) -> None:
         await self.socket.send(struct.pack(">BHH", RESIZE, cols, rows))
+
+    async def give(self, person: int) -> None:
+        """The turn."""
+        await self.socket.send(struct.pack(">BI", TURN, person))
 
     async def acknowledge(self) -> None:
         await self.socket.send(struct.pack(">BQ", ACK, self.offset))
@@ -225,6 +235,10 @@ class Tab:
                 (self.pong,) = struct.unpack(">I", body)
             case 22:
                 self.ready = json.loads(body)
+            case 23:
+                self.people = json.loads(body)
+            case 24:
+                self.refused = json.loads(body)
             case _:
                 raise AssertionError(f"unknown kind {kind}")
         return kind

@@ -1,10 +1,16 @@
 """The pure parts of a terminal."""
 
+from dataclasses import replace
+
 from runner.protocol.ring import RING_BYTES
 from runner.proxy.terminals import wire
-from runner.proxy.terminals.terminal import PIECE_BYTES, SCREEN_BYTES, Exit, Terminal
+from runner.proxy.terminals.attachment import PIECE_BYTES, SCREEN_BYTES
+from runner.proxy.terminals.terminal import Exit, Terminal
 from runner.proxy.terminals.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
 from runner.proxy.terminals.wire import GAP, OUTPUT, READY
+from runner.viewer import Viewer
+
+ADA = Viewer("u1", "Ada", can_write=True)
 
 
 def settled(rate_per_s: float, round_trip_s: float) -> int:
@@ -61,8 +67,8 @@ async def test_nobody_attached_lets_output_run_and_the_fastest_viewer_takes_that
     terminal = terminal_of(agent)
     terminal.settle_credit()
     assert agent.granted == [1 << 63]
-    slow = terminal.attach(0, can_write=True)
-    fast = terminal.attach(0, can_write=True)
+    slow = terminal.attach(0, ADA)
+    fast = terminal.attach(0, ADA)
     assert agent.granted[-1] == FIRST_WINDOW_BYTES
     terminal.output(0, bytes(FIRST_WINDOW_BYTES))
     while fast.next_frame():
@@ -78,7 +84,7 @@ async def test_nobody_attached_lets_output_run_and_the_fastest_viewer_takes_that
 
 async def test_frames_come_in_order_and_within_the_window() -> None:
     terminal = terminal_of(Agent(), start=1000)
-    viewer = terminal.attach(0, can_write=False)
+    viewer = terminal.attach(0, replace(ADA, can_write=False))
     terminal.output(1000, bytes(300_000))
     terminal.exited(Exit(0))
     kinds = []
@@ -93,7 +99,7 @@ async def test_frames_come_in_order_and_within_the_window() -> None:
 async def test_the_size_is_sent_again_to_an_agent_that_was_away() -> None:
     agent = Agent()
     terminal = terminal_of(agent)
-    viewer = terminal.attach(0, can_write=True)
+    viewer = terminal.attach(0, ADA)
     terminal.show(viewer, 50, 20)
     terminal.resumed()
     assert agent.sizes == [(50, 20), (50, 20)]
@@ -102,7 +108,7 @@ async def test_the_size_is_sent_again_to_an_agent_that_was_away() -> None:
 
 async def test_who_acknowledges_nothing_is_sent_a_window_and_no_more() -> None:
     terminal = terminal_of(Agent())
-    frozen = terminal.attach(0, can_write=True)
+    frozen = terminal.attach(0, ADA)
     for at in range(0, 4 * RING_BYTES, PIECE_BYTES):
         terminal.output(at, bytes(PIECE_BYTES))
         while frozen.next_frame():
@@ -116,7 +122,7 @@ async def test_who_acknowledges_nothing_is_sent_a_window_and_no_more() -> None:
 async def test_a_gap_that_grows_before_it_is_told_is_told_whole() -> None:
     terminal = terminal_of(Agent())
     terminal.output(0, bytes(RING_BYTES + 10))
-    late = terminal.attach(4, can_write=True)
+    late = terminal.attach(4, ADA)
     terminal.output(RING_BYTES + 10, bytes(100))
     frames = [frame for frame in iter(late.next_frame, None) if frame[0] == GAP]
     assert frames == [wire.gap(4, RING_BYTES + 110 - SCREEN_BYTES)]
