@@ -20,7 +20,9 @@ CHROMIUM_ARGUMENTS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--host-resolver-rules=MAP plain.test 127.0.0.1",
 )
+PLAIN_HOST: Final = "plain.test"  # over http, to the browser, this is no secure context, as loopback would be
 
 PATIENCE_MS: Final = 60_000  # several browsers and their servers may share two busy cores
 expect.set_options(timeout=PATIENCE_MS)

@@ -31,7 +31,7 @@ export default {
           <div v-for="(item, index) in items" :key="item.key" :id="'dx-palette-' + index" role="option" :aria-selected="index === at" @pointerdown.prevent="choose(item)" @pointermove="at = index">
             <template v-if="item.text !== undefined"><code>{{ item.text[0] }}<mark>{{ item.text[1] }}</mark>{{ item.text[2] }}</code><small class="dx-palette-place" :title="item.path"><span>{{ item.path }}</span>:{{ item.line }}</small></template>
             <template v-else-if="item.path"><i class="dx-i dx-i-file"></i><span class="dx-palette-title">{{ item.title }}</span><small>{{ item.dir }}</small></template>
-            <template v-else>{{ item.title }}<kbd v-if="item.keys">{{ item.shown }}</kbd></template>
+            <template v-else>{{ item.title }}<kbd v-if="item.shown">{{ item.shown }}</kbd></template>
           </div>
         </div>
         <div class="dx-palette-foot" role="status" v-show="note">{{ note }}</div>
@@ -111,7 +111,7 @@ export default {
     async found(mode, typed, signal) {
       if (mode === "commands") {
         const listed = this.commands.filter(({ id }) => id !== "commands" && !this.leftOut.includes(id));
-        const items = rank(listed, typed).map((one) => ({ ...one, key: one.id, shown: one.keys && keysOf(one.keys) }));
+        const items = rank(listed, typed).map((one) => ({ ...one, key: one.id, shown: keysOf(one.keys || one.own_keys) }));
         this.note = items.length ? "" : "No such command";
         return items;
       }

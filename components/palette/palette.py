@@ -14,11 +14,12 @@ Mode = Literal["find", "commands", "search"]
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something the user can do. `keys` like "Mod+Shift+P" (Mod: Ctrl, Cmd on a Mac) work everywhere in the page,
-    but for Ctrl and a letter in a full-screen program."""
+    but for Ctrl and a letter in a full-screen program; `own_keys`, those of an element, work in that element only."""
 
     id: str
     title: str
     keys: str = ""
+    own_keys: str = ""
 
 
 OWN_COMMANDS = (  # their ids are modes

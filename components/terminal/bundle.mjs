@@ -7,6 +7,15 @@ export { WebLinksAddon } from "@xterm/addon-web-links";
 export { boundCounts } from "./bounds.mjs";
 export { Attachment } from "./attachment.mjs";
 export { keepKeys, takeKeys } from "./kept.mjs";
+export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";
+export { currentSettings, onSettings, set, stepFont } from "./settings.mjs";
+export { openSettings } from "./settings_box.mjs";
+export { fontFamily, theme } from "./look.mjs";
+export { isFront, join } from "./front.mjs";
+export { ownKey } from "./keys.mjs";
+export { menuItems } from "./menu.mjs";
+export { openMenu } from "../file_tree/popups.mjs";
+export { SearchBox } from "./search.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
 

@@ -1,36 +1,18 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
-import { Attachment, FitAddon, SearchAddon, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, keepKeys, takeKeys, webgl } from "devex-bundle/terminal.js";
+import {
+  Attachment, FitAddon, SearchAddon, SearchBox, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, cleaned, clipboardText,
+  copyText, currentSettings, fontFamily, isFront, join, keepKeys, menuItems, onSettings, openMenu, openSettings, ownKey, set, stepFont,
+  sureToPaste, takeKeys, theme, webgl,
+} from "devex-bundle/terminal.js";
+import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
 
-const FONT_PX = 13;
-const SCROLLBACK_LINES = 10_000;
 const ENCODER = new TextEncoder();
-const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g; // a paste that carries its own end would type what follows it
 const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the prompt comes first
 const TITLE_MS = 500; // a program may change its title in a loop
+const LEAVING = "Ctrl+` leaves the terminal.";
 
 const NOTES = { reconnecting: "Reconnecting… what you type is kept", gone: "This terminal is closed" };
-
-const ANSI = {
-  dark: ["#3b4252", "#ff7b81", "#57cf85", "#e5b454", "#8ea0ff", "#c99bff", "#5fd0d8", "#d9dde6",
-    "#667083", "#ff9ba0", "#7fe0a4", "#f0ca7c", "#aebaff", "#dcbcff", "#8ee3e9", "#ffffff"],
-  light: ["#1d222b", "#c32a34", "#157a3c", "#8f5b00", "#4059de", "#8632b8", "#08717c", "#5d6675",
-    "#5d6675", "#d8434d", "#1b8f48", "#a76c05", "#5a70ea", "#9d4bcf", "#0d8591", "#1d222b"],
-};
-const NAMES = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
-
-function theme() {
-  const style = getComputedStyle(document.body);
-  const colour = (name) => style.getPropertyValue(`--devex-${name}`).trim();
-  const palette = ANSI[document.body.classList.contains("body--dark") ? "dark" : "light"];
-  const result = { background: colour("bg"), foreground: colour("fg"), cursor: colour("accent"), cursorAccent: colour("bg") };
-  NAMES.forEach((name, index) => {
-    result[name] = palette[index];
-    result[`bright${name[0].toUpperCase()}${name.slice(1)}`] = palette[index + 8];
-  });
-  result.selectionBackground = `${colour("accent")}55`;
-  return result;
-}
 
 const ENDED_BY = { 2: "interrupted", 9: "killed", 15: "stopped" };
 
@@ -45,21 +27,17 @@ function openLink(event, address) {
 }
 
 export default {
+  components: { SearchBox },
   template: `
-    <div class="dx-terminal" :data-state="state" data-keys="Mod+Shift+F">
-      <div ref="screen" class="dx-terminal-screen"></div>
-      <form v-if="searching" class="dx-terminal-search" @submit.prevent="find(true)" @keydown.esc.prevent="closeSearch">
-        <input ref="query" v-model="query" placeholder="Find in terminal" aria-label="Find in terminal" @input="find(true, true)">
-        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Previous" title="Previous" @click="find(false)"><i class="dx-i dx-i-down" style="rotate: 180deg"></i></button>
-        <button type="submit" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Next" title="Next"><i class="dx-i dx-i-down"></i></button>
-        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" aria-label="Close the search" title="Close" @click="closeSearch"><i class="dx-i dx-i-close"></i></button>
-      </form>
+    <div class="dx-terminal" :data-state="state" data-keys="Mod+Shift+F Mod+\`">
+      <div ref="screen" class="dx-terminal-screen" @contextmenu.capture.stop.prevent="menu"></div>
+      <SearchBox v-if="searching" ref="search" :term="term" :finder="finding" :first="sought" @close="closeSearch"></SearchBox>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
   props: { replId: String, terminalId: String },
   emits: ["title"],
   data() {
-    return { state: "connecting", searching: false, query: "" };
+    return { state: "connecting", searching: false, sought: "" };
   },
   computed: {
     note() {
@@ -68,11 +46,8 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
-    const style = getComputedStyle(document.body);
     const term = new Terminal({
-      fontFamily: style.getPropertyValue("--devex-mono") || "monospace",
-      fontSize: FONT_PX,
-      scrollback: SCROLLBACK_LINES,
+      fontFamily: fontFamily(),
       theme: theme(),
       allowProposedApi: true, // the grapheme add-on needs it
       minimumContrastRatio: 4.5,
@@ -80,10 +55,12 @@ export default {
       linkHandler: { activate: openLink }, // OSC 8: http and https only
     });
     this.term = term;
+    this.apply(currentSettings());
     this.fitting = new FitAddon();
     this.finding = new SearchAddon();
     for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink), new UnicodeGraphemesAddon()]) term.loadAddon(addon);
     term.open(this.$refs.screen);
+    term.textarea.setAttribute("aria-description", LEAVING);
     boundCounts(term);
     term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
@@ -102,7 +79,8 @@ export default {
       gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
       exited: (about) => this.exited(about),
       size: (cols, rows) => term.resize(cols, rows),
-      ready: ({ cols, rows }) => {
+      ready: ({ cols, rows, can_write: canWrite }) => {
+        this.canWrite = canWrite;
         term.resize(cols, rows);
         this.fit();
       },
@@ -110,10 +88,14 @@ export default {
     });
     this.attachment.type(takeKeys(this.replId, this.terminalId));
     window.addEventListener("pagehide", this.keepKeys);
+    window.addEventListener(COMMAND, this.commanded);
+    this.leaving = [join(this.$el), onSettings((settings) => this.apply(settings))];
     this.fit();
   },
   unmounted() {
     window.removeEventListener("pagehide", this.keepKeys);
+    window.removeEventListener(COMMAND, this.commanded);
+    this.leaving?.forEach((leave) => leave());
     clearTimeout(this.naming);
     this.observer?.disconnect();
     this.themes?.disconnect();
@@ -131,41 +113,78 @@ export default {
         addon.dispose();
       }
     },
+    apply({ fontPx, scrollbackLines, forScreenReader }) {
+      Object.assign(this.term.options, { fontSize: fontPx, scrollback: scrollbackLines, screenReaderMode: forScreenReader });
+      this.fit();
+    },
     key(event) {
-      if (event.type !== "keydown" || !event.ctrlKey || event.altKey || event.metaKey) return true;
-      if (event.shiftKey && event.code === "KeyC") {
-        this.copy();
-        event.preventDefault();
-        return false;
-      }
-      if (event.shiftKey && event.code === "KeyV") return false; // the browser pastes: the paste event brings the text
-      if (event.shiftKey && event.code === "KeyF") {
-        this.openSearch();
-        event.preventDefault();
-        event.stopPropagation();
-        return false;
-      }
-      return true;
+      const own = event.type === "keydown" && ownKey(event);
+      if (!own) return true;
+      if (own === "paste") return false; // the browser pastes: the paste event brings the text
+      event.preventDefault();
+      event.stopPropagation();
+      this.actions()[own]();
+      return false;
+    },
+    /** By the names of keys.mjs and menu.mjs. */
+    actions() {
+      return {
+        copy: () => this.copy(),
+        paste: async () => this.pasteText(await clipboardText()),
+        selectAll: () => this.term.selectAll(),
+        find: () => this.openSearch(),
+        clear: () => this.clear(),
+        settings: openSettings,
+        leave: () => this.leave(),
+        larger: () => stepFont(1),
+        smaller: () => stepFont(-1),
+        usual: () => stepFont(0),
+      };
+    },
+    /** A command of the page, for the terminal that is used. */
+    commanded(event) {
+      const does = {
+        "terminal-find": () => this.openSearch(),
+        "terminal-clear": () => this.clear(),
+        "terminal-settings": openSettings,
+        "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),
+      }[event.detail];
+      if (!does || event.defaultPrevented || !isFront(this.$el)) return;
+      event.preventDefault();
+      does();
+    },
+    menu(event) {
+      if (this.term.modes.mouseTrackingMode !== "none" && !event.shiftKey) return; // the program has it
+      const box = this.$el.getBoundingClientRect();
+      const at = event.clientX ? { x: event.clientX, y: event.clientY } : { x: box.left + 40, y: box.top + 20 };
+      openMenu(menuItems({ hasSelection: this.term.hasSelection(), canWrite: this.canWrite, does: this.actions() }), at);
     },
     copy() {
-      // The native copy event works over plain http too, where the clipboard interface is not there.
       const text = this.term.getSelection();
-      if (!text) return;
-      const give = (event) => {
-        event.clipboardData.setData("text/plain", text);
-        event.preventDefault();
-        event.stopImmediatePropagation();
-      };
-      document.addEventListener("copy", give, { capture: true, once: true });
-      document.execCommand("copy");
-      document.removeEventListener("copy", give, { capture: true });
+      if (text) copyText(text);
     },
     paste(event) {
       const text = event.clipboardData?.getData("text/plain");
       if (!text) return;
       event.preventDefault();
       event.stopPropagation();
-      this.term.paste(text.replace(CONTROLS, ""));
+      this.pasteText(text);
+    },
+    async pasteText(text) {
+      const clean = cleaned(text);
+      if (clean && (await sureToPaste(clean, this.term.modes.bracketedPasteMode))) this.term.paste(clean);
+      this.focus();
+    },
+    /** This viewer's screen and what scrolled out of it, but for the line of the prompt. */
+    clear() {
+      this.term.clear();
+      this.focus();
+    },
+    /** The way out by keyboard: Tab is the program's. */
+    leave() {
+      const tab = this.$el.closest("[role=tabpanel]")?.getAttribute("aria-labelledby");
+      if (tab) document.getElementById(tab).focus();
+      else document.activeElement.blur();
     },
     named(title) {
       this.title = title;
@@ -193,20 +212,14 @@ export default {
     focus() {
       this.term?.focus();
     },
-    async openSearch() {
+    openSearch() {
+      this.sought = this.term.getSelection().split("\n")[0] || this.sought;
+      if (this.searching) this.$refs.search.ask(this.sought);
       this.searching = true;
-      this.query = this.term.getSelection().split("\n")[0] || this.query;
-      await this.$nextTick();
-      this.$refs.query.select();
-    },
-    find(forward, incremental = false) {
-      if (!this.query) return;
-      if (forward) this.finding.findNext(this.query, { incremental });
-      else this.finding.findPrevious(this.query);
     },
     closeSearch() {
+      this.sought = this.$refs.search.typed;
       this.searching = false;
-      this.finding.clearDecorations();
       this.focus();
     },
   },
