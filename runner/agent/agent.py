@@ -7,6 +7,7 @@ import os
 from runner.agent import egress, limits
 from runner.agent.link import Link
 from runner.agent.loop import Loop
+from runner.agent.piped import Piped
 from runner.agent.ports import PortWatch
 from runner.agent.posix_signals import SIGTERM, signal
 from runner.agent.relay import Dialing
@@ -17,6 +18,7 @@ from runner.protocol.messages import (
     Close,
     Connect,
     Credit,
+    EndInput,
     Hello,
     Input,
     Open,
@@ -32,6 +34,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
+    from runner.agent.program import Program
     from runner.protocol.messages import FromProxy
 
 SOCKET_PATH = "/run/devex/agent.sock"
@@ -42,7 +45,9 @@ class Agent:
     def __init__(self, path: str, way_out: str = "") -> None:
         """`way_out`: see egress.VARIABLE."""
         self._path = path
-        self._terminals: dict[int, Terminal] = {}  # by channel, the one that last had its turn to send at the end
+        self._terminals: dict[
+            int, Program
+        ] = {}  # by channel; programs without one, too; the one that last had its turn to send at the end
         self._streams = 0
         self._loop = Loop()
         self._link = Link(self._loop, path, hello=self._hello, received=self._received, changed=self._link_changed)
@@ -91,6 +96,9 @@ class Agent:
         match message:
             case Input():
                 self._input(message)
+            case EndInput():
+                if terminal := self._terminals.get(message.channel):
+                    terminal.end_input()
             case Credit():
                 if terminal := self._terminals.get(message.channel):
                     terminal.grant(message.upto)
@@ -124,7 +132,8 @@ class Agent:
             self._link.send(OpenFailed(request.channel, "too many terminals are open, or the channel is taken"))
             return
         try:
-            self._terminals[request.channel] = Terminal(self._loop, self._link, request)
+            make = Piped if request.piped else Terminal
+            self._terminals[request.channel] = make(self._loop, self._link, request)
         except (OSError, ValueError) as error:
             self._link.send(OpenFailed(request.channel, str(error)[:1000]))
             return

@@ -28,13 +28,14 @@ from runner.protocol.fields import (
 from runner.protocol.frames import MAX_FRAME_BYTES, encode_frame
 from runner.protocol.record import Record
 
-VERSION = "devex-2"  # both ends ship together: an exact match or nothing
+VERSION = "devex-3"  # both ends ship together: an exact match or nothing
 INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's first Credit: one window
 FREE_RUN = 1 << 63  # as `Credit.upto`: send whatever comes
 MAX_TERMINALS = 64  # what one sandbox may have open; a Hello that lists them all stays below 4 KiB
 MAX_PORTS = 256  # listening ports worth reporting
 MAX_OUTPUT_BYTES = 64 * 1024  # data in one Output: the size of one read from a PTY
 MAX_INPUT_BYTES = 64 * 1024  # data in one Input
+STDOUT, STDERR = 1, 2  # kinds of the frames that a program without a terminal writes
 MAX_HELLO_BYTES = 4 * 1024  # before the Hello nothing is known about the other end
 
 
@@ -45,7 +46,8 @@ class Welcome(Record):
 
 
 class Open(Record):
-    """Start a program on a new terminal."""
+    """Start a program on a new terminal; or, `piped`, without one: what it writes then comes as frames (frames.py) of
+    kind STDOUT and STDERR."""
 
     channel: int
     terminal: str
@@ -54,11 +56,18 @@ class Open(Record):
     env: dict[str, str]
     cols: int
     rows: int
+    piped: bool
 
 
 class Input(Record):
     channel: int
     data: bytes
+
+
+class EndInput(Record):
+    """Behind the last Input: the program reads end of file."""
+
+    channel: int
 
 
 class Credit(Record):
@@ -75,7 +84,7 @@ class Resize(Record):
 
 
 class Signal(Record):
-    """To the terminal's foreground process group."""
+    """To the terminal's foreground process group; to that of a program without a terminal, even when it has ended."""
 
     channel: int
     signum: int
@@ -167,6 +176,14 @@ class Pong(Record):
     n: int
 
 
+class InputTaken(Record):
+    """A program without a terminal has so many bytes of its input in its pipe. After a Resume this comes first, and
+    what is behind it was lost: send it again."""
+
+    channel: int
+    upto: int
+
+
 class Stream(Record):
     """First frame of a relayed connection; behind an `ok` come the raw bytes of the TCP stream."""
 
@@ -174,8 +191,8 @@ class Stream(Record):
     ok: bool
 
 
-FromProxy = Welcome | Open | Input | Credit | Resize | Signal | Close | Connect | Resume | Ping
-FromAgent = Hello | Opened | OpenFailed | Output | Exited | Ports | Pong | Stream
+FromProxy = Welcome | Open | Input | EndInput | Credit | Resize | Signal | Close | Connect | Resume | Ping
+FromAgent = Hello | Opened | OpenFailed | Output | Exited | Ports | Pong | Stream | InputTaken
 Message = FromProxy | FromAgent
 
 _SMALL = 64  # bytes; room for any message of a few numbers
@@ -188,7 +205,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (
             2,
             Open,
-            (U32, TERMINAL_ID, ListOf(TEXT, 4096), TEXT, MapOfText(4096), U16, U16),
+            (U32, TERMINAL_ID, ListOf(TEXT, 4096), TEXT, MapOfText(4096), U16, U16, FLAG),
             MAX_FRAME_BYTES - 1,
         ),
         (3, Input, (U32, REST), 4 + MAX_INPUT_BYTES),
@@ -199,6 +216,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (8, Connect, (U64, U16), _SMALL),
         (9, Resume, (U32, U64), _SMALL),
         (10, Ping, (U32,), _SMALL),
+        (11, EndInput, (U32,), _SMALL),
         (
             64,
             Hello,
@@ -216,6 +234,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (69, Ports, (ListOf(Struct(Port, U16, FLAG), MAX_PORTS),), 4096),
         (70, Pong, (U32,), _SMALL),
         (71, Stream, (U64, FLAG), _SMALL),
+        (72, InputTaken, (U32, U64), _SMALL),
     )
 }
 _KINDS = {record: kind for kind, (record, _, _) in _WIRE.items()}

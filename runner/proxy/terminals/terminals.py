@@ -111,7 +111,7 @@ class Terminals:
         opened = False
         try:
             self._link.send(
-                Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size),
+                Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size, piped=False),
             )
             terminal.settle_credit()
             async with asyncio.timeout(ANSWER_S):

@@ -157,11 +157,18 @@ class Proxy:
     # Terminals
 
     def open(
-        self, channel: int, *argv: str, cwd: str = "/tmp", env: Mapping[str, str] = ENVIRONMENT, upto: int = m.FREE_RUN
+        self,
+        channel: int,
+        *argv: str,
+        cwd: str = "/tmp",
+        env: Mapping[str, str] = ENVIRONMENT,
+        upto: int = m.FREE_RUN,
+        piped: bool = False,
     ) -> int:
         """-> pid"""
         credit = [] if upto == m.INITIAL_CREDIT_BYTES else [m.Credit(channel, upto)]
-        self.send(m.Open(channel, f"t-{channel}", argv, cwd, dict(env), 80, 24), *credit)  # before the program writes
+        opening = m.Open(channel, f"t-{channel}", argv, cwd, dict(env), 80, 24, piped)
+        self.send(opening, *credit)  # before the program writes
         return self.until_message(m.Opened, lambda message: message.channel == channel).pid
 
     def shell(self, channel: int, upto: int = m.FREE_RUN) -> int:

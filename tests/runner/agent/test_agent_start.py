@@ -63,7 +63,7 @@ def test_without_descriptors_it_refuses_and_lives(installed: Path, listening: Pr
     try:
         listening.accept()
         for channel in range(m.MAX_TERMINALS):
-            listening.send(m.Open(channel, f"t-{channel}", ("cat",), "/", ENVIRONMENT, 80, 24))
+            listening.send(m.Open(channel, f"t-{channel}", ("cat",), "/", ENVIRONMENT, 80, 24, False))
             listening.send(m.Connect(channel, 1))
         listening.until_message(m.OpenFailed, lambda message: message.channel == m.MAX_TERMINALS - 1)
         opened = sum(isinstance(message, m.Opened) for message in listening.messages)
@@ -137,7 +137,7 @@ def test_as_first_process_of_a_namespace_it_reaps_orphans_and_heeds_sigterm(inst
         count = "ps -eo stat= | grep -c ^Z; until ! ps -eo stat= | grep -q ^Z; do :; done; echo cle''an\r"
         listening.type(2, count.encode())
         listening.until_text(2, b"clean")
-        listening.send(m.Open(3, "t-3", ("kill", "-TERM", "1"), "/", ENVIRONMENT, 80, 24))
+        listening.send(m.Open(3, "t-3", ("kill", "-TERM", "1"), "/", ENVIRONMENT, 80, 24, False))
         assert agent.process.wait(DEADLINE_S) == 0
     finally:
         agent.stop()

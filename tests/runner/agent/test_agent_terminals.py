@@ -68,7 +68,7 @@ def test_every_signal_starts_at_its_default(proxy: Proxy) -> None:
     ],
 )
 def test_what_cannot_start_says_why(proxy: Proxy, argv: tuple[str, ...], cwd: str, reason: str) -> None:
-    proxy.send(m.Open(1, "a", argv, cwd, ENVIRONMENT, 80, 24))
+    proxy.send(m.Open(1, "a", argv, cwd, ENVIRONMENT, 80, 24, False))
     assert reason in proxy.until_message(m.OpenFailed).reason
     proxy.shell(1)
 
@@ -77,7 +77,7 @@ def test_a_channel_is_taken_once_and_terminals_are_counted(proxy: Proxy) -> None
     for channel in range(m.MAX_TERMINALS):
         proxy.open(channel, "cat")
     for channel in (0, m.MAX_TERMINALS):
-        proxy.send(m.Open(channel, "again", ("cat",), "/tmp", ENVIRONMENT, 80, 24))
+        proxy.send(m.Open(channel, "again", ("cat",), "/tmp", ENVIRONMENT, 80, 24, False))
         assert proxy.until_message(m.OpenFailed).channel == channel
     proxy.send(m.Close(0))
     proxy.shell(0)

@@ -17,9 +17,18 @@ STATE = st.builds(m.TerminalState, U32, TERMINAL, U64, U64, st.none() | I32)
 FROM_PROXY = st.one_of(
     st.builds(m.Welcome, TEXT.filter(lambda text: len(text.encode()) <= 60)),
     st.builds(
-        m.Open, U32, TERMINAL, st.lists(TEXT).map(tuple), TEXT, st.dictionaries(TEXT, TEXT, max_size=9), U16, U16
+        m.Open,
+        U32,
+        TERMINAL,
+        st.lists(TEXT).map(tuple),
+        TEXT,
+        st.dictionaries(TEXT, TEXT, max_size=9),
+        U16,
+        U16,
+        st.booleans(),
     ),
     st.builds(m.Input, U32, st.binary()),
+    st.builds(m.EndInput, U32),
     st.builds(m.Credit, U32, U64),
     st.builds(m.Resize, U32, U16, U16),
     st.builds(m.Signal, U32, U8),
@@ -37,6 +46,7 @@ FROM_AGENT = st.one_of(
     st.builds(m.Ports, st.lists(st.builds(m.Port, U16, st.booleans()), max_size=m.MAX_PORTS).map(tuple)),
     st.builds(m.Pong, U32),
     st.builds(m.Stream, U64, st.booleans()),
+    st.builds(m.InputTaken, U32, U64),
 )
 
 
@@ -102,13 +112,13 @@ def test_a_message_cut_short_or_with_something_behind_it_is_refused(message: m.M
         m.Credit(1, 2**64),
         m.Input(1, bytes(m.MAX_INPUT_BYTES + 1)),
         m.Output(1, 0, bytes(m.MAX_OUTPUT_BYTES + 1)),
-        m.Open(1, "UPPER", (), "/", {}, 1, 1),
-        m.Open(1, "", (), "/", {}, 1, 1),
-        m.Open(1, "a" * 33, (), "/", {}, 1, 1),
-        m.Open(1, "a", ("a\0b",), "/", {}, 1, 1),
-        m.Open(1, "a", ("\ud800",), "/", {}, 1, 1),
-        m.Open(1, "a", ("x" * (1 << 20),), "/", {}, 1, 1),
-        m.Open(1, "a", ("",) * 5000, "/", {}, 1, 1),
+        m.Open(1, "UPPER", (), "/", {}, 1, 1, False),
+        m.Open(1, "", (), "/", {}, 1, 1, False),
+        m.Open(1, "a" * 33, (), "/", {}, 1, 1, False),
+        m.Open(1, "a", ("a\0b",), "/", {}, 1, 1, False),
+        m.Open(1, "a", ("\ud800",), "/", {}, 1, 1, False),
+        m.Open(1, "a", ("x" * (1 << 20),), "/", {}, 1, 1, False),
+        m.Open(1, "a", ("",) * 5000, "/", {}, 1, 1, False),
         m.OpenFailed(1, "x" * 5000),
         m.Hello("x" * 5000, 1, ()),
         m.Ports(tuple(m.Port(number, True) for number in range(m.MAX_PORTS + 1))),
@@ -127,7 +137,7 @@ def test_a_hello_of_every_terminal_fits() -> None:
 
 
 def test_the_same_name_twice_is_refused() -> None:
-    kind, body = unframed(m.Open(1, "a", (), "/", {"AB": "1", "AC": "2"}, 1, 1))
+    kind, body = unframed(m.Open(1, "a", (), "/", {"AB": "1", "AC": "2"}, 1, 1, False))
     with pytest.raises(ProtocolError, match="twice"):
         m.decode(kind, body.replace(b"AC", b"AB"))
 
