@@ -4,7 +4,7 @@ export { FitAddon } from "@xterm/addon-fit";
 export { SearchAddon } from "@xterm/addon-search";
 export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";
-export { boundCounts } from "./bounds.mjs";
+export { makeSafe, openLink, safeOptions } from "./safe.mjs";
 export { Attachment } from "./attachment.mjs";
 export { keepKeys, takeKeys } from "./kept.mjs";
 export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";

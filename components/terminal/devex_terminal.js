@@ -1,8 +1,8 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  Attachment, FitAddon, SearchAddon, SearchBox, Terminal, UnicodeGraphemesAddon, WebLinksAddon, boundCounts, cleaned, clipboardText,
-  copyText, currentSettings, fontFamily, isFront, join, keepKeys, menuItems, onSettings, openMenu, openSettings, ownKey, set, stepFont,
-  sureToPaste, takeKeys, theme, webgl,
+  Attachment, FitAddon, SearchAddon, SearchBox, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned, clipboardText,
+  copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu, openSettings, ownKey,
+  safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -20,10 +20,6 @@ function ending({ status, signal, lost }) {
   if (lost) return "The sandbox ended, and this terminal with it.";
   if (signal) return `The program was ${ENDED_BY[signal] ?? `ended by signal ${signal}`}.`;
   return `The program ended with exit code ${status}.`;
-}
-
-function openLink(event, address) {
-  if (/^https?:\/\//i.test(address)) window.open(address, "_blank", "noopener,noreferrer");
 }
 
 export default {
@@ -46,14 +42,7 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
-    const term = new Terminal({
-      fontFamily: fontFamily(),
-      theme: theme(),
-      allowProposedApi: true, // the grapheme add-on needs it
-      minimumContrastRatio: 4.5,
-      macOptionIsMeta: true,
-      linkHandler: { activate: openLink }, // OSC 8: http and https only
-    });
+    const term = new Terminal({ ...safeOptions(), fontFamily: fontFamily(), theme: theme(), macOptionIsMeta: true });
     this.term = term;
     this.apply(currentSettings());
     this.fitting = new FitAddon();
@@ -61,8 +50,7 @@ export default {
     for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink), new UnicodeGraphemesAddon()]) term.loadAddon(addon);
     term.open(this.$refs.screen);
     term.textarea.setAttribute("aria-description", LEAVING);
-    boundCounts(term);
-    term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
+    makeSafe(term);
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
     term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
     term.onTitleChange((title) => this.named(title));
