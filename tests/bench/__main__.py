@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tests import given
-from tests.bench import agents, browser, given_cluster, memory, pods, snapshots, terminals
+from tests.bench import agents, beside_terminado, browser, given_cluster, memory, pods, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -15,7 +15,10 @@ ONE: dict[str, Callable[[Server], Measured]] = {
     "echo_ms": terminals.echo,
     "echo_50_p99_ms": terminals.echo_50,
     "flood_mb_s": terminals.flood,
-    "ctrl_c_ms": terminals.ctrl_c,
+    "flood_vs_terminado": beside_terminado.flood,
+    "flood_rendered_s": browser.flood_rendered,
+    "ctrl_c_p95_ms": terminals.ctrl_c,
+    "ctrl_c_slow_p95_ms": terminals.ctrl_c_slow,
     "ui_roundtrip_ms": browser.ui_roundtrip,
     "idle_repl_mib": memory.idle_repl,
     "workbench_mib": memory.workbench,
@@ -23,6 +26,13 @@ ONE: dict[str, Callable[[Server], Measured]] = {
     "terminal_usable_ms": browser.terminal_usable,
     "editor_usable_ms": browser.editor_usable,
 }
+
+
+TOGETHER: dict[tuple[str, ...], Callable[[Server], tuple[Measured, ...]]] = {
+    ("echo_vs_terminado", "echo_vs_pty"): beside_terminado.echo,
+    ("save_bytes", "save_ms"): browser.save,
+}
+"""Figures of one measurement."""
 
 
 ALONE: dict[str, Callable[[], Measured]] = {
@@ -49,10 +59,10 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
         if only in (None, name):
             with running() as server:
                 yield judge(name, measurement(server))
-    if only in (None, "save_bytes", "save_ms"):
-        with running() as server:
-            for name, measured in zip(("save_bytes", "save_ms"), browser.save(server), strict=True):
-                if only in (None, name):
+    for names, together in TOGETHER.items():
+        if only in (None, *names):
+            with running() as server:
+                for name, measured in zip(names, together(server), strict=True):
                     yield judge(name, measured)
     for name, alone in ALONE.items():
         if only in (None, name):

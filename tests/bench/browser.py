@@ -8,6 +8,7 @@ from typing import Any
 
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
+from tests.bench import bare
 from tests.bench.figures import Measured
 from tests.bench.server import Server
 from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS
@@ -19,6 +20,7 @@ SAVES = 8
 SAVE_DEADLINE_S = 20
 QUIET_MS = 1500  # what the last change had sent is sent
 CLICKS = 15
+FLOODS_SHOWN, FLOOD_MB = 3, 20
 REST_S, REST_SHARE, REST_DEADLINE_S = 0.3, 0.05, 30
 TERMINAL_READY = ".xterm-rows"
 EDITOR_READY = ".cm-content"
@@ -161,6 +163,40 @@ def ui_roundtrip(server: Server) -> Measured:
         page.keyboard.press("Control+c")
     server.delete(repl)
     return Measured(median(times))
+
+
+FLOOD_LINES = 20_000_000 // 77  # lines of base64 with their ends
+FLOOD_SHOWN = f"head -c {FLOOD_LINES * 57} /dev/zero | base64; echo fini''shed"
+# From Enter, as the page dates it, to the frame that shows the last line.
+SHOWN = """() => {
+  window.shownMs = null;
+  let typedMs = null;
+  addEventListener("keydown", (event) => event.key === "Enter" && (typedMs ??= event.timeStamp), true);
+  const look = () => {
+    const rows = [...document.querySelectorAll(".xterm-rows")].find((rows) => rows.offsetParent);
+    if (typedMs !== null && /finished/.test(rows.textContent)) window.shownMs = performance.now() - typedMs;
+    else requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def flood_rendered(server: Server) -> Measured:
+    """Seconds from Enter until the last of 20 MB is on the screen; the limit is a bare PTY that nobody shows."""
+    repl = server.create(name="flood")["id"]
+    times, limits = [], []
+    with chromium(server) as context:
+        page = open_workbench(context, server, repl)
+        for _ in range(FLOODS_SHOWN):
+            limits.append(FLOOD_MB / bare.flood_mb_s(FLOOD_SHOWN.encode(), FLOOD_MB * 1_000_000))
+            page.locator(".xterm-helper-textarea").last.focus()
+            page.keyboard.type(f"clear; {FLOOD_SHOWN}")
+            page.evaluate(SHOWN)
+            page.keyboard.press("Enter")
+            page.wait_for_function("() => window.shownMs !== null")
+            times.append(page.evaluate("() => window.shownMs / 1000"))
+    server.delete(repl)
+    return Measured(median(times), median(limits), {"JupyterLab": 4.4, "ttyd": 6.0, "code-server": 16})
 
 
 def save(server: Server) -> tuple[Measured, Measured]:

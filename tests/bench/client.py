@@ -11,7 +11,7 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 import uvloop
 import websockets
@@ -26,8 +26,28 @@ ACK_BYTES, ACK_S = 32 * 1024, 0.008  # as components/terminal/attachment.mjs has
 DEADLINE_S = 60
 
 
+class Speaking(Protocol):
+    """One attachment to a terminal, whoever serves it."""
+
+    async def type(self, data: bytes) -> None:
+        """Send keys."""
+
+    async def output(self) -> bytes:
+        """The next piece of output."""
+
+
+async def until(terminal: Speaking, text: bytes) -> int:
+    """Read until `text` has come; the number of bytes read."""
+    tail, count = b"", 0
+    while text not in tail:
+        data = await terminal.output()
+        count += len(data)
+        tail = tail[-len(text) :] + data
+    return count
+
+
 class Terminal:
-    """One attachment."""
+    """DEVEX's: binary messages, and what was rendered is acknowledged."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
@@ -72,26 +92,41 @@ class Terminal:
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
 
-    async def until(self, text: bytes) -> int:
-        """Read until `text` has come; the number of bytes read."""
-        tail, count = b"", 0
-        while text not in tail:
-            data = await self.output()
-            count += len(data)
-            tail = tail[-len(text) :] + data
-        return count
+
+class Terminado:
+    """The same of terminado's: JSON texts, nothing is acknowledged."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def type(self, data: bytes) -> None:
+        """Send keys."""
+        await self.socket.send(json.dumps(["stdin", data.decode()]))
+
+    async def output(self) -> bytes:
+        """The next piece of output."""
+        while True:
+            kind, *content = json.loads(await self.socket.recv())
+            if kind == "stdout":
+                text: str = content[0]
+                return text.encode()
+
+
+SPOKEN: dict[str, type[Terminal] | type[Terminado]] = {"devex": Terminal, "terminado": Terminado}
 
 
 def attach(task: dict[str, Any], url: str | None = None) -> websockets.connect:
-    """A WebSocket as the page would open it."""
-    headers = {"Cookie": task["cookie"]}
+    """A WebSocket as the page would open it; to the port `dialled`, when it leads there by another way."""
+    way = {"host": "127.0.0.1", "port": task["dialled"]} if "dialled" in task else {}
+    url = url or task["url"]
     return websockets.connect(
-        url or task["url"],
+        url,
         origin=task["origin"],
-        additional_headers=headers,
+        additional_headers={"Cookie": task["cookie"]},
         compression=None,
         max_size=None,
         proxy=None,
+        **way,
     )
 
 
@@ -100,16 +135,16 @@ async def prompt(task: dict[str, Any]) -> dict[str, float]:
     async with attach(task) as socket:
         terminal = Terminal(socket)
         await terminal.type(b"echo $((6*7))a\n")
-        await terminal.until(b"42a")
+        await until(terminal, b"42a")
     return {"at": time.time()}
 
 
 QUIET_CAT = b"stty raw -echo; echo re''ady; exec cat\n"  # echo by a program, as a shell's line editor does it
 
 
-async def _quiet_cat(terminal: Terminal) -> None:
+async def _quiet_cat(terminal: Speaking) -> None:
     await terminal.type(QUIET_CAT)
-    await terminal.until(b"ready")
+    await until(terminal, b"ready")
 
 
 async def echo(task: dict[str, Any]) -> dict[str, list[float]]:
@@ -121,7 +156,7 @@ async def echo(task: dict[str, Any]) -> dict[str, list[float]]:
         for _ in range(task["keys"]):
             started = time.perf_counter()
             await terminal.type(b"x")
-            await terminal.until(b"x")
+            await until(terminal, b"x")
             times.append((time.perf_counter() - started) * 1000)
         return {"times": times}
 
@@ -161,7 +196,7 @@ async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
                 await asyncio.sleep(max(0, due - time.perf_counter()))
                 started = time.perf_counter()
                 await terminal.type(b"x")
-                await terminal.until(b"x")
+                await until(terminal, b"x")
                 times.append((time.perf_counter() - started) * 1000)
                 due += pause
 
@@ -172,14 +207,14 @@ async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
 
 
 async def flood(task: dict[str, Any]) -> dict[str, float]:
-    """MB/s of `command`'s output at the WebSocket."""
+    """MB/s of `command`'s output at the WebSocket of who `speaks`."""
     async with attach(task) as socket:
-        terminal = Terminal(socket)
+        terminal = SPOKEN[task.get("speaks", "devex")](socket)
         await terminal.type(b"PS1='$ '; echo re''ady\n")
-        await terminal.until(b"ready")
+        await until(terminal, b"ready")
         started = time.perf_counter()
         await terminal.type(task["command"].encode() + b"; echo d''one\n")
-        await terminal.until(b"done")
+        await until(terminal, b"done")
         return {"mb_s": task["size_bytes"] / 1e6 / (time.perf_counter() - started)}
 
 
@@ -192,11 +227,11 @@ async def ctrl_c(task: dict[str, Any]) -> dict[str, list[float]]:
         for _ in range(task["rounds"]):
             await terminal.type(b"yes\n")
             seen = 0
-            while seen < 2_000_000:
+            while seen < task["flooded_bytes"]:
                 seen += len(await terminal.output())
             started = time.perf_counter()
             await terminal.type(b"\x03")
-            await terminal.until(b"prompt>")
+            await until(terminal, b"prompt>")
             times.append((time.perf_counter() - started) * 1000)
     return {"times": times}
 

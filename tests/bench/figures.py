@@ -18,9 +18,14 @@ TARGETS = {
     "create_to_prompt_ms": Target(unit="ms", value=100),
     "reopen_to_prompt_ms": Target(unit="ms", value=80),
     "echo_ms": Target(unit="ms", value=3, times_limit=True),
-    "echo_50_p99_ms": Target(unit="ms", value=3),
+    "echo_vs_terminado": Target(unit="of terminado's", value=0.5),
+    "echo_vs_pty": Target(unit="of a bare PTY's", value=2.6),
+    "echo_50_p99_ms": Target(unit="ms", value=1.8),
     "flood_mb_s": Target(unit="MB/s", value=50, at_least=True),
-    "ctrl_c_ms": Target(unit="ms", value=100),
+    "flood_vs_terminado": Target(unit="of terminado's", value=1.1, at_least=True),
+    "flood_rendered_s": Target(unit="s", value=4.4),
+    "ctrl_c_p95_ms": Target(unit="ms", value=50),
+    "ctrl_c_slow_p95_ms": Target(unit="ms", value=300),
     "ui_roundtrip_ms": Target(unit="ms", value=100),
     "agent_start_ms": Target(unit="ms", value=30),
     "agent_mib": Target(unit="MiB", value=7),
@@ -57,12 +62,14 @@ TARGETS = {
 class Measured:
     """A value and the physical limit beside it, both in the target's unit; None where nothing physical bounds it.
 
-    `beside`: what other programs need for the same, in the same unit.
+    `beside`: what other programs need for the same, in the same unit. `parts`: what a ratio was made of, by name and
+    unit.
     """
 
     value: float
     limit: float | None = None
     beside: Mapping[str, float] = field(default_factory=dict)
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 def judge(name: str, measured: Measured) -> dict[str, object]:
@@ -80,6 +87,7 @@ def judge(name: str, measured: Measured) -> dict[str, object]:
         "target": round(target, 3),
         "limit": None if measured.limit is None else round(measured.limit, 3),
         "beside": {who: round(value, 3) for who, value in measured.beside.items()},
+        "parts": {name: round(value, 3) for name, value in measured.parts.items()},
         "met": met,
     }
 

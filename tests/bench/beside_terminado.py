@@ -1,0 +1,84 @@
+"""Echo and flood beside terminado (the terminals of JupyterLab) and a bare PTY, in rounds, one after the other."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+from tests.bench import bare
+from tests.bench.figures import Measured
+from tests.bench.server import ROOT, Server
+from tests.bench.terminals import FLOOD_BYTES, FLOOD_COMMAND, client, new_terminal
+
+ROUNDS, KEYS = 5, 200
+FLOODS = 5
+# ttyd 1.7's ratios to the bare PTY of the machine on which it was measured; it is no dependency.
+TTYD_ECHO, TTYD_FLOOD = 2.4, 0.31
+
+
+@contextmanager
+def terminado() -> Iterator[int]:
+    """Its port."""
+    with _python("tests.bench.terminado_server") as process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+
+
+@contextmanager
+def _python(module: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        assert process.stdin
+        process.stdin.close()
+
+
+def _asked(process: subprocess.Popen[str], task: dict[str, Any]) -> list[float]:
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(task) + "\n")
+    process.stdin.flush()
+    times: list[float] = json.loads(process.stdout.readline())["times"]
+    return times
+
+
+def echo(server: Server) -> tuple[Measured, Measured]:
+    """A key at the prompt of the same shell until its echo: our median of terminado's, and of a bare PTY's."""
+    repl = server.create(name="beside")["id"]
+    times: dict[str, list[float]] = {"bare": [], "devex": [], "terminado": []}
+    with terminado() as port, _python("tests.bench.keys") as keys:
+        assert keys.stdout
+        keys.stdout.readline()
+        other = {"url": f"ws://127.0.0.1:{port}/terminals/", "origin": f"http://127.0.0.1:{port}"}
+        for _ in range(ROUNDS):
+            ours = {"url": new_terminal(server, repl), "cookie": server.cookie, "origin": server.url}
+            for at, where in (("bare", {}), ("devex", ours), ("terminado", other)):
+                times[at] += _asked(keys, {"at": at, "keys": KEYS, **where})
+    server.delete(repl)
+    parts = {f"{at}_ms": median(those) for at, those in times.items()}
+    ours_ms, terminado_ms, bare_ms = parts["devex_ms"], parts["terminado_ms"], parts["bare_ms"]
+    return (
+        Measured(ours_ms / terminado_ms, bare_ms / terminado_ms, parts=parts),
+        Measured(ours_ms / bare_ms, 1, {"terminado": terminado_ms / bare_ms, "ttyd": TTYD_ECHO}, parts),
+    )
+
+
+def flood(server: Server) -> Measured:
+    """20 MB of base64 at the WebSocket, our rate of terminado's."""
+    repl = server.create(name="beside")["id"]
+    rates: dict[str, list[float]] = {"bare": [], "devex": [], "terminado": []}
+    task = {"command": FLOOD_COMMAND, "size_bytes": FLOOD_BYTES}
+    with terminado() as port, client(server) as other:
+        for _ in range(FLOODS):
+            rates["bare"].append(bare.flood_mb_s(FLOOD_COMMAND.encode(), FLOOD_BYTES))
+            rates["devex"].append(other.do("flood", **task, url=new_terminal(server, repl))["mb_s"])
+            there = {"url": f"ws://127.0.0.1:{port}/terminals/", "origin": f"http://127.0.0.1:{port}", "cookie": ""}
+            rates["terminado"].append(other.do("flood", **task, **there, speaks="terminado")["mb_s"])
+    server.delete(repl)
+    parts = {f"{who}_mb_s": median(those) for who, those in rates.items()}
+    terminado_mb_s, bare_mb_s = parts["terminado_mb_s"], parts["bare_mb_s"]
+    limit, ttyd = bare_mb_s / terminado_mb_s, TTYD_FLOOD * bare_mb_s / terminado_mb_s
+    return Measured(parts["devex_mb_s"] / terminado_mb_s, limit, {"ttyd": ttyd}, parts)
