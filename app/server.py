@@ -32,6 +32,7 @@ from app.settings import Settings
 from app.storage import database
 from app.storage.records import TortoiseRecords
 from components import theme
+from components.repl import PING_EVERY_S
 from orchestrator import templates
 from orchestrator.backends.base import Backend
 from orchestrator.clock import SystemClock
@@ -46,6 +47,7 @@ SWEEP_EVERY_S = 10.0  # what another process revoked is closed within 15 s
 STARTED_POLL_S = 0.02
 RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps one (60 s is usual): what it sends never meets a closing one
+PONG_WITHIN_S = 20.0  # a browser's answer to a ping; else its WebSocket is closed
 DRAIN_S = 5  # what is being answered when the server stops may end
 WEBSOCKET_MOST_BYTES = 8 * 1024 * 1024  # one message: a large paste
 NOT_GUARDED = (*open_pages.NO_PAGES, "/favicon.ico", OPENAPI)  # scripts, styles and shapes: nothing of anybody
@@ -115,6 +117,8 @@ class Server:
                 proxy_headers=False,
                 server_header=False,
                 ws_per_message_deflate=False,
+                ws_ping_interval=PING_EVERY_S,
+                ws_ping_timeout=PONG_WITHIN_S,
                 ws_max_size=WEBSOCKET_MOST_BYTES,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=DRAIN_S,

@@ -12,7 +12,7 @@ from app.access import Action, SignInNeeded, allowed
 from app.addresses import Addresses
 from app.errors import answer, public_error
 from app.gateway.previews import Previews
-from app.pages import account, admin, dashboard, sign_in, way_in
+from app.pages import account, admin, dashboard, open_pages, sign_in, way_in
 from app.pages.assets import Assets
 from app.pages.open_pages import RoomForPages
 from app.pages.policy import STORAGE_SHIM, PagePolicy
@@ -39,6 +39,7 @@ def prepare(services: Services, addresses: Addresses, previews: Previews) -> Non
     app.add_exception_handler(Exception, _refused)
     if STORAGE_SHIM not in Client.shared_head_html:
         ui.add_head_html(STORAGE_SHIM, shared=True)
+    core.sio.on(open_pages.THERE, open_pages.say_there)
     core.sio.eio.cors_allowed_origins = sorted(addresses.origins)
     core.sio.eio.transports = list(TRANSPORTS)
     app.config.socket_io_js_transports = list(TRANSPORTS)

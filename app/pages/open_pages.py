@@ -15,6 +15,10 @@ from runner.errors import DevexError
 NAMESPACE = "/"
 NO_PAGES = ("/_nicegui", "/_devex/")  # their scripts, styles and sockets
 
+# A page that does something better than to be loaded anew says so: see components/repl/devex_network.js.
+SIGNED_OUT = "dispatchEvent(new Event('devex:signed-out', {cancelable: true})) && location.reload()"
+THERE = "devex_there"  # what a page asks to know that its socket is alive: components/repl/page_socket.mjs
+
 # A page is kept for a minute until its script connects, which browsers do at once: this is for what is no browser.
 WAITING_MOST = 500  # 120 KiB each
 WAITING_BY_ADDRESS = 100
@@ -44,6 +48,11 @@ class RoomForPages:
         await self._app(scope, receive, send)
 
 
+async def say_there(sid: str) -> bool:
+    """The answer to THERE."""
+    return True
+
+
 def by_session() -> dict[str, list[Client]]:
     """The open pages of each session, by its id; pages of nobody are left out."""
     found: defaultdict[str, list[Client]] = defaultdict(list)
@@ -54,7 +63,7 @@ def by_session() -> dict[str, list[Client]]:
 
 
 def close(session_ids: Collection[str]) -> None:
-    """Delete the pages and cut their sockets; a browser loads its page again and is asked to sign in."""
+    """Delete the pages and cut their sockets; a browser loads its page again, or says so, and is asked to sign in."""
     open_now = by_session()
     for session_id in session_ids:
         for client in open_now.get(session_id, []):
@@ -65,7 +74,7 @@ def close(session_ids: Collection[str]) -> None:
 
 
 async def _cut(sid: str) -> None:
-    await core.sio.emit("run_javascript", {"code": "location.reload()"}, to=sid)  # as NiceGUI says it
+    await core.sio.emit("run_javascript", {"code": SIGNED_OUT}, to=sid)  # as NiceGUI says it
     await core.sio.disconnect(sid)
 
 

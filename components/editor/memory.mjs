@@ -1,11 +1,12 @@
 // What this browser keeps for the next load of the page: which files were open, and typing that did not reach the server.
+import { USER } from "../repl/lines.mjs";
 import { bytesOf } from "./splices.mjs";
 
 const MAX_CHARS = 2_000_000; // browsers give an origin about 5 million
 const MAX_AGE_MS = 7 * 24 * 3600 * 1000; // later nobody remembers what that typing was about
 
 const tabsKey = (replId) => `devex:tabs:/repls/${replId}`;
-const typedKey = (replId) => `devex:typed:/repls/${replId}:`;
+const typedKey = (replId) => `devex:typed:${USER}:/repls/${replId}:`; // nobody else sends it
 const textOf = (bytes) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 
 /** {paths, active}; storage may be forbidden, as in an embedded frame. */

@@ -1,27 +1,23 @@
-// A WebSocket of the REPL that comes back: after a cut it is opened again, with pauses that grow while it fails.
+// A WebSocket of the REPL that comes back by itself.
+import { ANSWER_MS, Line, PING_MS } from "./lines.mjs";
 
-const FIRST_WAIT_MS = 200;
-const LONGEST_WAIT_MS = 10_000;
-const PING_MS = 10_000; // proxies on the way cut what is silent for 60 s
-const DEAD_MS = 15_000; // nothing heard for so long after a ping: the network is gone though nobody said so
+const DOUBT_MS = 1000; // nothing heard for so long after something was sent that is answered at once: ask
 
 export class Connection {
   #socket = null; // null between a cut and the next attempt
-  #waitMs = FIRST_WAIT_MS;
-  #isClosed = false;
-  #waiting;
+  #line;
+  #heardAt = 0;
   #pinging;
-  #heardAt;
-  #pingedAt;
+  #asking; // a ping is on its way
+  #doubting;
 
-  /** `path()` says at each attempt which path of this origin. `on`: {opened(), message(data), lost(code), ping()}: all but
-   * `message` may be left out; `ping` sends something that the server answers. Closing it in `lost` ends the attempts. */
+  /** `path()` says at each attempt which path of this origin. `on`: {opened(), message(data), lost(code), ping()}: `opened`
+   * and `lost` may be left out; `ping` sends something that the server answers. Closing it in `lost` ends the attempts. */
   constructor(path, on) {
     this.path = path;
     this.on = on;
-    window.addEventListener("online", this.#retryNow);
-    document.addEventListener("visibilitychange", this.#retryNow);
-    this.#connect();
+    this.#line = new Line({ dial: () => this.#dial(), check: () => this.#check(), gaveUp: () => this.#lost(null) });
+    this.#line.dialNow();
   }
 
   get isOpen() {
@@ -33,69 +29,79 @@ export class Connection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** Returns false, and sends nothing, while there is no link. */
-  send(data) {
+  /** Returns false, and sends nothing, while there is no link. `answered`: the server says something to it at once. */
+  send(data, { answered = false } = {}) {
     if (!this.isOpen) return false;
     this.#socket.send(data);
+    if (answered) this.#doubt();
     return true;
   }
 
   /** For good; nothing is heard any more. */
   close() {
-    this.#isClosed = true;
-    clearTimeout(this.#waiting);
-    window.removeEventListener("online", this.#retryNow);
-    document.removeEventListener("visibilitychange", this.#retryNow);
+    this.#line.end();
     this.#abandon();
   }
 
-  #connect() {
-    clearTimeout(this.#waiting);
+  #dial() {
+    this.#abandon();
     const socket = new WebSocket(new URL(this.path(), location.href.replace(/^http/, "ws")));
     const whileCurrent = (react) => (event) => socket === this.#socket && react(event);
     this.#socket = socket;
     socket.binaryType = "arraybuffer";
     socket.onopen = whileCurrent(() => {
-      this.#heardAt = performance.now();
+      this.#heard();
+      this.#pinging = setInterval(() => this.#check(), PING_MS);
+      this.#line.up();
       this.on.opened?.();
     });
     socket.onmessage = whileCurrent(({ data }) => {
-      this.#heardAt = performance.now();
-      this.#waitMs = FIRST_WAIT_MS;
+      this.#heard();
+      this.#line.well();
       this.on.message(data);
     });
     socket.onclose = whileCurrent(({ code }) => this.#lost(code));
-    this.#heardAt = this.#pingedAt = performance.now();
-    if (this.on.ping) this.#pinging = setInterval(() => this.#ping(), PING_MS);
   }
 
-  #ping() {
-    const now = performance.now();
-    if (this.#heardAt >= this.#pingedAt) {
-      this.#pingedAt = now;
-      this.on.ping();
-    } else if (now - this.#pingedAt > DEAD_MS) this.#lost(null);
+  #heard() {
+    this.#heardAt = performance.now();
+  }
+
+  #check() {
+    if (!this.isOpen || this.#asking) return;
+    this.on.ping();
+    this.#asking = this.#unlessHeard(ANSWER_MS, (isSilent) => {
+      this.#asking = undefined;
+      if (isSilent) this.#lost(null);
+    });
+  }
+
+  #doubt() {
+    this.#doubting ??= this.#unlessHeard(DOUBT_MS, (isSilent) => {
+      this.#doubting = undefined;
+      if (isSilent) this.#check();
+    });
+  }
+
+  #unlessHeard(withinMs, react) {
+    const since = performance.now();
+    return setTimeout(() => react(this.#heardAt < since), withinMs);
   }
 
   #lost(code) {
     this.#abandon();
     this.on.lost?.(code);
-    if (this.#isClosed) return;
-    this.#waiting = setTimeout(() => this.#connect(), this.#waitMs * (0.5 + Math.random()));
-    this.#waitMs = Math.min(this.#waitMs * 2, LONGEST_WAIT_MS);
+    this.#line.down();
   }
 
   /** A dead link takes long to close: nobody waits for it. */
   #abandon() {
     clearInterval(this.#pinging);
+    clearTimeout(this.#asking);
+    clearTimeout(this.#doubting);
+    this.#asking = this.#doubting = undefined;
     const socket = this.#socket;
     this.#socket = null;
     socket?.close();
   }
-
-  #retryNow = () => {
-    if (this.#socket) return;
-    this.#waitMs = FIRST_WAIT_MS;
-    this.#connect();
-  };
 }

@@ -14,6 +14,7 @@ export default {
       opened: this.mark,
       lost: this.mark,
       message: (data) => this.hear(JSON.parse(data)),
+      ping: () => this.connection.send("ping"),
     });
     window.addEventListener("online", this.mark);
     window.addEventListener("offline", this.mark);

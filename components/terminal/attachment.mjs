@@ -46,7 +46,7 @@ export class Attachment {
   type(bytes) {
     for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
       const piece = bytes.subarray(from, from + PASTE_BYTES);
-      if (this.isReady && this.connection.send(input(piece))) continue;
+      if (this.isReady && this.connection.send(input(piece), { answered: true })) continue;
       if (this.pendingBytes + piece.length <= MAX_PENDING_BYTES) {
         this.pending.push(piece);
         this.pendingBytes += piece.length;

@@ -1,8 +1,9 @@
 // Keys that no terminal has got yet, over a reload of this tab: a page loads itself anew when another server answers.
+import { USER } from "../repl/lines.mjs";
 
 const MAX_AGE_MS = 60_000; // a page loads in seconds; later nobody knows any more what those keys would do
 
-const keyOf = (replId, terminalId) => `devex:keys:/repls/${replId}/terminals/${terminalId}`;
+const keyOf = (replId, terminalId) => `devex:keys:${USER}:/repls/${replId}/terminals/${terminalId}`; // nobody else types them
 
 export function keepKeys(replId, terminalId, bytes) {
   if (!bytes.length) return;

@@ -10,6 +10,7 @@
   is being brought back from the store, as in `snapshots.bringing_back.Restoring`; in hello null when nothing was
 - quota {paused: {message, action} | null}: why programs are paused, null when they go on
 - resync {rev?}: messages were left out, ask again for what is shown
+- pong, to whatever the page says: it says something only to know that it is still heard
 """
 
 import asyncio
@@ -86,7 +87,7 @@ class Events:
         sending = asyncio.create_task(self._send(send, subscriber), name="events")
         try:
             while (await receive())["type"] != "websocket.disconnect":
-                pass  # there is nothing to say here
+                subscriber.put(_text({"type": "pong"}))
         finally:
             self._subscribers.discard(subscriber)
             sending.cancel()

@@ -23,7 +23,7 @@ from components.controls import failed, set_shown, text, told, warned
 from components.history import History, Restoring
 from components.palette import Palette
 from components.preload import preload
-from components.repl import Paused, Run, shells_of
+from components.repl import Network, Paused, Run, shells_of
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
 
@@ -63,6 +63,7 @@ class Workbench:
         with self._root:
             self._header = Header(repl, do=self.do)
             with ui.element("div"):
+                Network(actor.user_id)
                 Restoring()
                 self._paused = text("", "dx-line dx-hidden").props("role=alert data-tone=danger")
             with ui.element("div").classes("dx-wb-main"):

@@ -1,0 +1,127 @@
+"""A network between a browser and its server, which fails as it is told to."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+PIECE_BYTES: Final = 1 << 16
+UPGRADE: Final = b"upgrade: websocket"
+
+
+class Network:
+    """Listens on `url` and passes bytes on to a server, in a thread of its own.
+
+    `idle_s`: what is silent for so long in either direction is cut, as by a proxy that looks at each of them.
+    `blocks`: a WebSocket's handshake is answered with an error of its own, as by a filter that knows only pages.
+    """
+
+    def __init__(self, port: int, *, server_port: int, idle_s: float | None = None, blocks: bool = False) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.port = port
+        self.server_port = server_port
+        self.idle_s = idle_s
+        self.blocks = blocks
+        self.cut_for_silence = 0
+        self._loop = asyncio.new_event_loop()
+        self._serving: asyncio.Server | None = None
+        self._swallows = False
+        self._open: set[asyncio.Task[None]] = set()
+
+    def refuse(self) -> None:
+        """Connections are reset, and further ones refused."""
+        self._do(self._refuse())
+
+    def swallow(self) -> None:
+        """Whatever is sent is lost, and nobody is told; what was connected stays so for good."""
+        self._swallows = True
+
+    def restore(self) -> None:
+        """Further connections are passed on."""
+        self._swallows = False
+        self._do(self._listen())
+
+    # Parts
+
+    def _do(self, work: "asyncio._CoroutineLike[None]") -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _listen(self) -> None:
+        if self._serving is None:
+            self._serving = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+
+    async def _refuse(self) -> None:
+        if self._serving is not None:
+            self._serving.close()
+            self._serving = None
+        await self._cut()
+
+    async def _cut(self) -> None:
+        for task in (ended := list(self._open)):
+            task.cancel()
+        await asyncio.gather(*ended, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+        upstream: asyncio.StreamWriter | None = None
+        try:
+            if self._swallows:
+                await asyncio.Event().wait()
+            head = await reader.readuntil(b"\r\n\r\n")
+            is_socket = UPGRADE in head.lower()
+            if is_socket and self.blocks:
+                writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+                return
+            back, upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
+            upstream.write(head)
+            idle_s = self.idle_s if is_socket else None
+            passing = [self._pass(reader, upstream, idle_s), self._pass(back, writer, idle_s)]
+            tasks = [asyncio.ensure_future(one) for one in passing]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for one in tasks:
+                    one.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            for side in (writer, upstream):
+                if side is not None:
+                    side.transport.abort()
+
+    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, idle_s: float | None) -> None:
+        with suppress(OSError):
+            while True:
+                try:
+                    piece = await asyncio.wait_for(source.read(PIECE_BYTES), idle_s)
+                except TimeoutError:
+                    self.cut_for_silence += 1
+                    return
+                if self._swallows:
+                    await asyncio.Event().wait()
+                if not piece:
+                    return
+                target.write(piece)
+                await target.drain()
+
+    def _run(self) -> None:
+        self._loop.run_until_complete(self._listen())
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._refuse())
+        self._loop.close()
+
+    @contextmanager
+    def running(self) -> Iterator["Network"]:
+        thread = threading.Thread(target=self._run, name="network")
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
