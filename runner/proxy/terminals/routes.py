@@ -71,7 +71,7 @@ class TerminalRoutes:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         try:
-            terminal = self._terminals.get(scope["path_params"]["id"])
+            terminal = await self._terminals.found(scope["path_params"]["id"])
             after = int(parse_qs(scope["query_string"]).get(b"after", [b"0"])[0])
         except (DevexError, ValueError) as error:
             await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": str(error)[:100]})

@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from runner.errors import DevexError
@@ -79,6 +80,13 @@ class Terminals:
         if found := self._by_id.get(terminal_id):
             return found
         raise DevexError("no_terminal", "This terminal does not exist any more.", "Open a new one.", status=404)
+
+    async def found(self, terminal_id: str) -> Terminal:
+        """As `get`; while the agent is away it is waited for: a proxy that has just come up knows no terminals."""
+        if terminal_id not in self._by_id:
+            with suppress(DevexError):
+                await self._agent()
+        return self.get(terminal_id)
 
     def of_kind(self, kind: Kind) -> list[Terminal]:
         """The oldest first."""
