@@ -21,7 +21,10 @@ from runner.viewer import Viewer, runner_scope
 PREFIX = "/repls/"
 READING = frozenset({"GET", "HEAD"})
 IN_STORE = "snapshots"
-WHILE_STOPPED = frozenset({"tree", "files", "zip", "find", "search", "usage", IN_STORE})  # what can still be shown
+RECORDS = "records"
+WHILE_STOPPED = frozenset(
+    {"tree", "files", "zip", "find", "search", "usage", RECORDS, IN_STORE}
+)  # what can still be shown
 EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
@@ -30,7 +33,7 @@ _POLICY: Final = b"content-security-policy"
 _TOLD: Final = frozenset(
     {
         *(b"accept-ranges", b"allow", b"cache-control", b"content-disposition", b"content-length", b"content-range"),
-        *(b"content-type", b"etag", b"retry-after"),
+        *(b"content-type", b"devex-missing", b"devex-offset", b"etag", b"retry-after"),
     }
 )
 
@@ -125,7 +128,7 @@ class Runners:
         if reads:
             if (app := orchestrator.runner_app(repl.id)) is not None:
                 return app
-            if first != IN_STORE:
+            if first not in (IN_STORE, RECORDS):
                 await orchestrator.laid_out(repl.id)
             return orchestrator.files_app(repl)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,6 +26,9 @@ from runner.proxy.link import AgentLink
 from runner.proxy.ports.listening import Listening
 from runner.proxy.ports.ports import Ports
 from runner.proxy.ports.streams import Streams
+from runner.proxy.records.disk import Disk
+from runner.proxy.records.records import Records
+from runner.proxy.records.routes import recorded_routes
 from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
@@ -41,8 +44,9 @@ ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
     """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; programs
-    get `environment`. Where the workspace does not outlive its sandbox, `restored` is the file that says that its
-    newest version was brought back."""
+    get `environment`. What terminals say is recorded in the folder `records`, which no program reaches, without the
+    `secrets`. Where the workspace does not outlive its sandbox, `restored` is the file that says that its newest
+    version was brought back."""
 
     repl_id: str
     workspace: Path
@@ -54,6 +58,8 @@ class ProxyConfig:
     shell: tuple[str, ...] = ("/bin/bash", "-i")
     quota_bytes: int
     quota_entries: int
+    records: Path
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     restored: Path | None = None
     autosave_s: float = PAUSE_S
     own_ports: frozenset[int] = frozenset()  # where it listens itself on the programs' network: a pod's
@@ -90,8 +96,10 @@ class RunnerProxy:
             on_lost=self._on_lost,
             on_stream=self._streams.arrived,
         )
+        self._records = Records(Disk(config.records), config.secrets)
         self._terminals = Terminals(
             self._link,
+            self._records,
             config.environment,
             config.cwd,
             on_changed=self._on_terminals_changed,
@@ -145,10 +153,11 @@ class RunnerProxy:
                 TreeWatcher(workspace, on_delta=self._on_delta, on_changed=self._on_disk, rev=_later_rev())
             )
             self._runs = Runs(
-                self._terminals, workspace, config.run_command,
+                self._terminals, self._records, workspace, config.run_command,
                 flush=self._settled, on_run=self._on_run,
             )  # fmt: skip
             self._router = self._routes(workspace)
+            await stack.enter_async_context(self._records)
             stack.callback(self._listening.close)  # once no agent reports any more
             await stack.enter_async_context(self._link)
             stack.callback(self._events.leave)
@@ -157,7 +166,6 @@ class RunnerProxy:
                 saving = asyncio.create_task(self._autosave.run(), name=f"autosave {config.repl_id}")
                 stack.push_async_callback(_ended, saving)
             started.set_result(None)
-            await self._runs.recover()
             self._on_terminals_changed()
             await sweeping(workspace, self._stop)
 
@@ -175,6 +183,7 @@ class RunnerProxy:
                 *self._snapshot_routes(),
                 *terminals.routes(),
                 *self._runs.routes(),
+                *recorded_routes(self._records),
                 documents.route(self._rooms),
                 *file_routes(
                     workspace,

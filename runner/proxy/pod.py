@@ -36,6 +36,7 @@ HEALTH: Final = "/health"
 LAST_VERSION_S: Final = 100.0  # of the 120 s that the kubelet gives
 BODY_BYTES: Final = 4 << 10  # of what the control plane asks
 AGENT_SOCKET: Final = "agent.sock"  # in the folder of sockets
+RECORDS: Final = "records"  # there too
 RESTORED: Final = "restored"  # in the cache's folder, beside the workspace that it tells of
 
 
@@ -176,6 +177,7 @@ async def serving(pod: Pod) -> AsyncIterator[PodProxy]:
             quota_entries=spec["size"]["disk_entries"],
             autosave_s=spec["autosave_s"],
             own_ports=frozenset((pod.link_port, pod.preview_port)),
+            records=pod.cache / RECORDS,
             restored=pod.cache / RESTORED,
         )
         snapshots = Snapshots(workers, _shelf(pod))

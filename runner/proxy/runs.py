@@ -1,11 +1,11 @@
 """The Run button: one program at a time in a terminal of its own; and commands of programs that ask through the API.
 
-- `POST run` {} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first
+- `POST run` {record?} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first.
+  What the workspace says is run; or with a `record`, by its id, the very command of that run, as it was
 - `POST stop` -> as `GET run`; SIGTERM, after 5 s SIGKILL
 - `GET run` -> {running, terminal, command, started_at, exit_code, duration_s, peak_bytes, forced}; `exit_code` null
   when the agent ended before it; `peak_bytes`, as `Exited` has it, null when nobody knows; `forced` when a stop or
-  restart had to kill it; of a program that a proxy before us started, `command` is what the workspace says, or null
-  when that was edited since
+  restart had to kill it; `command` is as it was recorded
 - `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
   together, the last 1 MiB of them; exit_code null when the time was over
 """
@@ -24,15 +24,19 @@ from starlette.routing import BaseRoute
 
 from runner.errors import DevexError
 from runner.proxy import http
+from runner.proxy.records.about import Origin
+from runner.proxy.records.records import Records
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
 from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.terminals import Terminals, number_of
+from runner.viewer import Viewer, viewer_of
 from runner.workspace import Workspace
 
 TERM_S: Final = 5.0  # for a program to end by itself
 KILL_S: Final = 3.0  # for the agent to report the end of a killed one
 EXEC_S: Final = 60  # when nothing else is asked for
 MAX_EXEC_S: Final = 600
+RUN_BODY_BYTES: Final = 4096  # the id of a record
 MAX_ARGUMENT_BYTES: Final = 100_000  # the kernel takes 128 KiB as one argument
 # The terminal must not translate line ends; and a program must not wait for keys that nobody will type.
 _EXEC: Final = 'stty -opost 2>/dev/null; exec /bin/sh -c "$0" </dev/null'
@@ -45,6 +49,7 @@ class Runs:
     def __init__(
         self,
         terminals: Terminals,
+        records: Records,
         workspace: Workspace,
         default: str | None,
         *,
@@ -52,13 +57,11 @@ class Runs:
         on_run: Callable[[], None],
     ) -> None:
         self._terminals = terminals
+        self._records = records
         self._workspace = workspace
         self._default = default
         self._flush = flush
         self._on_run = on_run
-        self._config: RunConfig | None = None
-        self._edited_ms = 0  # runs that started before this time were of another configuration
-        self._forced = ""  # the terminal whose program did not end when it was asked to
         self._lock = asyncio.Lock()
 
     def routes(self) -> list[BaseRoute]:
@@ -75,48 +78,45 @@ class Runs:
         if terminal is None:
             keys = ("terminal", "command", "started_at", "exit_code", "duration_s", "peak_bytes")
             return {"running": False, **dict.fromkeys(keys), "forced": False}
+        about = terminal.recording.about if terminal.recording else None
         started = datetime.fromtimestamp(number_of(terminal.id) / 1000, UTC)
         return {
             "running": terminal.exit is None,
             "terminal": terminal.id,
-            "command": self._config.command if self._config and self._edited_ms < number_of(terminal.id) else None,
+            "command": about.command if about else None,
             "started_at": started.isoformat(),
             "exit_code": terminal.exit.status if terminal.exit and not terminal.exit.lost else None,
             "duration_s": terminal.duration_s,
             "peak_bytes": terminal.exit.peak_bytes if terminal.exit else None,
-            "forced": terminal.id == self._forced,
+            "forced": about is not None and about.forced,
         }
 
-    async def recover(self) -> None:
-        """Find out what a program runs that a proxy before us started."""
-        found, edited_ms = await to_thread.run_sync(lambda: (self._config_files(), self._edited_at()))
-        if self._config is not None:
-            return
-        try:
-            self._config, self._edited_ms = discover(found, self._default), edited_ms
-        except DevexError:
-            return  # it could not be started like this, so it was edited
-
-    async def start(self) -> dict[str, Any]:
-        """Run what the workspace says. DevexError."""
+    async def start(self, who: Viewer, record_id: str | None = None) -> dict[str, Any]:
+        """Run what the workspace says, or what that record is of. DevexError."""
         async with self._lock:
             await self._flush()
-            config = discover(await to_thread.run_sync(self._config_files), self._default)
+            if record_id is None:
+                run = discover(await to_thread.run_sync(self._config_files), self._default)
+            else:
+                run = await self._recorded(record_id)
             await self._stop()
             before = self._current()
-            environment = dict(config.environment)
-            if config.port:
-                environment["PORT"] = str(config.port)
-            argv = ("/bin/sh", "-c", config.script)
-            self._config, self._edited_ms = config, 0
+            environment = dict(run.environment)
+            if run.port:
+                environment["PORT"] = str(run.port)
             terminal = await self._terminals.open(
-                "run", argv, number=time.time_ns() // 1_000_000, size=before.size if before else (80, 24),
-                environment=environment,
+                "run", ("/bin/sh", "-c", run.script), number=time.time_ns() // 1_000_000,
+                size=before.size if before else (80, 24), environment=environment, origin=Origin(who=who, run=run),
             )  # fmt: skip
             if before:
                 self._terminals.close(before)
             self._on_run()
             return {key: self.state()[key] for key in ("terminal", "command", "started_at")} | {"terminal": terminal.id}
+
+    async def _recorded(self, record_id: str) -> RunConfig:
+        if run := (await self._records.about(record_id)).run:
+            return run
+        raise DevexError("no_command", "What it ran is not recorded.", "Run what the REPL's files say.", status=409)
 
     async def stop(self) -> dict[str, Any]:
         """End the program if one runs."""
@@ -128,10 +128,13 @@ class Runs:
         terminal = self._current()
         if terminal is None or terminal.exit:
             return
+        if terminal.recording:
+            terminal.recording.stopped()
         self._terminals.signal(terminal, signal.SIGTERM)
         if await _ended(terminal, TERM_S):
             return
-        self._forced = terminal.id
+        if terminal.recording:
+            terminal.recording.stopped(forced=True)
         self._terminals.signal(terminal, signal.SIGKILL)
         if await _ended(terminal, KILL_S):
             return
@@ -149,16 +152,6 @@ class Runs:
             except (DevexError, OSError):
                 continue  # not there, or nothing that could be a configuration
         return found
-
-    def _edited_at(self) -> int:
-        """When a configuration was changed last, in ms; 0 when there is none. A program may have set another time."""
-        edited_ms = 0
-        for name in CONFIG_FILES:
-            try:
-                edited_ms = max(edited_ms, self._workspace.stat(name).mtime_ns // 1_000_000)
-            except DevexError:
-                continue
-        return edited_ms
 
     async def exec(self, command: str, stdin: str | None, timeout_s: float) -> dict[str, Any]:
         """Run `command` in a shell and wait for its end. DevexError."""
@@ -182,8 +175,11 @@ class Runs:
     async def _get(self, _: Request) -> Response:
         return http.Json(self.state())
 
-    async def _post_run(self, _: Request) -> Response:
-        return http.Json(await self.start(), 201)
+    async def _post_run(self, request: Request) -> Response:
+        says_something = request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+        asked = await http.json_body(request, RUN_BODY_BYTES) if says_something else {}
+        record_id = http.field(asked, "record", str) if asked.get("record") is not None else None
+        return http.Json(await self.start(viewer_of(request.scope), record_id), 201)
 
     async def _post_stop(self, _: Request) -> Response:
         return http.Json(await self.stop())

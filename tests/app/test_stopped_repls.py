@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.app.commands import administrator, new_repl, serving, stop
+from tests.app.commands import administrator, new_repl, serving, stop, until
 
 
 def phase(browser: httpx.Client, repl: str) -> str:
@@ -83,3 +83,29 @@ def test_a_fork_of_a_damaged_version_says_what_it_lacks(tmp_path: Path) -> None:
         stop(browser, fork)
         assert browser.get(f"/api/repls/{fork}").json()["lacks"] == said
         assert browser.post(f"/api/repls/{fork}/start", params={"wait": True}).json()["lacks"] is None
+
+
+def test_what_its_terminals_said_is_read_while_it_is_stopped(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "records"
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "recorded")
+        at = f"/repls/{repl}/records"
+        inside = 'ls -d "$0"; cat "$0"/*/*/about.json; echo a needle; sleep 1000'
+        browser.put(
+            f"/repls/{repl}/files/.devex.toml", content=f"""run = ['sh', '-c', '{inside}', '{folder}']""".encode()
+        )
+        run = browser.post(f"/repls/{repl}/run").json()["terminal"]
+        until(lambda: b"needle" in browser.get(f"{at}/{run}/output").content)
+        assert b'"about"' not in browser.get(f"{at}/{run}/output").content, "no program reaches its own record"
+        stop(browser, repl)
+        (record,) = browser.get(at).json()["records"]
+        assert (record["id"], record["who"]["name"]) == (run, "ada")
+        assert record["exit"], "as far as anybody saw it"
+        last = browser.get(f"{at}/{run}/output", params={"last": 10})
+        assert (last.content, last.headers["devex-missing"]) == (b"a needle\r\n", "0")
+        assert browser.get(f"{at}/{run}/text").text.endswith("\na needle\n")
+        assert [match["id"] for match in browser.get(f"{at}/search", params={"q": "NEEDLE"}).json()["matches"]] == [run]
+        assert browser.delete(f"{at}/{run}").status_code == 409, "it is not running"
+        fork = browser.post(f"/api/repls/{repl}/fork", json={}).json()["id"]
+        assert browser.get(f"/repls/{fork}/records").json() == {"records": []}
+        assert (folder / repl / run).is_dir()

@@ -29,6 +29,7 @@ CONFIG = ProxyConfig(
     environment={},
     quota_bytes=1 << 30,
     quota_entries=200_000,
+    records=WORKSPACE.parent / "records",
 )
 proxy = RunnerProxy(CONFIG, on_activity=lambda _: None)
 

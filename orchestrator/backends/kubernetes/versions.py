@@ -15,6 +15,7 @@ from orchestrator.backends.base import BackendError
 from orchestrator.backends.seeding import in_their_words, lacks, lay_out
 from orchestrator.domain import Size
 from runner.proxy.http import Routes
+from runner.proxy.records.routes import kept_routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.snapshots.bringing_back import CREATED
@@ -102,10 +103,10 @@ class Versions:
         return found
 
     def app(self, repl_id: str, size: Size) -> ASGIApp:
-        """What can be read of it while it does not run."""
+        """What can be read of it while it does not run. What its terminals said went with its pod."""
         snapshots = self._snapshots(repl_id, 0)
         limit = Usage(size.disk_bytes, size.disk_entries)
-        routes = Routes([*snapshot_routes(snapshots), *stored_routes(snapshots, limit)])
+        routes = Routes([*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None)])
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await routes({**scope, "devex.viewer": NOBODY}, receive, send)

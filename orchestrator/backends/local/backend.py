@@ -29,6 +29,7 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
+from runner.proxy.records.routes import kept_routes
 from runner.proxy.snapshots import snapshot_routes
 from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.snapshots import Shelf, Snapshots
@@ -199,6 +200,9 @@ class LocalBackend:
             scope = {**scope, "devex.viewer": NOBODY}
             if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
                 await Routes(versions)(scope, receive, send)
+                return
+            if scope["path"].startswith("/records"):
+                await Routes(kept_routes(self._layout.records(repl_id)))(scope, receive, send)
                 return
             try:
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)

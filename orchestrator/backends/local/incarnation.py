@@ -182,6 +182,7 @@ class Incarnation:
             run_command=spec.run_command,
             quota_bytes=spec.size.disk_bytes,
             quota_entries=spec.size.disk_entries,
+            records=self._layout.records(spec.repl_id),
             autosave_s=self._autosave_s,
         )
         return await stack.enter_async_context(

@@ -38,6 +38,10 @@ class Layout:
         """What the last snapshot of each workspace found out."""
         return self.data / "caches"
 
+    def records(self, repl_id: str) -> Path:
+        """Of what its terminals said."""
+        return self.data / "records" / checked(repl_id)
+
     @property
     def log(self) -> Path:
         return self.data / "launcher.log"
@@ -65,7 +69,8 @@ class Layout:
         for folder in (self.workspaces, self.temporary):
             folder.mkdir(exist_ok=True)
             folder.chmod(open_mode)
-        self.caches.mkdir(exist_ok=True, mode=0o700)
+        for folder in (self.caches, self.data / "records"):
+            folder.mkdir(exist_ok=True, mode=0o700)
         for folder in (self.runtime, self.runtime / "run"):
             folder.mkdir(exist_ok=True, mode=0o700)
             found = folder.lstat()

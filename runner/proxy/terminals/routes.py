@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.link import AgentLink
+from runner.proxy.records.about import Origin
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.terminal import Terminal
@@ -60,7 +61,9 @@ class TerminalRoutes:
     async def _open(self, request: Request) -> Response:
         asked = await http.json_body(request, BODY_BYTES)
         size = http.field(asked, "cols", int, DEFAULT_SIZE[0]), http.field(asked, "rows", int, DEFAULT_SIZE[1])
-        terminal = await self._terminals.open("shell", self._shell, size=size)
+        terminal = await self._terminals.open(
+            "shell", self._shell, size=size, origin=Origin(who=viewer_of(request.scope))
+        )
         return http.Json(next(one for one in self._terminals.listing() if one["id"] == terminal.id), 201)
 
     async def _close(self, request: Request) -> Response:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
 from runner.protocol.ring import Ring
+from runner.proxy.records.recording import Recording
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.people import People
@@ -67,6 +68,7 @@ class Terminal:
         self.ended = asyncio.Event()
         self.started_s = time.monotonic()
         self.duration_s: float | None = None
+        self.recording: Recording | None = None
         self.attachments: list[Attachment] = []  # the first comer first
         self.people = People(self.attachments, self._people_changed)
         self.rendered = end  # the offset up to which somebody has seen the output
@@ -92,6 +94,8 @@ class Terminal:
 
     def output(self, offset: int, data: bytes) -> None:
         self.ring.append(offset, data)
+        if self.recording:
+            self.recording.output(offset)
         self._expect_progress()
         for attachment in self.attachments:
             attachment.wake.set()
@@ -102,14 +106,31 @@ class Terminal:
             self.exit = ending
             self.duration_s = self.duration_s or round(time.monotonic() - self.started_s, 3)
         self.ended.set()
+        self._record_end()
         for attachment in self.attachments:
             attachment.wake.set()
+
+    def record(self, recording: Recording) -> None:
+        """From now on, or again."""
+        self.recording = recording
+        known = recording.about
+        if known.exit and not known.exit.get("lost"):  # it has been said to a proxy before us
+            self.duration_s = known.duration_s
+        self._record_end()
+
+    def _record_end(self) -> None:
+        if self.recording and (ending := self.exit):
+            lost = {"lost": True} if ending.lost else {}
+            told = {"status": ending.status, "signal": ending.signal, **lost}
+            self.recording.ended(told, self.duration_s, ending.peak_bytes)
 
     def resumed(self) -> None:
         """An agent will send again from the ring's end; it has forgotten the credit and perhaps the size."""
         if self.exit is LOST:
-            self.exit = None
+            self.exit = self.duration_s = None
             self.ended.clear()
+            if self.recording:
+                self.recording.goes_on()
         self._granted = self.ring.end + INITIAL_CREDIT_BYTES
         self._resize(*self.size)
         self.settle_credit()
@@ -171,6 +192,8 @@ class Terminal:
         if (size := self.people.size(self.size)) != self.size:
             self.size = size
             self._resize(*size)
+            if self.recording:
+                self.recording.resized(*size)
             for attachment in self.attachments:
                 attachment.wake.set()
 
@@ -201,6 +224,8 @@ class Terminal:
     def close(self, code: int) -> None:
         """Send away who is still attached."""
         self.closed = code
+        if self.recording and code == wire.NO_SUCH_TERMINAL:
+            self.recording.close(round(time.monotonic() - self.started_s, 3))
         if self._stall_check:
             self._stall_check.cancel()
         self.people.close()

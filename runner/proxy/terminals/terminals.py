@@ -29,6 +29,8 @@ from runner.protocol.messages import (
     TerminalState,
 )
 from runner.proxy.link import AgentLink
+from runner.proxy.records.about import UNKNOWN, Origin
+from runner.proxy.records.records import Records
 from runner.proxy.terminals.terminal import LOST, Exit, Kind, Terminal
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
@@ -54,6 +56,7 @@ class Terminals:
     def __init__(
         self,
         link: AgentLink,
+        records: Records,
         environment: Mapping[str, str],
         cwd: str,
         *,
@@ -62,6 +65,7 @@ class Terminals:
     ) -> None:
         self.environment = environment
         self._link = link
+        self._records = records
         self._cwd = cwd
         self._on_changed = on_changed
         self._on_output = on_output
@@ -105,6 +109,7 @@ class Terminals:
         number: int | None = None,
         size: tuple[int, int] = DEFAULT_SIZE,
         environment: Mapping[str, str] | None = None,
+        origin: Origin = UNKNOWN,
     ) -> Terminal:
         """Start a program on a new terminal, with `environment` besides the common one. DevexError."""
         await self._agent()
@@ -136,6 +141,9 @@ class Terminals:
         if not opened:
             message = f"The program could not be started: {display(reason or '')[:200]}."
             raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
+        if kind != "exec":
+            named = (terminal.id, kind, _title(terminal))
+            terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
         self._on_changed()
         return terminal
 
@@ -210,6 +218,7 @@ class Terminals:
         for state in claimed.values():
             self._adopt(state)
         self._closed_meanwhile.clear()
+        self._records.all_claimed()
         self._on_changed()
 
     def message(self, message: FromAgent) -> None:
@@ -282,6 +291,9 @@ class Terminals:
         terminal = self._add(state.terminal, kind, state.channel, found=state)
         if kind == "run":  # its number is when it started
             terminal.started_s -= max(0.0, time.time() - number_of(terminal.id) / 1000)
+        if state.exit_status is None or self._records.is_known(terminal.id):  # else its record was removed
+            named = (terminal.id, kind, _title(terminal))
+            terminal.record(self._records.go_on(named, terminal.ring, terminal.size))
         self._link.send(Resume(state.channel, state.start))
         terminal.settle_credit()
 

@@ -50,6 +50,7 @@ class Repl:
             environment={},
             quota_bytes=1 << 30,
             quota_entries=10_000,
+            records=folder / "records",
             restored=folder / "restored",
         )
         shelf = Shelf(

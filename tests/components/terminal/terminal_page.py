@@ -34,6 +34,7 @@ CONFIG = ProxyConfig(
     shell=("/bin/sh", "-i"),
     quota_bytes=1 << 30,
     quota_entries=200_000,
+    records=DIRECTORY / "records",
 )
 
 

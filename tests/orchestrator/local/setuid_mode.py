@@ -48,7 +48,7 @@ async def main(place: Layout, host: Host) -> None:
     config = ProxyConfig(
         repl_id="repl1", workspace=place.workspace("repl1"), socket_path=sockets / "agent.sock",
         agent_uid=workspaces.uid_of("repl1"), environment=program_environment(spec, way_out=None), quota_bytes=1 << 30,
-        quota_entries=1000,
+        quota_entries=1000, records=place.records("repl1"),
     )  # fmt: skip
     supervisor = Supervisor(host, lambda repl_id, epoch, reason: None)
     async with RunnerProxy(config, on_activity=lambda reason: None) as proxy, asyncio.timeout(60):

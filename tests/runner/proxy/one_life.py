@@ -53,7 +53,7 @@ async def live(folder: Path, epoch: int) -> None:
     config = ProxyConfig(
         repl_id="r1", workspace=workspace, socket_path=folder / "agent.sock", agent_uid=os.getuid(), environment={},
         quota_bytes=limit.disk_bytes, quota_entries=limit.entries,
-        restored=folder / "restored", autosave_s=PAUSE_TICKS * TICK_S,
+        records=folder / "records", restored=folder / "restored", autosave_s=PAUSE_TICKS * TICK_S,
     )  # fmt: skip
     shelf = Shelf(
         store=spec_of(folder / "store"), prefix="r1", workspace=workspace, owner=None, limit=limit,

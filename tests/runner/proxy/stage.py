@@ -70,6 +70,7 @@ class Stage:
             shell=shell,
             quota_bytes=1 << 30,
             quota_entries=10_000,
+            records=directory / "records",
         )
         self._agent_files = agent
         self._gateway = Gateway()

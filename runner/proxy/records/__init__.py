@@ -1,0 +1,1 @@
+"""What terminals have written, kept on disk after they are gone."""

@@ -1,0 +1,94 @@
+"""What is known of a recorded terminal besides its output. Plain data."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+from runner.proxy.records.masking import Masking
+from runner.proxy.run_config import RunConfig
+from runner.viewer import NOBODY, Viewer
+
+ID: Final = re.compile(r"(sh|run)-[0-9]{1,15}-[0-9a-f]{8}")  # of terminals that are recorded; it names a folder
+LOST: Final[Mapping[str, Any]] = {"status": -1, "signal": 0, "lost": True}  # as `terminal.LOST`: nobody knows how
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who started a program; of a run, as what."""
+
+    who: Viewer = NOBODY
+    run: RunConfig | None = None
+
+
+UNKNOWN: Final = Origin()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Times are ISO 8601 in UTC. `exit` is {status, signal, lost?}; of a terminal that was closed it stays None.
+    `stopped`: somebody ended it; `forced`: it had to be killed. `run` is what runs the same again, None where it
+    names a secret.
+    """
+
+    id: str
+    kind: str
+    title: str
+    command: str | None = None
+    who: Mapping[str, str] | None = None
+    started_at: str
+    ended_at: str | None = None
+    exit: Mapping[str, Any] | None = None
+    duration_s: float | None = None
+    peak_bytes: int | None = None
+    stopped: bool = False
+    forced: bool = False
+    cols: int
+    rows: int
+    run: RunConfig | None = None
+
+    @classmethod
+    def of(cls, terminal: tuple[str, str, str], origin: Origin, size: tuple[int, int], masking: Masking) -> Self:
+        """`terminal`: its id, kind and title."""
+        run = origin.run
+        return cls(
+            id=terminal[0],
+            kind=terminal[1],
+            title=masking.text(terminal[2]),
+            command=masking.text(run.command) if run else None,
+            who={"id": origin.who.user_id, "name": origin.who.name} if origin.who.user_id else None,
+            started_at=now_text(),
+            cols=size[0],
+            rows=size[1],
+            run=run if run and all(text == masking.text(text) for text in _texts(run)) else None,
+        )
+
+    @classmethod
+    def load(cls, fields: Mapping[str, Any]) -> Self:
+        """What `asdict` made of one. Raises TypeError, ValueError: it is none."""
+        run = fields["run"] and RunConfig(**fields["run"])
+        return cls(**{**fields, "run": run})
+
+    def ended(self, exit: Mapping[str, Any] | None, duration_s: float | None, peak_bytes: int | None = None) -> Self:
+        return replace(self, ended_at=now_text(), exit=exit, duration_s=duration_s, peak_bytes=peak_bytes)
+
+    def lost(self, seen_s: float) -> Self:
+        """Nobody saw its end; it was last heard of at `seen_s` since 1970."""
+        ended = datetime.fromtimestamp(seen_s, UTC)
+        duration_s = (ended - datetime.fromisoformat(self.started_at)).total_seconds()
+        return replace(self, ended_at=ended.isoformat(), exit=LOST, duration_s=round(max(duration_s, 0.0), 3))
+
+    def json(self) -> dict[str, Any]:
+        """As `GET records` tells of it."""
+        return {**asdict(self), "run": self.run is not None}
+
+
+def _texts(run: RunConfig) -> Iterator[str]:
+    yield from (run.command, run.build or "")
+    for name, value in run.environment.items():
+        yield from (name, value)
+
+
+def now_text() -> str:
+    return datetime.now(UTC).isoformat()

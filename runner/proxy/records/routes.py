@@ -1,0 +1,142 @@
+"""Routes to what terminals have said. A record is {id, kind: "shell"|"run", title, command, who: {id, name},
+started_at, ended_at, exit: {status, signal, lost?}, duration_s, peak_bytes, stopped, forced, cols, rows, run, bytes,
+missing}, with null for what is not known, or not yet: `exit` also of a terminal that was closed. `stopped`: somebody
+ended it; `forced`: it had to be killed; `run`: it can be run again; `bytes` are kept, `missing` ones were written and
+are not.
+
+- `GET records?kind=` -> {records}, the newest first
+- `GET records/{id}` -> the record and `gaps`, [[from, to], …], the first 1000 places where bytes are missing
+- `GET records/{id}/output?last=N` the bytes as they were written, or the last lines within N of them. Headers:
+  `Devex-Offset` of the first byte, `Devex-Missing`, how many are missing behind it
+- `GET records/{id}/text` without control sequences, `GET records/{id}/cast` as asciicast v2; attachments
+- `GET records/search?q=` -> {matches: [{id, line, column, length, text, at}], cut_off}, as `GET search`, in the text,
+  of the newest record first; `cut_off`: there is more, or there was no more time
+- `DELETE records/{id}` -> 204, of one that is not running
+"""
+
+import re
+import time
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from anyio import CapacityLimiter, to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from runner.errors import DevexError
+from runner.proxy import http
+from runner.proxy.files import address, transfer
+from runner.proxy.records import rendering
+from runner.proxy.records.disk import Disk
+from runner.proxy.records.records import Records
+from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, pattern_of
+
+SEARCH_BUDGET_S: Final = 3.0  # all records of a REPL take about one
+MATCHES: Final = 200  # in one answer
+HEAVY: Final = CapacityLimiter(2)  # texts and searches of this process at a time: each computes as long as it takes
+
+Look = Callable[[], Awaitable[tuple[Disk, Collection[str]]]]
+
+
+def recorded_routes(records: Records) -> list[BaseRoute]:
+    """Of a running REPL."""
+
+    async def look() -> tuple[Disk, Collection[str]]:
+        await records.synced()
+        return records.disk, records.live()
+
+    async def remove(request: Request) -> Response:
+        await records.remove(request.path_params["id"])
+        return Response(status_code=204)
+
+    return [*_reading(look), http.Endpoint("DELETE", "/records/{id}", remove, writes=True)]
+
+
+def kept_routes(folder: Path | None) -> list[BaseRoute]:
+    """Of one that does not run: nothing that writes. Without a folder nothing is kept."""
+
+    async def look() -> tuple[Disk, Collection[str]]:
+        disk = Disk(folder or Path(), may_write=False)
+        if folder is not None:
+            await to_thread.run_sync(disk.load)
+        return disk, ()
+
+    return _reading(look)
+
+
+def _reading(look: Look) -> list[BaseRoute]:
+    async def listing(request: Request) -> Response:
+        disk, live = await look()
+        kind = address.query(request, "kind", "") or None
+        return http.Json({"records": await to_thread.run_sync(disk.listing, live, kind)})
+
+    async def search(request: Request) -> Response:
+        pattern = pattern_of(address.query(request, "q"))
+        disk, _ = await look()
+        return http.Json(await to_thread.run_sync(_search, disk, pattern, limiter=HEAVY))
+
+    async def one(request: Request) -> Response:
+        disk, live = await look()
+        return http.Json(await to_thread.run_sync(disk.look, request.path_params["id"], live))
+
+    async def output(request: Request) -> Response:
+        disk, _ = await look()
+        most_bytes = address.number(request, "last", 0)
+        body, start, missing = await to_thread.run_sync(_output, disk, request.path_params["id"], most_bytes)
+        headers = {"Devex-Offset": str(start), "Devex-Missing": str(missing)}
+        return _attachment(body, "application/octet-stream", f"{request.path_params['id']}.log", headers)
+
+    async def text(request: Request) -> Response:
+        disk, _ = await look()
+        record_id = request.path_params["id"]
+        found = await to_thread.run_sync(lambda: rendering.text(disk.entries(record_id)), limiter=HEAVY)
+        return _attachment(found.encode(), "text/plain; charset=utf-8", f"{record_id}.txt", {})
+
+    async def cast(request: Request) -> Response:
+        disk, live = await look()
+        record_id = request.path_params["id"]
+        found = await to_thread.run_sync(
+            lambda: b"".join(rendering.cast(disk.look(record_id, live), disk.entries(record_id))), limiter=HEAVY
+        )
+        return _attachment(found, "application/x-asciicast", f"{record_id}.cast", {})
+
+    routes: list[tuple[str, http.Answer]] = [
+        ("/records", listing),
+        ("/records/search", search),
+        ("/records/{id}", one),
+        ("/records/{id}/output", output),
+        ("/records/{id}/text", text),
+        ("/records/{id}/cast", cast),
+    ]
+    return [http.Endpoint("GET", path, answer, writes=False) for path, answer in routes]
+
+
+def _output(disk: Disk, record_id: str, most_bytes: int) -> tuple[bytes, int, int]:
+    """-> all of it, or the last `most_bytes`; the offset of its first byte; how many bytes are missing in it."""
+    return rendering.tail(disk.entries(record_id), most_bytes or disk.end(record_id))
+
+
+def _search(disk: Disk, pattern: re.Pattern[str]) -> dict[str, Any]:
+    ends_at = time.monotonic() + SEARCH_BUDGET_S
+    found: list[dict[str, Any]] = []
+    cut_off = False
+    for record in disk.listing(()):
+        if time.monotonic() > ends_at or len(found) >= MATCHES:
+            return {"matches": found[:MATCHES], "cut_off": True}
+        with suppress(DevexError):  # it became too old meanwhile
+            matches = matches_in(record["id"], rendering.text(disk.entries(record["id"])).encode(), pattern)
+            cut_off = cut_off or len(matches) == MAX_MATCHES_PER_FILE
+            found += [{"id": match.path, **_place(match)} for match in matches]
+    return {"matches": found[:MATCHES], "cut_off": cut_off or len(found) > MATCHES}
+
+
+def _place(match: Match) -> dict[str, Any]:
+    return {name: value for name, value in match._asdict().items() if name != "path"}
+
+
+def _attachment(body: bytes, media_type: str, name: str, headers: dict[str, str]) -> Response:
+    safe = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(name)}
+    return Response(body, headers={**safe, **headers}, media_type=media_type)

@@ -1,0 +1,114 @@
+"""Records of real terminals, on a real disk."""
+
+from typing import Any
+
+import httpx
+
+from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage
+from tests.runner.proxy.test_runs import configure, run
+
+
+async def listed(stage: Stage, kind: str = "") -> list[dict[str, Any]]:
+    answer = await stage.http.get("/records", params={"kind": kind} if kind else {})
+    assert answer.status_code == 200, answer.text
+    found: list[dict[str, Any]] = answer.json()["records"]
+    return found
+
+
+async def output(stage: Stage, record: str, **asked: int) -> httpx.Response:
+    answer = await stage.http.get(f"/records/{record}/output", params=asked)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+async def ran(stage: Stage, command: str, more: str = "") -> dict[str, Any]:
+    """Run to its end -> its record."""
+    configure(stage, command, more)
+    told = await run(stage)
+    async with stage.attached(told["terminal"]) as tab:
+        await tab.until_kind(EXITED)
+    return next(one for one in await listed(stage) if one["id"] == told["terminal"])
+
+
+async def test_a_run_is_recorded_with_all_that_is_known_of_it(stage: Stage) -> None:
+    record = await ran(stage, "echo hello; exit 3")
+    assert record["kind"] == "run"
+    assert record["command"] == "echo hello; exit 3"
+    assert record["who"] == {"id": "u1", "name": "Una"}
+    assert record["exit"] == {"status": 3, "signal": 0}
+    assert record["peak_bytes"] > 0
+    assert 0 <= record["duration_s"] < DEADLINE_S
+    assert record["started_at"] < record["ended_at"]
+    assert (record["stopped"], record["forced"], record["run"]) == (False, False, True)
+    assert (record["bytes"], record["missing"]) == (len("hello\r\n"), 0)
+    assert (await output(stage, record["id"])).content == b"hello\r\n"
+
+
+async def test_a_shell_is_recorded_and_exec_is_not(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("echo once\n")
+        await tab.until("\r\nonce\r\n$ ")
+        (record,) = await listed(stage)
+        assert (record["kind"], record["title"], record["command"], record["ended_at"]) == (
+            "shell",
+            "Shell 1",
+            None,
+            None,
+        )
+        assert (await output(stage, record["id"])).content == tab.text
+        assert (await stage.http.delete(f"/records/{record['id']}")).status_code == 409
+    await stage.http.post("/exec", json={"command": "true"})
+    assert (await stage.http.delete(f"/terminals/{record['id']}")).status_code == 204
+    (closed,) = await listed(stage)
+    assert (closed["exit"], closed["stopped"]) == (None, True)
+    assert closed["ended_at"]
+    assert (await stage.http.delete(f"/records/{record['id']}", headers={"X-Test-Role": "reader"})).status_code == 403
+    assert (await stage.http.delete(f"/records/{record['id']}")).status_code == 204
+    assert await listed(stage) == []
+    assert list(stage.config.records.iterdir()) == []
+
+
+async def test_the_newest_is_first_and_runs_are_found_alone(stage: Stage) -> None:
+    await stage.open_terminal()
+    first = await ran(stage, "echo 1")
+    second = await ran(stage, "echo 2")
+    assert [one["id"] for one in await listed(stage, "run")] == [second["id"], first["id"]]
+    assert len(await listed(stage)) == 3
+
+
+async def test_the_very_command_of_a_record_is_run_again(stage: Stage) -> None:
+    record = await ran(stage, "echo $KIND $PORT", "port = 8123\n[env]\nKIND = 'old'")
+    configure(stage, "echo new")
+    again = await stage.http.post("/run", json={"record": record["id"]})
+    assert again.status_code == 201
+    assert again.json()["command"] == record["command"]
+    async with stage.attached(again.json()["terminal"]) as tab:
+        await tab.until_kind(EXITED)
+        assert tab.text == b"old 8123\r\n"
+    shell = await stage.open_terminal()
+    assert (await stage.http.post("/run", json={"record": shell})).status_code == 409
+    assert (await stage.http.post("/run", json={"record": "run-1-00000000"})).status_code == 404
+
+
+async def test_a_run_that_had_to_be_killed_is_recorded_as_such(stage: Stage) -> None:
+    configure(stage, "trap '' TERM; echo started; while :; do sleep 1; done")
+    told = await run(stage)
+    async with stage.attached(told["terminal"]) as tab:
+        await tab.until("started")
+        await stage.http.post("/stop")
+        await tab.until_kind(EXITED)
+    (record,) = await listed(stage)
+    assert (record["stopped"], record["forced"], record["exit"]) == (True, True, {"status": 137, "signal": 9})
+
+
+async def test_a_record_goes_on_behind_a_restart_of_the_proxy(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("seq 1 2000; echo en''d\n")
+        await tab.until("end\r\n$ ")
+        await stage.restart_proxy()
+    async with stage.attached(tab.ready["id"] if tab.ready else "", after=tab.offset) as again:
+        await again.type("seq 2001 4000; echo en''d\n")
+        await again.until("end\r\n$ ")
+        (record,) = await listed(stage)
+        assert (await output(stage, record["id"])).content == bytes(tab.text + again.text)
+        assert (record["missing"], record["who"]) == (0, {"id": "u1", "name": "Una"})
