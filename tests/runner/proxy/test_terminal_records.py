@@ -34,7 +34,7 @@ async def test_a_run_is_recorded_with_all_that_is_known_of_it(stage: Stage) -> N
     record = await ran(stage, "echo hello; exit 3")
     assert record["kind"] == "run"
     assert record["command"] == "echo hello; exit 3"
-    assert record["who"] == {"id": "u1", "name": "Una"}
+    assert record["who"] == {"id": "una", "name": "Una"}
     assert record["exit"] == {"status": 3, "signal": 0}
     assert record["peak_bytes"] > 0
     assert 0 <= record["duration_s"] < DEADLINE_S
@@ -111,4 +111,17 @@ async def test_a_record_goes_on_behind_a_restart_of_the_proxy(stage: Stage) -> N
         await again.until("end\r\n$ ")
         (record,) = await listed(stage)
         assert (await output(stage, record["id"])).content == bytes(tab.text + again.text)
-        assert (record["missing"], record["who"]) == (0, {"id": "u1", "name": "Una"})
+        assert (record["missing"], record["who"]) == (0, {"id": "una", "name": "Una"})
+
+
+async def test_a_password_that_is_not_shown_is_not_recorded(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("stty -echo; printf 'pass''word: '; read it; stty echo; echo got ${#it}\n")
+        await tab.until("password: ")
+        await tab.type("hunter22\n")
+        await tab.until("got 8\r\n$ ")
+        (record,) = await listed(stage)
+        found = (await output(stage, record["id"])).content
+        assert found == tab.text
+        assert b"password: " in found
+        assert b"hunter" not in found
