@@ -1,7 +1,7 @@
 // One attachment of a terminal: asks for the output from the byte it has, also after a cut, and acknowledges what was
 // rendered.
 import { Connection } from "../repl/connection.mjs";
-import { ack, decode, input, ping, resize } from "./wire.mjs";
+import { ack, decode, input, ping, resize, turn } from "./wire.mjs";
 
 const NO_SUCH_TERMINAL = 4404; // the close code of wire.py
 const ACK_BYTES = 32 * 1024; // rendered and not acknowledged: at once; less within ACK_MS
@@ -11,7 +11,7 @@ const MAX_PENDING_BYTES = 64 * 1024; // keys typed while away: beyond this nobod
 
 export class Attachment {
   /** `path(after)`: where the output from that byte on comes from.
-   * `on`: {output(bytes, rendered), gap(bytes), exited(about), size(cols, rows), ready(about), state(name)}. */
+   * `on`: {output(bytes, rendered), gap(bytes), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
   constructor(path, on) {
     this.on = on;
     this.offset = 0; // the next byte this side wants
@@ -64,6 +64,11 @@ export class Attachment {
     this.connection.send(resize(cols, rows));
   }
 
+  /** The turn to type, to a person by their number here. */
+  give(person) {
+    this.connection.send(turn(person));
+  }
+
   receive(message) {
     switch (message?.kind) {
       case "ready":
@@ -81,6 +86,12 @@ export class Attachment {
         return;
       case "exited":
         this.on.exited(message.about);
+        return;
+      case "people":
+        this.on.people(message.about);
+        return;
+      case "refused":
+        this.on.refused(message.about);
         return;
       case "size":
         this.on.size(message.cols, message.rows);

@@ -16,11 +16,14 @@ export { ownKey } from "./keys.mjs";
 export { menuItems } from "./menu.mjs";
 export { openMenu } from "../file_tree/popups.mjs";
 export { SearchBox } from "./search.mjs";
+export { ALONE, People } from "./people.mjs";
+export { Sized, roomIn } from "./sized.mjs";
 import xtermCss from "@xterm/xterm/css/xterm.css";
 import ownCss from "./terminal.css";
+import peopleCss from "./people.css";
 
 // Before anything is laid out: a style sheet that comes later has the whole page styled again.
-document.head.append(Object.assign(document.createElement("style"), { textContent: xtermCss + ownCss }));
+document.head.append(Object.assign(document.createElement("style"), { textContent: xtermCss + ownCss + peopleCss }));
 
 const BY_SOFTWARE = /swiftshader|llvmpipe|software/i;
 

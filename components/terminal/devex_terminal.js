@@ -1,8 +1,8 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  Attachment, FitAddon, SearchAddon, SearchBox, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned, clipboardText,
-  copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu, openSettings, ownKey,
-  safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
+  ALONE, Attachment, FitAddon, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
+  clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
+  openSettings, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -23,17 +23,18 @@ function ending({ status, signal, lost }) {
 }
 
 export default {
-  components: { SearchBox },
+  components: { People, SearchBox },
   template: `
     <div class="dx-terminal" :data-state="state" data-keys="Mod+Shift+F Mod+\`">
       <div ref="screen" class="dx-terminal-screen" @contextmenu.capture.stop.prevent="menu"></div>
+      <People ref="people" :company="company" :you="you" :can-write="canWrite" :refused="refused" @give="attachment.give($event)" @done="focus"></People>
       <SearchBox v-if="searching" ref="search" :term="term" :finder="finding" :first="sought" @close="closeSearch"></SearchBox>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
   props: { replId: String, terminalId: String },
   emits: ["title"],
   data() {
-    return { state: "connecting", searching: false, sought: "" };
+    return { state: "connecting", searching: false, sought: "", company: ALONE, you: 0, canWrite: true, refused: null };
   },
   computed: {
     note() {
@@ -58,6 +59,7 @@ export default {
     term.onBinary((data) => this.attachment?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
     term.attachCustomKeyEventHandler((event) => this.key(event));
     this.$refs.screen.addEventListener("paste", (event) => this.paste(event), true);
+    this.sized = new Sized(term, this.$refs.screen);
     this.observer = new ResizeObserver(() => this.fit());
     this.observer.observe(this.$refs.screen);
     this.themes = new MutationObserver(() => (term.options.theme = theme()));
@@ -66,9 +68,17 @@ export default {
       output: (bytes, rendered) => term.write(bytes, rendered),
       gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
       exited: (about) => this.exited(about),
-      size: (cols, rows) => term.resize(cols, rows),
-      ready: ({ cols, rows, can_write: canWrite }) => {
-        this.canWrite = canWrite;
+      size: (cols, rows) => {
+        term.resize(cols, rows);
+        this.sized.fit(roomIn(this.$refs.screen, this.fitting));
+      },
+      people: (about) => {
+        this.company = about;
+        this.sized.hasCompany = about.people.length > 0;
+      },
+      refused: (about) => (this.refused = about),
+      ready: ({ cols, rows, can_write: canWrite, you }) => {
+        Object.assign(this, { canWrite, you, company: ALONE });
         term.resize(cols, rows);
         this.fit();
       },
@@ -77,14 +87,17 @@ export default {
     this.attachment.type(takeKeys(this.replId, this.terminalId));
     window.addEventListener("pagehide", this.keepKeys);
     window.addEventListener(COMMAND, this.commanded);
+    document.addEventListener("visibilitychange", this.fit);
     this.leaving = [join(this.$el), onSettings((settings) => this.apply(settings))];
     this.fit();
   },
   unmounted() {
     window.removeEventListener("pagehide", this.keepKeys);
     window.removeEventListener(COMMAND, this.commanded);
+    document.removeEventListener("visibilitychange", this.fit);
     this.leaving?.forEach((leave) => leave());
     clearTimeout(this.naming);
+    this.sized?.dispose();
     this.observer?.disconnect();
     this.themes?.disconnect();
     this.attachment?.close();
@@ -135,6 +148,7 @@ export default {
         "terminal-find": () => this.openSearch(),
         "terminal-clear": () => this.clear(),
         "terminal-settings": openSettings,
+        "terminal-take-over": () => this.$refs.people.takeOver(),
         "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),
       }[event.detail];
       if (!does || event.defaultPrevented || !isFront(this.$el)) return;
@@ -187,12 +201,10 @@ export default {
       this.term.write(`\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
     },
     fit() {
-      if (!this.attachment || !this.$refs.screen?.offsetWidth || !this.$refs.screen.offsetHeight) {
-        this.attachment?.resize(0, 0); // hidden: somebody else's size counts
-        return;
-      }
-      const size = this.fitting.proposeDimensions();
-      if (size?.cols > 1 && size.rows > 0) this.attachment.resize(size.cols, size.rows);
+      if (!this.attachment) return;
+      const room = roomIn(this.$refs.screen, this.fitting);
+      this.attachment.resize(room?.cols ?? 0, room?.rows ?? 0); // hidden: somebody else's size counts
+      this.sized.fit(room);
     },
     keepKeys({ persisted }) {
       if (!persisted) keepKeys(this.replId, this.terminalId, this.attachment.untyped()); // else this page itself comes back

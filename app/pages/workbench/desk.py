@@ -28,6 +28,7 @@ COMMANDS = (
     Command("new-terminal", "New terminal"),
     Command("terminal-find", "Find in the terminal", own_keys="Mod+Shift+F"),
     Command("terminal-clear", "Clear the terminal", own_keys="Mod+Shift+K"),
+    Command("terminal-take-over", "Take over typing in the terminal"),
     Command("terminal-settings", "Terminal settings and keys"),
     Command("screen-reader", "Terminals: read out by a screen reader, or not"),
     Command("files", "Show or hide the files", "Mod+B"),

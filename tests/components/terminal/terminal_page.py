@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 from nicegui import app, ui
+from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from components import theme
@@ -55,8 +56,10 @@ class Runner:
         self.agent.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        can_write = b"look=1" not in scope["query_string"]
-        await self.proxy({**scope, "devex.viewer": Viewer("u1", "ada", can_write)}, receive, send)
+        cookies = HTTPConnection(scope).cookies  # who looks, and whether that is all
+        name = cookies.get("name", "Ada")
+        viewer = Viewer(name.lower(), name, "looks" not in cookies)
+        await self.proxy({**scope, "devex.viewer": viewer}, receive, send)
 
 
 runner = Runner()
