@@ -84,7 +84,7 @@ export default {
     },
   },
   created() {
-    this.open = new Map(); // path -> {file, view, line, id}; not reactive: these are large. `line`: where to go when it is there
+    this.open = new Map(); // path -> {file, view, place, id}; not reactive: these are large. `place`: where to go when it is there
     this.hosts = new Map(); // id of a tab -> where its view stands
     this.lastId = 0;
   },
@@ -117,14 +117,14 @@ export default {
   },
   methods: {
     // what Python calls
-    openFile(path, line = null) {
-      if (!this.documents) return void (this.wanted = [path, line]);
+    openFile(path, line = null, column = null) {
+      if (!this.documents) return void (this.wanted = [path, line, column]);
       if (!this.open.has(path)) this.addTab(path);
       const one = this.open.get(path);
       if (one.file.state === "refused") this.documents.sendOpen(one.file);
       this.activate(path);
-      if (line && one.view) this.goTo(one, line);
-      else one.line = line;
+      one.place = line && [line, column];
+      if (line && one.view) this.goTo(one);
     },
     closeFile(gone) {
       for (const { path } of this.within(gone)) this.drop(path);
@@ -168,7 +168,7 @@ export default {
       const id = ++this.lastId;
       this.tabs.push({ id, path, name: path.split("/").pop(), dirty: false, state: "opening", reason: "", readOnly: false, notice: { code: "", message: "" } });
       const file = this.documents.open(path, pending, typed);
-      this.open.set(path, { file, view: null, line: null, id });
+      this.open.set(path, { file, view: null, place: null, id });
       file.onReplica = () => this.showReplica(file.path);
       file.onState = () => this.refresh(file.path);
       file.onMoved = (to) => this.follow(file.path, to);
@@ -269,12 +269,13 @@ export default {
       }
       one.view.show(one.file.text, one.file.readOnly);
       one.view.tellCursor();
-      if (one.line) this.goTo(one, one.line);
+      if (one.place) this.goTo(one);
     },
-    goTo(one, line) {
-      one.line = null;
+    goTo(one) {
+      const { place } = one;
+      one.place = null;
       this.$nextTick(() => {
-        one.view.goTo(line);
+        one.view.goTo(...place);
         one.view.focus();
       });
     },

@@ -34,9 +34,9 @@ class Editor(Element, component="devex_editor.js", esm=BUNDLE):
         if on_active:
             self.on("active", lambda e: on_active(e.args["path"]))
 
-    def open_file(self, path: str, line: int | None = None) -> None:
-        """Bring a file to the front, opening it if need be; `line` counts from 1."""
-        self.run_method("openFile", path, line)
+    def open_file(self, path: str, line: int | None = None, column: int | None = None) -> None:
+        """Bring a file to the front, opening it if need be; `line` and `column` count from 1."""
+        self.run_method("openFile", path, line, column)
 
     def close_file(self, path: str) -> None:
         """Close what is open of a file or folder that was deleted."""

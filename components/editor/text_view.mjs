@@ -123,10 +123,11 @@ export class TextView {
     this.view.dispatch({ effects: this.parts.theme.reconfigure(themeNow()) });
   }
 
-  goTo(line) {
+  goTo(line, column) {
     const { doc } = this.view.state;
-    const { from } = doc.line(Math.min(Math.max(line, 1), doc.lines));
-    this.view.dispatch({ selection: EditorSelection.cursor(from), effects: EditorView.scrollIntoView(from, { y: "center" }) });
+    const { from, length } = doc.line(Math.min(Math.max(line, 1), doc.lines));
+    const at = from + Math.min(Math.max((column ?? 1) - 1, 0), length);
+    this.view.dispatch({ selection: EditorSelection.cursor(at), effects: EditorView.scrollIntoView(at, { y: "center" }) });
   }
 
   get caret() {

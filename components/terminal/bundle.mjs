@@ -10,6 +10,7 @@ export { keepKeys, takeKeys } from "./kept.mjs";
 export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";
 export { currentSettings, onSettings, set, stepFont } from "./settings.mjs";
 export { openSettings } from "./settings_box.mjs";
+export { FileLinks } from "./file_links.mjs";
 export { fontFamily, theme } from "./look.mjs";
 export { isFront, join } from "./front.mjs";
 export { ownKey } from "./keys.mjs";

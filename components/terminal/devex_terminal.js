@@ -1,6 +1,6 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, Attachment, FitAddon, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
+  ALONE, Attachment, FileLinks, FitAddon, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
   clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
   openSettings, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
 } from "devex-bundle/terminal.js";
@@ -9,6 +9,7 @@ import { replUrl } from "devex-bundle/repl.js";
 
 const ENCODER = new TextEncoder();
 const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the prompt comes first
+const SAID_MS = 4000;
 const TITLE_MS = 500; // a program may change its title in a loop
 const LEAVING = "Ctrl+` leaves the terminal.";
 
@@ -32,13 +33,13 @@ export default {
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
     </div>`,
   props: { replId: String, terminalId: String },
-  emits: ["title"],
+  emits: ["title", "open"],
   data() {
-    return { state: "connecting", searching: false, sought: "", company: ALONE, you: 0, canWrite: true, refused: null };
+    return { state: "connecting", searching: false, sought: "", said: "", company: ALONE, you: 0, canWrite: true, refused: null };
   },
   computed: {
     note() {
-      return NOTES[this.state];
+      return NOTES[this.state] ?? this.said;
     },
   },
   async mounted() {
@@ -52,6 +53,7 @@ export default {
     term.open(this.$refs.screen);
     term.textarea.setAttribute("aria-description", LEAVING);
     makeSafe(term);
+    this.links = new FileLinks(term, this.replId, ({ path, line, column }) => this.$emit("open", { path, line, column }));
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
     term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
     term.onTitleChange((title) => this.named(title));
@@ -98,6 +100,7 @@ export default {
     this.leaving?.forEach((leave) => leave());
     clearTimeout(this.naming);
     this.sized?.dispose();
+    clearTimeout(this.saying);
     this.observer?.disconnect();
     this.themes?.disconnect();
     this.attachment?.close();
@@ -135,6 +138,7 @@ export default {
         selectAll: () => this.term.selectAll(),
         find: () => this.openSearch(),
         clear: () => this.clear(),
+        openLinks: () => this.openLinks(),
         settings: openSettings,
         leave: () => this.leave(),
         larger: () => stepFont(1),
@@ -147,6 +151,7 @@ export default {
       const does = {
         "terminal-find": () => this.openSearch(),
         "terminal-clear": () => this.clear(),
+        "terminal-links": () => this.openLinks(),
         "terminal-settings": openSettings,
         "terminal-take-over": () => this.$refs.people.takeOver(),
         "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),
@@ -176,6 +181,24 @@ export default {
       const clean = cleaned(text);
       if (clean && (await sureToPaste(clean, this.term.modes.bracketedPasteMode))) this.term.paste(clean);
       this.focus();
+    },
+    /** The links by keyboard, as a menu. */
+    async openLinks() {
+      const links = await this.links.listed();
+      const items = links.map(({ address, path, line, column }) =>
+        address
+          ? { label: address, icon: "external", run: () => window.open(address, "_blank", "noopener,noreferrer") }
+          : { label: `${path}:${line}`, icon: "file", run: () => this.$emit("open", { path, line, column }) },
+      );
+      const { left, top } = this.$el.getBoundingClientRect();
+      if (items.length) openMenu(items, { x: left + 40, y: top + 20 });
+      else this.say("No file with a line, and no web address, is named here.");
+    },
+    /** For a moment. */
+    say(words) {
+      this.said = words;
+      clearTimeout(this.saying);
+      this.saying = setTimeout(() => (this.said = ""), SAID_MS);
     },
     /** This viewer's screen and what scrolled out of it, but for the line of the prompt. */
     clear() {

@@ -3,7 +3,7 @@
 import { boundCounts } from "./bounds.mjs";
 
 export function openLink(event, address) {
-  if (/^https?:\/\//i.test(address)) window.open(address, "_blank", "noopener,noreferrer");
+  if (event.button === 0 && /^https?:\/\//i.test(address)) window.open(address, "_blank", "noopener,noreferrer");
 }
 
 /** Of xterm's options. */

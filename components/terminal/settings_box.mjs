@@ -5,6 +5,7 @@ const KEYS = [
   ["Ctrl+Shift+C, Ctrl+Shift+V", "Copy, paste"],
   ["Ctrl+Shift+F", "Find"],
   ["Ctrl+Shift+K", "Clear"],
+  ["Ctrl+Shift+O", "Open a file or address that is named"],
   ["Ctrl+Plus, Ctrl+Minus, Ctrl+0", "Font size"],
   ["Ctrl+`", "Leave the terminal for its tab"],
 ];

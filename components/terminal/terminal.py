@@ -11,7 +11,8 @@ from components import BUNDLE
 class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
     """Attaches from the browser to `/repls/{repl_id}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
 
-    `on_title(text)`: the program named its window.
+    `on_title(text)`: the program named its window. `on_open(path, line, column)`: a place in a file was chosen;
+    the column may be None.
     """
 
     def __init__(
@@ -20,8 +21,11 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         terminal_id: str,
         *,
         on_title: Callable[[str], Any] | None = None,
+        on_open: Callable[[str, int, int | None], Any] | None = None,
     ) -> None:
         super().__init__()
         self._props.update(replId=repl_id, terminalId=terminal_id)
         if on_title:
             self.on("title", lambda e: on_title(str(e.args)[:200]))
+        if on_open:
+            self.on("open", lambda e: on_open(e.args["path"], e.args["line"], e.args["column"]))

@@ -191,6 +191,7 @@ class RunnerProxy:
                     watcher=self._watcher,
                     on_write=self._on_edit,
                     before_read=self._bring,
+                    home=config.cwd,
                 ),
                 Mount("/ports/{port:int}", app=ports),
                 WebSocketRoute("/events", self._events),

@@ -39,6 +39,7 @@ GATEWAY = [
     Asked("GET", "/repls/{repl_id}/health", Action.OPEN),
     Asked("GET", "/repls/{repl_id}/files/main.py", Action.OPEN),
     Asked("HEAD", "/repls/{repl_id}/files/main.py", Action.OPEN),
+    Asked("GET", "/repls/{repl_id}/places", Action.OPEN),
     Asked("PUT", "/repls/{repl_id}/files/main.py", Action.WRITE),
     Asked("PATCH", "/repls/{repl_id}/files/main.py", Action.WRITE),
     Asked("DELETE", "/repls/{repl_id}/files/main.py", Action.WRITE),

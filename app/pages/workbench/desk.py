@@ -29,6 +29,7 @@ COMMANDS = (
     Command("terminal-find", "Find in the terminal", own_keys="Mod+Shift+F"),
     Command("terminal-clear", "Clear the terminal", own_keys="Mod+Shift+K"),
     Command("terminal-take-over", "Take over typing in the terminal"),
+    Command("terminal-links", "Open a file or address named in the terminal", own_keys="Mod+Shift+O"),
     Command("terminal-settings", "Terminal settings and keys"),
     Command("screen-reader", "Terminals: read out by a screen reader, or not"),
     Command("files", "Show or hide the files", "Mod+B"),
@@ -106,11 +107,13 @@ class Desk:
                 on_active=self.tree.reveal,
             )
         with self.below.fixed:
-            self.panel = Panel(repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal)
+            self.panel = Panel(
+                repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal, on_open=self.open_file
+            )
 
-    def open_file(self, path: str, line: int | None = None) -> None:
+    def open_file(self, path: str, line: int | None = None, column: int | None = None) -> None:
         """Open a file in the editor and bring it to the front."""
-        self.editor.open_file(path, line)
+        self.editor.open_file(path, line, column)
         self._on_file()
 
     def _moved(self, source: str, target: str) -> None:

@@ -15,10 +15,19 @@ OUTPUT = "output"
 
 
 class Panel:
-    """Shows what `set_shells` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end."""
+    """Shows what `set_shells` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end;
+    `on_open(path, line, column)`: a place in a file, named in one of them, was chosen."""
 
-    def __init__(self, repl_id: str, *, on_new: Callable[[], Any], on_close: Callable[[str], Any]) -> None:
+    def __init__(
+        self,
+        repl_id: str,
+        *,
+        on_new: Callable[[], Any],
+        on_close: Callable[[str], Any],
+        on_open: Callable[[str, int, int | None], Any],
+    ) -> None:
         self._repl_id = repl_id
+        self._on_open = on_open
         self._run = Run()
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="Terminals and output"'):
             self._tabs = Tabs(
@@ -54,7 +63,7 @@ class Panel:
         self._output.clear()
         if run.terminal:
             with self._output, ui.element("div").classes("dx-terminal-slot"):
-                Terminal(self._repl_id, run.terminal)
+                Terminal(self._repl_id, run.terminal, on_open=self._on_open)
 
     def show_terminal(self, *, focus: bool = False) -> None:
         """Bring the terminal used last to the front."""
@@ -70,7 +79,7 @@ class Panel:
 
         tab = Tab(key=shell.id, title=shell.title, icon="terminal", closable=True)
         with self._tabs.add(tab), ui.element("div").classes("dx-terminal-slot"):
-            Terminal(self._repl_id, shell.id, on_title=set_title)
+            Terminal(self._repl_id, shell.id, on_title=set_title, on_open=self._on_open)
 
     def _show_run(self) -> None:
         run = self._run

@@ -20,14 +20,18 @@ def file_path(request: Request) -> str:
 
 
 def query(request: Request, name: str, default: str | None = None) -> str:
-    """A query parameter, byte for byte as `file_path`."""
-    for pair in request.scope["query_string"].split(b"&"):
-        key, _, value = pair.partition(b"=")
-        if key.decode("latin-1") == name:
-            return _fsdecoded(value.replace(b"+", b" "))
+    """A query parameter, byte for byte as `file_path`; of several the first."""
+    if given := queries(request, name):
+        return given[0]
     if default is None:
         raise DevexError("bad_request", f"The parameter “{name}” is missing.", "Add it to the address.")
     return default
+
+
+def queries(request: Request, name: str) -> list[str]:
+    """All parameters of this name, byte for byte as `file_path`."""
+    pairs = (pair.partition(b"=") for pair in request.scope["query_string"].split(b"&"))
+    return [_fsdecoded(value.replace(b"+", b" ")) for key, _, value in pairs if key.decode("latin-1") == name]
 
 
 def query_path(request: Request, name: str, default: str | None = None) -> str:

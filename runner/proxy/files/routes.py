@@ -17,6 +17,8 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 - `GET zip?path=dir` a ZIP made while it is sent; links are stored as links
 - `GET find?q=` -> {paths, complete}, best first; `GET search?q=` -> {matches, complete}, each match
   {path, line, column, length, text, at}
+- `GET places?path=&path=&cwd=` -> {found: [path or null for each]}: the files that paths printed by a program mean,
+  which ran in `cwd` if that is known; at most 16
 - `GET usage` -> {bytes, entries, limit_bytes, limit_entries}
 """
 
@@ -36,7 +38,7 @@ from starlette.routing import BaseRoute
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
 from runner.proxy import http
-from runner.proxy.files import address, transfer
+from runner.proxy.files import address, places, transfer
 from runner.proxy.files.uploads import Uploads
 from runner.viewer import viewer_of
 from runner.workspace import Splice, Stat, TreeWatcher, Workspace, apply_splices
@@ -76,12 +78,13 @@ def file_routes(
     heavy: CapacityLimiter | None = None,
     on_write: Callable[[str], None] = lambda name: None,
     before_read: Callable[[str], Awaitable[None]] | None = None,
+    home: str = "/workspace",
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
     told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time,
-    HEAVY of this workspace if it is not said.
+    HEAVY of this workspace if it is not said. `home` is the workspace as programs see it.
     """
-    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read)
+    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read, home)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/tree", files.tree),
         ("GET", "/files/{path:path}", files.get),
@@ -89,6 +92,7 @@ def file_routes(
         ("GET", "/zip", files.zip),
         ("GET", "/find", files.find),
         ("GET", "/search", files.search),
+        ("GET", "/places", files.places),
         ("GET", "/usage", files.usage),
     ]
     found: list[BaseRoute] = [http.Endpoint(*asked, writes=False) for asked in reading]
@@ -122,8 +126,10 @@ class Files:
         watcher: TreeWatcher | None,
         heavy: CapacityLimiter,
         before_read: Callable[[str], Awaitable[None]] | None,
+        home: str,
     ) -> None:
         self._workspace = workspace
+        self._home = home
         self._limits = limits
         self._watcher = watcher
         self._heavy = heavy
@@ -189,11 +195,33 @@ class Files:
         return http.Json({"paths": paths, "complete": len(self._names[1]) < MAX_FILES})
 
     def _find(self, wanted: str) -> list[str]:
+        return rank(self._paths(), wanted, FOUND)
+
+    def _paths(self) -> list[str]:
         read_at, names = self._names
         if time.monotonic() - read_at > FILE_LIST_S:
             names = file_paths(self._workspace)
             self._names = (time.monotonic(), names)
-        return rank(names, wanted, FOUND)
+        return names
+
+    async def places(self, request: Request) -> Response:
+        asked, cwd = address.queries(request, "path"), address.query(request, "cwd", "")
+        if len(asked) > places.MOST:
+            raise DevexError("bad_request", f"More than {places.MOST} paths are asked for.", "Ask for fewer.")
+        found = await to_thread.run_sync(lambda: [self._place(one, cwd) for one in asked], limiter=self._heavy)
+        return http.Json({"found": found})
+
+    def _place(self, asked: str, cwd: str) -> str | None:
+        for path in places.candidates(asked, cwd, self._home):
+            if self._is_file(path):
+                return path
+        return places.the_one_that_ends_so(asked, self._paths())
+
+    def _is_file(self, path: str) -> bool:
+        try:
+            return self._workspace.stat(path).kind == "f"
+        except DevexError:
+            return False
 
     async def search(self, request: Request) -> Response:
         wanted = address.query(request, "q")

@@ -68,7 +68,7 @@ runner = Runner()
 @ui.page("/")
 async def terminal_page(terminal: str = "", width: int = 900) -> None:
     theme.use("light")
-    told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "terminal")}
+    told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "terminal", "opened")}
     if not terminal:
         transport = httpx.ASGITransport(app=runner)
         async with httpx.AsyncClient(transport=transport, base_url="http://runner") as client:
@@ -79,6 +79,7 @@ async def terminal_page(terminal: str = "", width: int = 900) -> None:
             "r1",
             terminal,
             on_title=told["title"].set_text,
+            on_open=lambda path, line, column: told["opened"].set_text(f"{path} {line} {column}"),
         )
     ui.button("focus", on_click=lambda: shown.run_method("focus"))
     ui.button("search", on_click=lambda: shown.run_method("openSearch"))
