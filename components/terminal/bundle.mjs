@@ -1,6 +1,6 @@
 // What the terminal element is made of: xterm.js with its add-ons, and its attachment to the REPL.
 export { Terminal } from "@xterm/xterm";
-export { FitAddon } from "@xterm/addon-fit";
+export { Fitting } from "./fitting.mjs";
 export { SearchAddon } from "@xterm/addon-search";
 export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";

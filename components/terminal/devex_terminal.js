@@ -1,6 +1,6 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, Attachment, FileLinks, FitAddon, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
+  ALONE, Attachment, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
   clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
   openSettings, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
 } from "devex-bundle/terminal.js";
@@ -47,7 +47,7 @@ export default {
     const term = new Terminal({ ...safeOptions(), fontFamily: fontFamily(), theme: theme(), macOptionIsMeta: true });
     this.term = term;
     this.apply(currentSettings());
-    this.fitting = new FitAddon();
+    this.fitting = new Fitting();
     this.finding = new SearchAddon();
     for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink), new UnicodeGraphemesAddon()]) term.loadAddon(addon);
     term.open(this.$refs.screen);

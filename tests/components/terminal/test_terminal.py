@@ -291,3 +291,23 @@ def test_a_flood_can_be_stopped(page: Page) -> None:
     expect(rows(page)).to_contain_text(re.compile(r"\^C.*\$"))  # what is typed before is thrown away
     enter(page, "clear; echo st''opped")
     expect(rows(page)).to_contain_text("stopped")
+
+
+def test_how_much_fits_does_not_depend_on_what_is_shown(page: Page) -> None:
+    proposed = page.locator(".dx-terminal").evaluate(
+        """async element => {
+            const { term, fitting } = getElement(+element.id.slice(1));
+            const box = document.getElementById("box");
+            const proposed = [];
+            for (const cols of [80, 97, 131]) {
+                term.resize(cols, 24);
+                await new Promise((drawn) => term.write("x", () => requestAnimationFrame(() => setTimeout(drawn))));
+                proposed.push(Array.from({ length: 40 }, (_, more) => {
+                    box.style.width = `${600 + more}px`;
+                    return fitting.proposeDimensions().cols;
+                }));
+            }
+            return proposed;
+        }"""
+    )
+    assert proposed[0] == proposed[1] == proposed[2]
