@@ -21,6 +21,7 @@ from app.accounts.links import setup_url
 from app.addresses import Addresses
 from app.api.application import OPENAPI
 from app.gateway.connections import connection_factory
+from app.gateway.diagnosis import Diagnosis
 from app.gateway.door import Door
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
@@ -131,6 +132,7 @@ class Server:
             api=self.api,
             runners=Runners(self.services, self.live),
             previews=self._previews,
+            diagnosis=Diagnosis(https=self.settings.https),
             access_log=self.settings.access_log,
         )
 

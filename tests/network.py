@@ -49,7 +49,7 @@ class Network:
 
     async def _listen(self) -> None:
         if self._serving is None:
-            self._serving = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._serving = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
 
     async def _refuse(self) -> None:
         if self._serving is not None:
@@ -62,11 +62,12 @@ class Network:
             task.cancel()
         await asyncio.gather(*ended, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = self._loop.create_task(self._serve(reader, writer))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
         try:
             if self._swallows:

@@ -7,6 +7,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.addresses import Addresses, behind_proxies
 from app.errors import answer, public_error
+from app.gateway.diagnosis import PATH as DIAGNOSE
+from app.gateway.diagnosis import SIGNED_IN
 from app.gateway.previews import Previews
 from app.gateway.runners import PREFIX, Runners
 from runner.answers import Answering, json_answer, refuse
@@ -50,6 +52,7 @@ class Door:
         api: ASGIApp,
         runners: Runners,
         previews: Previews,
+        diagnosis: ASGIApp,
         access_log: bool = False,
     ) -> None:
         self._addresses = addresses
@@ -57,6 +60,7 @@ class Door:
         self._api = api
         self._runners = runners
         self._previews = previews
+        self._diagnosis = diagnosis
         self._access_log = access_log
         fixed = [
             (b"x-content-type-options", b"nosniff"),
@@ -105,6 +109,8 @@ class Door:
             return self._runners
         if path.startswith(f"{API}/") or path in (API, HEALTH):
             return self._api
+        if path in (DIAGNOSE, SIGNED_IN) or path.startswith(f"{DIAGNOSE}/"):
+            return self._diagnosis
         return self._pages
 
     def _with_fixed_headers(self, send: Send) -> Send:

@@ -68,6 +68,8 @@ def close(session_ids: Collection[str]) -> None:
     for session_id in session_ids:
         for client in open_now.get(session_id, []):
             sockets = [sid for sid, _ in core.sio.manager.get_participants(NAMESPACE, client.id)]
+            for sid in sockets:  # what is on the screen stays there: it may not have been saved
+                core.sio.manager.basic_leave_room(sid, NAMESPACE, client.id)
             client.delete()
             for sid in sockets:
                 background_tasks.create(_cut(sid), name=f"sign out {sid}")

@@ -53,6 +53,9 @@ def test_pages_around_the_workbench(seen: Page, served: Served) -> None:
     seen.keyboard.press("Enter")
     expect(seen.get_by_role("alert")).to_be_visible()
     assert problems(seen) == []
+    seen.goto(f"{served.url}/diagnose")
+    expect(seen.locator("#verdict")).to_have_attribute("data-state", "ok")
+    assert problems(seen) == []
     sign_up(seen, served, "axe")
     assert problems(seen) == []
     seen.get_by_role("button", name="New REPL").click()

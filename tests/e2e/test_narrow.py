@@ -24,6 +24,14 @@ def is_in_reach(control: Locator) -> bool:
     return box is not None and box["x"] >= 0 and box["x"] + box["width"] <= WIDTH
 
 
+def test_the_connection_is_diagnosed_without_signing_in(narrow: Page, served: Served) -> None:
+    narrow.goto(f"{served.url}/diagnose")
+    expect(narrow.locator("#verdict")).to_have_attribute("data-state", "ok")
+    for control in narrow.get_by_role("button").all():
+        assert is_in_reach(control), control
+    assert narrow.evaluate("document.documentElement.scrollWidth") == WIDTH
+
+
 def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -> None:
     sign_up(narrow, served, "thumb")
     narrow.get_by_role("button", name="New REPL").tap()

@@ -42,10 +42,11 @@ COMMANDS = (
     Command("extend", "Keep this REPL awake"),
     Command("start", START_IT),
     Command("sleep", STOP_IT),
+    Command("diagnose", "Check the connection"),
     Command("home", "Go to your REPLs"),
 )
 
-WHILE_STOPPED = frozenset({"start", "history", "theme", "home"})
+WHILE_STOPPED = frozenset({"start", "history", "theme", "diagnose", "home"})
 
 
 class Desk:

@@ -227,6 +227,7 @@ class Workbench:
             "theme": self._switch_theme,
             "history": self._history.open,
             "home": lambda: ui.navigate.to("/"),
+            "diagnose": lambda: ui.navigate.to("/diagnose", new_tab=True),
             "find": lambda: self._palette.open("find"),
             "commands": lambda: self._palette.open("commands"),
             "search": lambda: self._palette.open("search"),
