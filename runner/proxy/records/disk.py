@@ -206,9 +206,12 @@ class Disk:
         while ended and (len(self._kept) > bounds.records or total > bounds.total_bytes):
             total -= ended[0].size_bytes
             self._remove(ended.pop(0))
-        while total > bounds.total_bytes and len(grown.segments) > 1:
-            total -= grown.segments[0].size_bytes
-            self._drop_oldest(grown)
+        while total > bounds.total_bytes:
+            largest = max(self._kept.values(), key=_size)
+            if len(largest.segments) < 2:
+                return
+            total -= largest.segments[0].size_bytes
+            self._drop_oldest(largest)
 
     def _drop_oldest(self, kept: _Kept) -> None:
         self._segment(kept.about.id, kept.segments[0].start).unlink(missing_ok=True)
@@ -265,6 +268,10 @@ class Disk:
 
     def _about(self, record_id: str) -> Path:
         return self._folder / record_id / _ABOUT
+
+
+def _size(kept: _Kept) -> int:
+    return kept.size_bytes
 
 
 def _ended(kept: _Kept) -> str:

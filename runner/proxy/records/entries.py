@@ -44,8 +44,8 @@ class Gap(NamedTuple):
 
 def encode(entry: Entry) -> bytes:
     kind, body = (_OUTPUT, entry.data) if isinstance(entry, Output) else (_SIZED, _CELLS.pack(entry.cols, entry.rows))
-    whole = _HEAD.pack(0, len(body), kind, entry.offset, entry.at_ms) + body
-    return zlib.crc32(whole[4:]).to_bytes(4, "big") + whole[4:]
+    head = _HEAD.pack(0, len(body), kind, entry.offset, entry.at_ms)[4:]
+    return b"".join((zlib.crc32(body, zlib.crc32(head)).to_bytes(4, "big"), head, body))
 
 
 def decode(raw: bytes) -> Iterator[tuple[Entry, int]]:

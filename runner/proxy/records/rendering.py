@@ -111,6 +111,8 @@ def cast(about: dict[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
         elif size != (entry.cols, entry.rows):
             size = (entry.cols, entry.rows)
             yield from _event(last_ms, "r", f"{entry.cols}x{entry.rows}")
+    if size is None:
+        yield _header(about, (about["cols"], about["rows"]), begun_ms // 1000)
     yield from _event(last_ms, "o", decoder.decode(b"", final=True))
 
 

@@ -51,7 +51,8 @@ class Ticks:
 async def live(folder: Path, epoch: int) -> None:
     workspace, limit = folder / "workspace", Usage(1 << 30, 100_000)
     config = ProxyConfig(
-        repl_id="r1", workspace=workspace, socket_path=folder / "agent.sock", agent_uid=os.getuid(), environment={},
+        repl_id="r1", workspace=workspace, socket_path=folder / "agent.sock", agent_uid=os.getuid(),
+        environment={"PATH": "/usr/local/bin:/usr/bin:/bin", "PS1": "$ "}, cwd=str(workspace), shell=("/bin/sh", "-i"),
         quota_bytes=limit.disk_bytes, quota_entries=limit.entries,
         records=folder / "records", restored=folder / "restored", autosave_s=PAUSE_TICKS * TICK_S,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 """Records of real terminals, on a real disk."""
 
+import json
 from typing import Any
 
 import httpx
@@ -125,3 +126,45 @@ async def test_a_password_that_is_not_shown_is_not_recorded(stage: Stage) -> Non
         assert found == tab.text
         assert b"password: " in found
         assert b"hunter" not in found
+
+
+async def test_a_record_is_taken_away_as_bytes_as_text_and_as_asciicast(stage: Stage) -> None:
+    record = await ran(stage, r"printf '\033[31mred\033[0m é\n'; stty cols 100; seq 1000; echo the end")
+    at = f"/records/{record['id']}"
+    whole = await output(stage, record["id"])
+    assert (whole.headers["devex-offset"], whole.headers["devex-missing"]) == ("0", "0")
+    last = await output(stage, record["id"], last=20)
+    assert last.content == b"1000\r\nthe end\r\n"
+    assert int(last.headers["devex-offset"]) == len(whole.content) - len(last.content)
+    text = await stage.http.get(f"{at}/text")
+    assert text.text == "red é\n" + "".join(f"{number}\n" for number in range(1, 1001)) + "the end\n"
+    cast = await stage.http.get(f"{at}/cast")
+    header, *events = map(json.loads, cast.text.splitlines())
+    assert (header["version"], header["width"], header["command"]) == (2, 80, record["command"])
+    assert "".join(data for _, code, data in events if code == "o") == whole.content.decode()
+    for answer in (whole, text, cast):
+        assert answer.headers["content-disposition"].startswith("attachment")
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    for path in ("output", "text", "cast", ""):
+        assert (await stage.http.get(f"/records/run-1-00000000/{path}".rstrip("/"))).status_code == 404
+
+
+async def test_records_are_searched_the_newest_first(stage: Stage) -> None:
+    first = await ran(stage, r"echo one; printf 'a \033[1mNee\033[0mdle\n'")
+    second = await ran(stage, "echo the needle; seq 150 | sed s/^/needles/")
+
+    async def found(query: str) -> dict[str, Any]:
+        answer = await stage.http.get("/records/search", params={"q": query})
+        result: dict[str, Any] = answer.json()
+        return result
+
+    told = await found("the needle")
+    assert told == {
+        "matches": [{"id": second["id"], "line": 1, "column": 0, "length": 10, "text": "the needle", "at": 0}],
+        "cut_off": False,
+    }
+    many = await found("needle")
+    assert many["cut_off"], "of one record so many are told"
+    assert [(one["id"], one["line"], one["text"]) for one in many["matches"][-1:]] == [(first["id"], 2, "a Needle")]
+    assert (await found("nowhere")) == {"matches": [], "cut_off": False}
+    assert (await stage.http.get("/records/search")).status_code == 400
