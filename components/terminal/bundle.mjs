@@ -2,9 +2,10 @@
 export { Terminal } from "@xterm/xterm";
 export { Fitting } from "./fitting.mjs";
 export { SearchAddon } from "@xterm/addon-search";
-export { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 export { WebLinksAddon } from "@xterm/addon-web-links";
+export { useGraphemes } from "./graphemes.mjs";
 export { makeSafe, openLink, safeOptions } from "./safe.mjs";
+export { outputDecoder } from "./decoding.mjs";
 export { Attachment } from "./attachment.mjs";
 export { keepKeys, takeKeys } from "./kept.mjs";
 export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";

@@ -1,8 +1,9 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, Attachment, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, UnicodeGraphemesAddon, WebLinksAddon, cleaned,
+  ALONE, Attachment, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, WebLinksAddon, cleaned,
   clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
-  openSettings, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, webgl,
+  openSettings, outputDecoder, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, useGraphemes,
+  webgl,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -49,7 +50,8 @@ export default {
     this.apply(currentSettings());
     this.fitting = new Fitting();
     this.finding = new SearchAddon();
-    for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink), new UnicodeGraphemesAddon()]) term.loadAddon(addon);
+    for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink)]) term.loadAddon(addon);
+    useGraphemes(term);
     term.open(this.$refs.screen);
     term.textarea.setAttribute("aria-description", LEAVING);
     makeSafe(term);
@@ -66,9 +68,14 @@ export default {
     this.observer.observe(this.$refs.screen);
     this.themes = new MutationObserver(() => (term.options.theme = theme()));
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    let decoded = outputDecoder();
     this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
-      output: (bytes, rendered) => term.write(bytes, rendered),
-      gap: (bytes) => bytes < 0 ? term.reset() : term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`),
+      output: (bytes, rendered) => term.write(decoded(bytes), rendered),
+      gap: (bytes) => {
+        decoded = outputDecoder();
+        if (bytes < 0) term.reset();
+        else term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`);
+      },
       exited: (about) => this.exited(about),
       size: (cols, rows) => {
         term.resize(cols, rows);

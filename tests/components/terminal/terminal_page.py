@@ -1,16 +1,18 @@
 """A page with a terminal of a real RunnerProxy and a real agent: `python -m ... DIRECTORY AGENT PORT`.
 
-`/?terminal=ID` shows that one; without it a shell is opened. `POST /restart` restarts the proxy, `POST /agent` puts
-another agent in the place of the one that runs.
+`/?terminal=ID` shows that one; without it a shell is opened. `/?twice=1` shows it in two places, of which
+the second one gets one byte a message. `POST /restart` restarts the proxy, `POST /agent` puts another agent in the
+place of the one that runs.
 """
 
 import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from nicegui import app, ui
@@ -21,6 +23,7 @@ from components import theme
 from components.controls import text
 from components.terminal import Terminal
 from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.proxy.terminals import wire
 from runner.viewer import Viewer
 
 DIRECTORY, AGENT, PORT = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -65,8 +68,23 @@ class Runner:
 runner = Runner()
 
 
+async def byte_by_byte(scope: Scope, receive: Receive, send: Send) -> None:
+    """The runner, whose terminals send one byte a message."""
+
+    async def send_bytes(message: MutableMapping[str, Any]) -> None:
+        frame = message.get("bytes") or b"\0"
+        if frame[0] != wire.OUTPUT:
+            await send(message)
+            return
+        offset = wire.offset(frame[1:9])
+        for at in range(len(frame) - 9):
+            await send({**message, "bytes": wire.output(offset + at, frame[9 + at : 10 + at])})
+
+    await runner(scope, receive, send_bytes)
+
+
 @ui.page("/")
-async def terminal_page(terminal: str = "", width: int = 900) -> None:
+async def terminal_page(terminal: str = "", width: int = 900, twice: bool = False) -> None:
     theme.use("light")
     told = {name: text("", tag="output").props(f"id={name}") for name in ("title", "terminal", "opened")}
     if not terminal:
@@ -81,6 +99,9 @@ async def terminal_page(terminal: str = "", width: int = 900) -> None:
             on_title=told["title"].set_text,
             on_open=lambda path, line, column: told["opened"].set_text(f"{path} {line} {column}"),
         )
+    if twice:
+        with ui.element("main").style(f"height: 400px; width: {width}px; display: flex").props("id=bytes"):
+            Terminal("bytes", terminal)
     ui.button("focus", on_click=lambda: shown.run_method("focus"))
     ui.button("search", on_click=lambda: shown.run_method("openSearch"))
 
@@ -114,6 +135,7 @@ async def serving(_: object) -> AsyncIterator[None]:
 
 theme.serve()
 app.mount("/repls/r1", runner)
+app.mount("/repls/bytes", byte_by_byte)
 inner = app.router.lifespan_context
 app.router.lifespan_context = serving
 ui.run(host="127.0.0.1", port=PORT, reload=False, show=False, tailwind=False, storage_secret="only for tests")

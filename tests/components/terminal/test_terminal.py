@@ -3,33 +3,13 @@
 import base64
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
-from runner.agent import install
 from tests.chromium import at_home
-from tests.components.serving import serving
-
-
-@dataclass(frozen=True)
-class Served:
-    url: str
-    workspace: Path
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    directory = tmp_path_factory.mktemp("terminal")
-    workspace, agent = directory / "workspace", directory / "agent"
-    workspace.mkdir()
-    agent.mkdir()
-    install(agent)
-    with serving("tests.components.terminal.terminal_page", directory, agent) as url:
-        yield Served(url, workspace)
+from tests.components.terminal.serving import Served
 
 
 @pytest.fixture

@@ -1,0 +1,18 @@
+// What one character is, and how many columns it takes: Unicode's grapheme clusters, by xterm's add-on. It gives a column
+// to characters that nobody sees (zero width space, marks of direction); programs count none for them.
+import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
+
+const UNSEEN = /^[\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]$/;
+const FIRST_UNSEEN = 0x200b;
+const JOINED = 1; // of xterm's properties: kind << 3 | width << 1 | joins
+
+export function useGraphemes(term) {
+  let provider;
+  new UnicodeGraphemesAddon().activate({ unicode: { register: (one) => (provider = one) } }); // the last is by clusters
+  const charProperties = (code, preceding) =>
+    code >= FIRST_UNSEEN && UNSEEN.test(String.fromCodePoint(code))
+      ? preceding | JOINED
+      : provider.charProperties(code, preceding === JOINED ? 0 : preceding); // nothing joins what has no column
+  term.unicode.register({ version: "devex", wcwidth: (code) => provider.wcwidth(code), charProperties });
+  term.unicode.activeVersion = "devex";
+}

@@ -1,0 +1,122 @@
+"""The same bytes in our terminal and in the reference emulator give the same screen, however they are cut."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.chromium import at_home
+from tests.components.terminal.cases import CASES, Case
+from tests.components.terminal.reference import QUIET, Reference, reference
+from tests.components.terminal.screens import ASKING, COLS, ROWS, Screen, screens_at
+from tests.components.terminal.serving import Served
+
+TTY = re.compile(r"/dev/pts/\d+")
+BEGIN = b"\x1b\\\x18\x1b[?1049l\x1bc"  # whatever came before
+_FITTED = """([cols, rows]) => {
+    for (const { $el, term } of terminals()) {
+        const screen = $el.querySelector(".xterm-screen"), box = $el.parentElement;
+        box.style.width = `${(cols + 0.4) * screen.offsetWidth / term.cols + 14}px`;  // with the scroll bar
+        box.style.height = `${(rows + 0.4) * screen.offsetHeight / term.rows}px`;
+    }
+    return terminals().every(({ term }) => term.cols === cols && term.rows === rows);
+}"""
+
+
+@dataclass
+class Emulators:
+    """Ours twice, of which the second one gets one byte a message; and the reference. Programs have switched off what
+    the PTYs' line discipline does to bytes.
+    """
+
+    page: Page
+    ours: int
+    reference: Reference
+    theirs: int
+    count: int = 0
+
+    def show(self, sent: bytes) -> list[Screen]:
+        """-> both of ours."""
+        self.count += 1
+        _write(self.ours, BEGIN + sent + _title(self.count))
+        return screens_at(self.page, f"case {self.count}")
+
+    def compare(self, sent: bytes) -> tuple[Screen, Screen, Screen]:
+        """-> both of ours, and the reference."""
+        _write(self.theirs, BEGIN + sent + _title(self.count + 1))
+        whole, cut = self.show(sent)
+        self.reference.named(f"case {self.count}")
+        return whole, cut, self.reference.screen()
+
+    def fit(self, cols: int = COLS, rows: int = ROWS) -> None:
+        self.page.wait_for_function(_FITTED, arg=[cols, rows])
+
+
+@contextmanager
+def written(path: str) -> Iterator[int]:
+    """A PTY's end, opened to write what its program would."""
+    tty = os.open(path, os.O_WRONLY | os.O_NOCTTY)
+    try:
+        yield tty
+    finally:
+        os.close(tty)
+
+
+@pytest.fixture(scope="module")
+def emulators(browser: Browser, served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulators]:
+    with at_home(browser, width=1400, height=1000) as page:
+        page.goto(f"{served.url}/?twice=1")
+        page.evaluate(ASKING)
+        expect(page.locator(".dx-terminal[data-state=live]")).to_have_count(2)
+        expect(page.locator(".xterm-rows").first).to_contain_text("$")
+        page.get_by_role("button", name="focus").click()
+        page.keyboard.type(QUIET)
+        page.keyboard.press("Enter")
+        expect(page.locator(".xterm-rows").nth(1)).to_contain_text(TTY)
+        place = TTY.search(page.locator(".xterm-rows").nth(1).inner_text())
+        assert place
+        with (
+            reference(tmp_path_factory.mktemp("reference")) as theirs,
+            written(place[0]) as ours,
+            written(theirs.tell("pane_tty")) as other,
+        ):
+            emulators = Emulators(page, ours, theirs, other)
+            emulators.fit()
+            yield emulators
+        terminal = page.locator("#terminal").inner_text()
+        httpx.delete(f"{served.url}/repls/r1/terminals/{terminal}", trust_env=False).raise_for_status()
+
+
+def test_screens_are_those_of_the_reference(emulators: Emulators) -> None:
+    wrong = [problem for case in CASES for problem in _problems(case, emulators)]
+    assert not wrong, "\n\n".join(wrong)
+
+
+def _problems(case: Case, emulators: Emulators) -> Iterator[str]:
+    sent = case.sent.encode(errors="surrogateescape")
+    if case.shows is None:
+        whole, cut, theirs = emulators.compare(sent)
+        if whole != theirs:
+            yield f"{case.name}: ours\n{whole}\nthe reference\n{theirs}"
+    else:
+        whole, cut = emulators.show(sent)
+        assert case.cursor
+        by_hand = Screen.of(case.shows, case.cursor)
+        if whole != by_hand:
+            yield f"{case.name}: ours\n{whole}\nexpected\n{by_hand}\n{case.why}"
+    if cut != whole:
+        yield f"{case.name}: cut into bytes\n{cut}\nwhole\n{whole}"
+
+
+def _title(number: int) -> bytes:
+    return b"\x1b]2;case %d\x07" % number
+
+
+def _write(tty: int, data: bytes) -> None:
+    for at in range(0, len(data), 1024):  # the PTY takes no more at once
+        os.write(tty, data[at : at + 1024])
