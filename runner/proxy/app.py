@@ -20,6 +20,8 @@ from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import FromAgent, Hello
 from runner.proxy import documents, http
 from runner.proxy.events import Events
+from runner.proxy.execs.execs import Execs
+from runner.proxy.execs.routes import ExecRoutes
 from runner.proxy.files.routes import file_routes
 from runner.proxy.files.uploads import sweeping
 from runner.proxy.link import AgentLink
@@ -105,6 +107,7 @@ class RunnerProxy:
             on_changed=self._on_terminals_changed,
             on_output=lambda: self._activity("output"),
         )
+        self._execs = Execs(self._link, config.environment, config.cwd, on_output=lambda: self._activity("output"))
         self._snapshots = snapshots
         self._autosave: Autosave | None = None
         self._stop = asyncio.Event()
@@ -162,6 +165,7 @@ class RunnerProxy:
             await stack.enter_async_context(self._link)
             stack.callback(self._events.leave)
             stack.callback(self._terminals.leave)
+            stack.callback(self._execs.leave)
             if self._autosave is not None:
                 saving = asyncio.create_task(self._autosave.run(), name=f"autosave {config.repl_id}")
                 stack.push_async_callback(_ended, saving)
@@ -174,6 +178,9 @@ class RunnerProxy:
         terminals = TerminalRoutes(
             self._terminals, self._link, config.shell, on_key=lambda: self._activity("keystroke")
         )
+        execs = ExecRoutes(
+            self._execs, flush=self._settled, on_run=self._on_run, on_key=lambda: self._activity("keystroke")
+        )
         ports = Ports(
             self._link, self._streams,
             run_state=self._runs.state, on_visit=lambda: self._activity("preview"), on_answer=self._listening.answered,
@@ -184,6 +191,7 @@ class RunnerProxy:
                 *terminals.routes(),
                 *self._runs.routes(),
                 *recorded_routes(self._records),
+                *execs.routes(),
                 documents.route(self._rooms),
                 *file_routes(
                     workspace,
@@ -255,10 +263,11 @@ class RunnerProxy:
     # What the agent says
 
     def _on_hello(self, hello: Hello) -> None:
-        self._terminals.hello(hello)
+        self._terminals.hello(self._execs.hello(hello))
         self._on_agent(True)
 
     def _on_lost(self) -> None:
+        self._execs.lost()
         self._terminals.lost()
         self._on_agent(False)
 
@@ -267,7 +276,7 @@ class RunnerProxy:
             self._listening.reported(message.ports)
         elif isinstance(message, Hello):
             raise ProtocolError("a second Hello")
-        else:
+        elif not self._execs.message(message):
             self._terminals.message(message)
 
     # What changes files

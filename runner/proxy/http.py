@@ -28,6 +28,11 @@ T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class ReadOnly(DevexError):
+    def __init__(self) -> None:
+        super().__init__("read_only", "You may look at this REPL but not change it.", "Fork it.", status=403)
+
+
 class Json(Response):
     """ASCII: names that are no UTF-8 travel as escaped lone surrogates."""
 
@@ -48,7 +53,7 @@ class Routes(Router):
             await super().not_found(scope, receive, send)
         else:
             nothing = DevexError("not_found", "There is nothing here.", "Check the address.", status=404)
-            await _refusal(nothing)(scope, receive, send)
+            await refusal(nothing)(scope, receive, send)
 
 
 class Endpoint(Route):
@@ -65,12 +70,13 @@ class Endpoint(Route):
             await self.app(scope, receive, send)
             return
         error = DevexError("no_such_method", "This cannot be done here.", "Check the request's method.", status=405)
-        refusal = _refusal(error)
-        refusal.headers["Allow"] = ", ".join(sorted(methods))
-        await refusal(scope, receive, send)
+        response = refusal(error)
+        response.headers["Allow"] = ", ".join(sorted(methods))
+        await response(scope, receive, send)
 
 
-def _refusal(error: DevexError) -> Response:
+def refusal(error: DevexError) -> Response:
+    """As an answer."""
     return Json(error.body(), error.status)
 
 
@@ -90,7 +96,7 @@ def _answered(ask: Answer, *, writes: bool) -> Answer:
         except (DevexError, OSError) as problem:
             error = problem if isinstance(problem, DevexError) else explain(problem, "")
             await _drain(request)
-            return _refusal(error)
+            return refusal(error)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody reads it
 
@@ -99,7 +105,7 @@ def _answered(ask: Answer, *, writes: bool) -> Answer:
 
 def _require_writer(request: Request) -> None:
     if not viewer_of(request.scope).can_write:
-        raise DevexError("read_only", "You may look at this REPL but not change it.", "Fork it.", status=403)
+        raise ReadOnly
 
 
 async def _drain(request: Request) -> None:

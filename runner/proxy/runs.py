@@ -1,4 +1,4 @@
-"""The Run button: one program at a time in a terminal of its own; and commands of programs that ask through the API.
+"""The Run button: one program at a time in a terminal of its own.
 
 - `POST run` {record?} -> 201 {terminal, command, started_at}; restarts a running one; open documents are saved first.
   What the workspace says is run; or with a `record`, by its id, the very command of that run, as it was
@@ -6,8 +6,6 @@
 - `GET run` -> {running, terminal, command, started_at, exit_code, duration_s, peak_bytes, forced}; `exit_code` null
   when the agent ended before it; `peak_bytes`, as `Exited` has it, null when nobody knows; `forced` when a stop or
   restart had to kill it; `command` is as it was recorded
-- `POST exec` {command, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out}; output and errors
-  together, the last 1 MiB of them; exit_code null when the time was over
 """
 
 import asyncio
@@ -34,13 +32,7 @@ from runner.workspace import Workspace
 
 TERM_S: Final = 5.0  # for a program to end by itself
 KILL_S: Final = 3.0  # for the agent to report the end of a killed one
-EXEC_S: Final = 60  # when nothing else is asked for
-MAX_EXEC_S: Final = 600
 RUN_BODY_BYTES: Final = 4096  # the id of a record
-MAX_ARGUMENT_BYTES: Final = 100_000  # the kernel takes 128 KiB as one argument
-# The terminal must not translate line ends; and a program must not wait for keys that nobody will type.
-_EXEC: Final = 'stty -opost 2>/dev/null; exec /bin/sh -c "$0" </dev/null'
-_EXEC_STDIN: Final = 'stty -opost 2>/dev/null; printf %s "$1" | /bin/sh -c "$0"'
 
 
 class Runs:
@@ -69,7 +61,6 @@ class Runs:
             http.Endpoint("GET", "/run", self._get, writes=False),
             http.Endpoint("POST", "/run", self._post_run, writes=True),
             http.Endpoint("POST", "/stop", self._post_stop, writes=True),
-            http.Endpoint("POST", "/exec", self._post_exec, writes=True),
         ]
 
     def state(self) -> dict[str, Any]:
@@ -153,25 +144,6 @@ class Runs:
                 continue  # not there, or nothing that could be a configuration
         return found
 
-    async def exec(self, command: str, stdin: str | None, timeout_s: float) -> dict[str, Any]:
-        """Run `command` in a shell and wait for its end. DevexError."""
-        await self._flush()
-        script = _EXEC if stdin is None else _EXEC_STDIN
-        argv = ("/bin/sh", "-c", script, command, *([] if stdin is None else [stdin]))
-        terminal = await self._terminals.open("exec", argv, environment={"TERM": "dumb"})
-        try:
-            ended = await _ended(terminal, timeout_s)
-            duration_s = terminal.duration_s or time.monotonic() - terminal.started_s
-            return {
-                "exit_code": terminal.exit.status if terminal.exit else None,
-                "output": terminal.ring.text().decode("utf-8", "replace"),
-                "duration_s": round(duration_s, 3),
-                "truncated": terminal.ring.start > 0,
-                "timed_out": not ended,
-            }
-        finally:
-            self._terminals.close(terminal)
-
     async def _get(self, _: Request) -> Response:
         return http.Json(self.state())
 
@@ -183,17 +155,6 @@ class Runs:
 
     async def _post_stop(self, _: Request) -> Response:
         return http.Json(await self.stop())
-
-    async def _post_exec(self, request: Request) -> Response:
-        asked = await http.json_body(request, 4 * MAX_ARGUMENT_BYTES)
-        command = http.field(asked, "command", str)
-        stdin = http.field(asked, "stdin", str, "") if asked.get("stdin") is not None else None
-        timeout_s = http.field(asked, "timeout_s", int, EXEC_S)
-        for text in (command, stdin or ""):
-            if "\0" in text or len(text.encode("utf-8", "replace")) > MAX_ARGUMENT_BYTES:
-                raise DevexError("bad_request", "The command or its input is too long.", "Put it into a file.")
-        self._on_run()
-        return http.Json(await self.exec(command, stdin, min(max(timeout_s, 1), MAX_EXEC_S)))
 
 
 async def _ended(terminal: Terminal, within_s: float) -> bool:

@@ -1,6 +1,6 @@
 """Terminals over HTTP, and each over a WebSocket of its own.
 
-- `GET terminals` -> {terminals: [{id, title, kind: "shell"|"run"|"exec", cols, rows, start, end, exit}]}, exit null or
+- `GET terminals` -> {terminals: [{id, title, kind: "shell"|"run", cols, rows, start, end, exit}]}, exit null or
   {status, signal, peak_bytes, lost?}: the most memory one of its processes had, null when nobody knows
 - `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204
 - `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py

@@ -18,7 +18,7 @@ from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.people import People
 from runner.viewer import Viewer
 
-Kind = Literal["shell", "run", "exec"]
+Kind = Literal["shell", "run"]
 
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace

@@ -36,7 +36,6 @@ from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
 
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
-EXECS: Final = 8
 ADOPTED: Final = 32  # of those an agent says a proxy before us opened
 ENDED: Final = 8  # shells that have ended stay readable, the newest of them
 ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
@@ -46,8 +45,8 @@ MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
 DEFAULT_SIZE: Final = (80, 24)
 
 # The id says what a terminal is, so that a restarted proxy knows: kind - number or time - random.
-_PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run", "exec": "exec"}
-_ID: Final = re.compile(r"(sh|run|exec)-([0-9]{1,15})-[0-9a-f]{8}")
+_PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run"}
+_ID: Final = re.compile(r"(sh|run)-([0-9]{1,15})-[0-9a-f]{8}")
 
 
 class Terminals:
@@ -141,9 +140,8 @@ class Terminals:
         if not opened:
             message = f"The program could not be started: {display(reason or '')[:200]}."
             raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
-        if kind != "exec":
-            named = (terminal.id, kind, _title(terminal))
-            terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
+        named = (terminal.id, kind, _title(terminal))
+        terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
         self._on_changed()
         return terminal
 
@@ -162,14 +160,12 @@ class Terminals:
 
     def _make_room(self, kind: Kind) -> None:
         """Of each kind a limited number; the oldest that have ended go first."""
-        limit = {"shell": SHELLS, "run": MAX_TERMINALS, "exec": EXECS}[kind]
+        limit = {"shell": SHELLS, "run": MAX_TERMINALS}[kind]
         ended = [one for one in self.of_kind(kind) if one.exit and not one.attachments]
         for terminal in ended[: max(len(ended) - ENDED, len(self.of_kind(kind)) + 1 - limit, 0)]:
             self.close(terminal)
         if len(self.of_kind(kind)) >= limit:
-            raise DevexError(
-                "too_many", f"{limit} are open already.", "Close one first.", status=429, retryable=kind == "exec"
-            )
+            raise DevexError("too_many", f"{limit} are open already.", "Close one first.", status=429)
 
     def close(self, terminal: Terminal) -> None:
         """End its program and forget it."""
@@ -285,7 +281,7 @@ class Terminals:
         kind = next((kind for kind, prefix in _PREFIX.items() if known and known[1] == prefix), None)
         fits = state.start <= state.end <= MAX_OFFSET and state.channel not in self._by_channel
         fits = fits and len(self) < ADOPTED and state.terminal not in self._closed_meanwhile
-        if kind is None or kind == "exec" or not fits:
+        if kind is None or not fits:
             self._link.send(Close(state.channel))
             return
         terminal = self._add(state.terminal, kind, state.channel, found=state)

@@ -14,6 +14,15 @@ from tests.orchestrator.kubernetes.links import KEY, WHO, forward_to, listening
 from tests.runner.proxy.stage import Stage
 from tests.runner.proxy.test_events import test_changes_are_told
 from tests.runner.proxy.test_events import test_files_and_programs_see_the_same as test_files_and_programs
+from tests.runner.proxy.test_execs import test_a_body_is_the_input as test_a_body
+from tests.runner.proxy.test_execs import test_a_flood_arrives_whole as test_a_flood
+from tests.runner.proxy.test_execs import test_a_reader_runs_nothing as test_a_reader
+from tests.runner.proxy.test_execs import test_large_input_arrives_whole_and_in_its_own_time as test_large_input
+from tests.runner.proxy.test_execs import test_lines_come_while_it_runs as test_lines
+from tests.runner.proxy.test_execs import (
+    test_who_does_not_read_holds_its_program_and_nobody_else as test_who_does_not_read,
+)
+from tests.runner.proxy.test_execs import test_who_leaves_takes_its_program_along as test_who_leaves
 from tests.runner.proxy.test_ports import test_a_large_upload_arrives_whole as test_a_large_upload
 from tests.runner.proxy.test_ports import test_a_refusal_arrives_while_much_is_still_sent as test_a_refusal
 from tests.runner.proxy.test_ports import test_a_request_arrives_as_it_was_sent as test_a_request
@@ -28,9 +37,10 @@ from tests.runner.proxy.test_terminals import test_two_viewers_see_the_same_and_
 from tests.runner.proxy.test_terminals import test_unknown_and_closed_terminals_say_so as test_unknown_terminals
 
 __all__ = [
-    "test_a_large_upload", "test_a_refusal", "test_a_request", "test_a_restart", "test_a_run", "test_changes_are_told",
-    "test_cut_sockets", "test_files_and_programs", "test_pieces", "test_pings", "test_two_viewers",
-    "test_unknown_terminals",
+    "test_a_body", "test_a_flood", "test_a_large_upload", "test_a_reader", "test_a_refusal", "test_a_request",
+    "test_a_restart", "test_a_run", "test_changes_are_told", "test_cut_sockets", "test_files_and_programs",
+    "test_large_input", "test_lines", "test_pieces", "test_pings", "test_two_viewers", "test_unknown_terminals",
+    "test_who_does_not_read", "test_who_leaves",
 ]  # fmt: skip
 
 

@@ -1,0 +1,41 @@
+"""The messages of `WS exec`: first a JSON text, as wanted.py has it; then binary, u8 kind | body, numbers big-endian.
+
+script -> proxy  1 INPUT bytes, up to the last CREDIT | 2 RESIZE u16 cols u16 rows | 3 ACK u64 bytes of OUTPUT and
+                 ERRORS taken so far | 4 SIGNAL u8 | 12 EOF: no more INPUT
+proxy -> script  22 READY JSON {id}, first | 28 CREDIT u64 bytes of INPUT that may be sent in all, right behind it and
+                 again and again | 17 OUTPUT bytes | 29 ERRORS bytes | 19 EXITED JSON, last {exit_code, signal,
+                 duration_s, peak_bytes, timed_out, lost?}
+                 | 30 REFUSED JSON {error}, in place of READY
+
+What terminals say, too, has their kinds; no kind of theirs means something else here.
+"""
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, Final
+
+from runner.proxy.terminals.wire import BAD_DATA, RESTART, BadMessage, cells, offset
+
+INPUT, RESIZE, ACK, SIGNAL, EOF = 1, 2, 3, 4, 12
+OUTPUT, EXITED, READY, CREDIT, ERRORS, REFUSED = 17, 19, 22, 28, 29, 30
+
+# Close codes.
+DONE: Final = 1000  # behind EXITED
+NOT_RUN: Final = 1008  # behind REFUSED
+
+_CREDIT: Final = struct.Struct(">BQ")
+
+__all__ = [
+    "ACK", "BAD_DATA", "CREDIT", "DONE", "EOF", "ERRORS", "EXITED", "INPUT", "NOT_RUN", "OUTPUT", "READY", "REFUSED",
+    "RESIZE", "RESTART", "SIGNAL", "BadMessage", "cells", "credit", "offset", "told",
+]  # fmt: skip
+
+
+def credit(upto: int) -> bytes:
+    return _CREDIT.pack(CREDIT, upto)
+
+
+def told(kind: int, about: Mapping[str, Any]) -> bytes:
+    """READY, EXITED and REFUSED."""
+    return bytes([kind]) + json.dumps(about).encode()

@@ -1,0 +1,71 @@
+"""What scripts are told, whatever was written and however it came in pieces."""
+
+import base64
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.protocol.frames import encode_frame
+from runner.protocol.messages import INITIAL_CREDIT_BYTES, STDERR, STDOUT, Credit, FromProxy
+from runner.proxy.execs.lines import NAMES, Lines
+from runner.proxy.execs.program import Running
+
+WRITTEN = st.one_of(st.binary(max_size=40), st.text(max_size=20).map(str.encode))
+PIECES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), WRITTEN), max_size=30)
+
+
+def told(lines: bytes) -> dict[int, bytes]:
+    found = {STDOUT: b"", STDERR: b""}
+    for one in lines.splitlines():
+        [(name, text)] = json.loads(one).items()
+        plain = name.removesuffix("_base64")
+        kind = next(kind for kind, known in NAMES.items() if known == plain)
+        found[kind] += text.encode() if name == plain else base64.b64decode(text)
+    return found
+
+
+def of(pieces: list[tuple[int, bytes]], kind: int) -> bytes:
+    return b"".join(data for one, data in pieces if one == kind)
+
+
+@given(PIECES)
+def test_lines_are_json_and_hold_every_byte(pieces: list[tuple[int, bytes]]) -> None:
+    lines = Lines()
+    found = told(b"".join([lines.of(*piece) for piece in pieces]) + lines.rest())
+    assert found == {kind: of(pieces, kind) for kind in NAMES}
+
+
+@given(st.text(max_size=60), st.data())
+def test_text_that_is_cut_anywhere_stays_text(text: str, data: st.DataObject) -> None:
+    raw, lines, said = text.encode(), Lines(), b""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)))))
+    for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        said += lines.of(STDOUT, raw[start:end])
+    said += lines.rest()
+    assert b"base64" not in said
+    assert told(said)[STDOUT] == raw
+
+
+@given(PIECES, st.data())
+async def test_what_comes_in_any_pieces_is_taken_in_order(pieces: list[tuple[int, bytes]], data: st.DataObject) -> None:
+    """And credit is given for no more than a window beyond what was acknowledged."""
+    sent: list[FromProxy] = []
+    running = Running(1, "exec-1", tty=False, send=sent.append)
+    stream = b"".join(encode_frame(kind, body) for kind, body in pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=20)))
+    taken: list[tuple[int, bytes]] = []
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        if end > start:
+            running.output(start, stream[start:end])
+        if data.draw(st.booleans()) and (piece := running.take()):
+            taken.append(piece)
+        if data.draw(st.booleans()):
+            running.acknowledge()
+    while piece := running.take():
+        taken.append(piece)
+    for kind in NAMES:
+        assert of(taken, kind) == of(pieces, kind)
+    credits = [message.upto for message in sent if isinstance(message, Credit)]
+    assert credits == sorted(credits)
+    assert all(upto <= len(stream) + INITIAL_CREDIT_BYTES for upto in credits)
