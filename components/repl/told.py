@@ -7,10 +7,11 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """A terminal that somebody types in."""
+    """A terminal that somebody types in; `named` by somebody, not by its number."""
 
     id: str
     title: str
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,4 +103,4 @@ def ports_of(ports: Iterable[dict[str, Any]]) -> tuple[Port, ...]:
 
 def shells_of(terminals: Iterable[dict[str, Any]]) -> tuple[Shell, ...]:
     """Of `GET terminals`, the outputs of programs aside."""
-    return tuple(Shell(one["id"], one["title"]) for one in terminals if one["kind"] == "shell")
+    return tuple(Shell(one["id"], one["title"], one["named"]) for one in terminals if one["kind"] == "shell")

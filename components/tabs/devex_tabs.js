@@ -1,6 +1,9 @@
-// A row of tabs and what they show, all mounted: only the one in front is visible.
+// A row of tabs and what they show, all mounted: visible are the one in front and what is shown beside it.
 import { COMMAND } from "devex-bundle/palette.js";
+import { Beside } from "devex-bundle/tabs.js";
 
+const STEP = 0.02; // of the width, by key
+const ADDED_MS = 10_000; // what comes later than this after a split was asked for is something else
 const SHOWN = "devex:shown"; // whoever folds these tabs away unfolds them
 
 export default {
@@ -9,27 +12,48 @@ export default {
       <div class="dx-tabs">
         <div ref="list" class="dx-tablist" @keydown="key" @wheel.passive="wheel">
           <span role="tablist" :aria-label="label" :aria-owns="tabs.map(id).join(' ')"></span>
-          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front">
+          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front" :data-beside="tab.key in places || null">
             <button role="tab" type="button" :id="id(tab)" :aria-selected="tab.key === front" :aria-controls="id(tab) + '-panel'" :tabindex="tab.key === front ? 0 : -1"
-                    @click="choose(tab.key, true)" @auxclick.middle="tab.closable && $emit('close', tab.key)">
+                    @click="pressed($event, tab)" @dblclick="rename(tab)" @auxclick.middle="tab.closable && $emit('close', tab.key)">
               <i :class="'dx-i dx-i-' + tab.icon"></i><span class="dx-tab-title">{{ tab.title }}</span></button>
             <button v-if="tab.closable" type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'Close ' + tab.title" :title="'Close ' + tab.title" @click="$emit('close', tab.key)"><i class="dx-i dx-i-close"></i></button>
           </div>
         </div>
         <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="addLabel" :title="addLabel" @click="$emit('add')"><i class="dx-i dx-i-plus"></i></button>
+        <button v-if="splitLabel" type="button" class="dx-btn dx-btn-quiet dx-btn-icon dx-wide" :aria-label="splitLabel" :title="splitLabel" @click="split"><i class="dx-i dx-i-split"></i></button>
       </div>
       <div class="dx-pane-body" ref="panels">
-        <div v-for="tab in tabs" :key="tab.key" class="dx-tabpanel" :class="{ 'dx-behind': tab.key !== front }" role="tabpanel" :id="id(tab) + '-panel'" :aria-labelledby="id(tab)"><slot :name="tab.key"></slot></div>
+        <div v-for="tab in tabs" :key="tab.key" class="dx-tabpanel" :class="{ 'dx-behind': !(tab.key in places), 'dx-aside': tab.key in places && tab.key !== front }" :style="places[tab.key]" role="tabpanel" :id="id(tab) + '-panel'" :aria-labelledby="id(tab)" @focusin="came(tab.key)"><slot :name="tab.key"></slot></div>
+        <div v-for="one in borders" :key="one.key" class="dx-gutter dx-tab-border" role="separator" tabindex="0" aria-orientation="vertical" :aria-label="'Width of ' + one.title" :aria-valuenow="Math.round(one.from * 100)"
+             :style="{ left: one.from * 100 + '%' }" @pointerdown="drag($event, one.key)" @keydown="step($event, one.key)"></div>
       </div>
     </div>`,
-  props: { tabs: Array, label: String, addLabel: String, command: String },
+  props: { tabs: Array, label: String, addLabel: String, command: String, renameCommand: String, splitLabel: String, splitCommands: Array },
   data() {
-    return { front: this.tabs[0]?.key ?? "", last: "" };
+    return { front: this.tabs[0]?.key ?? "", last: "", beside: new Beside(location.pathname) };
+  },
+  computed: {
+    widths() {
+      return this.beside.widths(this.front).filter(({ key }) => this.tabs.some((tab) => tab.key === key));
+    },
+    /** By key, of what is shown, where. */
+    places() {
+      return Object.fromEntries(this.widths.map(({ key, from, share }) => [key, { left: `${from * 100}%`, width: `${share * 100}%` }]));
+    },
+    borders() {
+      return this.widths.slice(1).map((one) => ({ ...one, title: this.tabs.find((tab) => tab.key === one.key).title }));
+    },
   },
   watch: {
     tabs(tabs, before) {
       const known = new Set(before.map((tab) => tab.key));
       const fresh = tabs.filter((tab) => tab.closable && !known.has(tab.key)).at(-1);
+      if (fresh && this.splitting && performance.now() - this.splitting.atMs < ADDED_MS) {
+        this.beside.add(this.splitting.key, fresh.key);
+        this.wanted = true;
+      }
+      if (fresh) this.splitting = null;
+      if (before.length > tabs.length) this.beside.only(tabs.map(({ key }) => key));
       if (fresh) this.choose(fresh.key, this.wanted);
       else if (!tabs.some((tab) => tab.key === this.front)) this.chooseLast(false);
       this.wanted = false;
@@ -49,16 +73,49 @@ export default {
       return `dx-tab-${this.$.uid}-${tab.key}`;
     },
     commanded(event) {
-      if (event.detail !== this.command) return;
+      const [split, part] = this.splitCommands;
+      const does = { [this.command]: () => this.chooseLast(true), [split]: this.split, [part]: () => this.beside.part(this.front) }[event.detail];
+      if (!does) return;
       event.preventDefault(); // done here
-      this.chooseLast(true);
+      does();
     },
-    choose(key, focus) {
+    /** With Ctrl or Cmd it is shown beside what is in front. */
+    pressed(event, tab) {
+      if ((event.ctrlKey || event.metaKey) && this.splitLabel) this.beside.add(this.front, tab.key);
+      this.choose(tab.key, true);
+    },
+    /** A new one beside the one in front. */
+    split() {
+      if (!this.beside.mayGrow(this.front)) return;
+      this.splitting = { key: this.front, atMs: performance.now() };
+      this.$emit("add");
+    },
+    came(key) {
       this.front = key;
       if (this.tabs.find((tab) => tab.key === key)?.closable) this.last = key;
+    },
+    drag(event, key) {
+      event.preventDefault();
+      const gutter = event.currentTarget;
+      gutter.setPointerCapture(event.pointerId);
+      let from = event.clientX;
+      gutter.onpointermove = ({ clientX }) => {
+        this.beside.move(key, (clientX - from) / this.$refs.panels.clientWidth);
+        from = clientX;
+      };
+      gutter.onpointerup = gutter.onpointercancel = () => (gutter.onpointermove = null);
+    },
+    step(event, key) {
+      const by = { ArrowLeft: -STEP, ArrowRight: STEP }[event.key];
+      if (!by) return;
+      event.preventDefault();
+      this.beside.move(key, by);
+    },
+    choose(key, focus) {
+      this.came(key);
       this.$nextTick(() => {
         document.getElementById(this.id({ key }))?.parentElement.scrollIntoView({ block: "nearest", inline: "nearest" });
-        if (focus) this.$refs.panels.querySelector(":scope > :not(.dx-behind) textarea")?.focus();
+        if (focus) document.getElementById(`${this.id({ key })}-panel`)?.querySelector("textarea")?.focus();
         this.$el.dispatchEvent(new CustomEvent(SHOWN, { bubbles: true }));
       });
     },
@@ -68,12 +125,17 @@ export default {
       if (tab && this.$el) this.choose(tab.key, focus);
       else if (tab) this.front = this.last = tab.key;
     },
+    /** What is in front names itself. */
+    rename(tab) {
+      if (tab.closable && this.renameCommand) window.dispatchEvent(new CustomEvent(COMMAND, { detail: this.renameCommand, cancelable: true }));
+    },
     wheel(event) {
       this.$refs.list.scrollLeft += event.deltaY;
     },
     key(event) {
       const at = this.tabs.findIndex((tab) => tab.key === this.front);
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: this.tabs.length - 1 }[event.key];
+      if (event.key === "F2") return this.rename(this.tabs[at]);
       const closes = event.key === "Delete" && this.tabs[at].closable;
       if (to === undefined && !closes) return;
       event.preventDefault();

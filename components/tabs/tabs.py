@@ -23,7 +23,10 @@ class Tab:
 class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
     """Each tab's content goes into the slot that `add` returns. Choosing a tab gives the keyboard to what it shows.
 
-    When the command `command` is given in the page, the closable tab used last comes to the front. `on_add` and
+    When the command `command` is given in the page, the closable tab used last comes to the front. A double click on a
+    closable tab, or F2, gives `rename_command`. With a `split_label` a new tab can be opened beside the one in front, by
+    a button of this label or by the first of `split_commands`; the second one shows what is side by side alone again,
+    and a press on a tab with Ctrl shows it beside. `on_add` and
     `on_close(key)`: the user asks for a new tab, or for the end of one; it goes when `remove_tab` is called.
     """
 
@@ -33,12 +36,23 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
         label: str,
         add_label: str,
         command: str = "",
+        rename_command: str = "",
+        split_label: str = "",
+        split_commands: tuple[str, str] = ("", ""),
         on_add: Callable[[], Any],
         on_close: Callable[[str], Any],
     ) -> None:
         super().__init__()
         self._tabs: dict[str, Tab] = {}
-        self._props.update(label=label, addLabel=add_label, command=command, tabs=[])
+        self._props.update(
+            label=label,
+            addLabel=add_label,
+            command=command,
+            renameCommand=rename_command,
+            splitLabel=split_label,
+            splitCommands=split_commands,
+            tabs=[],
+        )
         self.on("add", lambda _: on_add())
         self.on("close", lambda e: on_close(e.args))
 

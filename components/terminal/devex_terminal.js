@@ -2,8 +2,8 @@
 import {
   ALONE, Attachment, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, WebLinksAddon, cleaned,
   clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
-  openSettings, outputDecoder, ownKey, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, useGraphemes,
-  webgl,
+  openSettings, outputDecoder, ownKey, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, useGraphemes,
+  webgl, wordsOf,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -86,7 +86,8 @@ export default {
         this.sized.hasCompany = about.people.length > 0;
       },
       refused: (about) => (this.refused = about),
-      ready: ({ cols, rows, can_write: canWrite, you }) => {
+      ready: ({ cols, rows, kind, can_write: canWrite, you }) => {
+        this.isShell = kind === "shell";
         Object.assign(this, { canWrite, you, company: ALONE });
         term.resize(cols, rows);
         this.fit();
@@ -146,6 +147,7 @@ export default {
         find: () => this.openSearch(),
         clear: () => this.clear(),
         openLinks: () => this.openLinks(),
+        rename: () => this.rename(),
         settings: openSettings,
         leave: () => this.leave(),
         larger: () => stepFont(1),
@@ -159,6 +161,7 @@ export default {
         "terminal-find": () => this.openSearch(),
         "terminal-clear": () => this.clear(),
         "terminal-links": () => this.openLinks(),
+        "terminal-rename": () => this.rename(),
         "terminal-settings": openSettings,
         "terminal-take-over": () => this.$refs.people.takeOver(),
         "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),
@@ -171,7 +174,7 @@ export default {
       if (this.term.modes.mouseTrackingMode !== "none" && !event.shiftKey) return; // the program has it
       const box = this.$el.getBoundingClientRect();
       const at = event.clientX ? { x: event.clientX, y: event.clientY } : { x: box.left + 40, y: box.top + 20 };
-      openMenu(menuItems({ hasSelection: this.term.hasSelection(), canWrite: this.canWrite, does: this.actions() }), at);
+      openMenu(menuItems({ hasSelection: this.term.hasSelection(), canWrite: this.canWrite, isNamed: this.isShell, does: this.actions() }), at);
     },
     copy() {
       const text = this.term.getSelection();
@@ -200,6 +203,14 @@ export default {
       const { left, top } = this.$el.getBoundingClientRect();
       if (items.length) openMenu(items, { x: left + 40, y: top + 20 });
       else this.say("No file with a line, and no web address, is named here.");
+    },
+    async rename() {
+      try {
+        await rename(this.replId, this.terminalId);
+      } catch (failed) {
+        this.say(wordsOf(failed));
+      }
+      this.focus();
     },
     /** For a moment. */
     say(words) {

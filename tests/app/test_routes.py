@@ -43,6 +43,7 @@ GATEWAY = [
     Asked("PUT", "/repls/{repl_id}/files/main.py", Action.WRITE),
     Asked("PATCH", "/repls/{repl_id}/files/main.py", Action.WRITE),
     Asked("DELETE", "/repls/{repl_id}/files/main.py", Action.WRITE),
+    Asked("PATCH", "/repls/{repl_id}/terminals/sh-1-00000000", Action.WRITE),
     Asked("POST", "/repls/{repl_id}/run", Action.WRITE),
     Asked("GET", "/repls/{repl_id}/records", Action.OPEN),
     Asked("GET", "/repls/{repl_id}/records/search?q=x", Action.OPEN),

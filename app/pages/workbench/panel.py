@@ -29,11 +29,16 @@ class Panel:
         self._repl_id = repl_id
         self._on_open = on_open
         self._run = Run()
+        self._shells: dict[str, Shell] = {}
+        self._said: dict[str, str] = {}  # what programs call their windows
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="Terminals and output"'):
             self._tabs = Tabs(
                 label="Terminals and output",
                 add_label="New terminal",
                 command="terminal",
+                rename_command="terminal-rename",
+                split_label="Split the terminal",
+                split_commands=("terminal-split", "terminal-part"),
                 on_add=on_new,
                 on_close=on_close,
             )
@@ -48,9 +53,11 @@ class Panel:
         for key in self._tabs.keys:
             if key != OUTPUT and key not in ids:
                 self._tabs.remove_tab(key)
+        self._shells = {shell.id: shell for shell in shells}
         for shell in shells:
             if shell.id not in self._tabs.keys:
                 self._add_shell(shell)
+            self._name(shell.id)
 
     def set_run(self, run: Run) -> None:
         """Show the program that runs or ran last: its terminal, exit code and duration."""
@@ -75,11 +82,18 @@ class Panel:
 
     def _add_shell(self, shell: Shell) -> None:
         def set_title(name: str) -> None:
-            self._tabs.set_title(shell.id, name or shell.title)
+            self._said[shell.id] = name
+            self._name(shell.id)
 
         tab = Tab(key=shell.id, title=shell.title, icon="terminal", closable=True)
         with self._tabs.add(tab), ui.element("div").classes("dx-terminal-slot"):
             Terminal(self._repl_id, shell.id, on_title=set_title, on_open=self._on_open)
+
+    def _name(self, shell_id: str) -> None:
+        """As somebody named it; else as its program says; else by its number."""
+        if shell := self._shells.get(shell_id):
+            said = "" if shell.named else self._said.get(shell_id, "")
+            self._tabs.set_title(shell_id, said or shell.title)
 
     def _show_run(self) -> None:
         run = self._run

@@ -29,7 +29,7 @@ from runner.errors import DevexError
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
-ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js")
+ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js", "tabs.js")
 FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
 
 

@@ -69,6 +69,9 @@ class Recording:
         self._sizes.append(Sized(self._ring.end, _now_ms(), cols, rows))
         self._tell(replace(self.about, cols=cols, rows=rows))
 
+    def renamed(self, title: str) -> None:
+        self._tell(replace(self.about, title=title))
+
     def ended(self, exit: Mapping[str, Any], duration_s: float | None, peak_bytes: int | None = None) -> None:
         """Said again when an agent was reconnected."""
         if self.about.exit != exit:

@@ -71,6 +71,9 @@ class Records:
         about, end = self._before.get(terminal[0]) or (About.of(terminal, UNKNOWN, size, self._masking), 0)
         return self._add(about, ring, end)
 
+    def rename(self, recording: Recording, title: str) -> None:
+        recording.renamed(self._masking.text(title))
+
     def all_claimed(self) -> None:
         """What no agent has taken up by now has ended without us."""
         self._claimed = True

@@ -1,8 +1,10 @@
 """Terminals over HTTP, and each over a WebSocket of its own.
 
-- `GET terminals` -> {terminals: [{id, title, kind: "shell"|"run", cols, rows, start, end, exit}]}, exit null or
-  {status, signal, peak_bytes, lost?}: the most memory one of its processes had, null when nobody knows
+- `GET terminals` -> {terminals: [{id, title, named, kind: "shell"|"run", cols, rows, start, end, exit}]}: `named` whether
+  somebody gave it its title; exit null or {status, signal, peak_bytes, lost?}: the most memory one of its processes
+  had, null when nobody knows
 - `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204
+- `PATCH terminals/{id}` {title} -> 204: a shell's name, at most 60 characters, "" for the one it had at first
 - `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py
 """
 
@@ -51,6 +53,7 @@ class TerminalRoutes:
         return [
             http.Endpoint("GET", "/terminals", self._list, writes=False),
             http.Endpoint("POST", "/terminals", self._open, writes=True),
+            http.Endpoint("PATCH", "/terminals/{id}", self._rename, writes=True),
             http.Endpoint("DELETE", "/terminals/{id}", self._close, writes=True),
             WebSocketRoute("/terminals/{id}", _Endpoint(self._attach)),
         ]
@@ -65,6 +68,11 @@ class TerminalRoutes:
             "shell", self._shell, size=size, origin=Origin(who=viewer_of(request.scope))
         )
         return http.Json(next(one for one in self._terminals.listing() if one["id"] == terminal.id), 201)
+
+    async def _rename(self, request: Request) -> Response:
+        terminal = self._terminals.get(request.path_params["id"])
+        self._terminals.rename(terminal, http.field(await http.json_body(request, BODY_BYTES), "title", str))
+        return Response(status_code=204)
 
     async def _close(self, request: Request) -> Response:
         self._terminals.close(self._terminals.get(request.path_params["id"]))

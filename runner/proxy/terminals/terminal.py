@@ -16,6 +16,7 @@ from runner.proxy.records.recording import Recording
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.people import People
+from runner.proxy.terminals.titles import first_title
 from runner.viewer import Viewer
 
 Kind = Literal["shell", "run"]
@@ -59,6 +60,7 @@ class Terminal:
     ) -> None:
         self.id = terminal_id
         self.kind = kind
+        self.title = first_title(terminal_id)
         self.channel = channel
         self.size = clamp(*size)
         self.ring = Ring(start)
@@ -77,12 +79,25 @@ class Terminal:
         self._granted = start + INITIAL_CREDIT_BYTES  # what the agent assumes by itself
         self._stall_check: asyncio.TimerHandle | None = None
 
-    def json(self, title: str) -> dict[str, Any]:
+    @property
+    def is_named(self) -> bool:
+        """By somebody; programs do not name it then."""
+        return self.title != first_title(self.id)
+
+    def json(self) -> dict[str, Any]:
         """As `GET terminals` lists it."""
         cols, rows = self.size
         exited = self.exit.json() if self.exit else None
-        about = {"id": self.id, "title": title, "kind": self.kind, "cols": cols, "rows": rows}
-        return {**about, "start": self.ring.start, "end": self.ring.end, "exit": exited}
+        named = {"id": self.id, "title": self.title, "named": self.is_named}
+        return {
+            **named,
+            "kind": self.kind,
+            "cols": cols,
+            "rows": rows,
+            "start": self.ring.start,
+            "end": self.ring.end,
+            "exit": exited,
+        }
 
     def introduction(self, attachment: Attachment) -> bytes:
         """The READY message."""
@@ -117,6 +132,11 @@ class Terminal:
         if known.exit and not known.exit.get("lost"):  # it has been said to a proxy before us
             self.duration_s = known.duration_s
         self._record_end()
+
+    def take_title_of_record(self) -> None:
+        """It was named while a proxy before us was there."""
+        if self.recording and self.kind == "shell":
+            self.title = self.recording.about.title
 
     def _record_end(self) -> None:
         if self.recording and (ending := self.exit):

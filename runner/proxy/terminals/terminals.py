@@ -32,6 +32,7 @@ from runner.proxy.link import AgentLink
 from runner.proxy.records.about import UNKNOWN, Origin
 from runner.proxy.records.records import Records
 from runner.proxy.terminals.terminal import LOST, Exit, Kind, Terminal
+from runner.proxy.terminals.titles import checked_title, first_title
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
 
@@ -96,7 +97,7 @@ class Terminals:
         return [terminal for terminal in self._by_id.values() if terminal.kind == kind]
 
     def listing(self) -> list[dict[str, Any]]:
-        return [terminal.json(_title(terminal)) for terminal in self._by_id.values()]
+        return [terminal.json() for terminal in self._by_id.values()]
 
     # What people and runs want
 
@@ -140,7 +141,7 @@ class Terminals:
         if not opened:
             message = f"The program could not be started: {display(reason or '')[:200]}."
             raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
-        named = (terminal.id, kind, _title(terminal))
+        named = (terminal.id, kind, terminal.title)
         terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
         self._on_changed()
         return terminal
@@ -177,6 +178,15 @@ class Terminals:
         if not self._link.connected:
             self._closed_meanwhile.add(terminal.id)
         terminal.close(NO_SUCH_TERMINAL)
+        self._on_changed()
+
+    def rename(self, terminal: Terminal, title: str) -> None:
+        """ "": as it was called at first. DevexError."""
+        if terminal.kind != "shell":
+            raise DevexError("not_named", "Only shells have names.", "Choose a shell.", status=409)
+        terminal.title = checked_title(title) or first_title(terminal.id)
+        if terminal.recording:
+            self._records.rename(terminal.recording, terminal.title)
         self._on_changed()
 
     def type(self, terminal: Terminal, data: bytes) -> None:
@@ -288,8 +298,9 @@ class Terminals:
         if kind == "run":  # its number is when it started
             terminal.started_s -= max(0.0, time.time() - number_of(terminal.id) / 1000)
         if state.exit_status is None or self._records.is_known(terminal.id):  # else its record was removed
-            named = (terminal.id, kind, _title(terminal))
+            named = (terminal.id, kind, terminal.title)
             terminal.record(self._records.go_on(named, terminal.ring, terminal.size))
+            terminal.take_title_of_record()
         self._link.send(Resume(state.channel, state.start))
         terminal.settle_credit()
 
@@ -325,7 +336,3 @@ class Terminals:
 def number_of(terminal_id: str) -> int:
     """The number in the id; of a run it is the time of its start in ms."""
     return int(terminal_id.split("-")[1])
-
-
-def _title(terminal: Terminal) -> str:
-    return f"Shell {number_of(terminal.id)}" if terminal.kind == "shell" else terminal.kind.capitalize()

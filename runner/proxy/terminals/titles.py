@@ -1,0 +1,22 @@
+"""What terminals are called: as they are numbered, until somebody gives one a name. Pure."""
+
+from typing import Final
+
+from runner.errors import DevexError
+
+TITLE_CHARACTERS: Final = 60  # more does not fit a tab
+
+
+def first_title(terminal_id: str) -> str:
+    """`sh-2-…` is Shell 2."""
+    kind, number, _ = terminal_id.split("-")
+    return f"Shell {number}" if kind == "sh" else kind.capitalize()
+
+
+def checked_title(asked: str) -> str:
+    """One line of text without spaces around it; "" is none. DevexError."""
+    title = " ".join("".join(one if one.isprintable() else " " for one in asked).split())
+    if len(title) > TITLE_CHARACTERS:
+        message = f"The name has more than {TITLE_CHARACTERS} characters."
+        raise DevexError("too_long", message, "Choose a shorter one.")
+    return title
