@@ -15,6 +15,7 @@ class Network:
 
     `idle_s`: what is silent for so long in either direction is cut, as by a proxy that looks at each of them.
     `blocks`: a WebSocket's handshake is answered with an error of its own, as by a filter that knows only pages.
+    `cut_after_bytes`: of what the server sends on the next connection; there it is cut.
     """
 
     def __init__(self, port: int, *, server_port: int, idle_s: float | None = None, blocks: bool = False) -> None:
@@ -23,10 +24,12 @@ class Network:
         self.server_port = server_port
         self.idle_s = idle_s
         self.blocks = blocks
+        self.cut_after_bytes: int | None = None
         self.cut_for_silence = 0
         self._loop = asyncio.new_event_loop()
         self._serving: asyncio.Server | None = None
         self._swallows = False
+        self._listens = threading.Event()
         self._open: set[asyncio.Task[None]] = set()
 
     def refuse(self) -> None:
@@ -37,6 +40,12 @@ class Network:
         """Whatever is sent is lost, and nobody is told; what was connected stays so for good."""
         self._swallows = True
 
+    def away(self, outage_s: float) -> None:
+        """Swallow for so long."""
+        self.swallow()
+        self._do(asyncio.sleep(outage_s), outage_s + 10)
+        self.restore()
+
     def restore(self) -> None:
         """Further connections are passed on."""
         self._swallows = False
@@ -44,8 +53,8 @@ class Network:
 
     # Parts
 
-    def _do(self, work: Coroutine[None, None, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+    def _do(self, work: Coroutine[None, None, None], within_s: float = 10) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(within_s)
 
     async def _listen(self) -> None:
         if self._serving is None:
@@ -81,7 +90,8 @@ class Network:
             back, upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
             upstream.write(head)
             idle_s = self.idle_s if is_socket else None
-            passing = [self._pass(reader, upstream, idle_s), self._pass(back, writer, idle_s)]
+            left, self.cut_after_bytes = self.cut_after_bytes, None
+            passing = [self._pass(reader, upstream, idle_s), self._pass(back, writer, idle_s, left)]
             tasks = [asyncio.ensure_future(one) for one in passing]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +106,18 @@ class Network:
                 if side is not None:
                     side.transport.abort()
 
-    async def _pass(self, source: asyncio.StreamReader, target: asyncio.StreamWriter, idle_s: float | None) -> None:
+    async def _pass(
+        self,
+        source: asyncio.StreamReader,
+        target: asyncio.StreamWriter,
+        idle_s: float | None,
+        left: int | None = None,
+    ) -> None:
         with suppress(OSError):
-            while True:
+            while left is None or left > 0:
+                size = PIECE_BYTES if left is None else min(left, PIECE_BYTES)
                 try:
-                    piece = await asyncio.wait_for(source.read(PIECE_BYTES), idle_s)
+                    piece = await asyncio.wait_for(source.read(size), idle_s)
                 except TimeoutError:
                     self.cut_for_silence += 1
                     return
@@ -110,9 +127,11 @@ class Network:
                     return
                 target.write(piece)
                 await target.drain()
+                left = None if left is None else left - len(piece)
 
     def _run(self) -> None:
         self._loop.run_until_complete(self._listen())
+        self._listens.set()
         self._loop.run_forever()
         self._loop.run_until_complete(self._refuse())
         self._loop.close()
@@ -122,6 +141,7 @@ class Network:
         thread = threading.Thread(target=self._run, name="network")
         thread.start()
         try:
+            assert self._listens.wait(10)
             yield self
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)

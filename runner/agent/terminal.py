@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_PENDING_INPUT_BYTES = 4 << 20
 _LOST_INPUT = b"\r\n[The program does not read its input: some of what was sent to it is lost.]\r\n"
 _IUTF8 = 0o40000  # erase whole characters in cooked mode; `termios` has no name for it
-_IFLAG = 0
+_IFLAG, _LFLAG, _CC = 0, 3, 6
 _END_OF_FILE = b"\x04"  # what a terminal's line discipline takes for it, unless told otherwise
 
 
@@ -42,6 +42,8 @@ class Terminal(Program):
     def write(self, data: bytes) -> None:
         if self._status is not None:
             return
+        if self._input:
+            self._make_way(data)
         if len(self._input) + len(data) > MAX_PENDING_INPUT_BYTES:
             if not self._losing_input:
                 self._losing_input = True
@@ -68,6 +70,18 @@ class Terminal(Program):
         """To the foreground process group, or to the program when there is none."""
         if self._status is None:
             kill_group(self._foreground() or self.pid, signum)
+
+    def _make_way(self, data: bytes) -> None:
+        """For Ctrl-C, Ctrl-\\ and Ctrl-Z: what waits before one is thrown away, as the line discipline does when it
+        sees one. A program that does not read would never let it see any."""
+        try:
+            attributes = termios.tcgetattr(self._slave)
+            keys = [attributes[_CC][key] for key in (termios.VINTR, termios.VQUIT, termios.VSUSP)]
+            if data in keys and attributes[_LFLAG] & (termios.ISIG | termios.NOFLSH) == termios.ISIG:
+                self._input.clear()
+                termios.tcflush(self._slave, termios.TCIFLUSH)
+        except termios.error:  # hung up
+            pass
 
     def _last_output(self) -> None:
         os.close(self._slave)

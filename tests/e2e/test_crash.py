@@ -21,9 +21,10 @@ COUNTER = """python3 -uc 'import time; [time.sleep(0.1) for i in range(10**6) if
 
 
 @contextmanager
-def started(folder: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+def started(folder: Path, port: int, public_url: str = "") -> Iterator[subprocess.Popen[str]]:
     """A server on these data that answers; ended with Ctrl-C unless it has ended."""
     settings = {"DEVEX_PORT": str(port), "DEVEX_DATA_DIR": f"{folder}/data", "DEVEX_SIGN_UP": "open"}
+    settings["DEVEX_PUBLIC_URL"] = public_url
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | settings
     command = [sys.executable, str(ROOT / "main.py")]
     with (

@@ -199,8 +199,10 @@ class Terminal:
         return allowed
 
     def may_say(self, attachment: Attachment) -> bool:
-        """Whether what a window sends without being asked nor typed into counts."""
-        return attachment.can_write and self.people.holder in (None, attachment.person)
+        """Whether what a window sends without being asked nor typed into counts: not when it shows again what once was
+        asked for, which a shell that is there now would take for typing."""
+        may_write = attachment.can_write and self.people.holder in (None, attachment.person)
+        return may_write and attachment.acknowledged >= attachment.seen_before
 
     def _people_changed(self) -> None:
         for attachment in self.attachments:

@@ -140,9 +140,10 @@ class Stage:
 
     @asynccontextmanager
     async def attached(
-        self, terminal: str, after: int = 0, *, role: str = "writer", name: str = "Una"
+        self, terminal: str, after: int = 0, *, role: str = "writer", name: str = "Una", by: str = ""
     ) -> AsyncIterator[Tab]:
-        url = f"{self.url.replace('http', 'ws')}/terminals/{terminal}?after={after}"
+        """`by` is another address than the server's own, which leads there."""
+        url = f"{(by or self.url).replace('http', 'ws')}/terminals/{terminal}?after={after}"
         headers = {"X-Test-Role": role, "X-Test-Name": name}
         async with connect(url, additional_headers=headers, compression=None, max_size=None, proxy=None) as socket:
             yield Tab(socket, after)

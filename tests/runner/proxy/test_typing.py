@@ -83,9 +83,11 @@ async def test_a_programs_question_is_answered_once_and_never_again(stage: Stage
         again.acknowledges = False
         await again.until("[?1;2c")
         await again.type("\x1b[9;9R")
+        await again.type("\x1b[O")
         await again.type("old.")
         await again.until("old.")
         assert b"[9;9R" not in again.text
+        assert b"[O" not in again.text
         await again.acknowledge()
         await again.type("\x1b[8;8R")
         await again.until("[8;8R")
