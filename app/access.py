@@ -17,6 +17,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute
 
+from app.addresses import network_of
+from app.bearer import bearer_token
 from app.cookies import session_token
 from orchestrator.domain import Repl
 from orchestrator.registry import NoSuchRepl
@@ -35,12 +37,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is asking. `session_id` names the browser's session (it is no secret); "" is nobody."""
+    """Who is asking. `session_id` names the browser's session or the token (it is no secret); "" is nobody."""
 
     user_id: str = ""
     name: str = ""
     role: Role = Role.USER
     session_id: str = ""
+    by_token: bool = False  # a script, by a token that the user made for it
 
     @property
     def signed_in(self) -> bool:
@@ -98,6 +101,9 @@ RULES: Mapping[Action, Who] = {
 }
 
 
+BY_BROWSER = frozenset({Action.ACCOUNT, Action.ADMINISTER})  # not by token: who finds one gets no further with it
+
+
 class SignInNeeded(DevexError):
     def __init__(self) -> None:
         super().__init__("sign_in", "You are not signed in.", "Sign in and try again.", status=401)
@@ -106,6 +112,11 @@ class SignInNeeded(DevexError):
 class Forbidden(DevexError):
     def __init__(self) -> None:
         super().__init__("forbidden", "Only an administrator may do this.", "Ask an administrator.", status=403)
+
+
+class NotByToken(DevexError):
+    def __init__(self) -> None:
+        super().__init__("forbidden", "A token may not do this.", "Sign in with a browser.", status=403)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +135,7 @@ class Access:
 
 
 def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
-    """Raises SignInNeeded, Forbidden or NoSuchRepl when `actor` may not do `action` (to `repl`).
+    """Raises SignInNeeded, NotByToken, Forbidden or NoSuchRepl when `actor` may not do `action` (to `repl`).
 
     NoSuchRepl also for what belongs to somebody else: whether it exists is theirs to know.
     """
@@ -133,6 +144,8 @@ def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
         return
     if not actor.signed_in:
         raise SignInNeeded
+    if actor.by_token and action in BY_BROWSER:
+        raise NotByToken
     if who is Who.OWNER and (repl is None or repl.owner_id != actor.user_id):
         raise NoSuchRepl
     if who is Who.ADMIN and not actor.is_admin:
@@ -140,7 +153,10 @@ def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
 
 
 async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
-    """Who sends this request or opens this socket; NOBODY without a session that is still good."""
+    """Who sends this request or opens this socket; NOBODY without a session or token that is still good."""
+    if (token := bearer_token(connection.scope["headers"])) is not None:
+        address = connection.client.host if connection.client else ""
+        return await services.accounts.bearing(token, network_of(address))
     return await services.accounts.sessions.current(session_token(connection, https=services.settings.https))
 
 

@@ -157,6 +157,22 @@ def setup_link() -> None:
     _with_database(address)
 
 
+@cli.command()
+def token(
+    user: Annotated[str, typer.Argument(help="Whose it is: it may do what they may with their REPLs.")],
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    days: Annotated[int, typer.Option(min=1, max=365, help="For how long it is good.")] = 90,
+) -> None:
+    """Print a token with which scripts act for a user. It is revoked on the user's account page."""
+
+    async def made(chosen: Settings) -> str:
+        accounts = _accounts(chosen)
+        _, secret = await accounts.sessions.new_token((await accounts.named(user)).id, name, days)
+        return secret
+
+    _with_database(made)
+
+
 @cli.command("egress-proxy")
 def egress_proxy(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 in a pod.")] = "127.0.0.1",

@@ -8,7 +8,7 @@ from tortoise.exceptions import IntegrityError
 from tortoise.transactions import in_transaction
 
 from app.access import Actor, Role, SignInNeeded
-from app.accounts.attempts import Guesses
+from app.accounts.attempts import TRIES_BY_ADDRESS, WINDOW_S, Attempts, Guesses
 from app.accounts.links import Kind, Links
 from app.accounts.names import key_of, parse_name
 from app.accounts.passwords import Passwords
@@ -54,6 +54,7 @@ class Accounts:
         self._clock = clock
         self._passwords = Passwords()
         self._guesses = Guesses(clock)
+        self._wrong_tokens = Attempts(clock, most=TRIES_BY_ADDRESS, window_s=WINDOW_S)
 
     # Making accounts
 
@@ -93,8 +94,18 @@ class Accounts:
         self._guesses.was_right(key, visitor.address)
         return await self.sessions.begin(user, visitor.browser)
 
+    async def bearing(self, token: str, address: str) -> Actor:
+        """Who the token of a script stands for; NOBODY when it is no good, and TooManyAttempts when too many were from
+        there. Those that are good are never held up by others.
+        """
+        actor = await self.sessions.bearing(token)
+        if not actor.signed_in:
+            self._wrong_tokens.check(address)
+            self._wrong_tokens.count(address)
+        return actor
+
     async def change_password(self, actor: Actor, old: str, new: str, *, visitor: Visitor = UNKNOWN) -> SignedIn:
-        """Ends every session of the user and begins a new one."""
+        """Ends every session and token of the user and begins a new session."""
         user = await self._user(actor)
         self._guesses.check(user.key, visitor.address)
         self._guesses.count(user.key, visitor.address)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from app import cookies
 from app.access import Access, Action, Actor, SignInNeeded, allowed
 from app.accounts import SignedIn
+from app.accounts.sessions import TOKEN_DAYS
 from app.api.dependencies import AccountsDep, ServicesDep, VisitorDep
 from app.services import Services
 from runner.cookies import set_cookie
@@ -51,6 +52,23 @@ class SessionShape(BaseModel):
     created_at: datetime
     seen_at: datetime
     current: bool
+
+
+class NewToken(BaseModel):
+    name: Name = Field(description="What it is for.")
+    days: int = Field(default=TOKEN_DAYS, description="For how long it is good, at most 365.")
+
+
+class TokenShape(BaseModel):
+    id: str
+    name: str
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+
+
+class MadeToken(TokenShape):
+    token: str = Field(description="Shown this once.")
 
 
 @router.get("/api/session")
@@ -127,6 +145,30 @@ async def sessions(accounts: AccountsDep, access: Annotated[Access, allowed(Acti
 
 @router.delete("/api/account/sessions/{session_id}", status_code=204)
 async def end_session(
+    accounts: AccountsDep, session_id: str, access: Annotated[Access, allowed(Action.ACCOUNT)]
+) -> None:
+    await accounts.sessions.end(access.actor, session_id)
+
+
+@router.get("/api/account/tokens")
+async def tokens(accounts: AccountsDep, access: Annotated[Access, allowed(Action.ACCOUNT)]) -> list[TokenShape]:
+    return [
+        TokenShape.model_validate(one, from_attributes=True) for one in await accounts.sessions.tokens(access.actor)
+    ]
+
+
+@router.post("/api/account/tokens", status_code=201)
+async def new_token(
+    accounts: AccountsDep, response: Response, wanted: NewToken, access: Annotated[Access, allowed(Action.ACCOUNT)]
+) -> MadeToken:
+    """For a script, which sends it as `Authorization: Bearer …`."""
+    made, token = await accounts.sessions.new_token(access.actor.user_id, wanted.name, wanted.days)
+    response.headers["Cache-Control"] = "no-store"
+    return MadeToken(**TokenShape.model_validate(made, from_attributes=True).model_dump(), token=token)
+
+
+@router.delete("/api/account/tokens/{session_id}", status_code=204)
+async def revoke_token(
     accounts: AccountsDep, session_id: str, access: Annotated[Access, allowed(Action.ACCOUNT)]
 ) -> None:
     await accounts.sessions.end(access.actor, session_id)

@@ -6,6 +6,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.addresses import Addresses, behind_proxies
+from app.bearer import bearer_token
 from app.errors import answer, public_error
 from app.gateway.diagnosis import PATH as DIAGNOSE
 from app.gateway.diagnosis import SIGNED_IN
@@ -37,7 +38,7 @@ class ForeignOrigin(DevexError):
     """The origin is not the application's."""
 
     def __init__(self) -> None:
-        action = "Use the pages of DEVEX; programs send the header Origin."
+        action = "Use the pages of DEVEX; scripts send a token or the header Origin."
         super().__init__("origin", "This request does not come from a page of DEVEX.", action, status=403)
 
 
@@ -97,10 +98,15 @@ class Door:
                 self._log(scope, path, answering.status, started_s)
 
     def _check_origin(self, scope: Scope) -> None:
-        """Exact, on every socket and whatever changes something; wherever it is sent it must be ours."""
+        """Exact, on every socket and whatever changes something; wherever it is sent it must be ours. Scripts that bear
+        a token need send none: no page can have a browser do that.
+        """
         origin = header(scope, b"origin").lower()
         sent = any(name == b"origin" for name, _ in scope["headers"])
-        needed = scope["type"] == "websocket" or scope["method"] not in SAFE
+        by_token = (
+            self._application_for(scope["path"]) is not self._pages and bearer_token(scope["headers"]) is not None
+        )
+        needed = (scope["type"] == "websocket" or scope["method"] not in SAFE) and not by_token
         if (needed or sent) and origin not in self._addresses.origins:
             raise ForeignOrigin
 

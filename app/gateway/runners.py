@@ -27,13 +27,14 @@ WHILE_STOPPED = frozenset(
 )  # what can still be shown
 EDITING = frozenset({"files", "mkdir", "move"})  # what starts a stopped REPL; not an upload that goes on by itself
 COMES_UP_S = 10.0  # a start takes 0.1 s; finding an agent again after a restart a second or two
+OURS = frozenset({b"authorization", b"cookie"})  # who asks is said by us: a pod that was taken over sees no secret
 ELSEWHERE = "ports"  # programs speak on hosts of their own, never on the application's origin
 
 _POLICY: Final = b"content-security-policy"
 _TOLD: Final = frozenset(
     {
         *(b"accept-ranges", b"allow", b"cache-control", b"content-disposition", b"content-length", b"content-range"),
-        *(b"content-type", b"devex-missing", b"devex-offset", b"etag", b"retry-after"),
+        *(b"content-type", b"devex-missing", b"devex-offset", b"etag", b"retry-after", b"x-accel-buffering"),
     }
 )
 
@@ -119,7 +120,10 @@ class Runners:
         app = await self._app(scope, access, first)
         async with self._live.hold(actor.session_id):
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
-            fresh = runner_scope(scope, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path)
+            headers = [(name, value) for name, value in scope["headers"] if name not in OURS]
+            fresh = runner_scope(
+                {**scope, "headers": headers}, viewer_of(access), path=f"/{found[2]}", raw_path=raw_path
+            )
             await app(fresh, receive, as_content(send))
 
     async def _app(self, scope: Scope, access: Access, first: str) -> ASGIApp:

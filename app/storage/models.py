@@ -23,7 +23,9 @@ class User(Model):
 
 
 class Session(Model):
-    """One browser that is signed in. `id` is the SHA-256 of the token in its cookie."""
+    """One browser that is signed in, or one token of a script, with its name in place of the browser's. `id` is the
+    SHA-256 of what the cookie or the script holds.
+    """
 
     id = fields.CharField(max_length=64, primary_key=True)
     user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField("models.User", related_name="sessions")
@@ -32,6 +34,7 @@ class Session(Model):
     seen_at = fields.DatetimeField()
     expires_at = fields.DatetimeField(db_index=True)
     browser = fields.CharField(max_length=200, db_default="")
+    is_token = fields.BooleanField(db_default=False)
 
     class Meta:
         table = "sessions"

@@ -42,6 +42,7 @@ class Echoing(MemoryBackend):
         routes = [
             WebSocketRoute("/echo", _echo),
             Route("/stream", _stream),
+            Route("/asked", _told),
             Route("/unread", _unread, methods=["POST"]),
             WebSocketRoute("/ports/{port:int}/{path:path}", _echo),
             Route("/ports/{port:int}/{path:path}", _told, methods=["GET", "POST"]),
@@ -122,6 +123,14 @@ class Site:
             httpx.AsyncClient(
                 base_url=self.origin, headers={"Origin": self.origin} | headers, cookies=cookies, trust_env=False
             )
+        )
+
+    async def script(self, owner: SignedIn) -> httpx.AsyncClient:
+        """What bears a new token of theirs, and says nothing of an origin."""
+        _, token = await self.server.accounts.sessions.new_token(owner.actor.user_id, "a script")
+        headers = {"Authorization": f"Bearer {token}"}
+        return await self.stack.enter_async_context(
+            httpx.AsyncClient(base_url=self.origin, headers=headers, trust_env=False)
         )
 
     async def socket(

@@ -45,6 +45,7 @@ GATEWAY = [
     Asked("DELETE", "/repls/{repl_id}/files/main.py", Action.WRITE),
     Asked("PATCH", "/repls/{repl_id}/terminals/sh-1-00000000", Action.WRITE),
     Asked("POST", "/repls/{repl_id}/run", Action.WRITE),
+    Asked("POST", "/repls/{repl_id}/exec", Action.WRITE),
     Asked("GET", "/repls/{repl_id}/records", Action.OPEN),
     Asked("GET", "/repls/{repl_id}/records/search?q=x", Action.OPEN),
     Asked("DELETE", "/repls/{repl_id}/records/run-1-00000000", Action.WRITE),
@@ -78,6 +79,9 @@ async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
     assert {asked.action for asked in routes} == set(Action)
     signed_in = {"anonymous": None, "revoked": revoked, "other": other, "admin": admin, "owner": owner}
     browsers = {name: await site.browser(who) for name, who in signed_in.items()}
+    browsers |= {name: await site.script(who) for name, who in (("token", owner), ("other token", other))}
+    chief = await site.server.accounts.sign_in("chief", "a long password")
+    browsers["admin's token"] = await site.script(chief)
     repl = await site.repl(owner)
     for asked in routes:
         found = {name: await answers(browser, asked, repl) for name, browser in browsers.items()}
@@ -87,7 +91,7 @@ async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
 
 
 def expected(asked: Asked) -> dict[str, str]:
-    everybody = ("anonymous", "revoked", "other", "admin", "owner")
+    everybody = ("anonymous", "revoked", "other", "admin", "owner", "token", "other token", "admin's token")
     who = RULES[asked.action]
     match who:
         case Who.ANYONE:
@@ -101,6 +105,10 @@ def expected(asked: Asked) -> dict[str, str]:
             refused = {"anonymous": "sign_in", "revoked": "sign_in", "other": "forbidden", "owner": "forbidden"}
         case _:
             assert_never(who)
+    if who is Who.OWNER:
+        refused |= {"other token": NOT_FOUND, "admin's token": NOT_FOUND}
+    if asked.action in (Action.ACCOUNT, Action.ADMINISTER):
+        refused |= dict.fromkeys(("token", "other token", "admin's token"), "forbidden")
     return {name: refused.get(name, "") for name in everybody}
 
 
