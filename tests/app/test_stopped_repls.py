@@ -106,6 +106,3 @@ def test_what_its_terminals_said_is_read_while_it_is_stopped(tmp_path: Path) -> 
         assert browser.get(f"{at}/{run}/text").text.endswith("\na needle\n")
         assert [match["id"] for match in browser.get(f"{at}/search", params={"q": "NEEDLE"}).json()["matches"]] == [run]
         assert browser.delete(f"{at}/{run}").status_code == 409, "it is not running"
-        fork = browser.post(f"/api/repls/{repl}/fork", json={}).json()["id"]
-        assert browser.get(f"/repls/{fork}/records").json() == {"records": []}
-        assert (folder / repl / run).is_dir()

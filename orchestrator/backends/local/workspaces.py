@@ -115,7 +115,7 @@ class Workspaces:
         for folder in (self._layout.workspace(repl_id), self._beside(repl_id, "new"), self._beside(repl_id, "old")):
             _remove(folder)
         _remove(self._layout.temporary / repl_id)
-        shutil.rmtree(self._layout.records(repl_id), ignore_errors=True)
+        _remove(self._layout.records(repl_id))
         shutil.rmtree(self._layout.sockets(repl_id), ignore_errors=True)  # ours alone
 
     def make_temporary(self, repl_id: str, uid: int) -> Path:

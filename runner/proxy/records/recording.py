@@ -102,12 +102,14 @@ class Recording:
     def is_over(self) -> bool:
         return self.about.ended_at is not None
 
-    def pending(self, masking: Masking) -> Pending | None:
-        """None when there is nothing to write."""
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to write."""
+        return self.written < self._ring.end or self.about != self._told or bool(self._sizes)
+
+    def pending(self, masking: Masking) -> Pending:
         ring = self._ring
         at = min(max(self.written, ring.start), ring.end)
-        if at == ring.end and self.about == self._told and not self._sizes:
-            return None
         wanted = max(at - max(masking.longest - 1, 0), 0)  # a secret may have begun there
         start = max(wanted, ring.start)
         first = ring.read(start, ring.end - start)

@@ -101,6 +101,8 @@ class Records:
 
     async def synced(self) -> None:
         """Until what was said before is on disk, as far as the disk lets it."""
+        if not any(one.waits for one in self._live.values()):
+            return
         wanted = self._begun + 1
         self._woken(hurry=True)
         with suppress(TimeoutError):
@@ -134,7 +136,7 @@ class Records:
 
     async def _round(self) -> None:
         self._begun += 1
-        pending = [(one, some) for one in self._live.values() if (some := one.pending(self._masking))]
+        pending = [(one, one.pending(self._masking)) for one in self._live.values() if one.waits]
         live = self.live()
         failure: OSError | None = None
         if pending:
@@ -166,7 +168,7 @@ class Records:
         closed = [one for one in self._live.values() if one.closed]
         surplus = {one.about.id for one in closed[: max(len(closed) - CLOSED, 0)]}
         for one in closed:
-            if one.about.id in surplus or one.pending(self._masking) is None:
+            if one.about.id in surplus or not one.waits:
                 del self._live[one.about.id]
 
 

@@ -132,6 +132,8 @@ class Terminal:
         if known.exit and not known.exit.get("lost"):  # it has been said to a proxy before us
             self.duration_s = known.duration_s
         self._record_end()
+        if self.closed is not None:  # while it was opened
+            self._record_close()
 
     def take_title_of_record(self) -> None:
         """It was named while a proxy before us was there."""
@@ -143,6 +145,10 @@ class Terminal:
             lost = {"lost": True} if ending.lost else {}
             told = {"status": ending.status, "signal": ending.signal, **lost}
             self.recording.ended(told, self.duration_s, ending.peak_bytes)
+
+    def _record_close(self) -> None:
+        if self.recording:
+            self.recording.close(round(time.monotonic() - self.started_s, 3))
 
     def resumed(self) -> None:
         """An agent will send again from the ring's end; it has forgotten the credit and perhaps the size."""
@@ -246,8 +252,8 @@ class Terminal:
     def close(self, code: int) -> None:
         """Send away who is still attached."""
         self.closed = code
-        if self.recording and code == wire.NO_SUCH_TERMINAL:
-            self.recording.close(round(time.monotonic() - self.started_s, 3))
+        if code == wire.NO_SUCH_TERMINAL:
+            self._record_close()
         if self._stall_check:
             self._stall_check.cancel()
         self.people.close()

@@ -19,6 +19,7 @@ class TestContract(BackendContract):
         async with self.client(seeded.files_app("repl1", SIZE)) as client:
             by_name = (await client.get("/find", params={"q": "c.t"})).json()
             by_text = (await client.get("/search", params={"q": "deep"})).json()
+            assert (await client.get("/records")).json() == {"records": []}
         assert by_name == {"paths": ["a/b/c.txt"], "complete": True}
         assert [match["path"] for match in by_text["matches"]] == ["a/b/c.txt"]
 

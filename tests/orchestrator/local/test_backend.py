@@ -15,7 +15,7 @@ from orchestrator.domain import CpuSample, SandboxPhase, Size
 from runner.snapshots import layout
 from runner.snapshots.history import History
 from runner.snapshots.stores.directory import DirectoryStore
-from tests.contracts.backend import DEADLINE_S, BackendContract
+from tests.contracts.backend import DEADLINE_S, SIZE, BackendContract
 from tests.orchestrator.local.conftest import GRACE_S, Box, until_gone
 
 
@@ -38,6 +38,24 @@ class TestLocalBackend(BackendContract):
             assert (await client.get("/zip", params={"path": ""})).status_code == 413
         async with self.client(seeded.files_app("repl1", Size())) as client:
             assert (await client.get("/zip", params={"path": ""})).status_code == 200
+
+    async def test_records_stay_while_it_rests_are_not_copied_and_go_with_it(
+        self, seeded: LocalBackend, tmp_path: Path
+    ) -> None:
+        await self.started(seeded)
+        async with self.client(seeded.runner_app("repl1")) as client:
+            terminal = (await client.post("/terminals", json={})).json()["id"]
+        await seeded.stop("repl1", 1)
+        async with self.client(seeded.files_app("repl1", SIZE)) as client:
+            (record,) = (await client.get("/records")).json()["records"]
+            assert (record["id"], record["who"]["name"]) == (terminal, "Owner")
+            assert record["ended_at"]
+            assert (await client.delete(f"/records/{terminal}")).status_code == 405
+        await seeded.seed("repl2", {}, copy_of="repl1")
+        async with self.client(seeded.files_app("repl2", SIZE)) as client:
+            assert (await client.get("/records")).json() == {"records": []}
+        await seeded.delete_workspace("repl1")
+        assert list((tmp_path / "records").iterdir()) == []
 
     async def test_old_versions_of_what_rests_are_thinned_out(self, seeded: LocalBackend, tmp_path: Path) -> None:
         """All but the last of a day that is over; not what runs, and nothing that a newer epoch has stored."""

@@ -31,7 +31,7 @@ while not pathlib.Path("stop").exists():
     for _ in range(chance.randrange(9)):
         print(number, "é" * chance.randrange(60), flush=chance.random() < 0.5)
         number += 1
-    time.sleep(0.002)
+    time.sleep(0.02)  # so slowly that the ring has all of it, however long a proxy takes to start
 print("said", "all")
 """
 

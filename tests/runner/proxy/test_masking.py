@@ -28,7 +28,8 @@ def covered(raw: bytes, secrets: list[str]) -> bytes:
 
 
 def recorded(ring: Ring, recording: Recording, masking: Masking) -> Iterator[Output]:
-    if pending := recording.pending(masking):
+    if recording.waits:
+        pending = recording.pending(masking)
         entries = [entry for entry in pending.entries(masking) if isinstance(entry, Output)]
         yield from entries
         recording.took(pending, max((one.offset + len(one.data) for one in entries), default=0), whole=True)

@@ -54,6 +54,8 @@ async def test_when_the_agent_dies_terminals_are_shown_as_ended(stage: Stage) ->
         await tab.until_kind(EXITED)
         assert tab.exit
         assert tab.exit["lost"] is True
+    (record,) = (await stage.http.get("/records")).json()["records"]
+    assert record["exit"] == {"status": -1, "signal": 0, "lost": True}
 
 
 async def test_keys_typed_while_the_agent_is_away_arrive(stage: Stage) -> None:
