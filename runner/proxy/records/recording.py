@@ -100,7 +100,8 @@ class Recording:
 
     @property
     def is_over(self) -> bool:
-        return self.about.ended_at is not None
+        """It has ended, and the disk says so, too."""
+        return self.about.ended_at is not None and self._told is not None and self._told.ended_at is not None
 
     @property
     def waits(self) -> bool:
@@ -115,7 +116,7 @@ class Recording:
         first = ring.read(start, ring.end - start)
         raw = first + ring.read(start + len(first), ring.end - start - len(first))
         return Pending(
-            self.about, start, at, raw, cut=start > wanted, final=self.is_over,
+            self.about, start, at, raw, cut=start > wanted, final=self.about.ended_at is not None,
             times=tuple(self._times), sizes=tuple(self._sizes),
         )  # fmt: skip
 

@@ -109,11 +109,13 @@ async def test_a_killed_proxy_records_on_without_loss_or_doubling(tmp_path: Path
         (tmp_path / "workspace" / "stop").touch()
         async with tab_at(tmp_path, terminal) as tab:
             await tab.until("said all\r\n")
-        (record,) = (await http.get("/records")).json()["records"]
+        async with asyncio.timeout(DEADLINE_S):
+            while not (record := (await http.get("/records")).json()["records"][0])["exit"]:
+                await asyncio.sleep(0.01)
         found = (await http.get(f"/records/{terminal}/output")).content
         assert found == tab.text
         assert (record["missing"], record["bytes"]) == (0, len(found))
-        assert record["exit"] is None or record["exit"]["status"] == 0
+        assert record["exit"] == {"status": 0, "signal": 0}
 
 
 @pytest.fixture

@@ -13,11 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import DevexError
+from runner.protocol.ring import Ring
 from runner.proxy.records import rendering
 from runner.proxy.records.about import About, Origin
 from runner.proxy.records.disk import Bounds, Disk
 from runner.proxy.records.entries import Entry, Output, Sized, decode, encode
 from runner.proxy.records.masking import Masking
+from tests.runner.proxy.test_masking import a_recording
 
 SMALL = Bounds(records=3, record_bytes=4000, total_bytes=9000, segment_bytes=1000)
 
@@ -120,6 +122,17 @@ def test_what_nobody_saw_the_end_of_was_lost(tmp_path: Path) -> None:
     with pytest.raises(DevexError) as refused:
         disk.entries("run-2-00000000")
     assert refused.value.status == 404
+
+
+def test_an_end_counts_once_the_disk_has_it() -> None:
+    """Until then it is told as running: neither as lost nor as gone."""
+    recording, masking = a_recording(Ring(), Masking()), Masking()
+    before = recording.pending(masking)
+    recording.ended({"status": 0, "signal": 0}, 1.0)
+    recording.took(before, 0, whole=True)
+    assert (recording.is_over, recording.waits) == (False, True)
+    recording.took(recording.pending(masking), 0, whole=True)
+    assert (recording.is_over, recording.waits) == (True, False)
 
 
 ENTRY = st.one_of(
