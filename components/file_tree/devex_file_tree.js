@@ -3,7 +3,7 @@ import { SHOW_HISTORY } from "devex-bundle/history.js";
 import { EVENT } from "devex-bundle/repl.js";
 import {
   NOTHING, Remote, TreeModel, TypeAhead, all, basename, chosenFiles, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
-  keyAction, menuItems, only, openMenu, parent, sureToDelete, sureToReplace, these, topmost,
+  keyAction, menuItems, namesOf, only, openMenu, parent, sendFiles, sureToDelete, sureToReplace, these, topmost,
 } from "devex-bundle/file_tree.js";
 
 const BY_TOUCH = matchMedia("(pointer: coarse), (max-width: 700px)").matches;
@@ -328,19 +328,12 @@ export default {
       const dir = dirOf(this.row());
       await this.send(dir, { files: await chosenFiles(what), emptyDirs: [] });
     },
-    async send(dir, { files, emptyDirs }) {
-      if (!files.length && !emptyDirs.length) return;
-      const there = [...new Set(files.map(({ path }) => path.split("/")[0]))].filter((name) => this.model.has(join(dir, name)));
+    async send(dir, dropped) {
+      const names = namesOf(dropped);
+      if (!names.length) return;
+      const there = namesOf({ ...dropped, emptyDirs: [] }).filter((name) => this.model.has(join(dir, name)));
       if (there.length && !(await sureToReplace(there))) return;
-      this.upload = { done: 0, of: files.length, sent: 0, bytes: files.reduce((sum, { file }) => sum + file.size, 0) || 1 };
-      await this.attempt(async () => {
-        for (const path of emptyDirs) await this.remote.createDir(join(dir, path));
-        for (const { path, file } of files) {
-          const before = this.upload.sent;
-          await this.remote.upload(dir, path, file, (bytes) => (this.upload.sent = before + bytes));
-          this.upload.done += 1;
-        }
-      });
+      await this.attempt(() => sendFiles(this.remote, dir, dropped, (progress) => (this.upload = progress)));
       this.upload = null;
       await this.load(dir);
     },

@@ -1,4 +1,5 @@
 // Files and folders from the desktop.
+import { join } from "./model.mjs";
 
 /** What was dropped, folders walked: [{path, file}] and the folders that hold nothing: [path]. Must be called in the drop event. */
 export async function filesOf(dataTransfer) {
@@ -33,3 +34,22 @@ export function chosenFiles({ folder = false } = {}) {
     input.click();
   });
 }
+
+/** Sends them into a folder; `tell({done, of, sent, bytes})` hears how far it is. Throws Failed. */
+export async function sendFiles(remote, dir, { files, emptyDirs }, tell) {
+  const progress = { done: 0, of: files.length, sent: 0, bytes: files.reduce((sum, { file }) => sum + file.size, 0) || 1 };
+  tell({ ...progress });
+  for (const path of emptyDirs) await remote.createDir(join(dir, path));
+  for (const { path, file } of files) {
+    const before = progress.sent;
+    await remote.upload(dir, path, file, (bytes) => {
+      progress.sent = before + bytes;
+      tell({ ...progress });
+    });
+    progress.done += 1;
+    tell({ ...progress });
+  }
+}
+
+/** The names that dropped files have in the folder they come into. */
+export const namesOf = ({ files, emptyDirs }) => [...new Set([...files.map(({ path }) => path), ...emptyDirs].map((path) => path.split("/")[0]))];

@@ -11,6 +11,8 @@ export { keepKeys, takeKeys } from "./kept.mjs";
 export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";
 export { currentSettings, onSettings, set, stepFont } from "./settings.mjs";
 export { openSettings } from "./settings_box.mjs";
+export { isDroppable, wordsOfDrop } from "./drops.mjs";
+export { BY_TOUCH, TouchKeys } from "./touch_keys.mjs";
 export { rename } from "./renaming.mjs";
 export { wordsOf } from "../repl/http.mjs";
 export { FileLinks } from "./file_links.mjs";

@@ -1,9 +1,9 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, Attachment, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, WebLinksAddon, cleaned,
-  clipboardText, copyText, currentSettings, fontFamily, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
+  ALONE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
+  clipboardText, copyText, currentSettings, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
   openSettings, outputDecoder, ownKey, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, useGraphemes,
-  webgl, wordsOf,
+  webgl, wordsOf, wordsOfDrop,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -25,18 +25,20 @@ function ending({ status, signal, lost }) {
 }
 
 export default {
-  components: { People, SearchBox },
+  components: { People, SearchBox, TouchKeys },
   template: `
-    <div class="dx-terminal" :data-state="state" data-keys="Mod+Shift+F Mod+\`">
+    <div class="dx-terminal" :data-state="state" :data-touch="(byTouch && canWrite) || null" :data-drop="dropping || null" data-keys="Mod+Shift+F Mod+\`"
+         @dragover="dragOver" @dragleave.self="dropping = false" @drop="drop">
       <div ref="screen" class="dx-terminal-screen" @contextmenu.capture.stop.prevent="menu"></div>
       <People ref="people" :company="company" :you="you" :can-write="canWrite" :refused="refused" @give="attachment.give($event)" @done="focus"></People>
       <SearchBox v-if="searching" ref="search" :term="term" :finder="finding" :first="sought" @close="closeSearch"></SearchBox>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
+      <TouchKeys v-if="byTouch && canWrite" ref="touch" :term="term" @paste="actions().paste()"></TouchKeys>
     </div>`,
   props: { replId: String, terminalId: String },
   emits: ["title", "open"],
   data() {
-    return { state: "connecting", searching: false, sought: "", said: "", company: ALONE, you: 0, canWrite: true, refused: null };
+    return { state: "connecting", searching: false, sought: "", said: "", dropping: false, byTouch: BY_TOUCH, company: ALONE, you: 0, canWrite: true, refused: null };
   },
   computed: {
     note() {
@@ -59,7 +61,7 @@ export default {
     setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
     term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
     term.onTitleChange((title) => this.named(title));
-    term.onData((data) => this.attachment?.type(ENCODER.encode(data)));
+    term.onData((data) => this.attachment?.type(ENCODER.encode(this.$refs.touch?.withHeld(data) ?? data)));
     term.onBinary((data) => this.attachment?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
     term.attachCustomKeyEventHandler((event) => this.key(event));
     this.$refs.screen.addEventListener("paste", (event) => this.paste(event), true);
@@ -207,6 +209,27 @@ export default {
     async rename() {
       try {
         await rename(this.replId, this.terminalId);
+      } catch (failed) {
+        this.say(wordsOf(failed));
+      }
+      this.focus();
+    },
+    dragOver(event) {
+      if (!this.canWrite || !isDroppable(event.dataTransfer)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = "copy";
+      this.dropping = true;
+    },
+    async drop(event) {
+      this.dropping = false;
+      if (!this.canWrite || !isDroppable(event.dataTransfer)) return;
+      event.preventDefault();
+      try {
+        const words = await wordsOfDrop(this.replId, this.links.folder, event.dataTransfer, ({ done, of, sent, bytes }) =>
+          this.say(`Uploading ${done} of ${of}, ${Math.floor((100 * sent) / bytes)} %`),
+        );
+        if (words) this.term.paste(words);
+        this.said = "";
       } catch (failed) {
         this.say(wordsOf(failed));
       }

@@ -17,8 +17,8 @@ Bytes that are no UTF-8: `%ff` in addresses, lone surrogates (`"\\udcff"`) in JS
 - `GET zip?path=dir` a ZIP made while it is sent; links are stored as links
 - `GET find?q=` -> {paths, complete}, best first; `GET search?q=` -> {matches, complete}, each match
   {path, line, column, length, text, at}
-- `GET places?path=&path=&cwd=` -> {found: [path or null for each]}: the files that paths printed by a program mean,
-  which ran in `cwd` if that is known; at most 16
+- `GET places?path=&path=&cwd=` -> {found: [path or null for each], home}: the files that paths printed by a program
+  mean, which ran in `cwd` if that is known; at most 16. `home` is the workspace as programs see it
 - `GET usage` -> {bytes, entries, limit_bytes, limit_entries}
 """
 
@@ -209,7 +209,7 @@ class Files:
         if len(asked) > places.MOST:
             raise DevexError("bad_request", f"More than {places.MOST} paths are asked for.", "Ask for fewer.")
         found = await to_thread.run_sync(lambda: [self._place(one, cwd) for one in asked], limiter=self._heavy)
-        return http.Json({"found": found})
+        return http.Json({"found": found, "home": self._home})
 
     def _place(self, asked: str, cwd: str) -> str | None:
         for path in places.candidates(asked, cwd, self._home):

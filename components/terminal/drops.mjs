@@ -1,0 +1,41 @@
+// Files that are dropped on a terminal: from the desktop they come into the workspace first; then their paths are typed.
+import { sureToReplace } from "../file_tree/questions.mjs";
+import { Remote } from "../file_tree/remote.mjs";
+import { filesOf, namesOf, sendFiles } from "../file_tree/uploads.mjs";
+import { callJson, replUrl } from "../repl/http.mjs";
+
+export const TREE_TYPE = "application/x-devex-paths"; // what is dragged from the file tree
+
+const PLAIN = /^[\w@%+=:,./-]+$/;
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+
+/** A path as a shell takes it for one word, whatever is in it. */
+export function quoted(path) {
+  if (PLAIN.test(path)) return path;
+  if (!CONTROLS.test(path)) return `'${path.replaceAll("'", `'\\''`)}'`;
+  const escaped = path.replace(/[\\']/g, "\\$&").replace(CONTROLS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return `$'${escaped}'`;
+}
+
+export const isDroppable = ({ types }) => types.includes("Files") || types.includes(TREE_TYPE);
+
+/** The words to type for what was dropped, null for nothing; must be called in the drop event. `folder`: where the shell
+ * is, "" if nobody knows; `tell(progress)` as of sendFiles. Throws Failed. */
+export async function wordsOfDrop(replId, folder, dataTransfer, tell) {
+  const fromTree = dataTransfer.getData(TREE_TYPE);
+  const dropped = fromTree ? null : filesOf(dataTransfer);
+  const { home } = await callJson(`${replUrl(replId)}/places`);
+  if (fromTree) return typed(home, JSON.parse(fromTree));
+  const all = await dropped;
+  const names = namesOf(all);
+  if (!names.length) return null;
+  const remote = new Remote(replId);
+  const dir = folder.startsWith(`${home}/`) ? folder.slice(home.length + 1) : "";
+  const { entries } = await remote.list(dir);
+  const there = names.filter((name) => entries.some(([known]) => known === name));
+  if (there.length && !(await sureToReplace(there))) return null;
+  await sendFiles(remote, dir, all, tell);
+  return typed(home, names.map((name) => (dir ? `${dir}/${name}` : name)));
+}
+
+const typed = (home, paths) => `${paths.map((path) => quoted(`${home}/${path}`)).join(" ")} `;
