@@ -11,7 +11,7 @@ const MAX_PENDING_BYTES = 64 * 1024; // keys typed while away: beyond this nobod
 
 export class Attachment {
   /** `path(after)`: where the output from that byte on comes from.
-   * `on`: {output(bytes, rendered), gap(bytes), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
+   * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
   constructor(path, on) {
     this.on = on;
     this.offset = 0; // the next byte this side wants
@@ -81,11 +81,14 @@ export class Attachment {
         this.output(message);
         return;
       case "gap":
+        this.on.gap(message.to - message.from, this.offset > 0);
         this.offset = message.to;
-        this.on.gap(message.to - message.from);
         return;
       case "exited":
         this.on.exited(message.about);
+        return;
+      case "modes":
+        this.on.modes(message.bytes);
         return;
       case "people":
         this.on.people(message.about);

@@ -21,6 +21,7 @@ export { isFront, join } from "./front.mjs";
 export { ownKey } from "./keys.mjs";
 export { menuItems } from "./menu.mjs";
 export { openMenu } from "../file_tree/popups.mjs";
+export { markOf, understood } from "./gap.mjs";
 export { SearchBox } from "./search.mjs";
 export { ALONE, People } from "./people.mjs";
 export { Sized, roomIn } from "./sized.mjs";

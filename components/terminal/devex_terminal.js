@@ -1,8 +1,8 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
   ALONE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
-  clipboardText, copyText, currentSettings, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, menuItems, onSettings, openLink, openMenu,
-  openSettings, outputDecoder, ownKey, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, useGraphemes,
+  clipboardText, copyText, currentSettings, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, markOf, menuItems, onSettings, openLink, openMenu,
+  openSettings, outputDecoder, ownKey, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, understood, useGraphemes,
   webgl, wordsOf, wordsOfDrop,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
@@ -72,12 +72,15 @@ export default {
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
     let decoded = outputDecoder();
     this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
-      output: (bytes, rendered) => term.write(decoded(bytes), rendered),
-      gap: (bytes) => {
-        decoded = outputDecoder();
-        if (bytes < 0) term.reset();
-        else term.write(`\r\n\x1b[0;7m … ${bytes.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`);
+      output: (bytes, rendered) => {
+        term.write(decoded(this.isCut ? understood(bytes) : bytes), rendered);
+        this.isCut = false;
       },
+      gap: (count, isBehindSome) => {
+        decoded = outputDecoder();
+        this.skipped(count, isBehindSome);
+      },
+      modes: (bytes) => term.write(bytes),
       exited: (about) => this.exited(about),
       size: (cols, rows) => {
         term.resize(cols, rows);
@@ -251,6 +254,13 @@ export default {
       const tab = this.$el.closest("[role=tabpanel]")?.getAttribute("aria-labelledby");
       if (tab) document.getElementById(tab).focus();
       else document.activeElement.blur();
+    },
+    /** Marked among what has scrolled by, and said: a full-screen program has no room for marks. */
+    skipped(count, isBehindSome) {
+      if (count < 0) return this.term.reset();
+      this.isCut = true;
+      this.term.write(markOf(count, isBehindSome));
+      this.say(`${count.toLocaleString("en")} bytes of output were skipped`);
     },
     named(title) {
       this.title = title;

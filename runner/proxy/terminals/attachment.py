@@ -32,7 +32,9 @@ class Attachment:
         self.progress_s = time.monotonic()
         self.seen_before = terminal.rendered  # up to here it shows again what somebody has seen
         self._terminal = terminal
+        self.has_skipped = False  # output, since its screen was last known to be right
         self._gap = (after, self.sent) if after != self.sent else None
+        self._modes = b""
         self._ready = True
         self._told_size = terminal.size
         self._told_people = ALONE
@@ -55,6 +57,11 @@ class Attachment:
     def waiting(self) -> bool:
         """Whether something is unacknowledged."""
         return self.acknowledged < self.sent
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it shows everything there is."""
+        return not self.waiting and self.sent == self._terminal.ring.end
 
     @property
     def _is_behind(self) -> bool:
@@ -108,7 +115,12 @@ class Attachment:
             self._gap = (lost_from, self.sent)
         if self._gap:
             gap, self._gap = self._gap, None
+            self.has_skipped = gap[0] < gap[1]
+            self._modes = terminal.modes.at(gap[1]).restoring() if self.has_skipped else b""
             return wire.gap(*gap)
+        if self._modes:
+            modes, self._modes = self._modes, b""
+            return wire.modes(modes)
         return self._output() or self._exit()
 
     def _output(self) -> bytes | None:

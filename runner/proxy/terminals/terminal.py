@@ -15,7 +15,9 @@ from runner.protocol.ring import Ring
 from runner.proxy.records.recording import Recording
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.modes import ModeLog
 from runner.proxy.terminals.people import People
+from runner.proxy.terminals.repaint import Repaint
 from runner.proxy.terminals.titles import first_title
 from runner.viewer import Viewer
 
@@ -64,6 +66,7 @@ class Terminal:
         self.channel = channel
         self.size = clamp(*size)
         self.ring = Ring(start)
+        self.modes = ModeLog(self.ring)
         self.known_end = end  # of the agent's ring when it was found; ours is filled from there
         self.exit: Exit | None = None
         self.closed: int | None = None  # WebSocket code
@@ -76,6 +79,7 @@ class Terminal:
         self.rendered = end  # the offset up to which somebody has seen the output
         self._grant = grant
         self._resize = resize
+        self._repaint = Repaint(resize, lambda: self.size)
         self._granted = start + INITIAL_CREDIT_BYTES  # what the agent assumes by itself
         self._stall_check: asyncio.TimerHandle | None = None
 
@@ -108,6 +112,7 @@ class Terminal:
     # What the agent says
 
     def output(self, offset: int, data: bytes) -> None:
+        self.modes.output(offset, data)
         self.ring.append(offset, data)
         if self.recording:
             self.recording.output(offset)
@@ -180,6 +185,10 @@ class Terminal:
     def acknowledge(self, attachment: Attachment, offset: int) -> None:
         attachment.acknowledge(offset)
         self.rendered = max(self.rendered, attachment.acknowledged)
+        if attachment.has_skipped and attachment.is_live:
+            attachment.has_skipped = False
+            if self.modes.alternate and not self.exit:  # of lines that are missing nobody but the program knows
+                self._repaint.ask()
         self.settle_credit()
 
     def may_reply(self, attachment: Attachment) -> bool:
@@ -257,6 +266,7 @@ class Terminal:
         if self._stall_check:
             self._stall_check.cancel()
         self.people.close()
+        self._repaint.close()
         for attachment in self.attachments:
             attachment.wake.set()
         self.ended.set()

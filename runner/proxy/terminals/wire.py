@@ -7,6 +7,7 @@ proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to
                   | 22 READY JSON {id, kind, cols, rows, start, end, can_write, you: person}, always first
                   | 23 PEOPLE JSON {people: [{n: person, name, can_write}], turn: person or null, count}; empty: nobody
                   but you | 24 REFUSED JSON {why: "turn"|"read_only", by: person or null, bytes: of keys, in all}
+                  | 25 MODES bytes: after a GAP, what a terminal that was reset is to be fed before the output behind it
 """
 
 import json
@@ -15,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
-OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED = 17, 18, 19, 20, 21, 22, 23, 24
+OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED, MODES = 17, 18, 19, 20, 21, 22, 23, 24, 25
 
 # Close codes.
 BAD_DATA: Final = 1007  # a message cannot be read
@@ -62,6 +63,10 @@ def people(about: Mapping[str, Any]) -> bytes:
 
 def refused(about: Mapping[str, Any]) -> bytes:
     return bytes([REFUSED]) + json.dumps(about).encode()
+
+
+def modes(sequences: bytes) -> bytes:
+    return bytes([MODES]) + sequences
 
 
 def cells(body: bytes) -> tuple[int, int]:

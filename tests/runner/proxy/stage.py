@@ -30,7 +30,7 @@ PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executab
 DEADLINE_S = 60.0
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/tmp", "PORT": "3000"}
 INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
-OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED = 17, 18, 19, 20, 21, 22, 23, 24
+OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED, MODES = 17, 18, 19, 20, 21, 22, 23, 24, 25
 
 
 def counted(lines: int) -> bytes:
@@ -195,6 +195,7 @@ class Tab:
         self.exit: dict[str, Any] | None = None
         self.people: dict[str, Any] | None = None
         self.refused: dict[str, Any] | None = None
+        self.modes = b""
         self.pong: int | None = None
         self.acknowledges = acknowledges
 
@@ -241,6 +242,8 @@ class Tab:
                 self.people = json.loads(body)
             case 24:
                 self.refused = json.loads(body)
+            case 25:
+                self.modes = body
             case _:
                 raise AssertionError(f"unknown kind {kind}")
         return kind
