@@ -1,4 +1,4 @@
-"""A user's account: appearance, password, the browsers that are signed in."""
+"""A user's account: appearance, password, the browsers that are signed in, the tokens of scripts."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from app.access import Access, Action, Actor, allowed
 from app.accounts import OpenSession
 from app.pages.frame import PAGE_DEADLINE_S, attempt, keep_theme, kept_theme, page, section
 from app.pages.sign_in import NEW_PASSWORD
+from app.pages.tokens import Tokens
 from app.pages.words import ago, browser_words
 from app.services import Services
 from components.controls import button, icon, text
@@ -42,10 +43,12 @@ def register(services: Services) -> None:
                 if changed:
                     with ui.element("div").classes("dx-row dx-done").props("role=status"):
                         icon("check")
-                        text("Your password is changed. Other browsers are signed out.")
+                        text("Your password is changed. Other browsers are signed out, and tokens revoked.")
                 Form([OLD, NEW], url="/api/account/password", submit="Change password", then="/account?changed=1")
             with section("Signed-in browsers"):
                 await _Sessions(services, actor).fill()
+            with section("Tokens for scripts"):
+                await Tokens(services, actor).fill()
 
 
 def _themes(dark_mode: ui.dark_mode) -> None:

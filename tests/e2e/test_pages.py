@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -70,6 +71,27 @@ def test_a_changed_password_signs_other_browsers_out(page: Page, other: Page, se
     page.get_by_role("button", name="Change password").click()
     expect(page.get_by_text("Your password is changed.")).to_be_visible()
     expect(other).to_have_url(re.compile("/sign-in"), timeout=15_000)  # as promised
+
+
+def test_a_token_is_shown_once_and_revoked(page: Page, served: Served) -> None:
+    sign_up(page, served, "olga")
+    page.goto(f"{served.url}/account")
+    page.get_by_label("What it is for").fill("nightly job")
+    page.keyboard.press("Enter")
+    token = page.get_by_label("The token: it is shown this once")
+    expect(token).to_have_value(re.compile("^devex_"))
+    bearing = {"Authorization": f"Bearer {token.input_value()}"}
+    with said(page, "The token is copied."):
+        page.get_by_role("button", name="Copy").click()
+    with httpx.Client(base_url=served.url, headers=bearing, trust_env=False) as script:
+        assert script.get("/api/session").json()["name"] == "olga"
+        page.reload()
+        expect(page.get_by_text("nightly job")).to_be_visible()
+        expect(page.get_by_text("shown this once")).to_be_hidden()
+        page.get_by_role("button", name="Revoke nightly job").click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+        expect(page.get_by_text("nightly job", exact=True)).to_be_hidden()
+        assert script.get("/api/session").status_code == 401
 
 
 def test_repls_are_renamed_forked_deleted_and_taken_back(page: Page, served: Served) -> None:
