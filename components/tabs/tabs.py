@@ -24,10 +24,10 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
     """Each tab's content goes into the slot that `add` returns. Choosing a tab gives the keyboard to what it shows.
 
     When the command `command` is given in the page, the closable tab used last comes to the front. A double click on a
-    closable tab, or F2, gives `rename_command`. With a `split_label` a new tab can be opened beside the one in front, by
-    a button of this label or by the first of `split_commands`; the second one shows what is side by side alone again,
-    and a press on a tab with Ctrl shows it beside. `on_add` and
-    `on_close(key)`: the user asks for a new tab, or for the end of one; it goes when `remove_tab` is called.
+    closable tab, or F2, gives `rename_command`. With a `split_label` a new tab can be opened beside the one in front,
+    by a button of this label or by the first of `split_commands`; the second one shows what is side by side alone
+    again, and a press on a tab with Ctrl shows it beside. `on_add` and `on_close(key)`: the user asks for a new tab, or
+    for the end of one; it goes when `remove_tab` is called.
     """
 
     def __init__(

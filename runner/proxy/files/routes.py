@@ -84,7 +84,7 @@ def file_routes(
     told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time,
     HEAVY of this workspace if it is not said. `home` is the workspace as programs see it.
     """
-    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read, home)
+    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read, home=home)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/tree", files.tree),
         ("GET", "/files/{path:path}", files.get),
@@ -126,6 +126,7 @@ class Files:
         watcher: TreeWatcher | None,
         heavy: CapacityLimiter,
         before_read: Callable[[str], Awaitable[None]] | None,
+        *,
         home: str,
     ) -> None:
         self._workspace = workspace

@@ -1,8 +1,8 @@
 """Terminals over HTTP, and each over a WebSocket of its own.
 
-- `GET terminals` -> {terminals: [{id, title, named, kind: "shell"|"run", cols, rows, start, end, exit}]}: `named` whether
-  somebody gave it its title; exit null or {status, signal, peak_bytes, lost?}: the most memory one of its processes
-  had, null when nobody knows
+- `GET terminals` -> {terminals: [{id, title, named, kind: "shell"|"run", cols, rows, start, end, exit}]}: `named`
+  whether somebody gave it its title; exit null or {status, signal, peak_bytes, lost?}: the most memory one of its
+  processes had, null when nobody knows
 - `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204
 - `PATCH terminals/{id}` {title} -> 204: a shell's name, at most 60 characters, "" for the one it had at first
 - `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py
