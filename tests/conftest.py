@@ -24,7 +24,10 @@ settings.load_profile("patient")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A folder's tests with a browser go to one worker: their Chromium and their server start once."""
+    """A folder's tests with a browser go to one worker: their Chromium and their server start once. Who waits long
+    begins early, beside others that compute.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(folder_of(item).nodeid))

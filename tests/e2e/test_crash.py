@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from playwright.sync_api import Page, Request, expect
+import psutil
+from playwright.sync_api import Browser, Page, Request, expect
 
+from tests.chromium import opened
 from tests.e2e.serving import ROOT, STOP_DEADLINE_S, Served
-from tests.e2e.workbench import begin, editor, terminal
+from tests.e2e.workbench import PROMPT, begin, editor, terminal, type_into_editor
 from tests.ports import free_port
 
 BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
@@ -79,6 +81,13 @@ def _programs(workspace: Path) -> list[int]:
     return found
 
 
+def _agent(workspace: Path) -> psutil.Process:
+    programs = [psutil.Process(pid) for pid in _programs(workspace)]
+    around = {*programs, *(parent for program in programs for parent in program.parents())}
+    [agent] = [one for one in around if one.cmdline()[1:] == ["-I", "-S", "/opt/runner/agent.py"]]
+    return agent
+
+
 def test_an_agent_that_is_slow_to_come_back_is_waited_for(page: Page, tmp_path: Path) -> None:
     port = free_port()
     with begun_and_killed(page, tmp_path, port):
@@ -128,3 +137,31 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
         expect(terminal(page)).to_contain_text("same-2-shell 427")
         page.get_by_role("button", name="Run", exact=True).click()
         expect(page.locator(".dx-output-line")).to_contain_text("Exit code 0")
+
+
+def test_an_agent_that_is_killed_takes_its_terminals_and_nothing_else(
+    page: Page, browser: Browser, tmp_path: Path
+) -> None:
+    port = free_port()
+    served = Served(f"http://127.0.0.1:{port}", "", tmp_path / "data")
+    with started(tmp_path, port):
+        begin(page, served, "ada", "Struck")
+        workspace = served.data_dir / "workspaces" / page.url.rpartition("/")[2]
+        type_into_editor(page, "print('kept')\n")
+        with opened(browser, viewport=page.viewport_size) as beside:
+            begin(beside, served, "eve", "Beside")
+            _agent(workspace).kill()
+            expect(page.get_by_text("Its sandbox ended by itself")).to_be_visible()
+            beside.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
+            beside.keyboard.type("echo alive-$((20+3))\n")
+            expect(terminal(beside)).to_contain_text("alive-23")
+        page.locator(".dx-shelf").get_by_role("treeitem", name="main.py").click()
+        expect(page.locator(".dx-shelf .cm-content")).to_contain_text("print('kept')")
+        page.get_by_role("button", name="Recover").click()
+        expect(page.locator(".dx-chip")).to_have_text("Running")
+        expect(page.locator(".dx-shelf .cm-content")).to_have_count(0)
+        expect(editor(page)).to_contain_text("print('kept')")
+        expect(terminal(page)).to_contain_text(PROMPT)
+        page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
+        page.keyboard.type("python3 main.py\n")
+        expect(terminal(page)).to_contain_text(re.compile("main.py.*kept"))

@@ -6,7 +6,7 @@ from playwright.sync_api import Page, expect
 from tests.e2e.serving import Served
 from tests.e2e.workbench import PROMPT, create, editor, run, sign_up, terminal, type_into_editor
 
-pytestmark = pytest.mark.xdist_group("story")  # it waits longer than it does anything
+pytestmark = [pytest.mark.xdist_group("story"), pytest.mark.waits]
 STOP_DEADLINE_MS = 90_000  # idle for 60 s, and then the stop
 
 SERVER = """\
