@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tests import given
-from tests.bench import agents, beside_terminado, browser, given_cluster, memory, pods, snapshots, terminals
+from tests.bench import agents, beside_terminado, browser, flooded, given_cluster, memory, pods, snapshots, terminals
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -14,6 +14,7 @@ ONE: dict[str, Callable[[Server], Measured]] = {
     "reopen_to_prompt_ms": terminals.reopen_to_prompt,
     "echo_ms": terminals.echo,
     "echo_50_p99_ms": terminals.echo_50,
+    "echo_under_flood_p95_ms": flooded.echo,
     "flood_mb_s": terminals.flood,
     "flood_vs_terminado": beside_terminado.flood,
     "flood_rendered_s": browser.flood_rendered,
