@@ -67,17 +67,17 @@ const acts = {
   open(name) {
     const viewer = { unrendered: [] };
     viewers.set(name, viewer);
-    viewer.attachment = new Attachment((after) => `/${name}?after=${after}`, {
+    const shown = {
       output(bytes, rendered) {
         happened.push([name, "shown", Buffer.from(bytes).toString("base64")]);
         viewer.unrendered.push(rendered);
       },
       gap: (bytes) => happened.push([name, "gap", bytes]),
       exited: (about) => happened.push([name, "exited", about]),
-      size() {},
-      ready() {},
-      state: (state) => happened.push([name, "state", state]),
-    });
+    };
+    const nothing = () => {}; // of whatever else a page is told
+    const on = new Proxy(shown, { get: (heard, kind) => heard[kind] ?? nothing });
+    viewer.attachment = new Attachment((after) => `/${name}?after=${after}`, on);
   },
   accepted(name) {
     const { socket } = viewers.get(name);
