@@ -19,8 +19,10 @@ from runner.protocol.messages import (
     Connect,
     Credit,
     EndInput,
+    Foreground,
     Hello,
     Input,
+    Inquire,
     Open,
     OpenFailed,
     Ping,
@@ -111,6 +113,9 @@ class Agent:
             case Resume():
                 if terminal := self._terminals.get(message.channel):
                     terminal.attach(message.after)
+            case Inquire():
+                terminal = self._terminals.get(message.channel)
+                self._link.send(Foreground(message.channel, terminal.foreground_name() if terminal else ""))
             case Close():
                 if terminal := self._terminals.pop(message.channel, None):
                     terminal.hang_up()

@@ -64,6 +64,10 @@ class Program:
     def signal(self, signum: int) -> None:
         raise NotImplementedError
 
+    def foreground_name(self) -> str:
+        """Of the program that this one, a shell, waits for; "" for none."""
+        return ""
+
     def grant(self, upto: int) -> None:
         """Output may be sent up to this offset."""
         self._out.grant(upto)

@@ -21,6 +21,8 @@ _IUTF8 = 0o40000  # erase whole characters in cooked mode; `termios` has no name
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 _END_OF_FILE = b"\x04"  # what a terminal's line discipline takes for it, unless told otherwise
 
+_COMM_CHARACTERS = 15  # what the kernel keeps of a name
+
 
 class Terminal(Program):
     """The PTY is read as far as its `Outflow` has room, so a program waits for who watches it."""
@@ -70,6 +72,16 @@ class Terminal(Program):
         """To the foreground process group, or to the program when there is none."""
         if self._status is None:
             kill_group(self._foreground() or self.pid, signum)
+
+    def foreground_name(self) -> str:
+        group = self._foreground() if self._status is None else 0
+        if group in {0, self.pid}:
+            return ""
+        try:
+            with open(f"/proc/{group}/comm", errors="replace") as comm:
+                return comm.read(_COMM_CHARACTERS).strip() or "a program"
+        except OSError:  # its leader has ended, the others run on
+            return "a program"
 
     def _make_way(self, data: bytes) -> None:
         """For Ctrl-C, Ctrl-\\ and Ctrl-Z: what waits before one is thrown away, as the line discipline does when it

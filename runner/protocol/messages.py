@@ -28,7 +28,7 @@ from runner.protocol.fields import (
 from runner.protocol.frames import MAX_FRAME_BYTES, encode_frame
 from runner.protocol.record import Record
 
-VERSION = "devex-3"  # both ends ship together: an exact match or nothing
+VERSION = "devex-4"  # both ends ship together: an exact match or nothing
 INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's first Credit: one window
 FREE_RUN = 1 << 63  # as `Credit.upto`: send whatever comes
 MAX_TERMINALS = 64  # what one sandbox may have open; a Hello that lists them all stays below 4 KiB
@@ -92,6 +92,12 @@ class Signal(Record):
 
 class Close(Record):
     """Hang up, then kill; forget the ring. There is no answer: an Exited of a closed channel is never sent."""
+
+    channel: int
+
+
+class Inquire(Record):
+    """What runs in the foreground? Foreground answers, at once."""
 
     channel: int
 
@@ -184,6 +190,13 @@ class InputTaken(Record):
     upto: int
 
 
+class Foreground(Record):
+    """The name of the program that a shell waits for, as the kernel has it; "" when it waits for none."""
+
+    channel: int
+    name: str
+
+
 class Stream(Record):
     """First frame of a relayed connection; behind an `ok` come the raw bytes of the TCP stream."""
 
@@ -191,8 +204,8 @@ class Stream(Record):
     ok: bool
 
 
-FromProxy = Welcome | Open | Input | EndInput | Credit | Resize | Signal | Close | Connect | Resume | Ping
-FromAgent = Hello | Opened | OpenFailed | Output | Exited | Ports | Pong | Stream | InputTaken
+FromProxy = Welcome | Open | Input | EndInput | Credit | Resize | Signal | Close | Connect | Resume | Ping | Inquire
+FromAgent = Hello | Opened | OpenFailed | Output | Exited | Ports | Pong | Stream | InputTaken | Foreground
 Message = FromProxy | FromAgent
 
 _SMALL = 64  # bytes; room for any message of a few numbers
@@ -217,6 +230,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (9, Resume, (U32, U64), _SMALL),
         (10, Ping, (U32,), _SMALL),
         (11, EndInput, (U32,), _SMALL),
+        (12, Inquire, (U32,), _SMALL),
         (
             64,
             Hello,
@@ -235,6 +249,7 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (70, Pong, (U32,), _SMALL),
         (71, Stream, (U64, FLAG), _SMALL),
         (72, InputTaken, (U32, U64), _SMALL),
+        (73, Foreground, (U32, TEXT), 128),
     )
 }
 _KINDS = {record: kind for kind, (record, _, _) in _WIRE.items()}

@@ -45,7 +45,12 @@ def test_terminals_have_names_and_stand_side_by_side(page: Page, served: Served)
     expect(shown).to_have_count(1)
     tab(page, "Shell 2").click(modifiers=["Control"])
     expect(shown).to_have_count(2)
+    page.keyboard.type("echo wai''ting; cat\n")
+    expect(shown.last.locator(".xterm-rows")).to_contain_text("waiting")
     page.get_by_role("button", name="Close Shell 2").click()
+    question = page.get_by_role("dialog", name="Close the terminal?")
+    expect(question).to_contain_text("“cat” runs in this terminal.")
+    question.get_by_role("button", name="Close").click()
     expect(shown).to_have_count(1)
 
 

@@ -10,7 +10,7 @@ from nicegui import ui
 from app.access import Access, Action, Actor, allowed
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
-from app.pages.frame import PAGE_DEADLINE_S, attempt, dress, keep_theme, while_shown
+from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, dress, keep_theme, while_shown
 from app.pages.words import restart_words
 from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
@@ -218,7 +218,17 @@ class Workbench:
             self._desk.open_file(path, line)
 
     async def _close_terminal(self, terminal_id: str) -> None:
-        await self._attempt(lambda: self._ask("DELETE", f"terminals/{terminal_id}"))
+        await self._attempt(lambda: self._end_terminal(terminal_id))
+
+    async def _end_terminal(self, terminal_id: str) -> None:
+        try:
+            await self._ask("DELETE", f"terminals/{terminal_id}?idle=1")
+        except DevexError as error:
+            if error.code != "busy":
+                raise
+            explanation = f"{error.message} It ends with the terminal."
+            if await ask_sure("Close the terminal?", explanation=explanation, action="Close"):
+                await self._ask("DELETE", f"terminals/{terminal_id}")
 
     async def do(self, command: str) -> None:
         """Carry out a command, whether from the palette, a key or a button."""

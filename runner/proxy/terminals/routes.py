@@ -3,7 +3,8 @@
 - `GET terminals` -> {terminals: [{id, title, named, kind: "shell"|"run", cols, rows, start, end, exit}]}: `named`
   whether somebody gave it its title; exit null or {status, signal, peak_bytes, lost?}: the most memory one of its
   processes had, null when nobody knows
-- `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204
+- `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204; with `?idle=1` only
+  when its shell waits for no program: 409 `busy`
 - `PATCH terminals/{id}` {title} -> 204: a shell's name, at most 60 characters, "" for the one it had at first
 - `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py
 """
@@ -75,7 +76,10 @@ class TerminalRoutes:
         return Response(status_code=204)
 
     async def _close(self, request: Request) -> Response:
-        self._terminals.close(self._terminals.get(request.path_params["id"]))
+        terminal = self._terminals.get(request.path_params["id"])
+        if request.query_params.get("idle") == "1" and (name := await self._terminals.busy_with(terminal)):
+            raise DevexError("busy", f"“{name}” runs in this terminal.", "Close it all the same, or wait.", status=409)
+        self._terminals.close(terminal)
         return Response(status_code=204)
 
     async def _attach(self, scope: Scope, receive: Receive, send: Send) -> None:

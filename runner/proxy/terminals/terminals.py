@@ -16,9 +16,11 @@ from runner.protocol.messages import (
     Close,
     Credit,
     Exited,
+    Foreground,
     FromAgent,
     Hello,
     Input,
+    Inquire,
     Open,
     Opened,
     OpenFailed,
@@ -40,6 +42,7 @@ SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as 
 ADOPTED: Final = 32  # of those an agent says a proxy before us opened
 ENDED: Final = 8  # shells that have ended stay readable, the newest of them
 ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
+FOREGROUND_S: Final = 2.0  # for the agent to say what runs; who closes a terminal is not kept longer
 GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its terminals have ended
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
 MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
@@ -72,6 +75,7 @@ class Terminals:
         self._by_id: dict[str, Terminal] = {}  # in the order in which they were opened
         self._by_channel: dict[int, Terminal] = {}
         self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._asked: dict[int, asyncio.Future[str]] = {}  # what runs in the foreground
         self._held: dict[str, bytearray] = {}
         self._closed_meanwhile: set[str] = set()  # of an agent that is away
         self._gone: asyncio.TimerHandle | None = None
@@ -180,6 +184,22 @@ class Terminals:
         terminal.close(NO_SUCH_TERMINAL)
         self._on_changed()
 
+    async def busy_with(self, terminal: Terminal) -> str:
+        """The program that a shell waits for; "" when it waits for none, or nobody knows."""
+        if terminal.exit or not self._link.connected:
+            return ""
+        asked = self._asked.get(terminal.channel)
+        if asked is None:
+            asked = self._asked[terminal.channel] = asyncio.get_running_loop().create_future()
+            self._link.send(Inquire(terminal.channel))
+        try:
+            async with asyncio.timeout(FOREGROUND_S):
+                return display(await asyncio.shield(asked))
+        except TimeoutError:
+            return ""
+        finally:
+            self._asked.pop(terminal.channel, None)
+
     def rename(self, terminal: Terminal, title: str) -> None:
         """ "": as it was called at first. DevexError."""
         if terminal.kind != "shell":
@@ -242,6 +262,9 @@ class Terminals:
                     self._on_changed()
             case Opened(channel):
                 self._answered(channel, None)
+            case Foreground(channel, name):
+                if (asked := self._asked.get(channel)) and not asked.done():
+                    asked.set_result(name)
             case OpenFailed(channel, reason):
                 self._answered(channel, reason or "no reason is given")
             case _:

@@ -36,6 +36,7 @@ FROM_PROXY = st.one_of(
     st.builds(m.Connect, U64, U16),
     st.builds(m.Resume, U32, U64),
     st.builds(m.Ping, U32),
+    st.builds(m.Inquire, U32),
 )
 FROM_AGENT = st.one_of(
     st.builds(m.Hello, TEXT, U32, st.lists(STATE, max_size=m.MAX_TERMINALS // 2).map(tuple)),
@@ -47,6 +48,7 @@ FROM_AGENT = st.one_of(
     st.builds(m.Pong, U32),
     st.builds(m.Stream, U64, st.booleans()),
     st.builds(m.InputTaken, U32, U64),
+    st.builds(m.Foreground, U32, TEXT.filter(lambda text: len(text.encode()) <= 120)),
 )
 
 
