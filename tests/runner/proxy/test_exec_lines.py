@@ -3,11 +3,13 @@
 import base64
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import encode_frame
-from runner.protocol.messages import INITIAL_CREDIT_BYTES, STDERR, STDOUT, Credit, FromProxy
+from runner.protocol.messages import INITIAL_CREDIT_BYTES, STDERR, STDOUT, Credit, FromProxy, Input
 from runner.proxy.execs.lines import NAMES, Lines
 from runner.proxy.execs.program import Running
 
@@ -69,3 +71,45 @@ async def test_what_comes_in_any_pieces_is_taken_in_order(pieces: list[tuple[int
     credits = [message.upto for message in sent if isinstance(message, Credit)]
     assert credits == sorted(credits)
     assert all(upto <= len(stream) + INITIAL_CREDIT_BYTES for upto in credits)
+
+
+async def test_what_no_honest_agent_says_is_refused() -> None:
+    for offset, data in ((1, b"x"), (0, bytes(INITIAL_CREDIT_BYTES + 1)), (0, encode_frame(9, b"x"))):
+        with pytest.raises(ProtocolError):
+            Running(1, "exec-1", tty=False, send=lambda message: None).output(offset, data)
+    running = Running(1, "exec-1", tty=False, send=lambda message: None)
+    running.write(b"abc")
+    for upto in (4, 1 << 60):
+        with pytest.raises(ProtocolError):
+            running.input_taken(upto)
+    running.input_taken(2)
+    with pytest.raises(ProtocolError):
+        running.input_taken(1)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=20), st.data())
+async def test_input_arrives_once_however_often_the_agent_was_away(writes: list[bytes], data: st.DataObject) -> None:
+    """An agent that takes some of what it holds, and forgets the rest whenever it was away."""
+    sent: list[FromProxy] = []
+    running = Running(1, "exec-1", tty=False, send=sent.append)
+    taken, held = b"", b""
+
+    def receive() -> bytes:
+        came = b"".join(message.data for message in sent if isinstance(message, Input))
+        sent.clear()
+        return came
+
+    for one in writes:
+        running.write(one)
+        held += receive()
+        if data.draw(st.booleans()):
+            count = data.draw(st.integers(0, len(held)))
+            taken, held = taken + held[:count], held[count:]
+            running.input_taken(len(taken))
+        if data.draw(st.booleans()):
+            running.lost()
+            held = b""
+            running.resumed()
+            running.input_taken(len(taken))
+            held += receive()
+    assert taken + held == b"".join(writes)
