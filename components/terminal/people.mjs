@@ -4,6 +4,7 @@ import { openMenu } from "../file_tree/popups.mjs";
 const MOST_SHOWN = 4; // of them; the menu names the others
 const HUES = 6; // of terminal.css
 const NOTICE_MS = 6000; // of what needs no answer
+const ONLY_LOOK = "You may only look at this terminal: what you type is not sent.";
 const FLASH_MS = 200;
 
 /** As PEOPLE tells it when nobody else is there. */
@@ -85,7 +86,7 @@ export const People = {
       this.took = false;
     },
     refused({ why, by, bytes }) {
-      if (why === "read_only") this.say("You may only look at this terminal: what you type is not sent.");
+      if (why === "read_only") this.say(ONLY_LOOK);
       else {
         const name = nameOf(this.company.people.find((one) => one.n === by));
         this.say(`${name} is typing here${bytes ? ". What you typed was not sent." : ": take over first."}`, { takes: true });
@@ -126,7 +127,9 @@ export const People = {
     },
     /** A command of the page. */
     takeOver() {
-      if (this.others.length && this.canWrite) this.give(this.you);
+      if (!this.canWrite) this.say(ONLY_LOOK);
+      else if (this.others.length) this.give(this.you);
+      else this.say("Nobody else is at this terminal.");
     },
   },
 };

@@ -187,7 +187,7 @@ class Terminal:
         self.rendered = max(self.rendered, attachment.acknowledged)
         if attachment.has_skipped and attachment.is_live:
             attachment.has_skipped = False
-            if self.modes.alternate and not self.exit:  # of lines that are missing nobody but the program knows
+            if self.modes.alternate and not self.ended.is_set():  # what lines are missing nobody but the program knows
                 self._repaint.ask()
         self.settle_credit()
 
