@@ -4,10 +4,19 @@ import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Final
 
 PIECE_BYTES: Final = 1 << 16
 UPGRADE: Final = b"upgrade: websocket"
+
+
+@dataclass(eq=False)
+class Socket:
+    """A WebSocket that is open; `passed` are pieces of bytes, of the browser and of the server."""
+
+    path: str
+    passed: list[int] = field(default_factory=lambda: [0, 0])
 
 
 class Network:
@@ -26,6 +35,7 @@ class Network:
         self.blocks = blocks
         self.cut_after_bytes: int | None = None
         self.cut_for_silence = 0
+        self.sockets: list[Socket] = []
         self._loop = asyncio.new_event_loop()
         self._serving: asyncio.Server | None = None
         self._swallows = False
@@ -78,6 +88,7 @@ class Network:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
+        socket: Socket | None = None
         try:
             if self._swallows:
                 await asyncio.Event().wait()
@@ -89,9 +100,11 @@ class Network:
                 return
             back, upstream = await asyncio.open_connection("127.0.0.1", self.server_port)
             upstream.write(head)
-            idle_s = self.idle_s if is_socket else None
             left, self.cut_after_bytes = self.cut_after_bytes, None
-            passing = [self._pass(reader, upstream, idle_s), self._pass(back, writer, idle_s, left)]
+            if is_socket:
+                socket = Socket(head.split(b" ", 2)[1].decode())
+                self.sockets.append(socket)
+            passing = [self._pass(reader, upstream, socket, 0), self._pass(back, writer, socket, 1, left)]
             tasks = [asyncio.ensure_future(one) for one in passing]
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -102,6 +115,8 @@ class Network:
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
+            if socket in self.sockets:
+                self.sockets.remove(socket)
             for side in (writer, upstream):
                 if side is not None:
                     side.transport.abort()
@@ -110,9 +125,11 @@ class Network:
         self,
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
-        idle_s: float | None,
+        socket: Socket | None,
+        whose: int,
         left: int | None = None,
     ) -> None:
+        idle_s = self.idle_s if socket else None
         with suppress(OSError):
             while left is None or left > 0:
                 size = PIECE_BYTES if left is None else min(left, PIECE_BYTES)
@@ -125,6 +142,8 @@ class Network:
                     await asyncio.Event().wait()
                 if not piece:
                     return
+                if socket:
+                    socket.passed[whose] += 1
                 target.write(piece)
                 await target.drain()
                 left = None if left is None else left - len(piece)

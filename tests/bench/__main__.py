@@ -5,7 +5,18 @@ import sys
 from collections.abc import Callable, Iterator
 
 from tests import given
-from tests.bench import agents, beside_terminado, browser, flooded, given_cluster, memory, pods, snapshots, terminals
+from tests.bench import (
+    agents,
+    beside_terminado,
+    browser,
+    flooded,
+    given_cluster,
+    memory,
+    pods,
+    reconnect,
+    snapshots,
+    terminals,
+)
 from tests.bench.figures import TARGETS, Measured, judge
 from tests.bench.server import ROOT, Server, running
 
@@ -37,6 +48,7 @@ TOGETHER: dict[tuple[str, ...], Callable[[Server], tuple[Measured, ...]]] = {
 
 
 ALONE: dict[str, Callable[[], Measured]] = {
+    "reconnect_ms": reconnect.reconnect,
     "agent_start_ms": agents.start,
     "agent_mib": agents.memory,
     "manifest_ms": pods.manifest,
@@ -65,6 +77,9 @@ def measure(only: str | None) -> Iterator[dict[str, object]]:
             with running() as server:
                 for name, measured in zip(names, together(server), strict=True):
                     yield judge(name, measured)
+    if only in (None, *reconnect.OF_CYCLES):
+        for name, measured in zip(reconnect.OF_CYCLES, reconnect.cycles(), strict=True):
+            yield judge(name, measured)
     for name, alone in ALONE.items():
         if only in (None, name):
             yield judge(name, alone())

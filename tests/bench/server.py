@@ -26,8 +26,12 @@ PASSWORD = "correct horse battery staple"
 class Server:
     """One running DEVEX and an API client that is signed in as its administrator."""
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str], *, counted: bool = False) -> None:
+        """`counted`: says how many `tasks` it has."""
         self._settings = settings
+        self._tasks = directory / "tasks"
+        program = ["-m", "tests.bench.counted", str(self._tasks)] if counted else [str(ROOT / "main.py")]
+        self._command = [sys.executable, *program]
         self.directory = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -44,7 +48,7 @@ class Server:
         environment |= {f"DEVEX_{name.upper()}": value for name, value in self._settings.items()}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py")],
+                self._command,
                 cwd=ROOT,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -100,6 +104,17 @@ class Server:
         assert self.process
         return psutil.Process(self.process.pid).memory_full_info().pss / 2**20
 
+    def tasks(self) -> int:
+        """Of its event loop."""
+        assert self.process
+        self._tasks.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR2)
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not self._tasks.exists():
+            assert time.monotonic() < deadline, "it does not say how many tasks it has"
+            time.sleep(0.01)
+        return int(self._tasks.read_text())
+
     def stop(self) -> None:
         """Ctrl-C: everything ends, REPLs too."""
         self.http.close()
@@ -113,11 +128,11 @@ class Server:
 
 
 @contextmanager
-def running(settings: Mapping[str, str] = _NONE) -> Iterator[Server]:
+def running(settings: Mapping[str, str] = _NONE, *, counted: bool = False) -> Iterator[Server]:
     """A server in an empty directory, with `settings` by name, signed in; gone with what it started after the block."""
     with tempfile.TemporaryDirectory(prefix="devex-bench-") as directory:
         os.chmod(directory, 0o755)  # a sandbox's own uid must reach its workspace below it
-        server = Server(Path(directory), settings)
+        server = Server(Path(directory), settings, counted=counted)
         server.start()
         try:
             server.sign_in()
