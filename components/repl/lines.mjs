@@ -16,12 +16,12 @@ export const NETWORK = "devex:network";
 /** The channel on which the page /signed-in tells that somebody has signed in. */
 const SIGNED_IN = "devex:signed-in";
 
-const LOOK_MS = 350; // between two questions: whoever comes back is found within half a second
+const LOOK_MS = 250; // between two questions: whoever comes back is found within half a second
 const QUICK_MS = 5 * 60_000; // for so long; then the pauses grow, by as much every time this passes again, up to
 const LOOK_SLOWLY_MS = 2000;
 const LOOK_HIDDEN_MS = 10_000; // nobody looks at the page: it asks at once when somebody does
 const LOOK_BESIDE_MS = 3000; // the server answers, and it is something else that keeps lines down
-const PATIENCE_MS = 1200; // for an answer: four questions are under way at most, of the six that browsers allow
+const PATIENCE_MS = 1000; // for an answer: four questions are under way at most, of the six that browsers allow
 const LONG_PATIENCE_MS = 8000; // for one in
 const LONG_PATIENCE_EVERY = 24; // so that a link of more than a second is found too
 const TOGETHER_MS = 50; // what goes down within this is one loss

@@ -25,6 +25,7 @@ from tests.ports import free_port
 CUTS = 12  # of each kind
 AWAY_MOST_S = 1.5  # once the page has noticed: where it is in its pauses is left to chance
 CYCLES, WARM_UP = 1000, 200
+UNSAVED: Final = {"autosave_s": "3600"}  # a process that saves versions is there for a while, and counts
 OF_CYCLES: Final = ("reconnect_cycles", "reconnect_growth_mib")
 LINE: Final = "{0:08d} what a program says, and nothing of it is lost or comes twice"
 # Slow enough for the ring to hold what is written between two connections, on a machine that swaps.
@@ -35,6 +36,8 @@ for number in itertools.count():
     print({json.dumps(LINE)}.format(number))
     time.sleep(0.002)
 '\n"""
+FILLING: Final = b"head -c 1200000 /dev/zero | tr '\\0' x; echo; "  # both rings: their memory is theirs from the start
+PIECE_S = 30.0  # the program speaks all the time
 PIECES_MOST = 3  # of output between two cuts
 SETTLED_S, SETTLE_POLL_S = 20.0, 0.05  # what a cut leaves to be cleared away is cleared away by then
 GAP: Final = 18
@@ -129,7 +132,7 @@ def cycles() -> tuple[Measured, ...]:
     """A thousand cuts of one terminal during output: raises when a byte is lost or doubled, or descriptors or tasks are
     left; and the memory that server and agent have grown by.
     """
-    with running(counted=True) as server:
+    with running(UNSAVED, counted=True) as server:
         done = run_cycles(server, count=CYCLES, warm_up=WARM_UP)
     before, after = done.before, done.after
     assert (after.descriptors, after.tasks) == (before.descriptors, before.tasks), done
@@ -151,9 +154,10 @@ async def _cycles(server: Server, url: str, count: int, warm_up: int) -> Cycles:
     task = {"cookie": server.cookie, "origin": server.url}
     said = bytearray()
     async with attach(task, url) as socket:
-        await socket.send(bytes([INPUT]) + TALKING.encode())
+        await socket.send(bytes([INPUT]) + FILLING + TALKING.encode())
         while b"begin\r\n" not in said:
             said += await _piece(socket, len(said))
+            await socket.send(bytes([ACK]) + OFFSET.pack(len(said)))
     choice = random.Random(1)
     await _cut_often(task, url, said, warm_up, choice)
     before = await _held(server)
@@ -182,7 +186,8 @@ async def _cut_often(task: dict[str, Any], url: str, said: bytearray, count: int
 async def _piece(socket: websockets.ClientConnection, offset: int) -> bytes:
     """What comes next, which begins at `offset`."""
     while True:
-        frame = await socket.recv()
+        async with asyncio.timeout(PIECE_S):
+            frame = await socket.recv()
         assert isinstance(frame, bytes)
         if frame[0] == READY:
             assert json.loads(frame[1:])["start"] <= offset
