@@ -87,6 +87,7 @@ class AgentLink:
         self._server.close()
         control, self._control = self._control, None  # not lost: left
         self.ready.clear()
+        self.writable.set()  # whoever waits shall find that nobody is there
         for connection in (*self._unknown, control):
             if connection:
                 connection.close()

@@ -118,14 +118,14 @@ class ExecRoutes:
             running.end_input()
         sending = asyncio.create_task(_send(send, running), name=running.name)
         try:
-            await self._receive(receive, send, running)
+            await self._receive(receive, send, running, by_keys=asked.tty is not None)
         finally:
             self._execs.close(running)
             await _cancelled(sending)
         if not sending.cancelled():
             sending.result()
 
-    async def _receive(self, receive: Receive, send: Send, running: Running) -> None:
+    async def _receive(self, receive: Receive, send: Send, running: Running, *, by_keys: bool) -> None:
         """Until the script leaves, or was sent away."""
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
@@ -134,7 +134,8 @@ class ExecRoutes:
                 reason = str(error) or "more input than CREDIT allows"
                 await send({"type": "websocket.close", "code": wire.BAD_DATA, "reason": reason})
                 return
-            await self._execs.writable()
+            if by_keys:  # a terminal's input is not bounded by credit
+                await self._execs.writable()
 
     def _accept(self, running: Running, message: Message) -> None:
         data = message.get("bytes")
