@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import at_home, opened
+from tests.components.serving import ROOT
 from tests.components.terminal.at_terminal import at_prompt, choose, enter, focus, rows
 from tests.components.terminal.serving import Served
 
@@ -38,6 +39,8 @@ def test_a_box_has_all_settings_for_every_terminal(page: Page) -> None:
     box.get_by_role("button", name="Larger").press("Enter")
     box.get_by_label("Scrollback").select_option("1,000 lines")
     box.get_by_label("Read out by a screen reader").check()
+    page.evaluate(AXE.read_text())
+    assert page.evaluate(PROBLEMS) == []
     page.keyboard.press("Escape")
     expect(box).to_have_count(0)
     enter(page, "echo re''ad; seq 3000; echo do''ne")
@@ -47,6 +50,9 @@ def test_a_box_has_all_settings_for_every_terminal(page: Page) -> None:
         assert "read" not in all_text(one)
 
 
+AXE = ROOT / "components" / "node_modules" / "axe-core" / "axe.min.js"
+PROBLEMS = """() => axe.run("dialog, .dx-terminal-screen", { iframes: false })
+    .then(({ violations }) => violations.map(({ id }) => id))"""
 ALL_TEXT = """() => {
     const { term } = getElement(Number(document.querySelector(".dx-terminal").id.slice(1)));
     const { active } = term.buffer;
