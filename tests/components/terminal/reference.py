@@ -19,7 +19,7 @@ set -g remain-on-exit on
 set -s escape-time 0
 set -g history-limit 1000
 """
-QUIET: Final = "stty raw -echo; tty; exec cat >/dev/null"
+QUIET: Final = "stty raw -echo; tty; echo re''ady; exec cat >/dev/null"
 
 
 class Reference:
@@ -84,6 +84,12 @@ class Reference:
         ends_at = time.monotonic() + DEADLINE_S
         while self.tell("pane_title") != title:
             assert time.monotonic() < ends_at, f"the reference has not got as far as {title}"
+
+    def until(self, text: str) -> None:
+        """Wait until the screen shows `text`."""
+        ends_at = time.monotonic() + DEADLINE_S
+        while not any(text in line for line in self.ask("capture-pane -p")):
+            assert time.monotonic() < ends_at, f"the reference does not show {text}"
 
     def screen(self) -> Screen:
         x, y, alternate = self.ask("display-message -p '#{cursor_x} #{cursor_y} #{alternate_on}'")[0].split()

@@ -28,10 +28,10 @@ class Screen:
     alternate: bool = False
 
     @classmethod
-    def of(cls, rows: Sequence[str | tuple[Run, ...]], cursor: tuple[int, int]) -> Self:
+    def of(cls, rows: Sequence[str | tuple[Run, ...]], cursor: tuple[int, int], height: int = ROWS) -> Self:
         """`rows` without those at the end that are blank; a string is plain."""
         filled = [((row, ""),) if isinstance(row, str) and row else row or () for row in rows]
-        return cls((*filled, *[()] * (ROWS - len(rows))), cursor)
+        return cls((*filled, *[()] * (height - len(rows))), cursor)
 
     def __str__(self) -> str:
         rows = [f"{at:3} {row!r}" for at, row in enumerate(self.rows) if row]

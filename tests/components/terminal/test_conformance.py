@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 import httpx
 import pytest
+from hypothesis import given, settings
 from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import at_home
 from tests.components.terminal.cases import CASES, Case
+from tests.components.terminal.random_output import OUTPUT
 from tests.components.terminal.reference import QUIET, Reference, reference
-from tests.components.terminal.screens import ASKING, COLS, ROWS, Screen, screens_at
+from tests.components.terminal.screens import ASKING, COLS, ROWS, Screen, screens_at, shown
 from tests.components.terminal.serving import Served
 
-TTY = re.compile(r"/dev/pts/\d+")
+EXAMPLES = 60  # 30 ms each
+TTY = re.compile(r"(/dev/pts/\d+)\s*ready")
 BEGIN = b"\x1b\\\x18\x1b[?1049l\x1bc"  # whatever came before
 _FITTED = """([cols, rows]) => {
     for (const { $el, term } of terminals()) {
@@ -25,6 +28,16 @@ _FITTED = """([cols, rows]) => {
         box.style.height = `${(rows + 0.4) * screen.offsetHeight / term.rows}px`;
     }
     return terminals().every(({ term }) => term.cols === cols && term.rows === rows);
+}"""
+
+_STORM = """async () => {
+    for (let turn = 0; turn < 50; turn++) {
+        for (const { $el } of terminals()) {
+            $el.parentElement.style.width = `${200 + (turn * 211) % 700}px`;
+            $el.parentElement.style.height = `${100 + (turn * 131) % 300}px`;
+        }
+        await new Promise(requestAnimationFrame);
+    }
 }"""
 
 
@@ -53,6 +66,10 @@ class Emulators:
         self.reference.named(f"case {self.count}")
         return whole, cut, self.reference.screen()
 
+    def shown(self) -> list[Screen]:
+        """What both of ours show now."""
+        return [shown(self.page, at) for at in (0, 1)]
+
     def fit(self, cols: int = COLS, rows: int = ROWS) -> None:
         self.page.wait_for_function(_FITTED, arg=[cols, rows])
 
@@ -75,6 +92,7 @@ def emulators(browser: Browser, served: Served, tmp_path_factory: pytest.TempPat
         expect(page.locator(".dx-terminal[data-state=live]")).to_have_count(2)
         expect(page.locator(".xterm-rows").first).to_contain_text("$")
         page.get_by_role("button", name="focus").click()
+        expect(page.locator(".xterm-helper-textarea").first).to_be_focused()
         page.keyboard.type(QUIET)
         page.keyboard.press("Enter")
         expect(page.locator(".xterm-rows").nth(1)).to_contain_text(TTY)
@@ -82,9 +100,10 @@ def emulators(browser: Browser, served: Served, tmp_path_factory: pytest.TempPat
         assert place
         with (
             reference(tmp_path_factory.mktemp("reference")) as theirs,
-            written(place[0]) as ours,
+            written(place[1]) as ours,
             written(theirs.tell("pane_tty")) as other,
         ):
+            theirs.until("ready")
             emulators = Emulators(page, ours, theirs, other)
             emulators.fit()
             yield emulators
@@ -92,9 +111,41 @@ def emulators(browser: Browser, served: Served, tmp_path_factory: pytest.TempPat
         httpx.delete(f"{served.url}/repls/r1/terminals/{terminal}", trust_env=False).raise_for_status()
 
 
+def test_after_a_storm_of_resizes_screen_and_program_have_the_last_size(emulators: Emulators) -> None:
+    emulators.show(b"%s\r\n%s\r\n$ " % (100 * b"a", "日".encode() * 55))
+    emulators.page.evaluate(_STORM)
+    emulators.fit(60, 20)
+    assert os.get_terminal_size(emulators.ours) == (60, 20)
+    wrapped = Screen.of((60 * "a", 40 * "a", 30 * "日", 25 * "日", "$"), (2, 4), height=20)
+    assert emulators.shown() == [wrapped, wrapped]
+    emulators.fit()
+    assert os.get_terminal_size(emulators.ours) == (COLS, ROWS)
+    before = Screen.of((80 * "a", 20 * "a", 40 * "日", 15 * "日", "$"), (2, 4))
+    assert emulators.shown() == [before, before]
+
+
 def test_screens_are_those_of_the_reference(emulators: Emulators) -> None:
     wrong = [problem for case in CASES for problem in _problems(case, emulators)]
     assert not wrong, "\n\n".join(wrong)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)
+@given(output=OUTPUT)
+def test_screens_of_random_output_are_those_of_the_reference(emulators: Emulators, output: str) -> None:
+    _agree(emulators, output)
+
+
+@pytest.mark.soak
+@settings(max_examples=50 * EXAMPLES, deadline=None, database=None)
+@given(output=OUTPUT)
+def test_screens_of_much_random_output_are_those_of_the_reference(emulators: Emulators, output: str) -> None:
+    _agree(emulators, output)
+
+
+def _agree(emulators: Emulators, output: str) -> None:
+    whole, cut, theirs = emulators.compare(output.encode())
+    assert whole == theirs, f"ours\n{whole}\nthe reference\n{theirs}"
+    assert whole == cut, f"whole\n{whole}\ncut into bytes\n{cut}"
 
 
 def _problems(case: Case, emulators: Emulators) -> Iterator[str]:
