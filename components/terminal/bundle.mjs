@@ -4,7 +4,7 @@ export { Fitting } from "./fitting.mjs";
 export { SearchAddon } from "@xterm/addon-search";
 export { WebLinksAddon } from "@xterm/addon-web-links";
 export { useGraphemes } from "./graphemes.mjs";
-export { makeSafe, openLink, safeOptions } from "./safe.mjs";
+export { AS_BEFORE, makeSafe, openLink, plainTitle, safeOptions } from "./safe.mjs";
 export { outputDecoder } from "./decoding.mjs";
 export { Attachment } from "./attachment.mjs";
 export { keepKeys, takeKeys } from "./kept.mjs";

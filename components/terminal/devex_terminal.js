@@ -1,8 +1,8 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
+  ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
   clipboardText, copyText, currentSettings, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, markOf, menuItems, onSettings, openLink, openMenu,
-  openSettings, outputDecoder, ownKey, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, understood, useGraphemes,
+  openSettings, outputDecoder, ownKey, plainTitle, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, understood, useGraphemes,
   webgl, wordsOf, wordsOfDrop,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
@@ -263,7 +263,7 @@ export default {
       this.say(`${count.toLocaleString("en")} bytes of output were skipped`);
     },
     named(title) {
-      this.title = title;
+      this.title = plainTitle(title);
       this.naming ??= setTimeout(() => {
         this.naming = undefined;
         this.$emit("title", this.title);
@@ -272,7 +272,7 @@ export default {
     exited(about) {
       if (this.ended === about.status) return; // said again after each reconnect
       this.ended = about.status;
-      this.term.write(`\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
+      this.term.write(`${AS_BEFORE}\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
     },
     fit() {
       if (!this.attachment) return;

@@ -8,6 +8,8 @@ WORKSPACE = "/workspace"
 TMP = "/tmp"  # noqa: S108 (the sandbox's own)
 SOCKETS = "/run/devex"  # read-only: what the proxy listens on
 SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"  # of the machine's own folders, which sandboxes see as they are
+# What a killed program may have left on in a terminal: looks, regions, keys' modes, the mouse, the alternate screen.
+_AS_BEFORE = r"[[ -t 1 && $TERM != dumb ]] && printf '\e[!p\e[?1000;1002;1003;1006;1047l'"
 _BASE: Mapping[str, str] = {
     "HOME": WORKSPACE,
     "USER": "runner",
@@ -16,6 +18,7 @@ _BASE: Mapping[str, str] = {
     "PATH": f"{WORKSPACE}/.local/bin:{SYSTEM_PATH}",
     "LANG": "C.UTF-8",
     "TMPDIR": TMP,
+    "PROMPT_COMMAND": _AS_BEFORE,
     "HISTFILE": f"{TMP}/.bash_history",  # what was typed, secrets too, is not to go along with the files
     # The system is read-only and cannot be broken: pip installs below HOME, npm -g too.
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
