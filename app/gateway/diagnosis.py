@@ -3,6 +3,7 @@
 For anybody, without a session, a database or NiceGUI: whoever comes here may have none of them. The page is one file
 and its script (`diagnose.html`, `diagnose.js`); there is nothing of anybody in them.
 
+- `GET /diagnose/there` -> 204: what open pages ask while they have no connection, several times a second each
 - `GET /diagnose/about` -> {time_ms, https, cookie}: the server's clock, and whether the page's cookie came back
 - `GET /diagnose/stream`: a line at once and one a second later, which tells whether a proxy holds answers back
 - `WS /diagnose/echo`: says "hello", then what it is told
@@ -24,7 +25,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app import cookies
 from runner.cookies import set_cookie, values_of
 
-PATH, SIGNED_IN = "/diagnose", "/signed-in"
+PATH, THERE, SIGNED_IN = "/diagnose", "/diagnose/there", "/signed-in"
 COOKIE: Final = "devex_check"
 COOKIE_LASTS_S: Final = 300
 HELD_BACK_S: Final = 1.0  # between the lines of the stream
@@ -65,6 +66,9 @@ class Diagnosis:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == THERE and scope["type"] == "http":
+            await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
+            return
         own = {
             name: value for name, value in scope.items() if name != "app"
         }  # Starlette would raise there what it refuses

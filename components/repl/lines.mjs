@@ -44,6 +44,7 @@ let downSince = 0;
 let askedAt = -TOGETHER_MS;
 let asked = 0; // questions, numbered
 let answered = 0; // the newest one that was
+let asking = null; // who is signed in
 
 const jittered = (ms) => ms * (0.7 + 0.6 * Math.random()); // a thousand pages do not come at once
 
@@ -155,19 +156,28 @@ async function hear(number) {
   tell();
 }
 
-/** How it is with the server, and with who is signed in there: a page of somebody else is loaded anew, and sends nothing. */
+const get = (path, withinMs) => fetch(serverUrl(path), { cache: "no-store", signal: AbortSignal.timeout(withinMs) });
+
+/** How it is with the server: asked for what costs it nothing, and only when that is answered, once, for who is here. */
 async function ask(patienceMs) {
   try {
-    const response = await fetch(serverUrl("/api/session"), { cache: "no-store", signal: AbortSignal.timeout(patienceMs) });
-    if (response.status === 401) return SIGNED_OUT;
-    if (response.status >= 500 || response.status === 429) return AWAY; // what stands before it, or too many at once
-    if (!response.ok || !USER) return THERE;
-    if ((await response.json()).id === USER) return THERE; // a page of the network's own, for signing in there, is no JSON
-    location.reload();
-    return SIGNED_OUT;
+    const { status } = await get("/diagnose/there", patienceMs);
+    if (status >= 500 || status === 429) return AWAY; // what stands before it, or too many at once
+    return await (asking ??= who().finally(() => (asking = null)));
   } catch {
     return AWAY;
   }
+}
+
+/** A page of somebody else than who is signed in is loaded anew, and sends nothing. */
+async function who() {
+  const response = await get("/api/session", LONG_PATIENCE_MS);
+  if (response.status === 401) return SIGNED_OUT;
+  if (response.status >= 500 || response.status === 429) return AWAY;
+  if (!response.ok || !USER) return THERE;
+  if ((await response.json()).id === USER) return THERE; // a page of the network's own, for signing in there, is no JSON
+  location.reload();
+  return SIGNED_OUT;
 }
 
 function tell() {

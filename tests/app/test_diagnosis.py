@@ -13,6 +13,7 @@ async def test_it_needs_no_session_and_tells_nothing_of_anybody(site: Site) -> N
     page = await browser.get("/diagnose")
     assert page.status_code == 200
     assert "script-src 'self'" in page.headers["content-security-policy"]
+    assert (await browser.get("/diagnose/there")).status_code == 204
     about = (await browser.get("/diagnose/about")).json()
     assert about.keys() == {"time_ms", "https", "cookie"}
     assert about["cookie"]  # what came with the page has come back
