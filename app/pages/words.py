@@ -18,7 +18,7 @@ _BADGES = {
     "blank": ("∅", "#7b8494"),
 }
 
-_STOPPED = {130: "Interrupted", 143: "Stopped"}  # by Ctrl-C and by the Stop button
+_STOPPED = {130: "Interrupted", 143: "Stopped (SIGTERM)"}  # by Ctrl-C and by the Stop button
 _ENDINGS = {
     126: "a file cannot be executed: set its permissions",
     127: "a command was not found: install it, or correct the run command",
@@ -114,18 +114,20 @@ def span(seconds: float) -> str:
     return f"{hours} h {rest} min" if rest else f"{hours} h"
 
 
-def memory(size_bytes: int) -> str:
-    """An amount of memory to read at a glance: "0.8 MB", "34 MB", "1.2 GB"."""
-    size_mb = size_bytes / 1e6
-    if size_mb < 999.5:
-        return f"{size_mb:.0f} MB" if size_mb >= 9.95 else f"{size_mb:.1f} MB"
-    return f"{size_mb / 1000:.1f} GB"
+def size_words(size_bytes: int) -> str:
+    """An amount of data or memory to read at a glance: "512 B", "1.2 kB", "34 MB"."""
+    size, unit = float(size_bytes), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if size < 999.5:
+            break
+        size, unit = size / 1000, larger
+    return f"{size:.1f} {unit}" if size < 9.95 and unit != "B" else f"{size:.0f} {unit}"
 
 
 def stopped_words(code: int | None, *, forced: bool) -> str:
     """How a program ended that somebody stopped, so that nothing went wrong; "" for one that ended by itself."""
     if forced:
-        return "Stopped by force"
+        return "Stopped by force (SIGKILL)"
     return _STOPPED.get(code, "") if code is not None else ""
 
 

@@ -8,6 +8,8 @@ export { AS_BEFORE, makeSafe, openLink, plainTitle, safeOptions } from "./safe.m
 export { outputDecoder } from "./decoding.mjs";
 export { Attachment } from "./attachment.mjs";
 export { keepKeys, takeKeys } from "./kept.mjs";
+export { writeBefore } from "./before.mjs";
+export { download } from "./downloads.mjs";
 export { cleaned, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";
 export { currentSettings, onSettings, set, stepFont } from "./settings.mjs";
 export { openSettings } from "./settings_box.mjs";
@@ -16,7 +18,7 @@ export { BY_TOUCH, TouchKeys } from "./touch_keys.mjs";
 export { rename } from "./renaming.mjs";
 export { wordsOf } from "../repl/http.mjs";
 export { FileLinks } from "./file_links.mjs";
-export { fontFamily, theme } from "./look.mjs";
+export { fontFamily, foundMarks, theme } from "./look.mjs";
 export { isFront, join } from "./front.mjs";
 export { ownKey } from "./keys.mjs";
 export { menuItems } from "./menu.mjs";

@@ -1,9 +1,9 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
   ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
-  clipboardText, copyText, currentSettings, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, markOf, menuItems, onSettings, openLink, openMenu,
-  openSettings, outputDecoder, ownKey, plainTitle, rename, roomIn, safeOptions, set, stepFont, sureToPaste, takeKeys, theme, understood, useGraphemes,
-  webgl, wordsOf, wordsOfDrop,
+  clipboardText, copyText, currentSettings, download, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, markOf, menuItems,
+  onSettings, openLink, openMenu, openSettings, outputDecoder, ownKey, plainTitle, rename, roomIn, safeOptions, set, stepFont, sureToPaste,
+  takeKeys, theme, understood, useGraphemes, webgl, wordsOf, wordsOfDrop, writeBefore,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -35,7 +35,7 @@ export default {
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
       <TouchKeys v-if="byTouch && canWrite" ref="touch" :term="term" @paste="actions().paste()"></TouchKeys>
     </div>`,
-  props: { replId: String, terminalId: String },
+  props: { replId: String, terminalId: String, before: Array },
   emits: ["title", "open"],
   data() {
     return { state: "connecting", searching: false, sought: "", said: "", dropping: false, byTouch: BY_TOUCH, company: ALONE, you: 0, canWrite: true, refused: null };
@@ -70,6 +70,8 @@ export default {
     this.observer.observe(this.$refs.screen);
     this.themes = new MutationObserver(() => (term.options.theme = theme()));
     this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    if (this.before) await writeBefore(term, this.replId, this.before);
+    if (!this.$el.isConnected) return; // closed meanwhile
     let decoded = outputDecoder();
     this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
       output: (bytes, rendered) => {
@@ -153,6 +155,8 @@ export default {
         clear: () => this.clear(),
         openLinks: () => this.openLinks(),
         rename: () => this.rename(),
+        downloadText: () => download(this.replId, this.terminalId, "text"),
+        downloadCast: () => download(this.replId, this.terminalId, "cast"),
         settings: openSettings,
         leave: () => this.leave(),
         larger: () => stepFont(1),
@@ -167,6 +171,8 @@ export default {
         "terminal-clear": () => this.clear(),
         "terminal-links": () => this.openLinks(),
         "terminal-rename": () => this.rename(),
+        "download-text": () => download(this.replId, this.terminalId, "text"),
+        "download-cast": () => download(this.replId, this.terminalId, "cast"),
         "terminal-settings": openSettings,
         "terminal-take-over": () => this.$refs.people.takeOver(),
         "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),

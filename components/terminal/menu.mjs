@@ -13,6 +13,10 @@ export function menuItems({ hasSelection, canWrite, isNamed, does }) {
     { label: "Find", icon: "search", keys: "Ctrl+Shift+F", run: does.find },
     { label: "Clear", icon: "clear", keys: "Ctrl+Shift+K", run: does.clear },
     canWrite && isNamed && rename,
+    null,
+    { label: "Download as text", icon: "download", run: does.downloadText },
+    { label: "Download as asciicast", icon: "download", run: does.downloadCast },
+    null,
     { label: "Settings…", icon: "gear", run: does.settings },
   ].filter((item) => item || item === null);
 }

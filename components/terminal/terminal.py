@@ -12,7 +12,8 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
     """Attaches from the browser to `/repls/{repl_id}/terminals/{terminal_id}`; bytes never pass through NiceGUI.
 
     `on_title(text)`: the program named its window. `on_open(path, line, column)`: a place in a file was chosen;
-    the column may be None.
+    the column may be None. `before`: the last screen of this record, of a terminal of so many columns and rows, is
+    shown above; it ended with its sandbox, and this one follows it.
     """
 
     def __init__(
@@ -22,9 +23,10 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         *,
         on_title: Callable[[str], Any] | None = None,
         on_open: Callable[[str, int, int | None], Any] | None = None,
+        before: tuple[str, tuple[int, int]] | None = None,
     ) -> None:
         super().__init__()
-        self._props.update(replId=repl_id, terminalId=terminal_id)
+        self._props.update(replId=repl_id, terminalId=terminal_id, before=before)
         if on_title:
             self.on("title", lambda e: on_title(str(e.args)[:200]))
         if on_open:

@@ -81,6 +81,10 @@ def test_the_workbench(seen: Page, served: Served) -> None:
     begin(seen, served, "axe-wb", "Seen")
     expect(run(seen)).to_contain_text("Exit code 0")
     assert problems(seen) == []
+    seen.get_by_role("button", name="All runs").click()
+    seen.locator(".dx-runs-row").click()
+    expect(seen.locator(".dx-recording .xterm-rows")).not_to_be_empty()
+    assert problems(seen) == []
     seen.locator(".dx-lease").click()
     expect(seen.locator(".dx-awake")).to_contain_text("Awake because")
     assert problems(seen) == []

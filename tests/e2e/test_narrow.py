@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
 from tests.e2e.serving import Served
-from tests.e2e.workbench import arrive, create, sign_up
+from tests.e2e.workbench import arrive, begin, create, sign_up
 from tests.getting_around import said
 
 WIDTH = 400
@@ -45,12 +45,18 @@ def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -
 
 
 def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> None:
-    arrive(narrow, served, "pocket", "Asleep")
+    begin(narrow, served, "pocket", "Asleep")
     narrow.get_by_role("button", name="More", exact=True).tap()
     narrow.get_by_role("menuitem", name="Stop this REPL").tap()
     file = narrow.locator(".dx-shelf").get_by_role("treeitem", name="main.py")
     expect(file).to_be_visible()
     narrow.goto(f"{narrow.url}?start=false")
+    narrow.get_by_role("tab", name="Terminal", exact=True).tap()
+    expect(narrow.locator(".dx-recording:visible .xterm-rows")).to_contain_text("$")
+    expect(file).to_be_hidden()
+    for control in narrow.locator(".dx-shelf button:visible").all():
+        assert is_in_reach(control), control
+    narrow.get_by_role("tab", name="Files", exact=True).tap()
     file.tap()
     expect(narrow.locator(".dx-shelf .cm-content")).to_be_visible()
     expect(file).to_be_hidden()

@@ -35,6 +35,6 @@ def test_a_program_is_stopped(page: Page, served: Served) -> None:
     line = run(page)
     expect(terminal(page)).to_contain_text("up")
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(line).to_contain_text("Stopped after")
+    expect(line).to_contain_text("Stopped (SIGTERM) after")
     expect(terminal(page)).to_contain_text("The program was stopped.")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()

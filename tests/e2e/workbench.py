@@ -73,11 +73,11 @@ def type_into_editor(page: Page, text: str) -> None:
 
 
 def terminal(page: Page) -> Locator:
-    """The text of the terminal in front."""
-    return page.locator(".dx-tabpanel:not(.dx-behind) .xterm-rows")
+    """The text of the terminal in front, which goes on."""
+    return page.locator(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recording) .xterm-rows")
 
 
 def run(page: Page) -> Locator:
     """Press Run; the line above the output."""
     page.get_by_role("button", name="Run", exact=True).click()
-    return page.locator(".dx-output-line")
+    return page.locator(".dx-output-line[role=status]")

@@ -1,12 +1,15 @@
 """What the workbench shows while its REPL does not run: progress, or one sentence, one button and the files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from nicegui import ui
 
 from app.pages.words import safety_words, stopping_words
+from app.pages.workbench.ended import Ended
+from app.pages.workbench.records import Record
 from app.pages.workbench.shelf import Shelf
 from components.controls import button, icon, link, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
@@ -15,7 +18,8 @@ from runner.errors import DevexError
 
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
-    them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed.
+    them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed;
+    `new_ended` makes what is below the files.
     """
 
     def __init__(
@@ -25,12 +29,14 @@ class Cover:
         on_history: Callable[[], Any],
         on_shelf: Callable[[], None],
         on_file: Callable[[], None],
+        new_ended: Callable[[Sequence[Record]], Ended],
     ) -> None:
         self.shelf: Shelf | None = None
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
         self._on_file = on_file
+        self._new_ended = new_ended
         self._shown: object = None
         self._is_typed = False
         self._root = ui.element("div").classes("dx-cover dx-hidden")
@@ -38,8 +44,8 @@ class Cover:
             self._about = ui.element("div").classes("dx-cover-about")
             self._files = ui.element("div").classes("dx-cover-files")
 
-    def set_repl(self, repl: Repl, error: DevexError | None = None) -> None:
-        """Show what `repl` needs shown; `error` is why it could not be opened."""
+    def set_repl(self, repl: Repl, error: DevexError | None = None, records: Sequence[Record] = ()) -> None:
+        """Show what `repl` needs shown; `error` is why it could not be opened, `records` what is kept of terminals."""
         why = (repl.failure, repl.unsafe, repl.unsaved, repl.lacks, repl.saved_version, repl.stop_reason, error)
         what = (repl.phase, repl.goal, repl.name, repl.in_trash, *why)
         if what == self._shown:
@@ -71,7 +77,8 @@ class Cover:
                 self._stopped(repl, error, moves=moves)
         if is_shelved and self.shelf is None:
             with self._files:
-                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed)
+                new_ended = partial(self._new_ended, records) if records else None
+                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed, new_ended=new_ended)
             self._on_shelf()
 
     def _take_away(self) -> None:

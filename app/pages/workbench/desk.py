@@ -6,13 +6,14 @@ from typing import Any, assert_never
 from nicegui import ui
 
 from app.pages.workbench.panel import Panel
+from app.pages.workbench.runs import Runs
 from app.pages.workbench.status import CURSOR, SAVED
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree
 from components.palette import Command
 from components.preview import Preview
-from components.repl import Hello, Paused, Port, Ports, Quota, ReplEvents, Run, Shells, Told
+from components.repl import Hello, Paused, Port, Ports, Quota, ReplEvents, Run, Shell, Shells, Told
 from components.split import Split
 
 Do = Callable[[str], Any]
@@ -22,6 +23,10 @@ COMMANDS = (
     Command("save", "Save the file", "Mod+S"),
     Command("run", "Run the program", "Mod+Enter"),
     Command("stop", "Stop the program"),
+    Command("runs", "Runs"),
+    Command("run-again", "Run the last command again"),
+    Command("download-text", "Download the terminal as text"),
+    Command("download-cast", "Download the terminal as asciicast"),
     Command("editor", "Go to the editor"),
     Command("tree", "Go to the files"),
     Command("terminal", "Go to the terminal", "Mod+`"),
@@ -49,7 +54,7 @@ COMMANDS = (
     Command("home", "Go to your REPLs"),
 )
 
-WHILE_STOPPED = frozenset({"start", "history", "theme", "diagnose", "home"})
+WHILE_STOPPED = frozenset({"start", "run-again", "history", "runs", "theme", "diagnose", "home"})
 
 
 class Desk:
@@ -62,6 +67,7 @@ class Desk:
         first_file: str | None,
         do: Do,
         on_close_terminal: Callable[[str], Any],
+        new_runs: Callable[[Callable[[], None]], Runs],
         on_run: Callable[[Run], None],
         on_file: Callable[[], None],
         on_paused: Callable[[Paused | None], None],
@@ -69,6 +75,7 @@ class Desk:
         self._on_run = on_run
         self._on_file = on_file
         self._on_paused = on_paused
+        self._shells: Sequence[Shell] = ()
         ReplEvents(repl_id, on_told=self._told)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
@@ -112,7 +119,12 @@ class Desk:
             )
         with self.below.fixed:
             self.panel = Panel(
-                repl_id, on_new=lambda: do("new-terminal"), on_close=on_close_terminal, on_open=self.open_file
+                repl_id,
+                on_new=lambda: do("new-terminal"),
+                on_close=on_close_terminal,
+                on_open=self.open_file,
+                on_runs=lambda: do("runs"),
+                new_runs=new_runs,
             )
 
     def open_file(self, path: str, line: int | None = None, column: int | None = None) -> None:
@@ -138,19 +150,34 @@ class Desk:
         if self.preview.has_page and not had_page:
             self.side.show()
 
-    def _told(self, told: Told) -> None:
+    async def _set_shells(self, shells: Sequence[Shell]) -> None:
+        """What a new one may go on from is in the records; while they are asked for, other shells may be told."""
+        self._shells = shells
+        if self.panel.lacks(shells):
+            await self._refresh_runs()
+            self.panel.set_shells(self._shells)
+        else:
+            self.panel.set_shells(shells)
+            await self._refresh_runs()
+
+    async def _refresh_runs(self) -> None:
+        await self.panel.runs.refresh()
+        self.panel.set_records(self.panel.runs.records, self._shells)
+
+    async def _told(self, told: Told) -> None:
         match told:
             case Hello(run, ports, shells, paused):
                 self._on_paused(paused)
-                self.panel.set_shells(shells)
                 self.set_run(run)
                 self.preview.set_ports(ports)
+                await self._set_shells(shells)
             case Run():
                 self.set_run(told)
+                await self._refresh_runs()
             case Ports(ports):
                 self._set_ports(ports)
             case Shells(shells):
-                self.panel.set_shells(shells)
+                await self._set_shells(shells)
             case Quota(paused):
                 self._on_paused(paused)
             case _:

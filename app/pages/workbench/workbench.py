@@ -16,6 +16,7 @@ from app.pages.workbench.awake import Facts
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import COMMANDS, WHILE_STOPPED, Desk
 from app.pages.workbench.header import Header
+from app.pages.workbench.past import Past
 from app.pages.workbench.status import Status
 from app.pages.workbench.views import Views
 from app.services import Services
@@ -54,10 +55,18 @@ class Workbench:
         self._repl = repl
         self._changes = self._orchestrator.subscribe(repl_id=repl.id)
         self._desk: Desk | None = None
+        self._wants_output = False
         self._warned_s: int | None = None
         self._lacks: str | None = None
         self._seen_at = repl.opened_at
         self._dark = dress(repl.name)
+        self._past = Past(
+            self._orchestrator,
+            Access(actor, repl),
+            attempt=self._attempt,
+            on_start=lambda: self.do("start"),
+            on_again=self._run_again,
+        )
         preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
@@ -73,6 +82,7 @@ class Workbench:
                     on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
                     on_file=lambda: self._views.show("editor"),
+                    new_ended=self._past.new_ended,
                 )
                 self._history = History(repl.id, on_told=told, on_failed=failed)
             self._awake = Status(
@@ -97,7 +107,7 @@ class Workbench:
         except TimeoutError:
             pass  # it is shown in progress
         except DevexError as error:
-            self._cover_up(self._repl, error)
+            await self._cover_up(self._repl, error)
             return
         await self._show(self._repl, came_up=True)
 
@@ -112,6 +122,8 @@ class Workbench:
         while True:
             await asyncio.sleep(LEASE_SHOWN_EVERY_S)
             self._show_lease()
+            if self._desk is not None:
+                self._desk.panel.runs.tick()
 
     async def _show(self, repl: Repl, *, came_up: bool) -> None:
         self._repl = repl
@@ -122,21 +134,22 @@ class Workbench:
             try:
                 await self._take_up()
             except DevexError as error:
-                self._cover_up(repl, error)
+                await self._cover_up(repl, error)
                 return
-        self._cover_up(repl)
+        await self._cover_up(repl)
         self._show_lease()
         self._warn()
         if restarted := restart_words(repl, self._seen_at):
             warned(restarted)
             self._seen_at = repl.phase_at
 
-    def _cover_up(self, repl: Repl, error: DevexError | None = None) -> None:
+    async def _cover_up(self, repl: Repl, error: DevexError | None = None) -> None:
         """What needs a running REPL is out of reach while it does not run."""
         runs = repl.phase is Phase.RUNNING and error is None
         if not runs:
             self._show_paused(None)
-        self._cover.set_repl(repl, error)
+        is_fresh = not runs and self._cover.shelf is None
+        self._cover.set_repl(repl, error, await self._past.records() if is_fresh else ())
         self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
         self._palette.leave_out({"start"} if runs else {one.id for one in COMMANDS} - WHILE_STOPPED)
@@ -148,11 +161,20 @@ class Workbench:
         if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
             terminals.append(await self._ask("POST", "terminals", FIRST_SIZE))
         run = Run.of(await self._ask("GET", "run"))
+        records = await self._past.records()
         if self._desk is None:
             with self._content:
                 self._desk = self._new_desk()
-        self._desk.panel.set_shells(shells_of(terminals))
         self._desk.set_run(run)
+        self._desk.panel.set_records(records, shells_of(terminals))
+        self._desk.panel.set_shells(shells_of(terminals))
+        self._bring_output()
+
+    def _bring_output(self) -> None:
+        """To the front, for who ran something again while the desk was not there."""
+        if self._wants_output and self._desk is not None and self._repl.phase is Phase.RUNNING:
+            self._wants_output = False
+            self._show_output(self._desk)
 
     def _new_desk(self) -> Desk:
         template = self._orchestrator.templates.get(self._repl.template)
@@ -161,6 +183,7 @@ class Workbench:
             first_file=template.open_file if template else None,
             do=self.do,
             on_close_terminal=self._close_terminal,
+            new_runs=self._past.new_runs,
             on_run=lambda run: self._header.set_running(running=run.running),
             on_file=lambda: self._views.show("editor"),
             on_paused=self._show_paused,
@@ -203,7 +226,9 @@ class Workbench:
 
     def _viewed(self, view: str) -> None:
         self._history.close()
-        if self._desk and view == "terminal":
+        if self._cover.shelf is not None:
+            self._cover.shelf.show(view)
+        elif self._desk and view == "terminal":
             self._desk.panel.show_terminal()
         elif self._desk and view == "output":
             self._desk.panel.show_output()
@@ -244,11 +269,13 @@ class Workbench:
             "start": lambda: self._attempt(self._start),
             "sleep": lambda: self._attempt(self._sleep),
             "extend": lambda: self._attempt(lambda: self._extend(EXTEND_HOURS[0])),
+            "run-again": lambda: self._run_again(None),
+            "runs": self._go_to_runs,
         }
         if desk is not None:
             behind: dict[str, Callable[[], Any]] = {
                 "run": lambda: self._attempt(lambda: self._run(desk)),
-                "stop": lambda: self._attempt(lambda: self._ask("POST", "stop", {})),
+                "stop": lambda: self._attempt(lambda: self._stop_run(desk)),
                 "editor": lambda: self._go_to_editor(desk),
                 "tree": lambda: self._go_to_files(desk),
                 "terminal": lambda: self._go_to_terminal(desk),
@@ -281,11 +308,32 @@ class Workbench:
         told(f"It stays awake for {hours} hour{'s' if hours > 1 else ''}.")
 
     async def _run(self, desk: Desk) -> None:
+        self._show_output(desk)
+        await self._ask("POST", "run", {})
+        desk.set_run(Run.of(await self._ask("GET", "run")))
+
+    async def _stop_run(self, desk: Desk) -> None:
+        desk.panel.say_stopping()
+        desk.panel.set_run(Run.of(await self._ask("POST", "stop", {})))
+
+    def _show_output(self, desk: Desk) -> None:
         desk.below.show()
         desk.panel.show_output()
         self._views.show("output")
-        await self._ask("POST", "run", {})
-        desk.set_run(Run.of(await self._ask("GET", "run")))
+
+    async def _run_again(self, record_id: str | None) -> None:
+        self._wants_output = True
+        await self._attempt(lambda: self._past.run_again(record_id))
+        self._bring_output()
+
+    def _go_to_runs(self) -> None:
+        self._history.close()
+        self._views.show("output")
+        if self._cover.shelf is not None:
+            self._cover.shelf.show("runs")
+        elif self._desk is not None:
+            self._desk.below.show()
+            self._desk.panel.show_runs()
 
     async def _new_terminal(self, desk: Desk) -> None:
         desk.below.show()

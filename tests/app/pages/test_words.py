@@ -10,9 +10,9 @@ from app.pages.words import (
     browser_words,
     command_words,
     ending_words,
-    memory,
     restart_words,
     safety_words,
+    size_words,
     span,
     stopped_words,
     stopping_words,
@@ -102,18 +102,19 @@ def test_of_a_script_its_program_is_shown() -> None:
     assert command_words("") == ""
 
 
-def test_memory_is_said_at_a_glance() -> None:
-    assert [memory(size) for size in (800_000, 33_600_000, 999_400_000, 1_240_000_000)] == [
-        "0.8 MB",
+def test_sizes_are_read_at_a_glance() -> None:
+    assert [size_words(size) for size in (0, 999, 1200, 33_600_000, 999_600_000)] == [
+        "0 B",
+        "999 B",
+        "1.2 kB",
         "34 MB",
-        "999 MB",
-        "1.2 GB",
+        "1.0 GB",
     ]
 
 
 def test_what_somebody_stopped_did_not_fail() -> None:
-    assert stopped_words(143, forced=False) == "Stopped"
-    assert stopped_words(137, forced=True) == "Stopped by force"
+    assert stopped_words(143, forced=False) == "Stopped (SIGTERM)"
+    assert stopped_words(137, forced=True) == "Stopped by force (SIGKILL)"
     assert stopped_words(137, forced=False) == stopped_words(None, forced=False) == "", "killed by the kernel"
 
 

@@ -1,0 +1,50 @@
+"""What the terminals and the program of a REPL wrote last, before it stopped."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from app.pages.workbench.kept import Again, show_ending, show_output, show_ways
+from app.pages.workbench.records import Record, last_run, left_open
+from app.pages.workbench.runs import Runs
+from components.tabs import Tab, Tabs
+
+OUTPUT, TERMINAL, RUNS = "output", "terminal", "runs"  # views of the page
+
+
+class Ended:
+    """The last run in front, then the shells that were open, as their records have them, then the history."""
+
+    def __init__(
+        self,
+        repl_id: str,
+        records: Sequence[Record],
+        *,
+        on_start: Callable[[], Any],
+        on_again: Again | None,
+        new_runs: Callable[[], Runs],
+    ) -> None:
+        """`records`: the newest first."""
+        run, shells = last_run(records), left_open(records)
+        with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="What was here last"'):
+            self._tabs = Tabs(
+                label="What was here last",
+                add_label="New terminal",
+                on_add=on_start,
+                on_close=lambda _: None,
+            )
+        for record in (*([run] if run else []), *shells):
+            title, icon = ("Output", "output") if record.is_run else (record.title, "terminal")
+            with self._tabs.add(Tab(key=record.id, title=title, icon=icon)):
+                with ui.element("div").classes("dx-output-line"):
+                    show_ending(record)
+                    show_ways(repl_id, record, on_again)
+                show_output(repl_id, record)
+        with self._tabs.add(Tab(key=RUNS, title="Runs", icon="history")):
+            self.runs = new_runs()
+        self._front = {OUTPUT: run.id if run else RUNS, TERMINAL: shells[-1].id if shells else RUNS, RUNS: RUNS}
+
+    def show(self, view: str) -> None:
+        """Bring OUTPUT, TERMINAL or RUNS to the front."""
+        self._tabs.show(self._front[view])

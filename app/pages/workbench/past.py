@@ -1,0 +1,79 @@
+"""What is kept of a REPL's terminals, whether it runs or not, and the parts of the page that show it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from app.access import Access
+from app.gateway.runner_client import RunnerClient
+from app.gateway.runners import running_app, viewer_of
+from app.pages.workbench.ended import Ended
+from app.pages.workbench.kept import Again
+from app.pages.workbench.records import Record, last_run
+from app.pages.workbench.runs import Runs
+from orchestrator.service import Orchestrator
+from runner.errors import DevexError
+
+RECORDS_S: Final = 5.0  # for the list, before a page is shown without it
+
+
+class Past:
+    """`attempt` does what changes something if it is still allowed; `on_again` gets a record's id."""
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator,
+        access: Access,
+        *,
+        attempt: Callable[[Callable[[], Awaitable[object]]], Awaitable[None]],
+        on_start: Callable[[], Any],
+        on_again: Again,
+    ) -> None:
+        self._orchestrator = orchestrator
+        self._repl = access.the_repl
+        self._viewer = viewer_of(access)
+        self._attempt = attempt
+        self._on_start = on_start
+        self._on_again = on_again if self._viewer.can_write else None
+
+    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The routes that are there while nothing runs, too. DevexError."""
+        app = self._orchestrator.runner_app(self._repl.id) or self._orchestrator.files_app(self._repl)
+        return await RunnerClient(app, self._viewer).ask(method, path, body)
+
+    async def records(self) -> Sequence[Record]:
+        """The newest first; none where they cannot be read: the page is there for more than them."""
+        try:
+            async with asyncio.timeout(RECORDS_S):
+                return [Record.of(one) for one in (await self.ask("GET", "records"))["records"]]
+        except (DevexError, TimeoutError):
+            return ()
+
+    async def run_again(self, record_id: str | None) -> None:
+        """What this record has, or what ran last, in a REPL that is started if need be. DevexError."""
+        last = None if record_id else last_run(await self.records())
+        repl = await self._orchestrator.open(self._repl.id)
+        runner = RunnerClient(await running_app(self._orchestrator, repl), self._viewer)
+        run = record_id or (last.id if last else None)
+        await runner.ask("POST", "run", {"record": run} if run else {})
+
+    def new_runs(self, on_watch: Callable[[], None]) -> Runs:
+        """The history; `on_watch` shows the program that runs."""
+
+        async def delete(record_id: str) -> None:
+            await self._attempt(lambda: self.ask("DELETE", f"records/{record_id}"))
+
+        on_delete = delete if self._viewer.can_write else None
+        return Runs(self._repl.id, (), ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch)
+
+    def new_ended(self, records: Sequence[Record]) -> Ended:
+        """What was there last."""
+        return Ended(
+            self._repl.id,
+            records,
+            on_start=self._on_start,
+            on_again=self._on_again,
+            new_runs=lambda: Runs(
+                self._repl.id, records, ask=self.ask, on_again=self._on_again, on_delete=None, on_watch=lambda: None
+            ),
+        )

@@ -1,0 +1,5 @@
+"""What a terminal wrote, shown after its end."""
+
+from components.recording.recording import Recording
+
+__all__ = ["Recording"]
