@@ -19,7 +19,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
 from runner.proxy import http
@@ -56,7 +56,7 @@ class TerminalRoutes:
             http.Endpoint("POST", "/terminals", self._open, writes=True),
             http.Endpoint("PATCH", "/terminals/{id}", self._rename, writes=True),
             http.Endpoint("DELETE", "/terminals/{id}", self._close, writes=True),
-            WebSocketRoute("/terminals/{id}", _Endpoint(self._attach)),
+            WebSocketRoute("/terminals/{id}", self),
         ]
 
     async def _list(self, _: Request) -> Response:
@@ -82,7 +82,8 @@ class TerminalRoutes:
         self._terminals.close(terminal)
         return Response(status_code=204)
 
-    async def _attach(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The WebSocket."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         try:
@@ -143,16 +144,6 @@ class TerminalRoutes:
         elif terminal.may_type(attachment, len(body)):
             self._terminals.type(terminal, body)
             self._on_key()
-
-
-class _Endpoint:
-    """Starlette takes an object for an ASGI application, and a function for one that wants its WebSocket class."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
 
 
 async def _send(send: Send, terminal: Terminal, attachment: Attachment) -> None:

@@ -402,7 +402,7 @@ class World(RuleBasedStateMachine):
             "query_string": page.url.partition("?")[2].encode(),
             "devex.viewer": Viewer("u1", viewer, True),
         }
-        socket.task = self.loop.create_task(self.routes._attach(scope, socket.receive, socket.send))
+        socket.task = self.loop.create_task(self.routes(scope, socket.receive, socket.send))
         self.run()
         self.tell(viewer, "accepted")
 
