@@ -69,9 +69,8 @@ class Diagnosis:
         if scope["path"] == THERE and scope["type"] == "http":
             await Response(status_code=204, headers={"Cache-Control": "no-store"})(scope, receive, send)
             return
-        own = {
-            name: value for name, value in scope.items() if name != "app"
-        }  # Starlette would raise there what it refuses
+        # Without "app": Starlette would raise there what it refuses.
+        own = {name: value for name, value in scope.items() if name != "app"}
         await self._router(own, receive, send)
 
     async def _page(self, _: Request) -> Response:
@@ -101,7 +100,7 @@ class Diagnosis:
         return StreamingResponse(lines(), media_type="text/plain", headers={"Cache-Control": "no-store"})
 
     async def _echo(self, socket: WebSocket) -> None:
-        """Opens in any case: whoever finds it closed is told that his network closes it."""
+        """Opens in any case: whoever finds it closed is told that the network closes it."""
         await socket.accept()
         if self._open >= AT_ONCE_MOST:
             await socket.close(TRY_AGAIN_LATER)

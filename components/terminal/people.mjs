@@ -2,7 +2,7 @@
 import { openMenu } from "../file_tree/popups.mjs";
 
 const MOST_SHOWN = 4; // of them; the menu names the others
-const HUES = 6; // of terminal.css
+const HUES = 6; // of people.css
 const NOTICE_MS = 6000; // of what needs no answer
 const ONLY_LOOK = "You may only look at this terminal: what you type is not sent.";
 const FLASH_MS = 200;

@@ -47,9 +47,8 @@ class Agent:
     def __init__(self, path: str, way_out: str = "") -> None:
         """`way_out`: see egress.VARIABLE."""
         self._path = path
-        self._terminals: dict[
-            int, Program
-        ] = {}  # by channel; programs without one, too; the one that last had its turn to send at the end
+        # By channel, programs without a terminal too; the one that last had its turn to send at the end.
+        self._terminals: dict[int, Program] = {}
         self._streams = 0
         self._loop = Loop()
         self._link = Link(self._loop, path, hello=self._hello, received=self._received, changed=self._link_changed)
