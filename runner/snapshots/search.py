@@ -1,7 +1,6 @@
 """Files of a version by name, and text in them: as `runner.workspace.search` finds them, with the same bounds."""
 
 import asyncio
-import re
 import time
 from contextlib import aclosing
 from typing import Final, NamedTuple
@@ -17,7 +16,7 @@ from runner.workspace.search import (
     Match,
     Matches,
     matches_in,
-    pattern_of,
+    needle_of,
     rank,
 )
 from runner.workspace.tree import EXCLUDED
@@ -28,7 +27,7 @@ FOUND_BYTES: Final = 80 << 20  # as many files as are searched, with paths of 20
 
 async def search(version: Version, query: str) -> Matches:
     """Lines with the query, by path; incomplete when the time or the room for them was over."""
-    job = _Search(pattern_of(query), time.monotonic() + SEARCH_BUDGET_S, [])
+    job = _Search(needle_of(query), time.monotonic() + SEARCH_BUDGET_S, [])
     complete = True
     try:
         async with asyncio.timeout(SEARCH_BUDGET_S):
@@ -71,7 +70,7 @@ async def _files(version: Version) -> tuple[list[Found], bool]:
 
 
 class _Search(NamedTuple):
-    pattern: re.Pattern[str]
+    needle: str
     ends_at: float
     found: list[Match]
 
@@ -81,7 +80,7 @@ class _Search(NamedTuple):
         for path, row in files:
             if time.monotonic() > self.ends_at or len(self.found) > MAX_MATCHES:
                 return False
-            matches = matches_in(path, pieces.of(row), self.pattern)
+            matches = matches_in(path, pieces.of(row), self.needle)
             complete = complete and len(matches) < MAX_MATCHES_PER_FILE
             self.found.extend(matches)
         return complete

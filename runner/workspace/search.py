@@ -82,16 +82,21 @@ def _run_score(path: str, letters: str, start: int) -> float | None:
     return score
 
 
-def pattern_of(query: str) -> re.Pattern[str]:
-    """The query in upper or lower case: no pattern of the user's, which could run for ever. DevexError `bad_query`."""
+def needle_of(query: str) -> str:
+    """What `matches_in` looks for, in upper or lower case. DevexError `bad_query`."""
     if not query or len(query) > MAX_QUERY or "\n" in query:
         raise DevexError("bad_query", f"Search for 1 to {MAX_QUERY} characters of one line.", "Change the search.")
-    return re.compile(re.escape(query), re.IGNORECASE)
+    return _folded(query)
+
+
+def _folded(text: str) -> str:
+    """Without case, and as long as before."""
+    return text.replace("\u0130", "i").lower().replace("ς", "σ")  # a capital sigma's form depends on where it stands
 
 
 def search_text(workspace: Workspace, query: str) -> Matches:
     """Lines with the query."""
-    pattern = pattern_of(query)
+    needle = needle_of(query)
     ends_at = time.monotonic() + SEARCH_BUDGET_S
     found: list[Match] = []
     walk = workspace.walk(skip=EXCLUDED, entries=MAX_FILES)
@@ -102,39 +107,39 @@ def search_text(workspace: Workspace, query: str) -> Matches:
                 return Matches(found, complete=False)
             if entry.stat.kind != "f":
                 continue
-            matches = _in_file(workspace, join(folder, entry.name), pattern)
+            matches = _in_file(workspace, join(folder, entry.name), needle)
             complete = complete and len(matches) < MAX_MATCHES_PER_FILE
             found += matches
     return Matches(found[:MAX_MATCHES], complete=complete and not walk.cut and len(found) <= MAX_MATCHES)
 
 
-def _in_file(workspace: Workspace, path: str, pattern: re.Pattern[str]) -> list[Match]:
+def _in_file(workspace: Workspace, path: str, needle: str) -> list[Match]:
     try:
         raw = workspace.read(path, MAX_SEARCHED_FILE_BYTES)
     except DevexError:
         return []  # large, gone, a link by now
-    return matches_in(path, raw, pattern)
+    return matches_in(path, raw, needle)
 
 
-def matches_in(path: str, raw: bytes, pattern: re.Pattern[str]) -> list[Match]:
-    """At most MAX_MATCHES_PER_FILE; none in what is no text."""
+def matches_in(path: str, raw: bytes, needle: str) -> list[Match]:
+    """At most MAX_MATCHES_PER_FILE; none in what is no text. By no regular expression: there are texts that hold one up
+    for seconds, in which nothing else of this process runs; the time of `str.find` grows with the text alone.
+    """
     if b"\0" in raw[:_BINARY_LOOK_BYTES]:
         return []
     text = raw.decode(errors="replace")
     matches: list[Match] = []
     line, counted = 1, 0
-    for hit in pattern.finditer(text):
-        line += text.count("\n", counted, hit.start())
-        counted = hit.start()
-        begins = text.rfind("\n", 0, hit.start()) + 1
-        ends = text.find("\n", hit.end())
-        shown_from = max(begins, hit.start() - SHOWN_BEFORE)
-        shown = text[shown_from : min(ends if ends >= 0 else len(text), hit.end() + SHOWN_AFTER)]
-        matches.append(
-            Match(
-                path, line, hit.start() - begins, hit.end() - hit.start(), shown.rstrip("\r"), hit.start() - shown_from
-            )
-        )
-        if len(matches) == MAX_MATCHES_PER_FILE:
-            break
+    folded = _folded(text)
+    at = folded.find(needle)
+    while at >= 0 and len(matches) < MAX_MATCHES_PER_FILE:
+        end = at + len(needle)
+        line += text.count("\n", counted, at)
+        counted = at
+        begins = text.rfind("\n", 0, at) + 1
+        ends = text.find("\n", end)
+        shown_from = max(begins, at - SHOWN_BEFORE)
+        shown = text[shown_from : min(ends if ends >= 0 else len(text), end + SHOWN_AFTER)]
+        matches.append(Match(path, line, at - begins, len(needle), shown.rstrip("\r"), at - shown_from))
+        at = folded.find(needle, end)
     return matches

@@ -64,6 +64,7 @@ class Running:
         self._taken = 0
         self._input_ended = False
         self._resuming = False
+        self._owes_resume = False
         self._limit: asyncio.TimerHandle | None = None
 
     # What the script does
@@ -216,11 +217,11 @@ class Running:
     def lost(self) -> None:
         """The agent is away. Its program waits, or goes on, without us."""
         self._resuming = True
+        self._owes_resume = False
 
     def resumed(self) -> None:
         """The agent is there again: what it wrote comes from where we are, and so does what it was sent."""
-        self._send(Resume(self.channel, self._received))
-        self._granted = self._received + INITIAL_CREDIT_BYTES
+        self._owes_resume = True
         self._settle_credit()
         if self._tty:
             self._send_again()
@@ -247,6 +248,12 @@ class Running:
             self.wake.set()
 
     def _settle_credit(self) -> None:
+        if self._owes_resume:
+            if self._came - self._acknowledged >= INITIAL_CREDIT_BYTES:
+                return  # a Resume is so much credit by itself: an agent that comes back for ever would fill the memory
+            self._owes_resume = False
+            self._granted = self._received + INITIAL_CREDIT_BYTES
+            self._send(Resume(self.channel, self._received))
         upto = self._received + max(self._window.size_bytes - (self._came - self._acknowledged), 0)
         if upto - self._granted >= self._window.size_bytes // CREDIT_STEPS:
             self._granted = upto

@@ -14,7 +14,6 @@ are not.
 - `DELETE records/{id}` -> 204, of one that is not running
 """
 
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
@@ -32,7 +31,7 @@ from runner.proxy.files import address, transfer
 from runner.proxy.records import rendering
 from runner.proxy.records.disk import Disk
 from runner.proxy.records.records import Records
-from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, pattern_of
+from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, needle_of
 
 SEARCH_BUDGET_S: Final = 3.0  # all records of a REPL take about one
 MATCHES: Final = 200  # in one answer
@@ -74,9 +73,9 @@ def _reading(look: Look) -> list[BaseRoute]:
         return http.Json({"records": await to_thread.run_sync(disk.listing, live, kind)})
 
     async def search(request: Request) -> Response:
-        pattern = pattern_of(address.query(request, "q"))
+        needle = needle_of(address.query(request, "q"))
         disk, _ = await look()
-        return http.Json(await to_thread.run_sync(_search, disk, pattern, limiter=HEAVY))
+        return http.Json(await to_thread.run_sync(_search, disk, needle, limiter=HEAVY))
 
     async def one(request: Request) -> Response:
         disk, live = await look()
@@ -119,7 +118,7 @@ def _output(disk: Disk, record_id: str, most_bytes: int) -> tuple[bytes, int, in
     return rendering.tail(disk.entries(record_id), most_bytes or disk.end(record_id))
 
 
-def _search(disk: Disk, pattern: re.Pattern[str]) -> dict[str, Any]:
+def _search(disk: Disk, needle: str) -> dict[str, Any]:
     ends_at = time.monotonic() + SEARCH_BUDGET_S
     found: list[dict[str, Any]] = []
     cut_off = False
@@ -127,7 +126,7 @@ def _search(disk: Disk, pattern: re.Pattern[str]) -> dict[str, Any]:
         if time.monotonic() > ends_at or len(found) >= MATCHES:
             return {"matches": found[:MATCHES], "cut_off": True}
         with suppress(DevexError):  # it became too old meanwhile
-            matches = matches_in(record["id"], rendering.text(disk.entries(record["id"])).encode(), pattern)
+            matches = matches_in(record["id"], rendering.text(disk.entries(record["id"])).encode(), needle)
             cut_off = cut_off or len(matches) == MAX_MATCHES_PER_FILE
             found += [{"id": match.path, **_place(match)} for match in matches]
     return {"matches": found[:MATCHES], "cut_off": cut_off or len(found) > MATCHES}

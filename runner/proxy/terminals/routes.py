@@ -28,7 +28,7 @@ from runner.proxy.records.about import Origin
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.terminal import Terminal
-from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
+from runner.proxy.terminals.terminals import DEFAULT_SIZE, MAX_OFFSET, Terminals
 from runner.viewer import viewer_of
 
 BODY_BYTES: Final = 4096
@@ -92,7 +92,7 @@ class TerminalRoutes:
         except (DevexError, ValueError) as error:
             await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": str(error)[:100]})
             return
-        attachment = terminal.attach(max(after, 0), viewer_of(scope))
+        attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope))
         sending = asyncio.create_task(_send(send, terminal, attachment), name=f"terminal {terminal.id}")
         try:
             await self._receive(receive, terminal, attachment)

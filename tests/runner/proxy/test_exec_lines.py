@@ -2,6 +2,7 @@
 
 import base64
 import json
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from runner.protocol.errors import ProtocolError
 from runner.protocol.frames import encode_frame
-from runner.protocol.messages import INITIAL_CREDIT_BYTES, STDERR, STDOUT, Credit, FromProxy, Input
+from runner.protocol.messages import INITIAL_CREDIT_BYTES, STDERR, STDOUT, Credit, FromProxy, Input, Resume
 from runner.proxy.execs.lines import NAMES, Lines
 from runner.proxy.execs.program import Running
 
@@ -85,6 +86,24 @@ async def test_what_no_honest_agent_says_is_refused() -> None:
     running.input_taken(2)
     with pytest.raises(ProtocolError):
         running.input_taken(1)
+
+
+async def test_an_agent_that_comes_back_for_ever_fills_no_memory() -> None:
+    sent: list[FromProxy] = []
+    running = Running(1, "exec-1", tty=True, send=sent.append)
+    came = 0
+    for _ in range(20):
+        with suppress(ProtocolError):
+            running.output(came, bytes(INITIAL_CREDIT_BYTES))
+            came += INITIAL_CREDIT_BYTES
+        running.lost()
+        running.resumed()
+    assert came <= 2 * INITIAL_CREDIT_BYTES
+    sent.clear()
+    while running.take():
+        running.acknowledge()
+    assert Resume(1, came) in sent  # who takes it gets what is left
+    running.output(came, bytes(INITIAL_CREDIT_BYTES))
 
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=20), st.data())

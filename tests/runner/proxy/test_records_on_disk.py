@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import threading
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -16,7 +18,7 @@ from runner.errors import DevexError
 from runner.protocol.ring import Ring
 from runner.proxy.records import rendering
 from runner.proxy.records.about import About, Origin
-from runner.proxy.records.disk import Bounds, Disk
+from runner.proxy.records.disk import RECORD_BYTES, Bounds, Disk
 from runner.proxy.records.entries import Entry, Output, Sized, decode, encode
 from runner.proxy.records.masking import Masking
 from tests.runner.proxy.test_masking import a_recording
@@ -201,6 +203,29 @@ def test_an_asciicast_has_sizes_and_gaps() -> None:
 )
 def test_a_text_has_no_control_sequences(written: bytes, text: str) -> None:
     assert rendering.text([Output(0, 0, written)]) == text
+
+
+@pytest.mark.parametrize("unit", [b"\x1b", b"\x1b[m", b"\0"])
+def test_a_text_that_takes_long_lets_others_run(unit: bytes) -> None:
+    """The server's loop is one of them."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-4)
+    turns, over = 0, threading.Event()
+
+    def take_turns() -> None:
+        nonlocal turns
+        while not over.wait(1e-4):
+            turns += 1
+
+    other = threading.Thread(target=take_turns)
+    other.start()
+    try:
+        rendering.text([Output(0, 0, unit * (RECORD_BYTES // len(unit)))])
+    finally:
+        over.set()
+        other.join()
+        sys.setswitchinterval(interval)
+    assert turns > 20
 
 
 def test_a_text_says_what_is_missing() -> None:

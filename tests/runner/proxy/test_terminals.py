@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from runner.protocol.ring import RING_BYTES
+from runner.proxy.terminals.terminals import MAX_OFFSET
 from tests.runner.proxy.stage import ACK, DEADLINE_S, EXITED, OUTPUT, PING, PONG, SIZE, Stage, counted
 
 LINES = 20_000
@@ -94,14 +95,16 @@ async def test_without_a_viewer_programs_run_on_and_what_left_the_ring_is_a_gap(
     assert again.text.endswith(counted(400_000)[-1000:])
 
 
-async def test_an_offset_from_the_future_is_answered_with_a_gap_back(stage: Stage) -> None:
+@pytest.mark.parametrize("future", [10**9, 10**30])
+async def test_an_offset_from_the_future_is_answered_with_a_gap_back(stage: Stage, future: int) -> None:
     terminal = await stage.open_terminal()
     async with stage.attached(terminal) as tab:
         await tab.until("$ ")
-    async with stage.attached(terminal, after=10**9) as lost:
+    async with stage.attached(terminal, after=future) as lost:
+        lost.offset = min(future, MAX_OFFSET)
         await lost.type("echo back\n")
         await lost.until("back")
-        assert lost.gaps == [(10**9, tab.offset)]
+        assert lost.gaps == [(min(future, MAX_OFFSET), tab.offset)]
 
 
 async def test_two_viewers_see_the_same_and_both_type(stage: Stage) -> None:

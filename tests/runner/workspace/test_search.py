@@ -4,7 +4,7 @@ import pytest
 
 from runner.errors import DevexError
 from runner.workspace import Workspace
-from runner.workspace.search import MAX_MATCHES_PER_FILE, file_paths, rank, search_text
+from runner.workspace.search import MAX_MATCHES_PER_FILE, file_paths, matches_in, needle_of, rank, search_text
 
 PATHS = ["src/main.py", "src/domain/repl.py", "tests/test_main.py", "README.md", "docs/manual.md", "a/b/main/other.txt"]
 
@@ -54,6 +54,21 @@ def test_search(workspace: Workspace, root: Path) -> None:
         assert len(match.text) < 300
     assert search_text(workspace, "a.c*(").matches == []
     assert search_text(workspace, "first").matches[0].text == "first"
+
+
+@pytest.mark.timeout(30)
+def test_no_text_makes_a_search_slow() -> None:
+    """Nothing else of the process runs meanwhile. Looked for at each place anew, this takes a minute; so, a second."""
+    hostile = b"a" * (64 << 20)
+    assert matches_in("f", hostile, needle_of("a" * 255 + "b")) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "at"),
+    [("İxNEEDLE", "needle", [2]), ("ΟΔΟΣ οδος", "οδοσ", [0, 5]), ("aaaaa", "AA", [0, 2]), ("ÄÖ\nöä", "äö", [0])],
+)
+def test_case_does_not_count(text: str, query: str, at: list[int]) -> None:
+    assert [match.column for match in matches_in("f", text.encode(), needle_of(query))] == at
 
 
 def test_search_is_bounded(workspace: Workspace, root: Path) -> None:
