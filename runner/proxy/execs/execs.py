@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from runner.errors import DevexError
-from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import (
     Close,
     Exited,
@@ -23,11 +22,10 @@ from runner.protocol.messages import (
 from runner.proxy.execs.program import Running
 from runner.proxy.execs.wanted import Wanted
 from runner.proxy.link import AgentLink
+from runner.proxy.openings import Openings
 from runner.proxy.terminals.terminal import LOST, Exit, clamp
-from runner.workspace.paths import display
 
 EXECS: Final = 16  # at a time: each may hold 1 MiB of output in the agent, and half a MiB here
-ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
 GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its programs have ended
 DEFAULT_SIZE: Final = (80, 24)
 
@@ -43,19 +41,12 @@ class Execs:
         self._cwd = cwd
         self._on_output = on_output
         self._by_channel: dict[int, Running] = {}
-        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._openings = Openings(link)
         self._gone: asyncio.TimerHandle | None = None
 
     async def open(self, wanted: Wanted) -> Running:
         """Start its program; who calls this also closes it. DevexError."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._link.ready.wait()
-        except TimeoutError:
-            raise DevexError(
-                "no_agent", "The sandbox does not answer.", "Stop the REPL and start it again.", status=503,
-                retryable=True,
-            ) from None  # fmt: skip
+        await self._openings.agent()
         if len(self._by_channel) >= EXECS:
             message = f"{EXECS} commands run through the API already."
             raise DevexError("too_many", message, "Wait until one has ended.", status=429, retryable=True)
@@ -63,15 +54,11 @@ class Execs:
         name = f"exec-{secrets.token_hex(8)}"
         running = Running(channel, name, tty=wanted.tty is not None, send=self._send)
         self._by_channel[channel] = running
-        reason: str | None = "nothing was answered"
         try:
-            reason = await self._answer(self._opening(running, wanted))
-        finally:
-            if reason is not None:
-                self.close(running)
-        if reason is not None:
-            message = f"The program could not be started: {display(reason)[:200]}."
-            raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
+            await self._openings.ask(self._opening(running, wanted))
+        except BaseException:
+            self.close(running)
+            raise
         if wanted.timeout_s is not None:
             running.limit(wanted.timeout_s)
         return running
@@ -87,21 +74,6 @@ class Execs:
             *clamp(*(wanted.tty or DEFAULT_SIZE)),
             piped=wanted.tty is None,
         )
-
-    async def _answer(self, opening: Open) -> str | None:
-        """Why it was not started, None when it was."""
-        answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._answers[opening.channel] = answer
-        try:
-            self._link.send(opening)
-            async with asyncio.timeout(ANSWER_S):
-                return await answer
-        except TimeoutError:
-            return "the sandbox does not answer"
-        except ProtocolError as error:
-            return str(error)
-        finally:
-            del self._answers[opening.channel]
 
     def close(self, running: Running) -> None:
         """End it and forget it: SIGHUP, and SIGKILL 2 s later, to its process group."""
@@ -122,7 +94,7 @@ class Execs:
             self._gone = None
         claimed = {(state.channel, state.terminal) for state in hello.terminals}
         for running in self._by_channel.values():
-            if running.channel in self._answers:
+            if running.channel in self._openings:
                 continue
             if (running.channel, running.name) in claimed:
                 running.resumed()
@@ -150,15 +122,14 @@ class Execs:
             case Exited(_, status, signum, peak_bytes):
                 running.ended(Exit(status, signum, peak_bytes=peak_bytes or None))
             case Opened():
-                self._answered(message.channel, None)
+                self._openings.answered(message.channel, None)
             case OpenFailed(_, reason):
-                self._answered(message.channel, reason or "no reason is given")
+                self._openings.answered(message.channel, reason or "no reason is given")
         return True
 
     def lost(self) -> None:
         """The agent is away. It may come back."""
-        for channel in self._answers:
-            self._answered(channel, "the sandbox is gone")
+        self._openings.answer_all("the sandbox is gone")
         for running in self._by_channel.values():
             running.lost()
         self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
@@ -171,17 +142,11 @@ class Execs:
         """The proxy stops, and with it what it runs for scripts: the next one has it ended."""
         if self._gone:
             self._gone.cancel()
-        for channel in self._answers:
-            self._answered(channel, "the server is stopping")
+        self._openings.answer_all("the server is stopping")
         for running in self._by_channel.values():
             running.leave()
 
     # Parts
-
-    def _answered(self, channel: int, reason: str | None) -> None:
-        answer = self._answers.get(channel)
-        if answer and not answer.done():
-            answer.set_result(reason)
 
     def _send(self, message: FromProxy) -> None:
         self._link.send(message)

@@ -31,6 +31,7 @@ from runner.protocol.messages import (
     TerminalState,
 )
 from runner.proxy.link import AgentLink
+from runner.proxy.openings import Openings
 from runner.proxy.records.about import UNKNOWN, Origin
 from runner.proxy.records.records import Records
 from runner.proxy.terminals.terminal import LOST, Exit, Kind, Terminal
@@ -41,7 +42,6 @@ from runner.workspace.paths import display
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
 ADOPTED: Final = 32  # of those an agent says a proxy before us opened
 ENDED: Final = 8  # shells that have ended stay readable, the newest of them
-ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
 FOREGROUND_S: Final = 2.0  # for the agent to say what runs; who closes a terminal is not kept longer
 GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its terminals have ended
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
@@ -74,7 +74,7 @@ class Terminals:
         self._on_output = on_output
         self._by_id: dict[str, Terminal] = {}  # in the order in which they were opened
         self._by_channel: dict[int, Terminal] = {}
-        self._answers: dict[int, asyncio.Future[str | None]] = {}
+        self._openings = Openings(link)
         self._asked: dict[int, asyncio.Future[str]] = {}  # what runs in the foreground
         self._held: dict[str, bytearray] = {}
         self._closed_meanwhile: set[str] = set()  # of an agent that is away
@@ -93,7 +93,7 @@ class Terminals:
         """As `get`; while the agent is away it is waited for: a proxy that has just come up knows no terminals."""
         if terminal_id not in self._by_id:
             with suppress(DevexError):
-                await self._agent()
+                await self._openings.agent()
         return self.get(terminal_id)
 
     def of_kind(self, kind: Kind) -> list[Terminal]:
@@ -116,52 +116,27 @@ class Terminals:
         origin: Origin = UNKNOWN,
     ) -> Terminal:
         """Start a program on a new terminal, with `environment` besides the common one. DevexError."""
-        await self._agent()
+        await self._openings.agent()
         self._make_room(kind)
         if number is None:
             taken = {number_of(one.id) for one in self.of_kind(kind)}
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         terminal_id = f"{_PREFIX[kind]}-{number}-{secrets.token_hex(4)}"
         terminal = self._add(terminal_id, kind, self._free_channel(), size=size)
-        answer = self._answers[terminal.channel] = asyncio.get_running_loop().create_future()
         env = {**self.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
-        opened = False
         try:
-            self._link.send(
-                Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size, piped=False),
+            opened = self._openings.ask(
+                Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size, piped=False)
             )
             terminal.settle_credit()
-            async with asyncio.timeout(ANSWER_S):
-                reason = await answer
-            opened = reason is None
-        except TimeoutError:
-            reason = "the sandbox does not answer"
-        except ProtocolError as error:
-            reason = str(error)
-        finally:
-            del self._answers[terminal.channel]
-            if not opened:
-                self.close(terminal)
-        if not opened:
-            message = f"The program could not be started: {display(reason or '')[:200]}."
-            raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)
+            await opened
+        except BaseException:
+            self.close(terminal)
+            raise
         named = (terminal.id, kind, terminal.title)
         terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
         self._on_changed()
         return terminal
-
-    async def _agent(self) -> None:
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                await self._link.ready.wait()
-        except TimeoutError:
-            raise DevexError(
-                "no_agent",
-                "The sandbox does not answer.",
-                "Stop the REPL and start it again.",
-                status=503,
-                retryable=True,
-            ) from None
 
     def _make_room(self, kind: Kind) -> None:
         """Of each kind a limited number; the oldest that have ended go first."""
@@ -261,18 +236,18 @@ class Terminals:
                     terminal.exited(Exit(status, signum, peak_bytes=peak_bytes or None))
                     self._on_changed()
             case Opened(channel):
-                self._answered(channel, None)
+                self._openings.answered(channel, None)
             case Foreground(channel, name):
                 if (asked := self._asked.get(channel)) and not asked.done():
                     asked.set_result(name)
             case OpenFailed(channel, reason):
-                self._answered(channel, reason or "no reason is given")
+                self._openings.answered(channel, reason or "no reason is given")
             case _:
                 raise ProtocolError(f"{type(message).__name__} is not expected here")
 
     def lost(self) -> None:
         """The agent is away. It may come back: its programs run on without us."""
-        self._answer_all("the sandbox is gone")
+        self._openings.answer_all("the sandbox is gone")
         self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
 
     def _give_up(self) -> None:
@@ -282,21 +257,11 @@ class Terminals:
 
     def leave(self) -> None:
         """The proxy stops. The programs run on; who is attached shall come back."""
-        self._answer_all("the server is stopping")
+        self._openings.answer_all("the server is stopping")
         if self._gone:
             self._gone.cancel()
         for terminal in self._by_id.values():
             terminal.close(RESTART)
-
-    def _answer_all(self, reason: str) -> None:
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_result(reason)
-
-    def _answered(self, channel: int, reason: str | None) -> None:
-        answer = self._answers.get(channel)
-        if answer and not answer.done():
-            answer.set_result(reason)
 
     def _lose(self, terminal: Terminal) -> None:
         if terminal.exit is None:
