@@ -97,6 +97,7 @@ class Records:
         if record_id in self.live():
             raise DevexError("running", "What is recorded here still runs.", "Stop it first.", status=409)
         await to_thread.run_sync(self.disk.remove, record_id)
+        self._live.pop(record_id, None)  # its terminal may still be shown: what it says now begins no new record
         self._before.pop(record_id, None)
 
     async def synced(self) -> None:

@@ -69,6 +69,17 @@ async def test_a_shell_is_recorded_and_exec_is_not(stage: Stage) -> None:
     assert list(stage.config.records.iterdir()) == []
 
 
+async def test_a_removed_record_does_not_come_back_with_the_window_of_its_terminal(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("exit\n")
+        await tab.until_kind(EXITED)
+        (record,) = await listed(stage)
+        assert (await stage.http.delete(f"/records/{record['id']}")).status_code == 204
+        renamed = await stage.http.patch(f"/terminals/{record['id']}", json={"title": "Again"})
+        assert renamed.status_code == 204
+        assert await listed(stage) == []
+
+
 async def test_the_newest_is_first_and_runs_are_found_alone(stage: Stage) -> None:
     await stage.open_terminal()
     first = await ran(stage, "echo 1")
