@@ -7,13 +7,13 @@ import { callJson, replUrl } from "../repl/http.mjs";
 export const TREE_TYPE = "application/x-devex-paths"; // what is dragged from the file tree
 
 const PLAIN = /^[\w@%+=:,./-]+$/;
-const CONTROLS = /[\x00-\x1f\x7f-\x9f]/g;
+const CONTROLS = /[\x00-\x1f\x7f-\x9f]/;
 
-/** A path as a shell takes it for one word, whatever is in it. */
+/** A path as a shell takes it for one word, whatever is in it: also one that does not know $'…', where a quote would end it. */
 export function quoted(path) {
   if (PLAIN.test(path)) return path;
   if (!CONTROLS.test(path)) return `'${path.replaceAll("'", `'\\''`)}'`;
-  const escaped = path.replace(/[\\']/g, "\\$&").replace(CONTROLS, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const escaped = path.replaceAll("\\", "\\\\").replace(/[\x00-\x1f\x7f-\x9f']/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return `$'${escaped}'`;
 }
 
