@@ -35,7 +35,7 @@ from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, nee
 
 SEARCH_BUDGET_S: Final = 3.0  # all records of a REPL take about one
 MATCHES: Final = 200  # in one answer
-HEAVY: Final = CapacityLimiter(2)  # texts and searches of this process at a time: each computes as long as it takes
+HEAVY: Final = CapacityLimiter(2)  # of this process at a time read whole records: forty would keep the loop waiting
 
 Look = Callable[[], Awaitable[tuple[Disk, Collection[str]]]]
 
@@ -60,7 +60,7 @@ def kept_routes(folder: Path | None) -> list[BaseRoute]:
     async def look() -> tuple[Disk, Collection[str]]:
         disk = Disk(folder or Path(), may_write=False)
         if folder is not None:
-            await to_thread.run_sync(disk.load)
+            await to_thread.run_sync(disk.load, limiter=HEAVY)
         return disk, ()
 
     return _reading(look)
@@ -79,14 +79,15 @@ def _reading(look: Look) -> list[BaseRoute]:
 
     async def one(request: Request) -> Response:
         disk, live = await look()
-        return http.Json(await to_thread.run_sync(disk.look, request.path_params["id"], live))
+        return http.Json(await to_thread.run_sync(disk.look, request.path_params["id"], live, limiter=HEAVY))
 
     async def output(request: Request) -> Response:
         disk, _ = await look()
         most_bytes = address.number(request, "last", 0)
-        body, start, missing = await to_thread.run_sync(_output, disk, request.path_params["id"], most_bytes)
+        record_id = request.path_params["id"]
+        body, start, missing = await to_thread.run_sync(_output, disk, record_id, most_bytes, limiter=HEAVY)
         headers = {"Devex-Offset": str(start), "Devex-Missing": str(missing)}
-        return _attachment(body, "application/octet-stream", f"{request.path_params['id']}.log", headers)
+        return _attachment(body, "application/octet-stream", f"{record_id}.log", headers)
 
     async def text(request: Request) -> Response:
         disk, _ = await look()

@@ -1,10 +1,13 @@
 """Records of real terminals, on a real disk."""
 
+import asyncio
 import json
 from typing import Any
 
 import httpx
+import pytest
 
+from runner.proxy.records.routes import HEAVY
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage
 from tests.runner.proxy.test_runs import configure, run
 
@@ -78,6 +81,24 @@ async def test_a_removed_record_does_not_come_back_with_the_window_of_its_termin
         renamed = await stage.http.patch(f"/terminals/{record['id']}", json={"title": "Again"})
         assert renamed.status_code == 204
         assert await listed(stage) == []
+
+
+@pytest.mark.parametrize("part", ["", "/output", "/text", "/cast"])
+async def test_only_so_many_read_records_at_a_time(stage: Stage, part: str) -> None:
+    """Others wait: the loop would, too, for the threads of many."""
+    record = (await ran(stage, "echo 1"))["id"]
+    others = [object() for _ in range(int(HEAVY.total_tokens))]
+    for one in others:
+        await HEAVY.acquire_on_behalf_of(one)
+    asking = asyncio.create_task(stage.http.get(f"/records/{record}{part}"))
+    try:
+        for _ in range(20):
+            assert len(await listed(stage)) == 1
+        assert not asking.done()
+    finally:
+        for one in others:
+            HEAVY.release_on_behalf_of(one)
+    assert (await asking).status_code == 200
 
 
 async def test_the_newest_is_first_and_runs_are_found_alone(stage: Stage) -> None:
