@@ -13,7 +13,7 @@ const NOT_KEPT = {
 
 /** One open file. `onReplica()` asks to show another Y.Text, `onState()` says that one of the fields changed, `onMoved(to)`
  * that the path is about to: whatever is open there has been replaced. */
-export class SharedFile {
+class SharedFile {
   constructor(path) {
     Object.assign(this, { path, guid: "", digest: "", held: null, atMs: 0, channel: 0 }); // `held` is the saved text, `atMs` of when
     Object.assign(this, { state: "opening", reason: "", readOnly: false, dirty: false, notice: { code: "", message: "" } });

@@ -2,7 +2,7 @@
 import { SHOW_HISTORY } from "devex-bundle/history.js";
 import { EVENT } from "devex-bundle/repl.js";
 import {
-  NOTHING, Remote, TreeModel, TypeAhead, all, basename, chosenFiles, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
+  DRAG_TYPE, NOTHING, Remote, TreeModel, TypeAhead, all, basename, chosenFiles, extended, filesOf, flipped, iconOf, isEntry, isWithin, join,
   keyAction, menuItems, namesOf, only, openMenu, parent, sendFiles, sureToDelete, sureToReplace, these, topmost,
 } from "devex-bundle/file_tree.js";
 
@@ -11,7 +11,6 @@ const FAINT = /^(\.|__pycache__$|node_modules$)/; // made by tools, seldom looke
 const ROW_PX = BY_TOUCH ? 36 : 24; // a finger needs more
 const OVERSCAN = 8; // rows drawn beyond either edge, so that scrolling shows no blank
 const HOVER_OPEN_MS = 600; // a closed folder under a drag opens after this
-const DRAG_TYPE = "application/x-devex-paths";
 const EVERYTHING = { path: "", kind: "d" };
 
 /** The directory that something new beside or in `row` comes into; the workspace's own without a row. */

@@ -1,5 +1,8 @@
-// Files and folders from the desktop.
+// Files and folders that are dropped somewhere, from the desktop or from the tree.
 import { join } from "./model.mjs";
+
+/** Of what is dragged from the tree: JSON, a list of paths. */
+export const DRAG_TYPE = "application/x-devex-paths";
 
 /** What was dropped, folders walked: [{path, file}] and the folders that hold nothing: [path]. Must be called in the drop event. */
 export async function filesOf(dataTransfer) {

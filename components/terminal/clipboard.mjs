@@ -11,7 +11,7 @@ const SHOWN_CHARACTERS = 300;
 export const cleaned = (text) => text.replace(CONTROLS, "");
 
 /** What happens unseen when this is pasted into a program that takes a paste for typing, as a question; else null. */
-export function pasteQuestion(text, isBracketed) {
+function pasteQuestion(text, isBracketed) {
   const lines = text.trimEnd().split(/\r\n|\r|\n/);
   if (isBracketed || (lines.length === 1 && text.length <= LONG_CHARACTERS)) return null;
   const shown = lines.slice(0, SHOWN_LINES).join("\n").slice(0, SHOWN_CHARACTERS);

@@ -1,10 +1,8 @@
 // Files that are dropped on a terminal: from the desktop they come into the workspace first; then their paths are typed.
 import { sureToReplace } from "../file_tree/questions.mjs";
 import { Remote } from "../file_tree/remote.mjs";
-import { filesOf, namesOf, sendFiles } from "../file_tree/uploads.mjs";
+import { DRAG_TYPE, filesOf, namesOf, sendFiles } from "../file_tree/uploads.mjs";
 import { callJson, replUrl } from "../repl/http.mjs";
-
-export const TREE_TYPE = "application/x-devex-paths"; // what is dragged from the file tree
 
 const PLAIN = /^[\w@%+=:,./-]+$/;
 const CONTROLS = /[\x00-\x1f\x7f-\x9f]/;
@@ -17,12 +15,12 @@ export function quoted(path) {
   return `$'${escaped}'`;
 }
 
-export const isDroppable = ({ types }) => types.includes("Files") || types.includes(TREE_TYPE);
+export const isDroppable = ({ types }) => types.includes("Files") || types.includes(DRAG_TYPE);
 
 /** The words to type for what was dropped, null for nothing; must be called in the drop event. `folder`: where the shell
  * is, "" if nobody knows; `tell(progress)` as of sendFiles. Throws Failed. */
 export async function wordsOfDrop(replId, folder, dataTransfer, tell) {
-  const fromTree = dataTransfer.getData(TREE_TYPE);
+  const fromTree = dataTransfer.getData(DRAG_TYPE);
   const dropped = fromTree ? null : filesOf(dataTransfer);
   const { home } = await callJson(`${replUrl(replId)}/places`);
   if (fromTree) return typed(home, JSON.parse(fromTree));

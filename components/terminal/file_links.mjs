@@ -9,7 +9,7 @@ const MOST_LISTED = 9; // by keyboard
 const LOOKED_AT = 200; // rows above the last one in sight
 
 /** The text of the line to which row `y` of the buffer belongs, and the cell of each of its characters: [{x, y, width}]. */
-export function wholeLine(buffer, y) {
+function wholeLine(buffer, y) {
   let from = y;
   while (from > 0 && y - from < MOST_ROWS && buffer.getLine(from)?.isWrapped) from -= 1;
   let text = "";

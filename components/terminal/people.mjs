@@ -12,14 +12,14 @@ export const ALONE = { people: [], turn: null, count: 1 };
 
 export const nameOf = (person) => person?.name || "Somebody";
 
-export function initialsOf(name) {
+function initialsOf(name) {
   const words = name.split(/[\s._-]+/).filter(Boolean);
   const letters = words.length > 1 ? [words[0], words.at(-1)].map((word) => [...word][0]) : [...(words[0] ?? "?")].slice(0, 2);
   return letters.join("").toLocaleUpperCase();
 }
 
 /** What the person `you` may do about the turn: [{label, icon, to}], `to` the person who has it then. */
-export function waysOf({ people, turn }, you, canWrite) {
+function waysOf({ people, turn }, you, canWrite) {
   if (!canWrite) return [];
   const take = turn === you ? [] : [{ label: turn === null ? "Take the turn to type" : "Take over", icon: "terminal", to: you }];
   const others = turn === null || turn === you ? people.filter((one) => one.n !== you && one.can_write) : [];

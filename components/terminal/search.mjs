@@ -13,7 +13,7 @@ function isRegular(text) {
 }
 
 /** What is said beside the field of `index` (from 0; -1: beyond what is counted) of `count` places. */
-export function placeWords(index, count) {
+function placeWords(index, count) {
   if (!count) return "No results";
   return index < 0 ? `${count}${count >= MOST ? "+" : ""} results` : `${index + 1} of ${count}${count >= MOST ? "+" : ""}`;
 }
