@@ -25,8 +25,9 @@ from runner.proxy import http
 from runner.proxy.records.about import Origin
 from runner.proxy.records.records import Records
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
+from runner.proxy.terminals.ids import number_of
 from runner.proxy.terminals.terminal import Terminal
-from runner.proxy.terminals.terminals import Terminals, number_of
+from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
 from runner.viewer import Viewer, viewer_of
 from runner.workspace import Workspace
 
@@ -97,7 +98,7 @@ class Runs:
                 environment["PORT"] = str(run.port)
             terminal = await self._terminals.open(
                 "run", ("/bin/sh", "-c", run.script), number=time.time_ns() // 1_000_000,
-                size=before.size if before else (80, 24), environment=environment, origin=Origin(who=who, run=run),
+                size=before.size if before else DEFAULT_SIZE, environment=environment, origin=Origin(who=who, run=run),
             )  # fmt: skip
             if before:
                 self._terminals.close(before)

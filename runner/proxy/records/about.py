@@ -1,6 +1,5 @@
 """What is known of a recorded terminal besides its output. Plain data."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from runner.proxy.records.masking import Masking
 from runner.proxy.run_config import RunConfig
 from runner.viewer import NOBODY, Viewer
 
-ID: Final = re.compile(r"(sh|run)-[0-9]{1,15}-[0-9a-f]{8}")  # of terminals that are recorded; it names a folder
 LOST: Final[Mapping[str, Any]] = {"status": -1, "signal": 0, "lost": True}  # as `terminal.LOST`: nobody knows how
 
 

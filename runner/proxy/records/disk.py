@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.errors import DevexError
-from runner.proxy.records.about import ID, About
+from runner.proxy.records.about import About
 from runner.proxy.records.entries import Entry, Gap, Output, Sized, decode, encode, with_gaps
+from runner.proxy.terminals.ids import ID
 
 RECORDS: Final = 200  # of one REPL: a month of work at ten programs a day; each may be looked through in a search
 RECORD_BYTES: Final = 2 << 20  # of one, some 20,000 lines: twice what a page that attaches again is shown

@@ -8,20 +8,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
 from runner.protocol.ring import Ring
 from runner.proxy.records.recording import Recording
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.ids import Kind
 from runner.proxy.terminals.modes import ModeLog
 from runner.proxy.terminals.people import People
 from runner.proxy.terminals.repaint import Repaint
 from runner.proxy.terminals.titles import first_title
 from runner.viewer import Viewer
-
-Kind = Literal["shell", "run"]
 
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace

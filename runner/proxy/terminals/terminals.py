@@ -1,7 +1,6 @@
 """All terminals of one REPL: opened for people and for runs, found again in what an agent says after a reconnect."""
 
 import asyncio
-import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +33,8 @@ from runner.proxy.link import AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.records.about import UNKNOWN, Origin
 from runner.proxy.records.records import Records
-from runner.proxy.terminals.terminal import LOST, Exit, Kind, Terminal
+from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
+from runner.proxy.terminals.terminal import LOST, Exit, Terminal
 from runner.proxy.terminals.titles import checked_title, first_title
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
@@ -47,10 +47,6 @@ GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: i
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
 MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
 DEFAULT_SIZE: Final = (80, 24)
-
-# The id says what a terminal is, so that a restarted proxy knows: kind - number or time - random.
-_PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run"}
-_ID: Final = re.compile(r"(sh|run)-([0-9]{1,15})-[0-9a-f]{8}")
 
 
 class Terminals:
@@ -121,7 +117,7 @@ class Terminals:
         if number is None:
             taken = {number_of(one.id) for one in self.of_kind(kind)}
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
-        terminal_id = f"{_PREFIX[kind]}-{number}-{secrets.token_hex(4)}"
+        terminal_id = new_id(kind, number)
         terminal = self._add(terminal_id, kind, self._free_channel(), size=size)
         env = {**self.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
         try:
@@ -275,8 +271,7 @@ class Terminals:
 
     def _adopt(self, state: TerminalState) -> None:
         """Opened by a proxy before us. What does not fit is ended."""
-        known = _ID.fullmatch(state.terminal)
-        kind = next((kind for kind, prefix in _PREFIX.items() if known and known[1] == prefix), None)
+        kind = kind_of(state.terminal)
         fits = state.start <= state.end <= MAX_OFFSET and state.channel not in self._by_channel
         fits = fits and len(self) < ADOPTED and state.terminal not in self._closed_meanwhile
         if kind is None or not fits:
@@ -319,8 +314,3 @@ class Terminals:
         while (channel := secrets.randbits(32)) in self._by_channel:
             pass
         return channel
-
-
-def number_of(terminal_id: str) -> int:
-    """The number in the id; of a run it is the time of its start in ms."""
-    return int(terminal_id.split("-")[1])

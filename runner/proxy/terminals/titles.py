@@ -3,14 +3,14 @@
 from typing import Final
 
 from runner.errors import DevexError
+from runner.proxy.terminals.ids import kind_of, number_of
 
 TITLE_CHARACTERS: Final = 60  # more does not fit a tab
 
 
 def first_title(terminal_id: str) -> str:
-    """`sh-2-…` is Shell 2."""
-    kind, number, _ = terminal_id.split("-")
-    return f"Shell {number}" if kind == "sh" else kind.capitalize()
+    """`sh-2-…` is Shell 2, every run is Run."""
+    return f"Shell {number_of(terminal_id)}" if kind_of(terminal_id) == "shell" else "Run"
 
 
 def checked_title(asked: str) -> str:
