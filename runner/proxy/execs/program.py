@@ -25,7 +25,8 @@ from runner.protocol.messages import (
     Resume,
     Signal,
 )
-from runner.proxy.terminals.terminal import LOST, Exit, clamp
+from runner.proxy.terminals.exits import LOST, Exit
+from runner.proxy.terminals.terminal import clamp
 from runner.proxy.terminals.window import Window
 
 PIECE_BYTES: Final = 64 * 1024  # of output taken at once

@@ -7,9 +7,8 @@ from typing import Any, Final, Self
 
 from runner.proxy.records.masking import Masking
 from runner.proxy.run_config import RunConfig
+from runner.proxy.terminals.exits import LOST
 from runner.viewer import NOBODY, Viewer
-
-LOST: Final[Mapping[str, Any]] = {"status": -1, "signal": 0, "lost": True}  # as `terminal.LOST`: nobody knows how
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +74,7 @@ class About:
         """Nobody saw its end; it was last heard of at `seen_s` since 1970."""
         ended = datetime.fromtimestamp(seen_s, UTC)
         duration_s = (ended - datetime.fromisoformat(self.started_at)).total_seconds()
-        return replace(self, ended_at=ended.isoformat(), exit=LOST, duration_s=round(max(duration_s, 0.0), 3))
+        return replace(self, ended_at=ended.isoformat(), exit=LOST.how(), duration_s=round(max(duration_s, 0.0), 3))
 
     def json(self) -> dict[str, Any]:
         """As `GET records` tells of it."""

@@ -10,7 +10,8 @@ from runner.proxy.terminals.window import MIN_WINDOW_BYTES, Window
 from runner.viewer import Viewer
 
 if TYPE_CHECKING:
-    from runner.proxy.terminals.terminal import Exit, Terminal
+    from runner.proxy.terminals.exits import Exit
+    from runner.proxy.terminals.terminal import Terminal
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful

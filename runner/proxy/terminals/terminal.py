@@ -7,7 +7,6 @@ the ring, skips ahead and is told of the gap; it never holds up the others.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from runner.protocol.messages import FREE_RUN, INITIAL_CREDIT_BYTES
@@ -15,6 +14,7 @@ from runner.protocol.ring import Ring
 from runner.proxy.records.recording import Recording
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind
 from runner.proxy.terminals.modes import ModeLog
 from runner.proxy.terminals.people import People
@@ -25,23 +25,6 @@ from runner.viewer import Viewer
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
 MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """`status` as a shell says it; `lost`: nobody knows, the agent ended. `peak_bytes`: as in `Exited`, if known."""
-
-    status: int
-    signal: int = 0
-    lost: bool = False
-    peak_bytes: int | None = None
-
-    def json(self) -> dict[str, Any]:
-        lost = {"lost": True} if self.lost else {}
-        return {"status": self.status, "signal": self.signal, "peak_bytes": self.peak_bytes, **lost}
-
-
-LOST: Final = Exit(-1, lost=True)
 
 
 class Terminal:
@@ -146,9 +129,7 @@ class Terminal:
 
     def _record_end(self) -> None:
         if self.recording and (ending := self.exit):
-            lost = {"lost": True} if ending.lost else {}
-            told = {"status": ending.status, "signal": ending.signal, **lost}
-            self.recording.ended(told, self.duration_s, ending.peak_bytes)
+            self.recording.ended(ending.how(), self.duration_s, ending.peak_bytes)
 
     def _record_close(self) -> None:
         if self.recording:

@@ -33,8 +33,9 @@ from runner.proxy.link import AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.records.about import UNKNOWN, Origin
 from runner.proxy.records.records import Records
+from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
-from runner.proxy.terminals.terminal import LOST, Exit, Terminal
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.titles import checked_title, first_title
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display

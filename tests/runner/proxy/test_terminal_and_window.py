@@ -5,7 +5,8 @@ from dataclasses import replace
 from runner.protocol.ring import RING_BYTES
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import PIECE_BYTES, SCREEN_BYTES
-from runner.proxy.terminals.terminal import Exit, Terminal
+from runner.proxy.terminals.exits import Exit
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.window import FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES, MIN_WINDOW_BYTES, QUEUE_S, Window
 from runner.proxy.terminals.wire import GAP, OUTPUT, READY
 from runner.viewer import Viewer
