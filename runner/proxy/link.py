@@ -35,6 +35,7 @@ BACKLOG: Final = 128
 FRAMES_A_TURN: Final = 256  # handled before anybody else has a turn: about a millisecond
 UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewers are held up
 STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again
+GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its programs have ended
 REDIAL_S: Final = 0.005  # an honest agent waits longer before it dials again
 _OUTPUT: Final = kind_of(Output)
 

@@ -26,8 +26,8 @@ from runner.proxy.records.about import Origin
 from runner.proxy.records.records import Records
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
 from runner.proxy.terminals.ids import number_of
-from runner.proxy.terminals.terminal import Terminal
-from runner.proxy.terminals.terminals import DEFAULT_SIZE, Terminals
+from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
+from runner.proxy.terminals.terminals import Terminals
 from runner.viewer import Viewer, viewer_of
 from runner.workspace import Workspace
 

@@ -21,14 +21,12 @@ from runner.protocol.messages import (
 )
 from runner.proxy.execs.program import Running
 from runner.proxy.execs.wanted import Wanted
-from runner.proxy.link import AgentLink
+from runner.proxy.link import GONE_S, AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.terminals.exits import LOST, Exit
-from runner.proxy.terminals.terminal import clamp
+from runner.proxy.terminals.terminal import DEFAULT_SIZE, clamp
 
 EXECS: Final = 16  # at a time: each may hold 1 MiB of output in the agent, and half a MiB here
-GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its programs have ended
-DEFAULT_SIZE: Final = (80, 24)
 
 
 class Execs:

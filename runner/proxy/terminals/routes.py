@@ -27,8 +27,8 @@ from runner.proxy.link import AgentLink
 from runner.proxy.records.about import Origin
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
-from runner.proxy.terminals.terminal import Terminal
-from runner.proxy.terminals.terminals import DEFAULT_SIZE, MAX_OFFSET, Terminals
+from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
+from runner.proxy.terminals.terminals import MAX_OFFSET, Terminals
 from runner.viewer import viewer_of
 
 BODY_BYTES: Final = 4096

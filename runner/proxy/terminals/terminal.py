@@ -24,6 +24,7 @@ from runner.viewer import Viewer
 
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
+DEFAULT_SIZE: Final = (80, 24)  # columns and rows, until somebody looks
 MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
 
 

@@ -29,13 +29,13 @@ from runner.protocol.messages import (
     Signal,
     TerminalState,
 )
-from runner.proxy.link import AgentLink
+from runner.proxy.link import GONE_S, AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.records.about import UNKNOWN, Origin
 from runner.proxy.records.records import Records
 from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
-from runner.proxy.terminals.terminal import Terminal
+from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
 from runner.proxy.terminals.titles import checked_title, first_title
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
 from runner.workspace.paths import display
@@ -44,10 +44,8 @@ SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as 
 ADOPTED: Final = 32  # of those an agent says a proxy before us opened
 ENDED: Final = 8  # shells that have ended stay readable, the newest of them
 FOREGROUND_S: Final = 2.0  # for the agent to say what runs; who closes a terminal is not kept longer
-GONE_S: Final = 10.0  # an agent that has not come back by then is not coming: its terminals have ended
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
 MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
-DEFAULT_SIZE: Final = (80, 24)
 
 
 class Terminals:
