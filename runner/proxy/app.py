@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from runner.protocol import messages
 from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import FromAgent, Hello
 from runner.proxy import documents, http
+from runner.proxy.activity import Activity
 from runner.proxy.events import Events
 from runner.proxy.execs.execs import Execs
 from runner.proxy.execs.routes import ExecRoutes
@@ -39,8 +40,6 @@ from runner.snapshots.autosave import PAUSE_S, Autosave, Stored
 from runner.snapshots.bringing_back import BringingBack, Restoring
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
-
-ACTIVITY_S: Final = 1.0  # tell of each kind of activity at most this often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +82,7 @@ class RunnerProxy:
         snapshots: Snapshots | None = None,
     ) -> None:
         self._config = config
-        self._activity = _Activity(on_activity)
+        self._activity = Activity(on_activity)
         self._on_agent = on_agent
         self._run_told: dict[str, Any] = {}
         self._paused: dict[str, str] | None = None
@@ -346,17 +345,3 @@ def _later_rev() -> int:
 async def _ended(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-class _Activity:
-    """Passes on what keeps a REPL awake, rarely: a flood of output is one activity."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
-        self._told_s: dict[str, float] = {}
-
-    def __call__(self, reason: str) -> None:
-        now_s = time.monotonic()
-        if now_s - self._told_s.get(reason, -ACTIVITY_S) >= ACTIVITY_S:
-            self._told_s[reason] = now_s
-            self._tell(reason)
