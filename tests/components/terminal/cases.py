@@ -2,6 +2,10 @@
 
 Where nothing else is said the reference emulator says it. `shows` is by hand, with its reason, where the reference is
 known to do something else than xterm, ECMA-48 or Unicode say, or where its versions differ.
+
+In two things xterm.js is known to be otherwise than xterm and the reference: restoring the cursor (DECRC) leaves origin
+mode as it is, and an unfinished colour (`38;5m`) counts as colour 0 where they ignore it. No program we know of needs
+either; both are below as they are, so that it is noticed when they change.
 """
 
 from dataclasses import dataclass
@@ -233,4 +237,19 @@ CASES: Final = (
     ),
     Case("sequences nobody knows", f"a{C}?9999hb{C}=5cc{C}<1;2;3wd{E}%Ge{E} Ff"),
     Case("marks of a shell", f"{E}]133;A\x07$ {E}]7;file://host/x\x07ls"),
+    # What xterm.js is known to do otherwise
+    Case(
+        "restore and origin mode",
+        f"{C}5;10r{C}?6h{E}7{C}?6l{E}8{C}Hx",
+        ("x",),
+        (1, 0),
+        "xterm.js: DECRC does not restore DECOM; xterm has the x in row 5",
+    ),
+    Case(
+        "an unfinished colour",
+        f"{C}38;5mx",
+        ((("x", "fg 0"),),),
+        (1, 0),
+        "xterm.js: what is missing is 0; xterm ignores it",
+    ),
 )
