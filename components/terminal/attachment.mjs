@@ -1,16 +1,16 @@
 // One attachment of a terminal: asks for the output from the byte it has, also after a cut, and acknowledges what was
-// rendered.
+// rendered. What is typed arrives once.
 import { Connection } from "../repl/connection.mjs";
+import { Typed } from "./typed.mjs";
 import { ack, decode, input, ping, resize, turn } from "./wire.mjs";
 
 const NO_SUCH_TERMINAL = 4404; // the close code of wire.py
 const ACK_BYTES = 32 * 1024; // rendered and not acknowledged: at once; less within ACK_MS
 const ACK_MS = 8; // little beside the 30 ms of output that the proxy lets wait in a link
-const PASTE_BYTES = 64 * 1024; // a message; a larger paste is several
-const MAX_PENDING_BYTES = 64 * 1024; // keys typed while away: beyond this nobody knows any more what they would do
+const PASTE_BYTES = 16 * 1024; // a message; a larger paste is several
 
 export class Attachment {
-  /** `path(after)`: where the output from that byte on comes from.
+  /** `path(after)`: where the output from that byte on comes from, with a query.
    * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
   constructor(path, on) {
     this.on = on;
@@ -18,8 +18,8 @@ export class Attachment {
     this.cuts = 0;
     this.isReady = false;
     this.forgetAcks();
-    this.forgetPending();
-    this.connection = new Connection(() => path(this.offset), {
+    this.typed = new Typed((bytes) => this.connection.send(input(bytes), { answered: true }));
+    this.connection = new Connection(() => `${path(this.offset)}&page=${this.typed.page}`, {
       message: (data) => this.receive(decode(data)),
       lost: (code) => this.lost(code),
       ping: () => this.connection.send(ping()),
@@ -36,27 +36,22 @@ export class Attachment {
     this.isReady = false;
     this.forgetAcks();
     if (code === NO_SUCH_TERMINAL) {
-      this.forgetPending();
+      this.typed.forget();
       this.close();
     }
     this.on.state(code === NO_SUCH_TERMINAL ? "gone" : "reconnecting");
   }
 
-  /** Keys; kept while there is no link, up to a screenful, and sent in their order when it is back. */
+  /** Keys; what is typed while there is no link is sent when it is back. */
   type(bytes) {
     for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
-      const piece = bytes.subarray(from, from + PASTE_BYTES);
-      if (this.isReady && this.connection.send(input(piece), { answered: true })) continue;
-      if (this.pendingBytes + piece.length <= MAX_PENDING_BYTES) {
-        this.pending.push(piece);
-        this.pendingBytes += piece.length;
-      }
+      this.typed.add(bytes.subarray(from, from + PASTE_BYTES), !this.isReady);
     }
   }
 
-  /** The keys that are still kept. */
+  /** The keys that were never sent. */
   untyped() {
-    return this.pending.flatMap((piece) => [...piece]);
+    return this.typed.unsent;
   }
 
   /** 0 x 0 for a screen that is hidden. */
@@ -75,7 +70,10 @@ export class Attachment {
         this.isReady = true;
         this.on.ready(message.about);
         this.on.state("live");
-        this.typePending();
+        this.typed.resume(message.about.taken);
+        return;
+      case "taken":
+        this.typed.taken(message.count);
         return;
       case "output":
         this.output(message);
@@ -127,16 +125,5 @@ export class Attachment {
     clearTimeout(this.acking);
     this.acking = undefined;
     this.acknowledged = -ACK_BYTES; // the first after a cut goes at once
-  }
-
-  typePending() {
-    const { pending } = this;
-    this.forgetPending();
-    for (const piece of pending) this.type(piece);
-  }
-
-  forgetPending() {
-    this.pending = [];
-    this.pendingBytes = 0;
   }
 }

@@ -1,7 +1,7 @@
 // Messages of a terminal's WebSocket; runner/proxy/terminals/wire.py says what they mean.
 
 const INPUT = 1, RESIZE = 2, ACK = 3, PING = 5, TURN = 6;
-const OUTPUT = 17, GAP = 18, EXITED = 19, SIZE = 20, PONG = 21, READY = 22, PEOPLE = 23, REFUSED = 24, MODES = 25;
+const OUTPUT = 17, GAP = 18, EXITED = 19, SIZE = 20, PONG = 21, READY = 22, PEOPLE = 23, REFUSED = 24, MODES = 25, TAKEN = 26;
 
 function encode(kind, length, fill) {
   const view = new DataView(new ArrayBuffer(1 + length));
@@ -20,7 +20,7 @@ const offsetAt = (view, at) => Number(view.getBigUint64(at));
 const jsonOf = (frame) => JSON.parse(new TextDecoder().decode(new Uint8Array(frame, 1)));
 
 /** {kind: "ready", about} | {kind: "output", from, bytes} | {kind: "gap", from, to} | {kind: "exited", about}
- * | {kind: "size", cols, rows} | {kind: "pong"} | {kind: "people", about} | {kind: "refused", about} | {kind: "modes", bytes}; null for what this side does not know. */
+ * | {kind: "size", cols, rows} | {kind: "pong"} | {kind: "people", about} | {kind: "refused", about} | {kind: "modes", bytes} | {kind: "taken", count}; null for what this side does not know. */
 export function decode(frame) {
   const view = new DataView(frame);
   switch (view.getUint8(0)) {
@@ -32,6 +32,7 @@ export function decode(frame) {
     case PEOPLE: return { kind: "people", about: jsonOf(frame) };
     case REFUSED: return { kind: "refused", about: jsonOf(frame) };
     case MODES: return { kind: "modes", bytes: new Uint8Array(frame, 1) };
+    case TAKEN: return { kind: "taken", count: offsetAt(view, 1) };
     case PONG: return { kind: "pong" };
   }
   return null;

@@ -1,5 +1,6 @@
 """Networks that fail: the page finds its way back by itself, is not loaded anew, and nothing that is typed is lost."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -42,7 +43,7 @@ def test_a_page_comes_back_as_it_was(page: Page, behind: Behind, kind: str) -> N
     connection = page.locator(".dx-connection")
     screen.click()
     FAILURES[kind](behind.network)
-    page.keyboard.type("echo typed-$((20+3))\n")
+    page.keyboard.type("echo typed-$((20+3))\n")  # before anybody has noticed
     expect(page.get_by_text("Reconnecting… what you type is kept").last).to_be_visible()
     expect(connection.get_by_text("Connecting…")).to_be_visible()
     editor(page).click()
@@ -51,6 +52,7 @@ def test_a_page_comes_back_as_it_was(page: Page, behind: Behind, kind: str) -> N
     page.keyboard.type("echo again-$((20+3))\n")
     behind.network.restore()
     expect(terminal(page)).to_contain_text("again-23")
+    assert re.findall("(?:typed|again)-23", terminal(page).inner_text()) == ["typed-23", "again-23"]
     expect(connection.get_by_text("Connected")).to_be_visible()
     expect(page.locator(".dx-saved")).to_have_text("Saved to disk")
     page.get_by_role("button", name="Panel (Ctrl+J)").click()  # answered by the server, over NiceGUI's own socket

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.people import ALONE
+from runner.proxy.terminals.typed import Typed
 from runner.proxy.terminals.window import MIN_WINDOW_BYTES, Window
 from runner.viewer import Viewer
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
+UNTOLD_BYTES: Final = 16 * 1024  # typed, and not told to be taken: then at once, for a page sends only 64 KiB ahead
 
 
 class Attachment:
     """One viewer. `next_frame` decides what it is sent; `wake` is set when there may be something."""
 
-    def __init__(self, terminal: "Terminal", after: int, viewer: Viewer, person: int) -> None:
+    def __init__(
+        self, terminal: "Terminal", after: int, viewer: Viewer, person: int, typed: Typed | None = None
+    ) -> None:
         ring = terminal.ring
         self.viewer = viewer
         self.person = person  # their number on this terminal
@@ -43,11 +47,20 @@ class Attachment:
         self._refused: dict[str, str | int | None] | None = None
         self._refused_bytes = 0
         self._pong: int | None = None
+        self._typed = typed
+        self._told_taken = self.taken
+        if typed:
+            typed.by = self
 
     @property
     def can_write(self) -> bool:
         """Otherwise they may only look."""
         return self.viewer.can_write
+
+    @property
+    def taken(self) -> int | None:
+        """How many bytes of INPUT of its page were taken; None for one that does not count."""
+        return self._typed.taken if self._typed else None
 
     @property
     def upto(self) -> int:
@@ -68,6 +81,20 @@ class Attachment:
     def _is_behind(self) -> bool:
         """Whether what comes next for it has left the ring."""
         return self.sent < self._terminal.ring.start
+
+    def take(self, count: int) -> bool:
+        """Whether INPUT of `count` bytes is new; it is taken then, even if it is refused.
+
+        That is told behind whatever is said next, mostly the echo; of what has none the page asks within a second.
+        """
+        if self._typed is None:
+            return True
+        if self._typed.by is not self:
+            return False
+        self._typed.taken += count
+        if self._typed.taken - (self._told_taken or 0) >= UNTOLD_BYTES:
+            self.wake.set()
+        return True
 
     def answer(self, n: int) -> None:
         """Only the last ping is answered: a flood of them fills nothing."""
@@ -122,7 +149,7 @@ class Attachment:
         if self._modes:
             modes, self._modes = self._modes, b""
             return wire.modes(modes)
-        return self._output() or self._exit()
+        return self._output() or self._taken() or self._exit()
 
     def _output(self) -> bytes | None:
         ring = self._terminal.ring
@@ -140,6 +167,12 @@ class Attachment:
         self.sent += len(data)
         self.window.sent(self.sent, self.acknowledged, now_s)
         return frame
+
+    def _taken(self) -> bytes | None:
+        if (taken := self.taken) is None or taken == self._told_taken:
+            return None
+        self._told_taken = taken
+        return wire.taken(taken)
 
     def _exit(self) -> bytes | None:
         told = self._terminal.exit

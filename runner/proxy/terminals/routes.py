@@ -6,7 +6,7 @@
 - `POST terminals` {cols?, rows?} -> 201, the new one; `DELETE terminals/{id}` -> 204; with `?idle=1` only
   when its shell waits for no program: 409 `busy`
 - `PATCH terminals/{id}` {title} -> 204: a shell's name, at most 60 characters, "" for the one it had at first
-- `WS terminals/{id}?after=OFFSET`: runner/proxy/terminals/wire.py
+- `WS terminals/{id}?after=OFFSET&page=ID.SENT`: runner/proxy/terminals/wire.py
 """
 
 import asyncio
@@ -88,11 +88,13 @@ class TerminalRoutes:
         await send({"type": "websocket.accept"})
         try:
             terminal = await self._terminals.found(scope["path_params"]["id"])
-            after = int(parse_qs(scope["query_string"]).get(b"after", [b"0"])[0])
+            query = parse_qs(scope["query_string"])
+            after = int(query.get(b"after", [b"0"])[0])
         except (DevexError, ValueError) as error:
             await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": str(error)[:100]})
             return
-        attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope))
+        page = query.get(b"page", [b""])[0]
+        attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope), page)
         sending = asyncio.create_task(_send(send, terminal, attachment), name=f"terminal {terminal.id}")
         try:
             await self._receive(receive, terminal, attachment)
@@ -117,7 +119,8 @@ class TerminalRoutes:
 
     def _accept(self, terminal: Terminal, attachment: Attachment, kind: int, body: bytes) -> None:
         if kind == wire.INPUT:
-            self._type(terminal, attachment, body)
+            if attachment.take(len(body)):
+                self._type(terminal, attachment, body)
         elif kind == wire.ACK:
             terminal.acknowledge(attachment, wire.offset(body))
         elif kind == wire.RESIZE:

@@ -20,6 +20,7 @@ from runner.proxy.terminals.modes import ModeLog
 from runner.proxy.terminals.people import People
 from runner.proxy.terminals.repaint import Repaint
 from runner.proxy.terminals.titles import first_title
+from runner.proxy.terminals.typed import TypedByPages
 from runner.viewer import Viewer
 
 CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
@@ -59,6 +60,7 @@ class Terminal:
         self.recording: Recording | None = None
         self.attachments: list[Attachment] = []  # the first comer first
         self.people = People(self.attachments, self._people_changed)
+        self._typed = TypedByPages()
         self.rendered = end  # the offset up to which somebody has seen the output
         self._grant = grant
         self._resize = resize
@@ -90,7 +92,8 @@ class Terminal:
         """The READY message."""
         cols, rows = self.size
         about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": attachment.can_write}
-        return wire.ready({**about, "you": attachment.person, "start": self.ring.start, "end": self.ring.end})
+        about |= {"you": attachment.person, "taken": attachment.taken}
+        return wire.ready({**about, "start": self.ring.start, "end": self.ring.end})
 
     # What the agent says
 
@@ -149,8 +152,9 @@ class Terminal:
 
     # What viewers do
 
-    def attach(self, after: int, viewer: Viewer) -> Attachment:
-        attachment = Attachment(self, after, viewer, self.people.number_of(viewer))
+    def attach(self, after: int, viewer: Viewer, page: bytes = b"") -> Attachment:
+        """`page`: see TypedByPages."""
+        attachment = Attachment(self, after, viewer, self.people.number_of(viewer), self._typed.of(page))
         self.attachments.append(attachment)
         self.people.came()
         self._expect_progress()

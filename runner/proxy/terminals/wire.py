@@ -1,13 +1,15 @@
-"""The messages of `WS terminals/{id}?after=OFFSET`: binary, u8 kind | body, numbers big-endian.
+"""The messages of `WS terminals/{id}?after=OFFSET&page=ID.SENT`: binary, u8 kind | body, numbers big-endian.
 
 browser -> proxy  1 INPUT bytes | 2 RESIZE u16 cols u16 rows (0 0: hidden) | 3 ACK u64 rendered up to | 4 SIGNAL u8
                   | 5 PING u32 | 6 TURN u32 person: it is theirs to type now; with one's own number: taken over
 proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to < from: begin anew | 19 EXITED JSON
                   {status, signal, peak_bytes, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
-                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write, you: person}, always first
+                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write, you: person, taken}, always first:
+                  of the bytes of INPUT of this page so many were taken; null without `page`
                   | 23 PEOPLE JSON {people: [{n: person, name, can_write}], turn: person or null, count}; empty: nobody
                   but you | 24 REFUSED JSON {why: "turn"|"read_only", by: person or null, bytes: of keys, in all}
                   | 25 MODES bytes: after a GAP, what a terminal that was reset is to be fed before the output behind it
+                  | 26 TAKEN u64: as in READY, when something else is said too or 16 KiB were not told
 """
 
 import json
@@ -16,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
-OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED, MODES = 17, 18, 19, 20, 21, 22, 23, 24, 25
+OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED, MODES, TAKEN = 17, 18, 19, 20, 21, 22, 23, 24, 25, 26
 
 # Close codes.
 BAD_DATA: Final = 1007  # a message cannot be read
@@ -25,7 +27,7 @@ NO_SUCH_TERMINAL: Final = 4404  # or not any more
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # a large paste comes in pieces
 
-_OUTPUT, _GAP, _SIZE, _PONG = (struct.Struct(code) for code in (">BQ", ">BQQ", ">BHH", ">BI"))
+_OUTPUT, _GAP, _SIZE, _PONG, _TAKEN = (struct.Struct(code) for code in (">BQ", ">BQQ", ">BHH", ">BI", ">BQ"))
 _CELLS, _OFFSET, _NUMBER = (struct.Struct(code) for code in (">HH", ">Q", ">I"))
 
 
@@ -47,6 +49,10 @@ def size(cols: int, rows: int) -> bytes:
 
 def pong(number: int) -> bytes:
     return _PONG.pack(PONG, number)
+
+
+def taken(count: int) -> bytes:
+    return _TAKEN.pack(TAKEN, count)
 
 
 def exited(about: Mapping[str, Any]) -> bytes:

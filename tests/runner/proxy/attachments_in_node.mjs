@@ -1,6 +1,6 @@
 // The page's side of terminals without a page: real Attachments whose network, screen and clock do what they are told.
 // `node attachments_in_node.mjs PATH_OF_ATTACHMENT_MJS`: one JSON command a line on standard input,
-// {viewer, do: "open" | "accepted" | "frame" | "cut" | "render" | "advance", …}; for each a line with what happened,
+// {viewer, do: "open" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
 // [[viewer, "connect", url] | [viewer, "sent", base64] | [viewer, "shown", base64] | [viewer, "gap", bytes] | …].
 import { createInterface } from "node:readline";
 
@@ -95,6 +95,9 @@ const acts = {
   },
   render(name, { count }) {
     for (const rendered of viewers.get(name).unrendered.splice(0, count)) rendered();
+  },
+  type(name, { data }) {
+    viewers.get(name).attachment.type(Buffer.from(data, "base64"));
   },
   async advance(_, { ms }) {
     const endMs = nowMs + ms;

@@ -140,10 +140,10 @@ class Stage:
 
     @asynccontextmanager
     async def attached(
-        self, terminal: str, after: int = 0, *, role: str = "writer", name: str = "Una", by: str = ""
+        self, terminal: str, after: int = 0, *, role: str = "writer", name: str = "Una", by: str = "", page: str = ""
     ) -> AsyncIterator[Tab]:
-        """`by` is another address than the server's own, which leads there."""
-        url = f"{(by or self.url).replace('http', 'ws')}/terminals/{terminal}?after={after}"
+        """`by` is another address than the server's own, which leads there; `page`: ID.SENT."""
+        url = f"{(by or self.url).replace('http', 'ws')}/terminals/{terminal}?after={after}&page={page}"
         headers = {"X-Test-Role": role, "X-Test-Name": name}
         async with connect(url, additional_headers=headers, compression=None, max_size=None, proxy=None) as socket:
             yield Tab(socket, after)
@@ -196,6 +196,7 @@ class Tab:
         self.people: dict[str, Any] | None = None
         self.refused: dict[str, Any] | None = None
         self.modes = b""
+        self.taken: int | None = None
         self.pong: int | None = None
         self.acknowledges = acknowledges
 
@@ -238,12 +239,15 @@ class Tab:
                 (self.pong,) = struct.unpack(">I", body)
             case 22:
                 self.ready = json.loads(body)
+                self.taken = self.ready["taken"]
             case 23:
                 self.people = json.loads(body)
             case 24:
                 self.refused = json.loads(body)
             case 25:
                 self.modes = body
+            case 26:
+                (self.taken,) = struct.unpack(">Q", body)
             case _:
                 raise AssertionError(f"unknown kind {kind}")
         return kind
@@ -260,6 +264,12 @@ class Tab:
         async with asyncio.timeout(DEADLINE_S):
             while await self.step() != kind:
                 pass
+
+    async def until_taken(self, count: int) -> None:
+        """Until so many of the bytes its page sent are told taken."""
+        async with asyncio.timeout(DEADLINE_S):
+            while self.taken != count:
+                await self.step()
 
     async def pinged(self) -> None:
         """Until the proxy has taken all that was sent."""

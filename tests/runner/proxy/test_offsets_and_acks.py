@@ -1,4 +1,5 @@
-"""Whatever is cut and whoever is slow: what a page shows is the output, but for marks that say how much left the ring.
+"""Whatever is cut and whoever is slow: what a page shows is the output, but for marks that say how much left the ring,
+and what is typed arrives once.
 
 The real parts of agent, proxy and page (in node), and between them links and a clock that do what hypothesis thinks of.
 """
@@ -43,7 +44,9 @@ from runner.proxy.link import AgentLink
 from runner.proxy.records.disk import Disk
 from runner.proxy.records.records import Records
 from runner.proxy.terminals import wire
+from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.routes import TerminalRoutes
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.terminals import Terminals
 from runner.proxy.terminals.window import MAX_WINDOW_BYTES
 from runner.viewer import Viewer
@@ -54,6 +57,7 @@ TURNS: Final = 12  # of the loop, in which every task that has something to do h
 SOCKETS_BYTES: Final = (1, 128 * 1024)  # on the way to a page before whoever sends waits
 VIEWERS: Final = ("ada", "bob", "eve")
 EXAMPLES: Final = 60  # 10 s; none is made smaller when one fails, which takes minutes
+KEPT_BYTES: Final = 64 * 1024  # typed while away
 ACK_MS: Final = 10
 STALL_MS: Final = 6_000
 HEALING_ROUNDS: Final = 400  # of ACK_MS each: less than STALL_MS, which would hide that somebody waits for ever
@@ -149,6 +153,32 @@ class Page:
         self.socket: Socket | None = None
         self.url: str | None = None  # wants to be connected there
         self.marks = 0
+        self.is_ready = False
+        self.typed: list[bytes] = []
+        self.arrived = 0  # of those
+        self.sent_upto = 0  # of all bytes typed
+        self.told_bytes = 0  # that so many were taken
+        self.doubtful_bytes = 0  # typed into a proxy that was killed
+
+    def place(self, count: int) -> int:
+        """Where that message ends, among all bytes typed."""
+        return sum(map(len, self.typed[:count]))
+
+    def arrives(self, message: bytes) -> None:
+        """As typed, once and in order; but what a proxy took with it into its grave."""
+        while self.typed[self.arrived] != message:
+            self.skip_one()
+        self.arrived += 1
+
+    def skip_one(self) -> None:
+        self.arrived += 1
+        assert self.place(self.arrived) <= self.doubtful_bytes, "a key is lost, or came twice"
+
+    @property
+    def everything_typed_arrived(self) -> bool:
+        while self.arrived < len(self.typed) and self.place(self.arrived + 1) <= self.doubtful_bytes:
+            self.skip_one()
+        return self.arrived == len(self.typed)
 
 
 class Socket:
@@ -223,6 +253,16 @@ class Node:
         self._process.wait()
 
 
+class Routes(TerminalRoutes):
+    """Tell which page's keys arrive: they begin with its name."""
+
+    pages: dict[str, Page]
+
+    def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
+        self.pages[body[:3].decode()].arrives(body)
+        super()._type(terminal, attachment, body)
+
+
 class Clock(asyncio.SelectorEventLoop):
     """A loop whose time passes when it is told to."""
 
@@ -240,6 +280,7 @@ class World(RuleBasedStateMachine):
         self.loop = Clock()
         self.pages: dict[str, Page] = {}
         self.agent = Agent()
+        self.late: list[Socket] = []  # that the network gave up, and the proxy did not
         self.patches = ExitStack()
         clock = SimpleNamespace(monotonic=self.loop.time, time=self.loop.time)
         for module in ("terminal", "attachment"):
@@ -258,6 +299,8 @@ class World(RuleBasedStateMachine):
     async def _end(self) -> None:
         for page in self.pages.values():
             await self._hang_up(page)
+        for socket in self.late:
+            await self._end_socket(socket)
         for task in asyncio.all_tasks() - {cast("asyncio.Task[Any]", asyncio.current_task())}:
             task.cancel()
 
@@ -280,7 +323,9 @@ class World(RuleBasedStateMachine):
                 case "connect", [url]:
                     page.url = url
                 case "sent", [data] if page.socket:
-                    page.socket.to_proxy.append({"type": "websocket.receive", "bytes": b64decode(data)})
+                    page.socket.to_proxy.append({"type": "websocket.receive", "bytes": (sent := b64decode(data))})
+                    if sent[0] == wire.INPUT:
+                        page.sent_upto += len(sent) - 1
                 case "left", _:
                     page.url = None
                     self.run(self._hang_up(page))
@@ -294,8 +339,12 @@ class World(RuleBasedStateMachine):
                     page.marks += 1
 
     async def _hang_up(self, page: Page) -> None:
-        socket, page.socket = page.socket, None
-        if socket and socket.task:
+        socket, page.socket, page.is_ready = page.socket, None, False
+        if socket:
+            await self._end_socket(socket)
+
+    async def _end_socket(self, socket: Socket) -> None:
+        if socket.task:
             socket.come_in({"type": "websocket.disconnect", "code": 1006})
             socket.room.set()
             socket.to_page.clear()
@@ -308,7 +357,8 @@ class World(RuleBasedStateMachine):
         self.terminals = Terminals(
             cast(AgentLink, self.link), records, {}, "/", on_changed=lambda: None, on_output=lambda: None
         )
-        self.routes = TerminalRoutes(self.terminals, cast(AgentLink, self.link), ("sh",), on_key=lambda: None)
+        self.routes = Routes(self.terminals, cast(AgentLink, self.link), ("sh",), on_key=lambda: None)
+        self.routes.pages = self.pages
 
     @initialize()
     def begin(self) -> None:
@@ -378,8 +428,10 @@ class World(RuleBasedStateMachine):
         if self.agent.up:
             self.run(self._lose())
         for name, page in self.pages.items():
+            page.doubtful_bytes = max(page.doubtful_bytes, page.sent_upto)
             if page.socket:
                 self._cut(name)
+        self.late_bytes_are_lost()
         self.run(self._new_proxy())
 
     @precondition(lambda self: len(self.pages) < len(VIEWERS))
@@ -413,6 +465,7 @@ class World(RuleBasedStateMachine):
             if page and page.socket and page.socket.to_page:
                 frame = page.socket.to_page.popleft()
                 page.socket.room.set()
+                self._note(page, frame)
                 self.tell(viewer, "frame", data=b64encode(frame).decode())
         self.run()
 
@@ -429,11 +482,65 @@ class World(RuleBasedStateMachine):
         if viewer in self.pages:
             self.tell(viewer, "render", count=count)
 
+    def _note(self, page: Page, frame: bytes) -> None:
+        if frame[0] == wire.READY:
+            page.is_ready = True
+            page.sent_upto = page.told_bytes = json.loads(frame[1:])["taken"]
+        elif frame[0] == wire.TAKEN:
+            page.told_bytes = wire.offset(frame[1:])
+
+    @rule(count=st.integers(1, 3), size=st.sampled_from([8, 8, 5_000, 16_000]))
+    def people_type(self, count: int, size: int) -> None:
+        for viewer, page in list(self.pages.items()) * count:
+            if page.is_ready or page.place(len(page.typed)) - page.told_bytes < KEPT_BYTES:
+                page.typed.append((b"%s%05d" % (viewer.encode(), len(page.typed))).ljust(size, b"."))
+                self.tell(viewer, "type", data=b64encode(page.typed[-1]).decode())
+
     @rule(viewer=st.sampled_from(VIEWERS))
     def socket_is_cut(self, viewer: str) -> None:
         """What is on the way is lost, either way."""
         if (page := self.pages.get(viewer)) and page.socket:
             self._cut(viewer)
+
+    @rule(viewer=st.sampled_from(VIEWERS))
+    def socket_is_swallowed(self, viewer: str) -> None:
+        """The page gives it up; the proxy does not, and may yet get what is on the way."""
+        if (page := self.pages.get(viewer)) and (socket := page.socket):
+            self.late.append(socket)
+            page.socket, page.url, page.is_ready = None, None, False
+            self.tell(viewer, "cut")
+
+    @rule(heard=st.integers(0, 3), told=st.booleans(), arrive=st.booleans())
+    def people_type_into_a_black_hole(self, heard: int, told: bool, arrive: bool) -> None:
+        """And come back; what was on the way is lost, or arrives afterwards."""
+        for viewer in self.pages:
+            self.page_hears(viewer, 8)
+        self.people_type(3, 8)
+        for viewer in self.pages:
+            self.page_is_heard(viewer, heard)
+            self.page_hears(viewer, 8 if told else 0)
+            self.socket_is_swallowed(viewer)
+        self.time_passes(500)
+        for viewer in self.pages:
+            self.page_connects(viewer, SOCKETS_BYTES[-1])
+            self.page_hears(viewer, 1)  # READY
+            self.page_is_heard(viewer, heard)
+        if arrive:
+            self.late_bytes_arrive()
+        else:
+            self.late_bytes_are_lost()
+
+    @rule()
+    def late_bytes_arrive(self) -> None:
+        for socket in self.late:
+            while socket.to_proxy:
+                socket.come_in(socket.to_proxy.popleft())
+        self.run()
+
+    @rule()
+    def late_bytes_are_lost(self) -> None:
+        while self.late:
+            self.run(self._end_socket(self.late.pop()))
 
     def _cut(self, viewer: str) -> None:
         page = self.pages[viewer]
@@ -470,16 +577,19 @@ class World(RuleBasedStateMachine):
                 while self.terminals.listing() and not page.socket:
                     self.page_connects(viewer, SOCKETS_BYTES[-1])
                     self.tell("", "advance", ms=1000)
+        self.late_bytes_arrive()
+        self.late_bytes_are_lost()
         for _ in range(HEALING_ROUNDS):
             self.all_is_well_for_a_while()
-            if self._everything_is_shown:
+            if self._everything_arrived:
                 return
-        assert self._everything_is_shown, "somebody waits for ever"
+        assert self._everything_arrived, "somebody waits for ever"
 
     @property
-    def _everything_is_shown(self) -> bool:
+    def _everything_arrived(self) -> bool:
         end = self.agent.out.ring.end
-        return not self.agent.unwritten and all(page.position == end for page in self.pages.values())
+        pages = self.pages.values()
+        return not self.agent.unwritten and all(one.position == end and one.everything_typed_arrived for one in pages)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from tests.runner.proxy.stage import DEADLINE_S, SIGNAL, Stage
+from tests.runner.proxy.stage import DEADLINE_S, READY, SIGNAL, Stage
 
 SAID = ["\x1b[?1;2c", "\x1b[5;7R", "\x1b[?5;7R", "\x1b[0n", "\x1b[?2004;1$y", "\x1b[8;24;80t", "\x1b[I", "\x1b[O"]
 SAID_AT_LENGTH = ["\x1bP1$r0m\x1b\\", "\x1b]11;rgb:ffff/ffff/ffff\x1b\\"]
@@ -22,6 +22,37 @@ async def test_a_key_is_echoed_and_a_command_answers(stage: Stage) -> None:
         assert tab.ready["can_write"] is True
     assert "keystroke" in stage.activity
     assert "output" in stage.activity
+
+
+async def test_a_page_learns_how_much_of_its_typing_was_taken(stage: Stage) -> None:
+    terminal, page = await stage.open_terminal(), "0123456789abcdef"
+    async with stage.attached(terminal) as other, stage.attached(terminal, page=f"{page}.0") as old:
+        await other.type("stty -echo; PS1=; echo re''ady; cat\n")
+        await old.until("ready\r\n")
+        assert (other.taken, old.taken) == (None, 0)
+        await old.type("once\n")
+        await old.until("once\r\n")
+        await old.until_taken(5)
+        async with stage.attached(terminal, old.offset, page=f"{page}.9") as new:
+            await new.until_kind(READY)
+            assert new.taken == 5, "what it sent besides was lost"
+            await new.type("new\n")
+            await new.until("new\r\n")
+            await old.type("late\n")  # it was said again over the newer connection
+            await old.pinged()
+            await new.type("end\n")
+            await new.until("end\r\n")
+            assert new.text == b"new\r\nend\r\n"
+    async with stage.attached(terminal, page="fedcba9876543210.7") as unknown:
+        await unknown.until_kind(READY)
+        assert unknown.taken == 7
+
+
+async def test_what_is_refused_is_taken(stage: Stage) -> None:
+    async with stage.attached(await stage.open_terminal(), role="reader", page="0123456789abcdef.0") as reader:
+        await reader.type("ls\n")
+        await reader.until_taken(3)
+        assert reader.refused
 
 
 async def test_a_large_paste_arrives_whole(stage: Stage) -> None:

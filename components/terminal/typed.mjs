@@ -1,0 +1,75 @@
+// What is typed into a terminal: each message arrives once and in its order, whatever happens to connections.
+const UNTOLD_BYTES = 64 * 1024; // on their way; the rest of a paste waits until some are told taken
+const MAX_AWAY_BYTES = 64 * 1024; // typed while away: beyond this nobody knows any more what they would do
+
+const randomId = () => [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16).padStart(2, "0")).join("");
+
+export class Typed {
+  #id = randomId();
+  #sent = 0; // bytes in all, each counted once
+  #untold = []; // messages that were sent, and are not told to be taken
+  #untoldBytes = 0;
+  #unsent = [];
+  #unsentBytes = 0;
+
+  /** `send(bytes)`: false when there is no link. */
+  constructor(send) {
+    this.send = send;
+  }
+
+  /** What the terminal knows this page by, and takes as sent if it does not. */
+  get page() {
+    return `${this.#id}.${this.#sent}`;
+  }
+
+  /** The bytes that were never sent. */
+  get unsent() {
+    return this.#unsent.flatMap((message) => [...message]);
+  }
+
+  /** One message. */
+  add(bytes, isAway) {
+    if (isAway && this.#untoldBytes + this.#unsentBytes >= MAX_AWAY_BYTES) return;
+    this.#unsent.push(bytes);
+    this.#unsentBytes += bytes.length;
+    if (!isAway) this.#flush();
+  }
+
+  /** Of all bytes so many are taken. */
+  taken(count) {
+    this.#tell(count);
+    this.#flush();
+  }
+
+  /** Over another connection: whatever is not taken is lost, and sent again as it was. */
+  resume(count) {
+    this.#tell(count);
+    this.#unsent.unshift(...this.#untold);
+    this.#unsentBytes += this.#untoldBytes;
+    this.#sent -= this.#untoldBytes;
+    this.#untold = [];
+    this.#untoldBytes = 0;
+    this.#flush();
+  }
+
+  forget() {
+    this.#untold = [];
+    this.#unsent = [];
+    this.#untoldBytes = this.#unsentBytes = 0;
+  }
+
+  #tell(count) {
+    while (this.#untold.length && this.#sent - this.#untoldBytes < count) this.#untoldBytes -= this.#untold.shift().length;
+  }
+
+  #flush() {
+    while (this.#unsent.length && this.#untoldBytes + this.#unsent[0].length <= UNTOLD_BYTES) {
+      if (!this.send(this.#unsent[0])) return;
+      const message = this.#unsent.shift();
+      this.#untold.push(message);
+      this.#unsentBytes -= message.length;
+      this.#untoldBytes += message.length;
+      this.#sent += message.length;
+    }
+  }
+}
