@@ -1,4 +1,4 @@
-"""Echo and flood beside terminado (the terminals of JupyterLab) and a bare PTY, in rounds, one after the other."""
+"""Echo, flood and Ctrl-C beside terminado (JupyterLab's terminals) and a bare PTY, in rounds, one after the other."""
 
 import json
 import subprocess
@@ -9,11 +9,15 @@ from statistics import median
 from typing import Any
 
 from tests.bench import bare
-from tests.bench.figures import Measured
+from tests.bench.figures import Measured, percentile
 from tests.bench.server import ROOT, Server
-from tests.bench.terminals import FLOOD_BYTES, FLOOD_COMMAND, client, new_terminal
+from tests.bench.terminals import FLOOD_BYTES, FLOOD_COMMAND, Client, client, new_terminal
 
 ROUNDS, KEYS = 5, 200
+CTRL_C_ROUNDS, CTRL_CS = 4, 5
+FLOODED_BYTES = 2_000_000  # before Ctrl-C is typed
+SLOW_BYTES_S = 1_000_000
+FLOODED_SLOW_BYTES = 500_000
 FLOODS = 5
 # ttyd 1.7's ratios to the bare PTY of the machine on which it was measured; it is no dependency.
 TTYD_ECHO, TTYD_FLOOD = 2.4, 0.31
@@ -28,8 +32,8 @@ def terminado() -> Iterator[int]:
 
 
 @contextmanager
-def _python(module: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", module]
+def _python(*module: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", *module]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process
         assert process.stdin
@@ -82,3 +86,46 @@ def flood(server: Server) -> Measured:
     terminado_mb_s, bare_mb_s = parts["terminado_mb_s"], parts["bare_mb_s"]
     limit, ttyd = bare_mb_s / terminado_mb_s, TTYD_FLOOD * bare_mb_s / terminado_mb_s
     return Measured(parts["devex_mb_s"] / terminado_mb_s, limit, {"ttyd": ttyd}, parts)
+
+
+def ctrl_c(server: Server) -> Measured:
+    """Ctrl-C to prompt while `yes` runs at full speed."""
+    repl = server.create(name="ctrl c")["id"]
+    with terminado() as port, client(server) as other:
+        measured = _ctrl_c(server, repl, other, {}, {"url": f"ws://127.0.0.1:{port}/terminals/"}, FLOODED_BYTES)
+    server.delete(repl)
+    return measured
+
+
+def ctrl_c_slow(server: Server) -> Measured:
+    """The same behind a link of 1 MB/s; the limit has none. Terminado's output has no bound: it grows by the round."""
+    repl = server.create(name="ctrl c, far")["id"]
+    with terminado() as port, client(server) as other, slow_link(server.port) as ours, slow_link(port) as theirs:
+        there = {"url": f"ws://127.0.0.1:{port}/terminals/", "dialled": theirs}
+        measured = _ctrl_c(server, repl, other, {"dialled": ours}, there, FLOODED_SLOW_BYTES)
+    server.delete(repl)
+    return measured
+
+
+def _ctrl_c(
+    server: Server, repl: str, other: Client, way: dict[str, Any], there: dict[str, Any], flooded_bytes: int
+) -> Measured:
+    limits: list[float] = []
+    ours: list[float] = []
+    theirs: list[float] = []
+    origin = there["url"].removesuffix("/terminals/").replace("ws", "http")
+    for _ in range(CTRL_C_ROUNDS):
+        limits += other.do("bare_echo", keys=KEYS)["times"]
+        task = {"rounds": CTRL_CS, "flooded_bytes": flooded_bytes}
+        ours += other.do("ctrl_c", **task, url=new_terminal(server, repl), **way)["times"]
+        task["rounds"] = 1  # without flow control every further one waits for all that is on its way
+        theirs += other.do("ctrl_c", **task, **there, speaks="terminado", origin=origin, cookie="")["times"]
+    return Measured(percentile(ours, 0.95), median(limits), {"terminado": percentile(theirs, 0.95)})
+
+
+@contextmanager
+def slow_link(port: int) -> Iterator[int]:
+    """tests/bench/slow.py before a port of this machine -> the port to dial instead."""
+    with _python("tests.bench.slow", str(port), str(SLOW_BYTES_S)) as process:
+        assert process.stdout
+        yield int(process.stdout.readline())

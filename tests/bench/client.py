@@ -222,7 +222,7 @@ async def ctrl_c(task: dict[str, Any]) -> dict[str, list[float]]:
     """From Ctrl-C under `yes` to the prompt."""
     times = []
     async with attach(task) as socket:
-        terminal = Terminal(socket)
+        terminal = SPOKEN[task.get("speaks", "devex")](socket)
         await terminal.type(b"PS1='prom''pt>'\n")
         for _ in range(task["rounds"]):
             await terminal.type(b"yes\n")

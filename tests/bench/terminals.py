@@ -19,10 +19,8 @@ MANY, MANY_KEYS, MANY_PER_S = 50, 40, 8  # a fast typist types eight keys a seco
 FLOOD_BYTES = 20_000_000
 # base64 of 15 MB of zeros, unwrapped: with lines of 76 the kernel's line discipline alone holds a bare PTY to 20 MB/s
 FLOOD_COMMAND = "head -c 15000000 /dev/zero | base64 -w 0"
-CTRL_C_ROUNDS = 20
-FLOODED_BYTES = 2_000_000  # before Ctrl-C is typed
-SLOW_BYTES_S = 1_000_000
-FLOODED_SLOW_BYTES = 500_000
+# Milliseconds of ttyd 1.7 and JupyterLab 4 under the same load, as measured once on another machine.
+ELSEWHERE = {"ttyd": 0.64, "JupyterLab": 1.8}
 
 
 class Client:
@@ -118,11 +116,12 @@ def echo_50(server: Server) -> Measured:
     repls = [server.create(name=f"typist {number}")["id"] for number in range(10)]
     urls = [new_terminal(server, repl) for repl in repls for _ in range(MANY // len(repls))]
     with client(server) as other:
-        limit = percentile(other.do("bare_echo", keys=MANY * MANY_KEYS)["times"], 0.99)
+        limits = other.do("bare_echo", keys=MANY * MANY_KEYS // 2)["times"]
         times = other.do("echo_many", urls=urls, keys=MANY_KEYS, per_s=MANY_PER_S)["times"]
+        limits += other.do("bare_echo", keys=MANY * MANY_KEYS // 2)["times"]
     for repl in repls:
         server.delete(repl)
-    return Measured(percentile(times, 0.99), limit)
+    return Measured(percentile(times, 0.99), percentile(limits, 0.99), ELSEWHERE)
 
 
 def flood(server: Server) -> Measured:
@@ -136,35 +135,3 @@ def flood(server: Server) -> Measured:
             rates.append(other.do("flood", **task)["mb_s"])
     server.delete(repl)
     return Measured(median(rates), median(limits))
-
-
-def ctrl_c(server: Server) -> Measured:
-    """Ctrl-C to prompt while `yes` runs at full speed."""
-    repl = server.create(name="ctrl c")["id"]
-    with client(server) as other:
-        limit = median(other.do("bare_echo", keys=ECHO_KEYS)["times"])
-        times = other.do("ctrl_c", url=new_terminal(server, repl), rounds=CTRL_C_ROUNDS, flooded_bytes=FLOODED_BYTES)
-    server.delete(repl)
-    return Measured(percentile(times["times"], 0.95), limit)
-
-
-def ctrl_c_slow(server: Server) -> Measured:
-    """The same behind a link of 1 MB/s; the limit is a bare PTY's."""
-    repl = server.create(name="ctrl c, far")["id"]
-    with client(server) as other, slow_link(server.port) as port:
-        limit = median(other.do("bare_echo", keys=ECHO_KEYS)["times"])
-        task = {"url": new_terminal(server, repl), "dialled": port}
-        times = other.do("ctrl_c", **task, rounds=CTRL_C_ROUNDS, flooded_bytes=FLOODED_SLOW_BYTES)["times"]
-    server.delete(repl)
-    return Measured(percentile(times, 0.95), limit)
-
-
-@contextmanager
-def slow_link(port: int) -> Iterator[int]:
-    """tests/bench/slow.py before a port of this machine -> the port to dial instead."""
-    command = [sys.executable, "-m", "tests.bench.slow", str(port), str(SLOW_BYTES_S)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield int(process.stdout.readline())
-        assert process.stdin
-        process.stdin.close()

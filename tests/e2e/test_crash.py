@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.chromium import opened
 from tests.e2e.serving import ROOT, STOP_DEADLINE_S, Served
-from tests.e2e.workbench import PROMPT, begin, editor, terminal, type_into_editor
+from tests.e2e.workbench import PROMPT, begin, editor, screen, terminal, type_into_editor
 from tests.ports import free_port
 
 BACK_MS = 60_000  # the page asks again with growing pauses, up to 10 s, and is then loaded anew
@@ -133,6 +133,8 @@ def test_programs_run_on_and_the_page_comes_back(page: Page, tmp_path: Path) -> 
         page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
         page.keyboard.press("Control+c")
         expect(terminal(page)).to_contain_text(re.compile(r"\^C.*\$"))  # what is typed before is thrown away
+        ticks = [line for line in screen(page, scrollback=True) if line.startswith("tick-")]
+        assert ticks == [f"tick-{number}" for number in range(len(ticks))]  # none is missing, none is there twice
         page.keyboard.type("clear; echo same-$((1+1))-shell $mark\n")
         expect(terminal(page)).to_contain_text("same-2-shell 427")
         page.get_by_role("button", name="Run", exact=True).click()

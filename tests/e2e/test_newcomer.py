@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.chromium import PATIENCE_MS, opened
 from tests.e2e.serving import Served
 from tests.e2e.test_crash import BACK_MS, started
-from tests.e2e.workbench import PROMPT, come_in, create, editor, sign_up, terminal
+from tests.e2e.workbench import PROMPT, come_in, create, editor, screen, sign_up, terminal
 from tests.network import Network
 from tests.ports import free_port
 
@@ -44,21 +44,6 @@ def make_wheel(folder: Path) -> None:
     with zipfile.ZipFile(folder / "greeting-1.0-py3-none-any.whl", "w") as wheel:
         for name, content in {**files, "greeting-1.0.dist-info/RECORD": record}.items():
             wheel.writestr(name, content)
-
-
-def screen(page: Page, *, scrollback: bool = False) -> list[str]:
-    """What the terminal in front shows, line by line; with what was scrolled out of sight."""
-    in_front = page.locator(".dx-tabpanel:not(.dx-behind) .dx-terminal")
-    found = in_front.evaluate(
-        """(element, scrollback) => {
-            const { buffer: { active }, rows } = getElement(+element.id.slice(1)).term;
-            const first = scrollback ? 0 : active.baseY;
-            return Array.from({ length: active.baseY + rows - first },
-                (_, row) => active.getLine(first + row).translateToString(true));
-        }""",
-        scrollback,
-    )
-    return [line.rstrip() for line in found]
 
 
 def shows(page: Page, expected: list[str]) -> None:

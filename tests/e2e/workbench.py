@@ -81,3 +81,18 @@ def run(page: Page) -> Locator:
     """Press Run; the line above the output."""
     page.get_by_role("button", name="Run", exact=True).click()
     return page.locator(".dx-output-line[role=status]")
+
+
+def screen(page: Page, *, scrollback: bool = False) -> list[str]:
+    """What the terminal in front shows, line by line; with what was scrolled out of sight."""
+    in_front = page.locator(".dx-tabpanel:not(.dx-behind) .dx-terminal")
+    found = in_front.evaluate(
+        """(element, scrollback) => {
+            const { buffer: { active }, rows } = getElement(+element.id.slice(1)).term;
+            const first = scrollback ? 0 : active.baseY;
+            return Array.from({ length: active.baseY + rows - first },
+                (_, row) => active.getLine(first + row).translateToString(true));
+        }""",
+        scrollback,
+    )
+    return [line.rstrip() for line in found]

@@ -40,7 +40,9 @@ class Reference:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd=directory,
         )  # fmt: skip
         self._unread = b""
-        self._answer()  # to new-session
+        waited_for = {"%end", "%session-changed"}  # commands before it is attached are not always answered
+        while waited_for:
+            waited_for.discard(self._line().partition(" ")[0])
         self.ask(f"refresh-client -f no-output -C {COLS}x{ROWS}")
 
     def ask(self, command: str) -> list[str]:
