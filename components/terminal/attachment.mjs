@@ -11,7 +11,7 @@ const PASTE_BYTES = 16 * 1024; // a message; a larger paste is several
 
 export class Attachment {
   /** `path(after)`: where the output from that byte on comes from, with a query.
-   * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
+   * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), unkept(count), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
   constructor(path, on) {
     this.on = on;
     this.offset = 0; // the next byte this side wants
@@ -42,8 +42,13 @@ export class Attachment {
     this.on.state(code === NO_SUCH_TERMINAL ? "gone" : "reconnecting");
   }
 
-  /** Keys; what is typed while there is no link is sent when it is back. */
+  /** Keys; what is typed while there is no link is sent when it is back. A paste is kept whole or not at all: without
+   * its end a shell takes whatever is typed afterwards for more of it. */
   type(bytes) {
+    if (!this.isReady && !this.typed.keeps(bytes.length)) {
+      this.on.unkept(bytes.length);
+      return;
+    }
     for (let from = 0; from < bytes.length; from += PASTE_BYTES) {
       this.typed.add(bytes.subarray(from, from + PASTE_BYTES), !this.isReady);
     }

@@ -42,7 +42,7 @@ export default {
   },
   computed: {
     note() {
-      return NOTES[this.state] ?? this.said;
+      return this.said || NOTES[this.state];
     },
   },
   async mounted() {
@@ -83,6 +83,7 @@ export default {
         this.skipped(count, isBehindSome);
       },
       modes: (bytes) => term.write(bytes),
+      unkept: (count) => this.say(`${count.toLocaleString("en")} bytes are too many to keep until the connection is back. Paste them again then.`),
       exited: (about) => this.exited(about),
       size: (cols, rows) => {
         term.resize(cols, rows);

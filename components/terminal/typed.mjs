@@ -27,9 +27,13 @@ export class Typed {
     return this.#unsent.flatMap((message) => [...message]);
   }
 
+  /** Whether so many bytes more may wait while away. */
+  keeps(length) {
+    return this.#untoldBytes + this.#unsentBytes + length <= MAX_AWAY_BYTES;
+  }
+
   /** One message. */
   add(bytes, isAway) {
-    if (isAway && this.#untoldBytes + this.#unsentBytes >= MAX_AWAY_BYTES) return;
     this.#unsent.push(bytes);
     this.#unsentBytes += bytes.length;
     if (!isAway) this.#flush();

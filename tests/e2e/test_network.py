@@ -49,6 +49,10 @@ def test_a_page_comes_back_as_it_was(page: Page, behind: Behind, kind: str) -> N
     editor(page).click()
     page.keyboard.insert_text("# typed in the tunnel\n")
     screen.click()
+    page.locator(".xterm-helper-textarea:focus").evaluate(
+        PASTE, "x" * 70_000
+    )  # with its end cut off the shell would be deaf
+    expect(page.get_by_text("bytes are too many to keep").last).to_be_visible()
     page.keyboard.type("echo again-$((20+3))\n")
     behind.network.restore()
     expect(terminal(page)).to_contain_text("again-23")
@@ -60,6 +64,13 @@ def test_a_page_comes_back_as_it_was(page: Page, behind: Behind, kind: str) -> N
     assert page.evaluate("window.isFirstLoad")
     page.reload()
     expect(editor(page)).to_contain_text("typed in the tunnel")
+
+
+PASTE = """(element, text) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.setData("text/plain", text);
+    element.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true }));
+}"""
 
 
 def test_a_network_without_websockets_is_told(page: Page, behind: Behind) -> None:

@@ -492,8 +492,9 @@ class World(RuleBasedStateMachine):
     @rule(count=st.integers(1, 3), size=st.sampled_from([8, 8, 5_000, 16_000]))
     def people_type(self, count: int, size: int) -> None:
         for viewer, page in list(self.pages.items()) * count:
-            if page.is_ready or page.place(len(page.typed)) - page.told_bytes < KEPT_BYTES:
-                page.typed.append((b"%s%05d" % (viewer.encode(), len(page.typed))).ljust(size, b"."))
+            message = (b"%s%05d" % (viewer.encode(), len(page.typed))).ljust(size, b".")
+            if page.is_ready or page.place(len(page.typed)) - page.told_bytes + len(message) <= KEPT_BYTES:
+                page.typed.append(message)
                 self.tell(viewer, "type", data=b64encode(page.typed[-1]).decode())
 
     @rule(viewer=st.sampled_from(VIEWERS))
