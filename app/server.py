@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from types import FrameType
@@ -46,6 +47,7 @@ log = structlog.get_logger("devex")
 
 SWEEP_EVERY_S = 10.0  # what another process revoked is closed within 15 s
 STARTED_POLL_S = 0.02
+SWITCH_S = 0.0005  # a thread that computes (records, versions, searches) keeps every key waiting for so long at a time
 RECONNECT_TIMEOUT_S = 20.0  # a laptop that wakes finds its page as it was
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps one (60 s is usual): what it sends never meets a closing one
 PONG_WITHIN_S = 20.0  # a browser's answer to a ping; else its WebSocket is closed
@@ -92,6 +94,7 @@ class Server:
     def run(self) -> None:
         """Serve until told to stop. Why it could not start is left in `failure`."""
         settings = self.settings
+        sys.setswitchinterval(SWITCH_S)
         logging.getLogger("uvicorn.error").addFilter(lambda record: self.failure is None)
         with data_dir.held(settings.data_dir):
             ui.run(

@@ -5,6 +5,7 @@ import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 const UNSEEN = /^[\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]$/;
 const FIRST_UNSEEN = 0x200b;
 const JOINED = 1; // of xterm's properties: kind << 3 | width << 1 | joins
+const NARROW = 1 << 1;
 const MOST_JOINED = 15; // the longest emoji are 11 code points; a browser that draws thousands in one place stands still
 
 export function useGraphemes(term) {
@@ -16,6 +17,10 @@ export function useGraphemes(term) {
       ? preceding | JOINED
       : provider.charProperties(code, preceding === JOINED ? 0 : preceding); // nothing joins what has no column
   const charProperties = (code, preceding) => {
+    if (code < 0x7f && preceding >> 3 === 0) {
+      joined = 0; // nearly all there is, and asked for each
+      return NARROW;
+    }
     const found = properties(code, preceding);
     if (!(found & JOINED)) joined = 0;
     else if (++joined > MOST_JOINED) {
