@@ -112,7 +112,8 @@ def continued(records: Sequence[Record], shells: Sequence[Shell]) -> tuple[str, 
     """Of `records`, newest first, and `shells`, the oldest first: the first shell of this sandbox, by its id, and the
     last one of the sandbox before, whose place it takes. None where there is no such pair.
     """
-    before = left_open(records)
+    live = {shell.id for shell in shells}  # while a REPL starts, they may be told as lost
+    before = left_open(one for one in records if one.id not in live)
     since = max((one.ended_at for one in before if one.ended_at), default=None)
     if since is None:
         return None
