@@ -38,6 +38,19 @@ def focus(page: Page) -> None:
     expect(page.locator(".xterm-helper-textarea")).to_be_focused()
 
 
+def paste(page: Page, text: str) -> None:
+    """As the browser does it, without its clipboard."""
+    page.evaluate(
+        """text => {
+            const data = new DataTransfer();
+            data.setData("text/plain", text);
+            document.querySelector(".xterm-helper-textarea").dispatchEvent(
+                new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
+        }""",
+        text,
+    )
+
+
 def place(page: Page, word: str) -> tuple[float, float]:
     """In the row that shows it last, a little from the left."""
     box = page.locator(".xterm-rows > div", has_text=word).last.bounding_box()

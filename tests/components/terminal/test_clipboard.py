@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import PLAIN_HOST, at_home
-from tests.components.terminal.at_terminal import at_prompt, choose, enter, place, rows
+from tests.components.terminal.at_terminal import at_prompt, choose, enter, paste, place, rows
 from tests.components.terminal.serving import Served
 
 NO_CLIPBOARD = "!isSecureContext && navigator.clipboard === undefined"
@@ -56,18 +56,6 @@ def test_a_line_that_was_wrapped_is_copied_as_one(page: Page, served: Served) ->
     enter(page, "clear; echo do''ne")
     expect(rows(page)).to_contain_text("done")
     assert f"{long}\nnext\n" in (served.workspace / "copied").read_text()
-
-
-def paste(page: Page, text: str) -> None:
-    page.evaluate(
-        """text => {
-            const data = new DataTransfer();
-            data.setData("text/plain", text);
-            document.querySelector(".xterm-helper-textarea").dispatchEvent(
-                new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-        }""",
-        text,
-    )
 
 
 def test_lines_that_would_be_run_are_asked_about(page: Page) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.chromium import at_home
+from tests.components.terminal.at_terminal import enter, focus, paste, rows
 from tests.components.terminal.serving import Served
 
 
@@ -25,33 +26,6 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
         focus(page)
         yield page
     assert not asked
-
-
-def rows(page: Page) -> Locator:
-    """What the terminal shows."""
-    return page.locator(".xterm-rows")
-
-
-def enter(page: Page, line: str) -> None:
-    page.keyboard.type(line)
-    page.keyboard.press("Enter")
-
-
-def focus(page: Page) -> None:
-    page.get_by_role("button", name="focus").click()
-    expect(page.locator(".xterm-helper-textarea")).to_be_focused()
-
-
-def paste(page: Page, text: str) -> None:
-    page.evaluate(
-        """text => {
-            const data = new DataTransfer();
-            data.setData("text/plain", text);
-            document.querySelector(".xterm-helper-textarea").dispatchEvent(
-                new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }));
-        }""",
-        text,
-    )
 
 
 def test_a_command_is_typed_and_answered(page: Page) -> None:
