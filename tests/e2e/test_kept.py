@@ -91,7 +91,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
 
 
 def test_what_was_there_last_is_shown_by_a_stopped_repl_and_runs_again(page: Page, served: Served) -> None:
-    begin(page, served, "sleeper", "Left open")
+    begin(page, served, "dozer", "Left open")
     page.keyboard.press("Control+`")
     page.keyboard.type("echo kept-$((40+2))\n")
     expect(terminal(page)).to_contain_text("kept-42")

@@ -95,6 +95,7 @@ def test_where_nothing_was_lost_nothing_is_said(page: Page, served: Served) -> N
 
 def test_how_far_it_is(page: Page, served: Served) -> None:
     visit(page, served)
+    expect(page.locator(RECEIPT)).to_be_visible()  # what the REPL says on arrival would take back what the test says
     far = {"files": 400, "of_files": 1000, "bytes": 410, "of_bytes": 1000}
     tell(page, path=None, **far)
     expect(line(page)).to_contain_text("Bringing your files back… 41 %")

@@ -46,14 +46,20 @@ async def proxy_of(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.AsyncHTTPTransport(uds=str(folder / "http.sock"))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=DEADLINE_S) as http:
-            await until((folder / "http.sock").exists)
             async with asyncio.timeout(DEADLINE_S):
-                while not (await http.get("/health")).json()["agent"]:
+                while not await is_up(http):
                     await asyncio.sleep(0.01)
             yield http
     finally:
         process.kill()
         await process.wait()
+
+
+async def is_up(http: httpx.AsyncClient) -> bool:
+    try:
+        return bool((await http.get("/health")).json()["agent"])
+    except httpx.ConnectError:  # its socket is not there yet, or nobody listens at it
+        return False
 
 
 async def until(condition: Callable[[], bool]) -> None:
