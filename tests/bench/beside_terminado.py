@@ -32,6 +32,14 @@ def terminado() -> Iterator[int]:
 
 
 @contextmanager
+def _relay(hops: int) -> Iterator[int]:
+    """Its port."""
+    with _python("tests.bench.relays", str(hops)) as process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+
+
+@contextmanager
 def _python(*module: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", *module]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -50,23 +58,34 @@ def _asked(process: subprocess.Popen[str], task: dict[str, Any]) -> list[float]:
 
 
 def echo(server: Server) -> tuple[Measured, Measured]:
-    """A key at the prompt of the same shell until its echo: our median of terminado's, and of a bare PTY's."""
+    """A key at the prompt of the same shell until its echo: our median of terminado's, and of a bare PTY's.
+
+    The parts say what a relay takes that only passes bytes on, in the one process that a server with PTYs of its own
+    needs, and in the two that shells need which outlive their server.
+    """
     repl = server.create(name="beside")["id"]
-    times: dict[str, list[float]] = {"bare": [], "devex": [], "terminado": []}
-    with terminado() as port, _python("tests.bench.keys") as keys:
+    times: dict[str, list[float]] = {"bare": [], "relay": [], "relay_of_two": [], "devex": [], "terminado": []}
+    with terminado() as port, _relay(1) as one, _relay(2) as two, _python("tests.bench.keys") as keys:
         assert keys.stdout
         keys.stdout.readline()
         other = {"url": f"ws://127.0.0.1:{port}/terminals/", "origin": f"http://127.0.0.1:{port}"}
         for _ in range(ROUNDS):
             ours = {"url": new_terminal(server, repl), "cookie": server.cookie, "origin": server.url}
-            for at, where in (("bare", {}), ("devex", ours), ("terminado", other)):
+            places = {"bare": {}, "relay": {"port": one}, "relay_of_two": {"at": "relay", "port": two}}
+            for at, where in (places | {"devex": ours, "terminado": other}).items():
                 times[at] += _asked(keys, {"at": at, "keys": KEYS, **where})
     server.delete(repl)
     parts = {f"{at}_ms": median(those) for at, those in times.items()}
     ours_ms, terminado_ms, bare_ms = parts["devex_ms"], parts["terminado_ms"], parts["bare_ms"]
+    beside = {
+        "terminado": terminado_ms / bare_ms,
+        "ttyd": TTYD_ECHO,
+        "relay": parts["relay_ms"] / bare_ms,
+        "relay of two": parts["relay_of_two_ms"] / bare_ms,
+    }
     return (
         Measured(ours_ms / terminado_ms, bare_ms / terminado_ms, parts=parts),
-        Measured(ours_ms / bare_ms, 1, {"terminado": terminado_ms / bare_ms, "ttyd": TTYD_ECHO}, parts),
+        Measured(ours_ms / bare_ms, 1, beside, parts),
     )
 
 

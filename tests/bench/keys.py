@@ -1,11 +1,13 @@
-"""A key at a shell's prompt until its echo, at a bare PTY, at DEVEX and at terminado: the same shell, the same reader.
+"""A key at a shell's prompt until its echo, at a bare PTY, at DEVEX, at terminado and at a relay that does nothing but
+pass bytes on (relays.py): the same shell, the same reader.
 
 `python -m tests.bench.keys` reads one JSON task a line and prints one JSON answer a line, times in milliseconds:
-`{"at": "bare"|"devex"|"terminado", "keys": N, "url": "ws://…", "cookie": "…", "origin": "…"}`.
+`{"at": "bare"|"devex"|"terminado"|"relay", "keys": N, "url": "ws://…", "cookie": "…", "origin": "…", "port": N}`.
 """
 
 import json
 import os
+import socket
 import struct
 import sys
 import time
@@ -98,6 +100,24 @@ class Terminado:
         self._socket.close()
 
 
+class Relay:
+    def __init__(self, task: dict[str, Any]) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", task["port"]))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def type(self, data: bytes) -> None:
+        self._socket.send(data)
+
+    def output(self) -> bytes:
+        return self._socket.recv(65536)
+
+    def settle(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 def until(terminal: Terminal, text: bytes) -> None:
     """Read until `text` has come."""
     tail = b""
@@ -122,7 +142,12 @@ def echoes(terminal: Terminal, keys: int) -> list[float]:
     return times
 
 
-PLACES: dict[str, Callable[[dict[str, Any]], Terminal]] = {"bare": Bare, "devex": Devex, "terminado": Terminado}
+PLACES: dict[str, Callable[[dict[str, Any]], Terminal]] = {
+    "bare": Bare,
+    "devex": Devex,
+    "terminado": Terminado,
+    "relay": Relay,
+}
 
 
 def main() -> None:
