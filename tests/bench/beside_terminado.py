@@ -71,8 +71,14 @@ def echo(server: Server) -> tuple[Measured, Measured]:
         other = {"url": f"ws://127.0.0.1:{port}/terminals/", "origin": f"http://127.0.0.1:{port}"}
         for _ in range(ROUNDS):
             ours = {"url": new_terminal(server, repl), "cookie": server.cookie, "origin": server.url}
-            places = {"bare": {}, "relay": {"port": one}, "relay_of_two": {"at": "relay", "port": two}}
-            for at, where in (places | {"devex": ours, "terminado": other}).items():
+            places: dict[str, dict[str, Any]] = {
+                "bare": {},
+                "relay": {"port": one},
+                "relay_of_two": {"at": "relay", "port": two},
+                "devex": ours,
+                "terminado": other,
+            }
+            for at, where in places.items():
                 times[at] += _asked(keys, {"at": at, "keys": KEYS, **where})
     server.delete(repl)
     parts = {f"{at}_ms": median(those) for at, those in times.items()}
