@@ -56,8 +56,9 @@ class Piped(Program):
         return pid
 
     def attach(self, after: int) -> None:
-        """Input that the program has not taken is sent again, too."""
+        """Input that the program has not taken is sent again, too, and its end behind it."""
         self._input.clear()
+        self._input_ends = False
         self._link.send(InputTaken(self.channel, self._taken))
         super().attach(after)
 
@@ -150,7 +151,8 @@ class Piped(Program):
         if count:
             del self._input[:count]
             self._taken += count
-            self._link.send(InputTaken(self.channel, self._taken))
+            if self._out.attached:  # else `attach` tells: the proxy sends again what is behind the first it hears
+                self._link.send(InputTaken(self.channel, self._taken))
 
     def _close_input(self) -> None:
         if self._stdin >= 0:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from runner.protocol import messages as m
 from runner.protocol.frames import Decoder
-from tests.runner.agent.proxy import Agent, Proxy, until_gone
+from tests.runner.agent.proxy import DEADLINE_S, Agent, Proxy, until_gone
 
 MIB = 1 << 20
 
@@ -144,6 +145,45 @@ def test_nothing_is_lost_when_the_proxy_is_away(proxy: Proxy, agent: Agent, tmp_
     output, errors = written(proxy, 2)
     assert output == (tmp_path / "data").read_bytes()
     assert errors.split()[0].decode() == hashlib.sha256(data).hexdigest()
+
+
+def test_input_whose_end_was_sent_is_whole_over_a_redial(proxy: Proxy) -> None:
+    """The end comes again behind what comes again, and not at the first moment in which nothing waits."""
+    first, rest = m.MAX_INPUT_BYTES, 3 * m.MAX_INPUT_BYTES  # the first is what a pipe holds
+    script = f"trap 'head -c {first} | wc -c; exec wc -c' USR1; echo on; while :; do sleep 0.01; done"
+    proxy.open(1, "bash", "-c", script, piped=True)
+    until_written(proxy, 1, b"on")
+    proxy.send(*inputs(1, bytes(first + rest)), m.EndInput(1))
+    proxy.barrier()
+    seen = bytes(proxy.output[1])
+    proxy.accept()
+    proxy.first[1], proxy.output[1] = 0, bytearray(seen)
+    proxy.send(m.Resume(1, len(seen)), m.Credit(1, m.FREE_RUN))
+    assert proxy.until_message(m.InputTaken).upto == first
+    proxy.send(m.Signal(1, signal.SIGUSR1))
+    until_written(proxy, 1, b"%d\n" % first)
+    proxy.send(*inputs(1, bytes(rest)), m.EndInput(1))
+    assert proxy.until_exit(1) == (0, 0)
+    assert written(proxy, 1)[0].split() == [b"on", b"%d" % first, b"%d" % rest]
+
+
+def test_what_is_taken_before_the_resume_is_told_by_it(proxy: Proxy, tmp_path: Path) -> None:
+    """A proxy sends again what is behind the first it hears: told sooner, some of it would still wait here as well."""
+    size = 4 * m.MAX_INPUT_BYTES
+    reads = f"trap 'head -c {size} >/dev/null; touch {tmp_path}/read; exec wc -c' USR1"
+    proxy.open(1, "bash", "-c", f"{reads}; echo on; while :; do sleep 0.01; done", piped=True)
+    until_written(proxy, 1, b"on")
+    proxy.send(*inputs(1, bytes(size)))
+    proxy.barrier()
+    proxy.accept()
+    proxy.send(m.Signal(1, signal.SIGUSR1))
+    deadline = time.monotonic() + DEADLINE_S
+    while not (tmp_path / "read").exists():
+        assert time.monotonic() < deadline
+        proxy.barrier()
+    assert not [message for message in proxy.messages if isinstance(message, m.InputTaken)]
+    proxy.send(m.Resume(1, 0))
+    assert proxy.until_message(m.InputTaken).upto == size
 
 
 def test_no_descriptor_is_left(proxy: Proxy, agent: Agent) -> None:
