@@ -60,11 +60,12 @@ class Link:
         self._decoder = Decoder()
         self._out = bytearray()
         self.up = False  # the proxy has answered with a Welcome
+        self._is_cut = False  # it takes nothing any more; what it said before is still to be read
 
     @property
     def has_room(self) -> bool:
         """Whether a terminal may send now."""
-        return self.up and len(self._out) < OUT_BYTES
+        return self.up and not self._is_cut and len(self._out) < OUT_BYTES
 
     def dial(self) -> None:
         connection, _ = dial_unix(self._path)
@@ -74,6 +75,7 @@ class Link:
         self._socket = connection
         self._decoder = Decoder()
         self._out = bytearray()
+        self._is_cut = False
         self._loop.watch(connection.fileno(), READ, self._on_ready)
         self._write(encode(self._hello()))
 
@@ -83,7 +85,7 @@ class Link:
             self._write(encode(message))
 
     def _write(self, frame: bytes) -> None:
-        if self._socket is None:
+        if self._socket is None or self._is_cut:
             return
         sent = 0
         if not self._out:
@@ -92,7 +94,7 @@ class Link:
             except BlockingIOError:
                 pass  # full: all of it waits, below
             except OSError:
-                self._lose_soon()
+                self._cut()
                 return
         if sent < len(frame):
             self._out += memoryview(frame)[sent:]
@@ -104,26 +106,26 @@ class Link:
         if events & WRITE and self._socket is not None and self._out:
             self._flush()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Once -> whether there may be more."""
         connection = self._socket
         if connection is None:
-            return
+            return False
         try:
             data = connection.recv(_RECEIVE_BYTES)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._lose()
-            return
+            return False
         try:
             for kind, body in self._decoder.feed(data):
                 self._accept(decode_from_proxy(kind, body))
-                if self._socket is not connection:
-                    return
         except ProtocolError:
             self._lose()
+        return self._socket is not None
 
     def _accept(self, message: FromProxy) -> None:
         if self.up:
@@ -143,7 +145,7 @@ class Link:
         except BlockingIOError:
             return
         except OSError:
-            self._lose()
+            self._cut()
             return
         del self._out[:sent]
         if not self._out:
@@ -151,10 +153,16 @@ class Link:
         if self.has_room and not had_room:
             self._changed()
 
-    def _lose_soon(self) -> None:
+    def _cut(self) -> None:
         """Losing the link detaches terminals, which may be the ones that are sending: not below them."""
-        self.up = False
-        self._loop.later(0, self._lose)
+        self._is_cut = True
+        self._loop.later(0, self._read_out)
+
+    def _read_out(self) -> None:
+        """Keys that a proxy sent before it was killed count as typed there: what has arrived is done."""
+        while self._read():
+            pass
+        self._lose()
 
     def _lose(self) -> None:
         if self._socket is None:

@@ -227,6 +227,14 @@ def until_gone(pid: int) -> None:
         os.close(descriptor)
 
 
+def until_there(path: Path) -> None:
+    """Wait until a program has made a file."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} does not come"
+        time.sleep(0.005)
+
+
 def _exactly(connection: socket.socket, count: int) -> bytes:
     data = b""
     while len(data) < count:

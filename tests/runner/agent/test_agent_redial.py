@@ -1,10 +1,13 @@
 """The connection comes and goes; terminals stay, and what they wrote meanwhile is there to the byte."""
 
+import signal
+from pathlib import Path
+
 import pytest
 
 from runner.protocol import messages as m
 from runner.protocol.ring import RING_BYTES
-from tests.runner.agent.proxy import Agent, Proxy, until_gone
+from tests.runner.agent.proxy import Agent, Proxy, until_gone, until_there
 
 
 def counted(lines: int) -> bytes:
@@ -105,6 +108,22 @@ def test_a_proxy_that_breaks_the_rules_is_left_and_dialled_again(proxy: Proxy, g
     proxy.send(m.Resume(1, state.end))
     proxy.type(1, b"echo $$\r")
     proxy.until_text(1, b"%d\r\n" % pid)
+
+
+def test_what_a_proxy_said_before_it_died_is_done(proxy: Proxy, agent: Agent, tmp_path: Path) -> None:
+    """Also when the agent, which finds all of it at once, notices first that it can tell it nothing any more."""
+    proxy.open(1, "sh", "-c", f"read line; echo $line >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/typed")
+    waits = f"until test -e {tmp_path}/go; do sleep 0.01; done; echo on; touch {tmp_path}/said; sleep 1000"
+    proxy.open(2, "sh", "-c", waits)
+    agent.process.send_signal(signal.SIGSTOP)
+    (tmp_path / "go").touch()
+    until_there(tmp_path / "said")
+    proxy.send(m.Input(77, bytes(m.MAX_INPUT_BYTES)), m.Input(1, b"whole\r"))  # more than is read at once
+    proxy.hang_up()
+    agent.process.send_signal(signal.SIGCONT)
+    proxy.accept()
+    until_there(tmp_path / "typed")
+    assert (tmp_path / "typed").read_text() == "whole\n"
 
 
 def test_a_proxy_that_leaves_amid_floods_changes_nothing(proxy: Proxy) -> None:
