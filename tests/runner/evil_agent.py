@@ -201,6 +201,11 @@ def hello_with_terminals_never_asked_for(evil: Evil) -> bool:
     return evil.is_closed(evil.control(*states), within_s=1)
 
 
+@attack(must_close=False)
+def hello_with_a_run_of_the_year_33658(evil: Evil) -> bool:
+    return evil.is_closed(evil.control(m.TerminalState(FORGED, f"run-{'9' * 15}-deadbeef", 0, 0, None)), within_s=1)
+
+
 # Frames
 
 
