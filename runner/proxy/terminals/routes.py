@@ -113,6 +113,8 @@ class TerminalRoutes:
             data = message.get("bytes")
             if not data or len(data) > wire.MAX_MESSAGE_BYTES:
                 raise wire.BadMessage("not a message")
+            if data[0] == wire.INPUT and not self._link.connected:
+                await self._terminals.room(terminal, len(data) - 1)
             self._accept(terminal, attachment, data[0], data[1:])
             if not self._link.writable.is_set():
                 await self._link.writable.wait()  # the browser waits with us

@@ -72,6 +72,7 @@ class Terminals:
         self._openings = Openings(link)
         self._asked: dict[int, asyncio.Future[str]] = {}  # what runs in the foreground
         self._held: dict[str, bytearray] = {}
+        self._settled = asyncio.Event()  # the agent is there, or is not coming
         self._closed_meanwhile: set[str] = set()  # of an agent that is away
         self._gone: asyncio.TimerHandle | None = None
 
@@ -179,13 +180,20 @@ class Terminals:
             self._records.rename(terminal.recording, terminal.title)
         self._on_changed()
 
+    async def room(self, terminal: Terminal, count: int) -> None:
+        """Until so many keys may be typed: while the agent is away few of them are held, and who types more waits."""
+        while self._is_away(terminal) and len(self._held.get(terminal.id, b"")) + count > HELD_BYTES:
+            await self._settled.wait()  # GONE_S at most
+
+    def _is_away(self, terminal: Terminal) -> bool:
+        return not (self._link.connected or terminal.exit or terminal.closed)
+
     def type(self, terminal: Terminal, data: bytes) -> None:
-        """Keys. While the agent is away, a bounded number of them waits."""
+        """Keys. While the agent is away they are held: see `room`."""
         if terminal.exit or terminal.closed is not None:
             return
         if not self._link.connected:
-            held = self._held.setdefault(terminal.id, bytearray())
-            held += data[: HELD_BYTES - len(held)]
+            self._held.setdefault(terminal.id, bytearray()).extend(data)
             return
         for at in range(0, len(data), MAX_INPUT_BYTES):
             self._link.send(Input(terminal.channel, data[at : at + MAX_INPUT_BYTES]))
@@ -215,6 +223,7 @@ class Terminals:
             self._adopt(state)
         self._closed_meanwhile.clear()
         self._records.all_claimed()
+        self._settled.set()
         self._on_changed()
 
     def message(self, message: FromAgent) -> None:
@@ -242,12 +251,14 @@ class Terminals:
 
     def lost(self) -> None:
         """The agent is away. It may come back: its programs run on without us."""
+        self._settled.clear()
         self._openings.answer_all("the sandbox is gone")
         self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
 
     def _give_up(self) -> None:
         for terminal in self._by_id.values():
             self._lose(terminal)
+        self._settled.set()
         self._on_changed()
 
     def leave(self) -> None:
@@ -257,6 +268,7 @@ class Terminals:
             self._gone.cancel()
         for terminal in self._by_id.values():
             terminal.close(RESTART)
+        self._settled.set()
 
     def _lose(self, terminal: Terminal) -> None:
         if terminal.exit is None:

@@ -1,6 +1,9 @@
 """Terminals whose proxy or agent is away for a while: programs run on, and what they say is shown afterwards."""
 
 import asyncio
+import hashlib
+import random
+import signal
 
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage, counted
 
@@ -66,6 +69,19 @@ async def test_keys_typed_while_the_agent_is_away_arrive(stage: Stage) -> None:
         await tab.type("echo he''ld\n")
         await tab.until("held")
         assert tab.exit is None
+
+
+async def test_a_paste_while_the_agent_is_away_arrives_whole(stage: Stage) -> None:
+    paste = random.Random(4).randbytes(200_000)
+    async with stage.shell() as tab:
+        await tab.type(f"stty raw -echo; echo re''ady; head -c {len(paste)} | sha256sum; stty sane\n")
+        await tab.until("ready")
+        stage.agents[-1].send_signal(signal.SIGSTOP)
+        await stage.cut_the_link()
+        for at in range(0, len(paste), 16_000):
+            await tab.type(paste[at : at + 16_000])
+        stage.agents[-1].send_signal(signal.SIGCONT)
+        await tab.until(hashlib.sha256(paste).hexdigest())
 
 
 async def test_a_terminal_closed_while_the_agent_is_away_does_not_come_back(stage: Stage) -> None:
