@@ -5,6 +5,7 @@ anybody, for NiceGUI's socket opens before the page's user is known.
 """
 
 from typing import Any
+from urllib.parse import unquote
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -15,8 +16,8 @@ from runner.turns import Turns
 
 PIECE_BYTES = 512  # at most some eighty frames, about a millisecond; keys and clicks are smaller
 PARTS_MOST = 1024  # of one message: browsers send one, and empty ones would not count as bytes
-PAGE_SOCKET = "/_nicegui_ws/"
-PAGE_MOST_BYTES = 256 * 1024  # one message to a page: clicks and the text of a field; held whole, for anybody
+ANYBODYS = ("/_nicegui_ws/", "/diagnose/")  # sockets that open before anybody is known
+ANYBODYS_MOST_BYTES = 256 * 1024  # one message to them: clicks and the text of a field; it is held whole
 
 
 class WebSocket(WebSocketsSansIOProtocol):
@@ -28,8 +29,8 @@ class WebSocket(WebSocketsSansIOProtocol):
         self._waiting = bytearray()
 
     def handle_connect(self, event: Request) -> None:
-        if event.path.startswith(PAGE_SOCKET):
-            self.conn.max_message_size = PAGE_MOST_BYTES
+        if unquote(event.path).startswith(ANYBODYS):
+            self.conn.max_message_size = ANYBODYS_MOST_BYTES
         super().handle_connect(event)
 
     def data_received(self, data: bytes) -> None:

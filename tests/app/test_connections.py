@@ -184,7 +184,7 @@ async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
     for kind in ("long", "parts"):
         socket = await site.socket(PAGES)
         if kind == "long":
-            await socket.send("4" + "x" * websockets.PAGE_MOST_BYTES)
+            await socket.send("4" + "x" * websockets.ANYBODYS_MOST_BYTES)
         else:
             socket.transport.write(b"\x01\x80\0\0\0\0" + b"\0\x80\0\0\0\0" * 2 * websockets.PARTS_MOST)
         await asyncio.wait_for(socket.wait_closed(), 10)

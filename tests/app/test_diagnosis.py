@@ -2,8 +2,10 @@
 
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import CloseCode
 
 from app.gateway import diagnosis
+from app.gateway.websockets import ANYBODYS_MOST_BYTES
 from tests.app.running_site import Site
 
 
@@ -40,6 +42,13 @@ async def test_its_socket_says_little_and_not_for_long(site: Site, monkeypatch: 
         assert await socket.recv() == "hello"
         with pytest.raises(ConnectionClosed):
             await socket.recv()
+    greedy = await site.socket("/%64iagnose/echo")  # which is the same
+    assert await greedy.recv() == "hello"
+    await greedy.send("x" * (ANYBODYS_MOST_BYTES + 1))
+    with pytest.raises(ConnectionClosed) as too_big:
+        await greedy.recv()
+    assert too_big.value.rcvd is not None
+    assert too_big.value.rcvd.code == CloseCode.MESSAGE_TOO_BIG, "it is not held whole before it is refused"
     monkeypatch.setattr(diagnosis, "AT_ONCE_MOST", 1)
     await (await site.socket("/diagnose/echo")).recv()
     with pytest.raises(ConnectionClosed) as refused:
