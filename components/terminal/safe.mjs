@@ -10,13 +10,18 @@ export function openLink(event, address) {
 export const safeOptions = () => ({
   allowProposedApi: true, // the grapheme add-on needs it
   minimumContrastRatio: 4.5,
-  linkHandler: { activate: openLink }, // OSC 8: http and https only
 });
 
 /** Once it is open. */
 export function makeSafe(term) {
   boundCounts(term);
   term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
+  const say = (words) => (term.element.title = words);
+  term.options.linkHandler = {
+    activate: openLink, // OSC 8: http and https only
+    hover: (_, address) => say(new URL(address).href), // its text may name another place than it leads to
+    leave: () => say(""),
+  };
 }
 
 const TITLE_CHARACTERS = 200;

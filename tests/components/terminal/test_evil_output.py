@@ -67,6 +67,7 @@ def test_links_of_programs_open_pages_only(page: Page, served: Served) -> None:
         page.mouse.move(box["x"] + 10, box["y"] + box["height"] / 2)
         if at == len(LINKS) - 1:
             page.wait_for_selector(".xterm-cursor-pointer")
+            expect(page.locator(".xterm")).to_have_attribute("title", "https://example.com/")  # whatever its text says
         page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2)
     while not opened:
         page.wait_for_timeout(20)
