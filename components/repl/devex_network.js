@@ -4,6 +4,7 @@ import { NETWORK, network, serverUrl, takeOver } from "devex-bundle/repl.js";
 
 const SIGN_IN = "/sign-in?then=/signed-in";
 const WINDOW = "popup,width=480,height=640";
+const NAME = `devex-sign-in-${Math.random()}`; // which nobody knows: a frame of that name, such as a previewed page, would be it
 
 export default {
   template: `
@@ -42,7 +43,7 @@ export default {
     },
     signIn() {
       const address = serverUrl(SIGN_IN);
-      if (!window.open(address, "devex-sign-in", WINDOW)) location.assign(serverUrl(`/sign-in?then=${encodeURIComponent(location.pathname)}`));
+      if (!window.open(address, NAME, WINDOW)) location.assign(serverUrl(`/sign-in?then=${encodeURIComponent(location.pathname)}`));
     },
   },
 };
