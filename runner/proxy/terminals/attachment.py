@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
-UNTOLD_BYTES: Final = 16 * 1024  # typed, and not told to be taken: then at once, for a page sends only 64 KiB ahead
+UNTOLD_BYTES: Final = 16 * 1024  # typed, and not told to be taken: then it is, for a page sends only 64 KiB ahead
 
 
 class Attachment:
@@ -63,6 +63,10 @@ class Attachment:
         return self._typed.taken if self._typed else None
 
     @property
+    def _untold_bytes(self) -> int:
+        return (self.taken or 0) - (self._told_taken or 0)
+
+    @property
     def upto(self) -> int:
         """The offset up to which it takes output."""
         return self.acknowledged + self.window.size_bytes
@@ -85,14 +89,14 @@ class Attachment:
     def take(self, count: int) -> bool:
         """Whether INPUT of `count` bytes is new; it is taken then, even if it is refused.
 
-        That is told behind whatever is said next, mostly the echo; of what has none the page asks within a second.
+        Not each key is told so, but with the answer to a ping and when much is not told: a key is one message each way.
         """
         if self._typed is None:
             return True
         if self._typed.by is not self:
             return False
         self._typed.taken += count
-        if self._typed.taken - (self._told_taken or 0) >= UNTOLD_BYTES:
+        if self._untold_bytes >= UNTOLD_BYTES:
             self.wake.set()
         return True
 
@@ -134,6 +138,9 @@ class Attachment:
         if self._refused:
             refused, self._refused = self._refused, None
             return wire.refused(refused)
+        if self._untold_bytes >= (UNTOLD_BYTES if self._pong is None else 1):
+            self._told_taken = self.taken
+            return wire.taken(self._told_taken or 0)
         if self._pong is not None:
             n, self._pong = self._pong, None
             return wire.pong(n)
@@ -149,7 +156,7 @@ class Attachment:
         if self._modes:
             modes, self._modes = self._modes, b""
             return wire.modes(modes)
-        return self._output() or self._taken() or self._exit()
+        return self._output() or self._exit()
 
     def _output(self) -> bytes | None:
         ring = self._terminal.ring
@@ -167,12 +174,6 @@ class Attachment:
         self.sent += len(data)
         self.window.sent(self.sent, self.acknowledged, now_s)
         return frame
-
-    def _taken(self) -> bytes | None:
-        if (taken := self.taken) is None or taken == self._told_taken:
-            return None
-        self._told_taken = taken
-        return wire.taken(taken)
 
     def _exit(self) -> bytes | None:
         told = self._terminal.exit

@@ -9,7 +9,7 @@ proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to
                   | 23 PEOPLE JSON {people: [{n: person, name, can_write}], turn: person or null, count}; empty: nobody
                   but you | 24 REFUSED JSON {why: "turn"|"read_only", by: person or null, bytes: of keys, in all}
                   | 25 MODES bytes: after a GAP, what a terminal that was reset is to be fed before the output behind it
-                  | 26 TAKEN u64: as in READY, when something else is said too or 16 KiB were not told
+                  | 26 TAKEN u64: as in READY, before a PONG and when 16 KiB were not told
 """
 
 import json

@@ -265,12 +265,6 @@ class Tab:
             while await self.step() != kind:
                 pass
 
-    async def until_taken(self, count: int) -> None:
-        """Until so many of the bytes its page sent are told taken."""
-        async with asyncio.timeout(DEADLINE_S):
-            while self.taken != count:
-                await self.step()
-
     async def pinged(self) -> None:
         """Until the proxy has taken all that was sent."""
         await self.socket.send(struct.pack(">BI", PING, 1))

@@ -32,7 +32,8 @@ async def test_a_page_learns_how_much_of_its_typing_was_taken(stage: Stage) -> N
         assert (other.taken, old.taken) == (None, 0)
         await old.type("once\n")
         await old.until("once\r\n")
-        await old.until_taken(5)
+        await old.pinged()
+        assert old.taken == 5
         async with stage.attached(terminal, old.offset, page=f"{page}.9") as new:
             await new.until_kind(READY)
             assert new.taken == 5, "what it sent besides was lost"
@@ -51,7 +52,8 @@ async def test_a_page_learns_how_much_of_its_typing_was_taken(stage: Stage) -> N
 async def test_what_is_refused_is_taken(stage: Stage) -> None:
     async with stage.attached(await stage.open_terminal(), role="reader", page="0123456789abcdef.0") as reader:
         await reader.type("ls\n")
-        await reader.until_taken(3)
+        await reader.pinged()
+        assert reader.taken == 3
         assert reader.refused
 
 
