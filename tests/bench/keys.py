@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from tests.bench.bare import BarePty
 from tests.bench.raw import RawSocket
 
-INPUT, ACK, OUTPUT = 1, 3, 17
+INPUT, ACK, PING, OUTPUT, PONG = 1, 3, 5, 17, 21
 KEY, BACKSPACE = b"x", b"\x7f"
 # The same prompt everywhere, the last thing the shell says.
 PLAIN_PROMPT = b"bind 'set enable-bracketed-paste off'; PS1='rea''dy> '\n"
@@ -33,7 +33,7 @@ class Terminal(Protocol):
         """The next piece of output."""
 
     def settle(self) -> None:
-        """What a page does between two keys: acknowledge what it shows."""
+        """What a page does between two keys: acknowledge what it shows, long before a person's next key."""
 
     def close(self) -> None:
         """Leave."""
@@ -75,6 +75,9 @@ class Devex:
 
     def settle(self) -> None:
         self._socket.send(bytes([ACK]) + struct.pack(">Q", self._rendered))
+        self._socket.send(bytes([PING]) + bytes(4))
+        while self._socket.receive()[0] != PONG:
+            pass
 
     def close(self) -> None:
         self._socket.close()
