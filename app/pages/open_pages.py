@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.accounts.tokens import is_plausible, token_id
 from app.addresses import network_of
+from app.bearer import bearer_token
 from app.cookies import session_token
 from app.errors import answer
 from runner.errors import DevexError
@@ -94,7 +95,9 @@ def _address_of(client: Client) -> str:
 
 def _session_of(client: Client) -> str | None:
     try:
-        token = session_token(client.request, https=app.state.services.settings.https)
+        request = client.request
     except RuntimeError:
         return None  # a client without a request has no user either
+    if (token := bearer_token(request.scope["headers"])) is None:  # as app.access finds who asks
+        token = session_token(request, https=app.state.services.settings.https)
     return token_id(token) if is_plausible(token) else None

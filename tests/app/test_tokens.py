@@ -1,11 +1,13 @@
 """Scripts that bear a token: what they may, and how it ends."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from datetime import timedelta
 
 import pytest
+from nicegui import Client
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -142,6 +144,17 @@ async def test_what_a_token_holds_open_ends_with_it(site: Site) -> None:
         assert (await browser.delete(f"/api/account/tokens/{made['id']}")).status_code == 204
         with pytest.raises(ConnectionClosed):
             await asyncio.wait_for(socket.recv(), 10)
+
+
+async def test_a_page_that_a_token_opened_ends_with_it(site: Site) -> None:
+    ada = await site.user()
+    page = await (await site.script(ada)).get("/", headers={"Accept": "text/html"})
+    client_id = re.search(r"'?client_id'?: '([0-9a-f-]{36})'", page.text)
+    assert client_id
+    assert client_id[1] in Client.instances
+    [token] = await site.server.accounts.sessions.tokens(ada.actor)
+    await site.server.accounts.sessions.end(ada.actor, token.id)
+    assert client_id[1] not in Client.instances
 
 
 async def test_the_command_line_makes_one(site: Site) -> None:
