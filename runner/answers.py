@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Final
 
 from starlette.responses import JSONResponse, Response
 from starlette.status import WS_1008_POLICY_VIOLATION, WS_1011_INTERNAL_ERROR
@@ -9,6 +10,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from runner.errors import DevexError
 from runner.plain_page import PageLink, plain_page
+
+REASON_MOST_BYTES: Final = 123  # RFC 6455, 5.5: 125 with the code before it
 
 
 class Unexpected(DevexError):
@@ -36,6 +39,11 @@ def json_answer(error: DevexError) -> Response:
 
 def page_answer(error: DevexError, *, href: str = "/", link: str = "Your REPLs", ancestors: str = "'none'") -> Response:
     return plain_page(error.message, error.action, error.status, link=PageLink(link, href), ancestors=ancestors)
+
+
+def close_reason(text: str) -> str:
+    """As much of it as the end of a WebSocket has room for; a longer one would be none."""
+    return text.encode(errors="replace")[:REASON_MOST_BYTES].decode(errors="ignore")
 
 
 async def refuse(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
@@ -83,5 +91,5 @@ class Answering:
                 await refuse(self._scope, self._receive, self.send, answer(self._scope, told))
             elif self.status == 101 and not self._closed:
                 code = WS_1008_POLICY_VIOLATION if told.status in (401, 403, 404) else WS_1011_INTERNAL_ERROR
-                await self.send({"type": "websocket.close", "code": code, "reason": told.message[:100]})
+                await self.send({"type": "websocket.close", "code": code, "reason": close_reason(told.message)})
             # else: a body left unfinished is cut off by the server, so that it does not look whole

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
-from runner.answers import refuse
+from runner.answers import close_reason, refuse
 from runner.errors import DevexError
 from runner.protocol.messages import MAX_INPUT_BYTES, STDOUT
 from runner.protocol.ring import Ring
@@ -249,7 +249,7 @@ async def _say_no(send: Send, problem: DevexError | TimeoutError) -> None:
     if isinstance(problem, TimeoutError):
         problem = DevexError("bad_request", "No command came.", "Send one as the first message.", status=408)
     await send({"type": "websocket.send", "bytes": wire.told(wire.REFUSED, problem.body())})
-    await send({"type": "websocket.close", "code": wire.NOT_RUN, "reason": problem.message[:100]})
+    await send({"type": "websocket.close", "code": wire.NOT_RUN, "reason": close_reason(problem.message)})
 
 
 async def _output(running: Running, silence_s: float | None = None) -> AsyncIterator[tuple[int | None, bytes]]:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
+from runner.answers import close_reason
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.link import AgentLink
@@ -91,7 +92,7 @@ class TerminalRoutes:
             query = parse_qs(scope["query_string"])
             after = int(query.get(b"after", [b"0"])[0])
         except (DevexError, ValueError) as error:
-            await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": str(error)[:100]})
+            await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": close_reason(str(error))})
             return
         page = query.get(b"page", [b""])[0]
         attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope), page)

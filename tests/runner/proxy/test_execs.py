@@ -265,7 +265,7 @@ async def test_impossible_acknowledgements_grant_nothing(stage: Stage) -> None:
 
 
 async def test_what_cannot_start_says_why(stage: Stage) -> None:
-    for asked in ({"argv": ["no-such-program"]}, {"command": "ls", "cwd": "nowhere"}):
+    for asked in ({"argv": ["no-such-program"]}, {"argv": ["程序" * 40]}, {"command": "ls", "cwd": "nowhere"}):
         async with script(stage, **asked) as one:
             assert await one.until_closed() == 1008
             assert one.refused
