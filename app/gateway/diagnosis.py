@@ -19,6 +19,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router, WebSocketRoute
+from starlette.status import WS_1008_POLICY_VIOLATION, WS_1013_TRY_AGAIN_LATER
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -35,7 +36,6 @@ AT_ONCE_MOST: Final = 64
 OPEN_MOST_S: Final = 20.0
 MESSAGES_MOST: Final = 16
 MESSAGE_MOST_CHARACTERS: Final = 256
-TRY_AGAIN_LATER, POLICY_VIOLATION = 1013, 1008
 
 _HERE: Final = Path(__file__).resolve().parent
 _POLICY: Final = (
@@ -103,7 +103,7 @@ class Diagnosis:
         """Opens in any case: whoever finds it closed is told that the network closes it."""
         await socket.accept()
         if self._open >= AT_ONCE_MOST:
-            await socket.close(TRY_AGAIN_LATER)
+            await socket.close(WS_1013_TRY_AGAIN_LATER)
             return
         self._open += 1
         try:
@@ -126,7 +126,7 @@ class Diagnosis:
             if text is None or len(text) > MESSAGE_MOST_CHARACTERS:
                 break
             await socket.send_text(text)
-        await socket.close(POLICY_VIOLATION)
+        await socket.close(WS_1008_POLICY_VIOLATION)
 
     @property
     def _cookie(self) -> str:

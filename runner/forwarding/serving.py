@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import Any, Final, NoReturn
 
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -19,7 +20,6 @@ from runner.forwarding.wire import BadFrame, Kind
 STRANGER_S: Final = 10.0  # from a connection to its proof: the gateway waits no longer
 STRANGERS_MOST: Final = 128  # with a message of each 32 MiB; honest ones are some for milliseconds
 LINKS_MOST: Final = 512  # a REPL's share of what the gateway lets one address open, twice
-_POLICY: Final = 1008
 _BELIEVE: Final = "devex.believe"
 
 log = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class Links:
                 self._open -= 1
         except (BadFrame, DevexError) as error:
             log.warning("a link was refused: %s", error)
-            await send({"type": "websocket.close", "code": _POLICY})
+            await send({"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION})
         except _Left:
             return
 

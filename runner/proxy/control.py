@@ -16,6 +16,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any, Final
 
+from starlette.status import WS_1008_POLICY_VIOLATION
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -28,7 +29,6 @@ QUESTIONS_MOST: Final = 64  # a version is written with a few requests at a time
 UNSENT_MOST: Final = 256  # of what is told, beside questions; activities are told again
 SERVERS_MOST: Final = 16  # of one control plane, and those of them that died unheard; beyond them the oldest is left
 
-_POLICY: Final = 1008
 _LEFT: Final = 4000
 
 Message = dict[str, Any]
@@ -80,7 +80,7 @@ class Control:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         if viewer_of(scope) != CONTROL_PLANE:
-            await send({"type": "websocket.close", "code": _POLICY})
+            await send({"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION})
             return
         await send({"type": "websocket.accept"})
         unsent: asyncio.Queue[Message] = asyncio.Queue(UNSENT_MOST + QUESTIONS_MOST + 1)
@@ -104,7 +104,7 @@ class Control:
             await send({"type": "websocket.close", "code": _LEFT})
         elif not listening.cancelled() and (error := listening.exception()) is not None:
             log.error("the control plane said what is no message", exc_info=error)
-            await send({"type": "websocket.close", "code": _POLICY})
+            await send({"type": "websocket.close", "code": WS_1008_POLICY_VIOLATION})
 
     async def _listen(self, receive: Receive) -> None:
         while (message := await receive())["type"] != "websocket.disconnect":

@@ -3,6 +3,7 @@
 import asyncio
 
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.status import WS_1007_INVALID_FRAME_PAYLOAD_DATA, WS_1012_SERVICE_RESTART, WS_1013_TRY_AGAIN_LATER
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.documents.connection import Connection
@@ -10,10 +11,6 @@ from runner.documents.document import BadUpdate
 from runner.documents.rooms import Rooms
 from runner.documents.wire import BadMessage
 from runner.viewer import viewer_of
-
-BAD_DATA = 1007
-RESTARTED = 1012
-TRY_LATER = 1013
 
 
 def route(rooms: Rooms) -> BaseRoute:
@@ -55,10 +52,10 @@ async def _say_goodbye(socket: WebSocket, ends: list[Exception], connection: Con
     """Tell the browser why it is cut off, unless it left by itself."""
     for end in ends:
         if isinstance(end, BadMessage | BadUpdate | KeyError):  # KeyError: a text message
-            await socket.close(BAD_DATA, str(end)[:100])
+            await socket.close(WS_1007_INVALID_FRAME_PAYLOAD_DATA, str(end)[:100])
         elif not isinstance(end, WebSocketDisconnect):
             raise end
     if not ends and connection.overflowed:
-        await socket.close(TRY_LATER, "too much unread")
+        await socket.close(WS_1013_TRY_AGAIN_LATER, "too much unread")
     elif not ends:
-        await socket.close(RESTARTED, "the REPL stops")
+        await socket.close(WS_1012_SERVICE_RESTART, "the REPL stops")

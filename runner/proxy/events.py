@@ -19,9 +19,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
+from starlette.status import WS_1012_SERVICE_RESTART
 from starlette.types import Receive, Scope, Send
 
-RESTART: Final = 1012
 MAX_WAITING: Final = 256  # messages, and
 MAX_WAITING_BYTES: Final = 4 << 20  # for a subscriber that does not read; then it gets a resync instead
 
@@ -103,7 +103,7 @@ class Events:
                 else:
                     subscriber.wake.clear()
                     await subscriber.wake.wait()
-            await send({"type": "websocket.close", "code": RESTART, "reason": "the server is stopping"})
+            await send({"type": "websocket.close", "code": WS_1012_SERVICE_RESTART, "reason": "the server is stopping"})
         except (OSError, RuntimeError):
             return  # the browser has left; the receiving side is told as well
 

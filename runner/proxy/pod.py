@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.status import WS_1013_TRY_AGAIN_LATER
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -144,7 +145,7 @@ class PodProxy:
             await http.Json(error.body(), error.status)(scope, receive, send)
         else:
             await receive()
-            await send({"type": "websocket.close", "code": 1013})
+            await send({"type": "websocket.close", "code": WS_1013_TRY_AGAIN_LATER})
 
 
 async def at_link_port(scope: Scope, receive: Receive, send: Send, *, links: Links, agent: bool) -> None:

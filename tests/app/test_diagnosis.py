@@ -54,4 +54,4 @@ async def test_its_socket_says_little_and_not_for_long(site: Site, monkeypatch: 
     with pytest.raises(ConnectionClosed) as refused:
         await (await site.socket("/diagnose/echo")).recv()
     assert refused.value.rcvd is not None
-    assert refused.value.rcvd.code == diagnosis.TRY_AGAIN_LATER
+    assert refused.value.rcvd.code == 1013

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from runner.proxy.terminals.wire import BAD_DATA, MAX_MESSAGE_BYTES
+from runner.proxy.terminals.wire import MAX_MESSAGE_BYTES
 from tests.faults.browser import DEADLINE_S, Browser, Json, Repl, refusal
 from tests.faults.content import KEPT
 from tests.runner.proxy.stage import INPUT
@@ -17,7 +17,7 @@ from tests.runner.proxy.stage import INPUT
 pytestmark = pytest.mark.xdist_group("faults")
 
 MB = 1_000_000
-TOO_BIG, CUT = 1009, 1006  # a WebSocket's codes: what is not read to its end may cut the connection
+BAD_DATA, TOO_BIG, CUT = 1007, 1009, 1006  # a WebSocket's codes: what is not read to its end may cut the connection
 LARGE = random.Random(0).randbytes(MB) * 100
 BINARY = bytes(range(256)) * 400
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
+from starlette.status import WS_1012_SERVICE_RESTART
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -23,7 +24,6 @@ from runner.viewer import viewer_of
 OPEN_WITHIN_S: Final = 10.0  # a connection, a handshake and two proofs
 CARRIED_PER_S: Final = RATE_PER_S / 4  # of a pod, as Budget counts: eight thousand messages, a third of a processor
 IDLE_MOST: Final = 8  # links kept for the next requests: a browser makes six at a time
-_RESTART: Final = 1012  # RFC 6455's registry: the browser may come back at once
 
 log = logging.getLogger(__name__)
 
@@ -181,7 +181,7 @@ async def _forward_websocket(link: ClientConnection, hear: Hear, receive: Receiv
     if isinstance(failure, ConnectionClosed | BadFrame):
         if not accepted:
             raise Unreachable from failure
-        await send({"type": "websocket.close", "code": _RESTART})
+        await send({"type": "websocket.close", "code": WS_1012_SERVICE_RESTART})
     elif failure is not None:
         raise failure
 

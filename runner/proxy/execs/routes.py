@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.status import WS_1007_INVALID_FRAME_PAYLOAD_DATA, WS_1012_SERVICE_RESTART
 from starlette.types import Message, Receive, Scope, Send
 
 from runner.answers import close_reason, refuse
@@ -132,7 +133,7 @@ class ExecRoutes:
                 self._accept(running, message)
             except (wire.BadMessage, TooMuchInput) as error:
                 reason = str(error) or "more input than CREDIT allows"
-                await send({"type": "websocket.close", "code": wire.BAD_DATA, "reason": reason})
+                await send({"type": "websocket.close", "code": WS_1007_INVALID_FRAME_PAYLOAD_DATA, "reason": reason})
                 return
             if by_keys:  # a terminal's input is not bounded by credit
                 await self._execs.writable()
@@ -234,7 +235,7 @@ async def _send(send: Send, running: Running) -> None:
                 running.wake.clear()
                 await running.wake.wait()
         if running.exit is None:
-            await send({"type": "websocket.close", "code": wire.RESTART, "reason": "the server is stopping"})
+            await send({"type": "websocket.close", "code": WS_1012_SERVICE_RESTART, "reason": "the server is stopping"})
             return
         await send({"type": "websocket.send", "bytes": wire.told(wire.EXITED, running.told())})
         with suppress(TimeoutError):

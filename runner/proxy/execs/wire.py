@@ -15,7 +15,7 @@ import struct
 from collections.abc import Mapping
 from typing import Any, Final
 
-from runner.proxy.terminals.wire import BAD_DATA, RESTART, BadMessage, cells, offset
+from runner.proxy.terminals.wire import BadMessage, cells, offset
 
 INPUT, RESIZE, ACK, SIGNAL, EOF = 1, 2, 3, 4, 12
 OUTPUT, EXITED, READY, CREDIT, ERRORS, REFUSED = 17, 19, 22, 28, 29, 30
@@ -27,8 +27,8 @@ NOT_RUN: Final = 1008  # behind REFUSED
 _CREDIT: Final = struct.Struct(">BQ")
 
 __all__ = [
-    "ACK", "BAD_DATA", "CREDIT", "DONE", "EOF", "ERRORS", "EXITED", "INPUT", "NOT_RUN", "OUTPUT", "READY", "REFUSED",
-    "RESIZE", "RESTART", "SIGNAL", "BadMessage", "cells", "credit", "offset", "told",
+    "ACK", "CREDIT", "DONE", "EOF", "ERRORS", "EXITED", "INPUT", "NOT_RUN", "OUTPUT", "READY", "REFUSED",
+    "RESIZE", "SIGNAL", "BadMessage", "cells", "credit", "offset", "told",
 ]  # fmt: skip
 
 

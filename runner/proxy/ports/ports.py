@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import h11
+from starlette.status import WS_1011_INTERNAL_ERROR
 from starlette.types import Message, Receive, Scope, Send
 
 from runner.errors import DevexError
@@ -214,7 +215,7 @@ class _Answer:
 
     async def _refuse_websocket(self, status: int, headers: Headers, body: bytes) -> None:
         if "websocket.http.response" not in self._scope.get("extensions", {}):
-            await self._send({"type": "websocket.close", "code": 1011})
+            await self._send({"type": "websocket.close", "code": WS_1011_INTERNAL_ERROR})
             return
         await self._send({"type": "websocket.http.response.start", "status": status, "headers": headers})
         await self._send({"type": "websocket.http.response.body", "body": body})

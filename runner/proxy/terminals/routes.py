@@ -19,6 +19,7 @@ from urllib.parse import parse_qs
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.status import WS_1007_INVALID_FRAME_PAYLOAD_DATA
 from starlette.types import Receive, Scope, Send
 
 from runner.answers import close_reason
@@ -100,7 +101,7 @@ class TerminalRoutes:
         try:
             await self._receive(receive, terminal, attachment)
         except wire.BadMessage as error:
-            await send({"type": "websocket.close", "code": wire.BAD_DATA, "reason": str(error)})
+            await send({"type": "websocket.close", "code": WS_1007_INVALID_FRAME_PAYLOAD_DATA, "reason": str(error)})
         finally:
             terminal.detach(attachment)
             sending.cancel()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from starlette.status import WS_1012_SERVICE_RESTART
+
 from runner.errors import DevexError
 from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import (
@@ -37,7 +39,7 @@ from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
 from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
 from runner.proxy.terminals.titles import checked_title, first_title
-from runner.proxy.terminals.wire import NO_SUCH_TERMINAL, RESTART
+from runner.proxy.terminals.wire import NO_SUCH_TERMINAL
 from runner.workspace.paths import display
 
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
@@ -267,7 +269,7 @@ class Terminals:
         if self._gone:
             self._gone.cancel()
         for terminal in self._by_id.values():
-            terminal.close(RESTART)
+            terminal.close(WS_1012_SERVICE_RESTART)
         self._settled.set()
 
     def _lose(self, terminal: Terminal) -> None:

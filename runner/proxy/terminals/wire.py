@@ -20,10 +20,7 @@ from typing import Any, Final
 INPUT, RESIZE, ACK, SIGNAL, PING, TURN = 1, 2, 3, 4, 5, 6
 OUTPUT, GAP, EXITED, SIZE, PONG, READY, PEOPLE, REFUSED, MODES, TAKEN = 17, 18, 19, 20, 21, 22, 23, 24, 25, 26
 
-# Close codes.
-BAD_DATA: Final = 1007  # a message cannot be read
-RESTART: Final = 1012  # the proxy stops: attach again
-NO_SUCH_TERMINAL: Final = 4404  # or not any more
+NO_SUCH_TERMINAL: Final = 4404  # or not any more: a close code, beside those of RFC 6455
 
 MAX_MESSAGE_BYTES: Final = 1 << 20  # a large paste comes in pieces
 
