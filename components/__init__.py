@@ -8,7 +8,8 @@ import-map name `devex-bundle`:
     import { EditorView } from "devex-bundle/editor.js";                   // components/editor/devex_editor.js
 
 The .js file's name becomes the element's tag and must differ from NiceGUI's own: hence the prefix `devex_`. It is
-served by itself, so it imports from the bundle but not from a neighbour: further own modules go behind `bundle.mjs`.
+served by itself, so it imports from the bundle but not from a neighbour: further own modules go behind `bundle.mjs`;
+what several elements use lies beside their folders (`popups.mjs`).
 A style sheet imported there (`import css from "./x.css"`) arrives as a string.
 """
 

@@ -17,9 +17,9 @@ STAMP = "inputs.sha256"
 
 def inputs() -> list[Path]:
     """Every file the bundle is made from, but for the packages themselves, which the lock file names by digest."""
-    sources = [path for pattern in ("*/**/*.mjs", "*/**/*.css") for path in HERE.glob(pattern)]
+    sources = [path for pattern in ("**/*.mjs", "*/**/*.css") for path in HERE.glob(pattern)]
     own = [path for path in sources if not path.is_relative_to(MODULES) and not path.is_relative_to(DIST)]
-    return sorted([HERE / "build.mjs", HERE / "package-lock.json", *own])
+    return sorted([HERE / "package-lock.json", *own])
 
 
 def digest(paths: list[Path]) -> str:

@@ -1,6 +1,6 @@
 export { TreeModel, basename, isEntry, isWithin, join, parent, topmost } from "./model.mjs";
 export { iconOf } from "./kinds.mjs";
-export { openMenu } from "./popups.mjs";
+export { openMenu } from "../popups.mjs";
 export { DRAG_TYPE, chosenFiles, filesOf, namesOf, sendFiles } from "./uploads.mjs";
 export { Remote } from "./remote.mjs";
 export { NOTHING, all, extended, flipped, only, these } from "./selection.mjs";

@@ -1,5 +1,5 @@
 // What is asked before files are lost.
-import { confirmed } from "./popups.mjs";
+import { confirmed } from "../popups.mjs";
 
 export function sureToDelete(rows) {
   const what = rows.length > 1 ? "all of them, folders with everything in them" : rows[0].kind === "d" ? "the folder and everything in it" : "the file";

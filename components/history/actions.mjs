@@ -1,6 +1,6 @@
 // What the history changes. Each asks first where something is at stake and gives null when the user thinks better of it;
 // `begin(sentence)` is called when it starts; -> what to say then: {text, tone, notes?, noted?}. Throws Failed.
-import { asked, confirmed } from "../file_tree/popups.mjs";
+import { asked, confirmed } from "../popups.mjs";
 import { call, callJson, replUrl, serverUrl } from "../repl/http.mjs";
 import { doneWords, exactly, planWords } from "./words.mjs";
 

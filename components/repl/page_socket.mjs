@@ -3,7 +3,6 @@
 import { ANSWER_MS, Line } from "./lines.mjs";
 
 const ASK = "devex_there"; // app/pages/open_pages.py answers it
-const DIAL_MS = 10_000;
 
 /** Take over `socket`, of socket.io, once; it dials already. */
 export function takeOver(socket) {
@@ -21,14 +20,17 @@ export function takeOver(socket) {
       }, ANSWER_MS);
       socket.emit(ASK, heard);
     },
-    gaveUp: () => line.down(),
+    gaveUp: () => {
+      socket.disconnect();
+      line.down();
+    },
   });
   const heard = () => {
     clearTimeout(asking);
     asking = undefined;
   };
   manager.reconnection(false);
-  manager.timeout(DIAL_MS);
+  manager.timeout(false); // the line knows how long it may take
   socket.off("connect_error"); // NiceGUI's loads the page anew, which without a network is its end
   socket.on("connect_error", ({ message }) => {
     if (message === "Implicit handshake failed") location.reload(); // the server has forgotten the page

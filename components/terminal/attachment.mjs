@@ -2,9 +2,8 @@
 // rendered. What is typed arrives once.
 import { Connection } from "../repl/connection.mjs";
 import { Typed } from "./typed.mjs";
-import { ack, decode, input, ping, resize, turn } from "./wire.mjs";
+import { NO_SUCH_TERMINAL, ack, decode, input, ping, resize, turn } from "./wire.mjs";
 
-const NO_SUCH_TERMINAL = 4404; // the close code of wire.py
 const ACK_BYTES = 32 * 1024; // rendered and not acknowledged: at once; less within ACK_MS
 const ACK_MS = 8; // little beside the 30 ms of output that the proxy lets wait in a link
 const PASTE_BYTES = 16 * 1024; // a message; a larger paste is several
@@ -88,16 +87,12 @@ export class Attachment {
         this.offset = message.to;
         return;
       case "exited":
-        this.on.exited(message.about);
+      case "people":
+      case "refused":
+        this.on[message.kind](message.about);
         return;
       case "modes":
         this.on.modes(message.bytes);
-        return;
-      case "people":
-        this.on.people(message.about);
-        return;
-      case "refused":
-        this.on.refused(message.about);
         return;
       case "size":
         this.on.size(message.cols, message.rows);

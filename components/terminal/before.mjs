@@ -1,9 +1,7 @@
 // What was on a terminal before its sandbox ended, above what the one that follows it writes.
-import { Terminal } from "@xterm/xterm";
 import { call, replUrl } from "../repl/http.mjs";
 import { outputDecoder } from "./decoding.mjs";
-import { useGraphemes } from "./graphemes.mjs";
-import { makeSafe, safeOptions } from "./safe.mjs";
+import { safeTerminal } from "./safe.mjs";
 
 const LAST_BYTES = 64 * 1024; // of its output: enough for a screen, whatever was drawn over in between
 const PATIENCE_MS = 3000; // then the terminal goes on without it
@@ -12,9 +10,7 @@ const PATIENCE_MS = 3000; // then the terminal goes on without it
 async function lastScreen(replId, [recordId, [cols, rows]]) {
   const answer = await call(`${replUrl(replId)}/records/${recordId}/output?last=${LAST_BYTES}`, { signal: AbortSignal.timeout(PATIENCE_MS) });
   const bytes = new Uint8Array(await answer.arrayBuffer());
-  const screen = new Terminal({ ...safeOptions(), cols, rows, scrollback: 0 });
-  makeSafe(screen);
-  useGraphemes(screen);
+  const screen = safeTerminal({ cols, rows, scrollback: 0 });
   await new Promise((written) => screen.write(outputDecoder()(bytes), written));
   const buffer = screen.buffer.active;
   const lines = Array.from({ length: buffer.length }, (_, at) => ({ text: buffer.getLine(at).translateToString(true), goesOn: buffer.getLine(at + 1)?.isWrapped }));

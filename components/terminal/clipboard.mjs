@@ -1,6 +1,6 @@
 // Copy and paste by the browser's own events: they need no permission, and work over plain http too, where the
 // clipboard interface is not there.
-import { confirmed } from "../file_tree/popups.mjs";
+import { answered, confirmed } from "../popups.mjs";
 
 const CONTROLS = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g; // a paste that carries its own end would type what follows it
 const LONG_CHARACTERS = 4096; // what a terminal's line holds; the rest of a longer one is lost
@@ -50,7 +50,7 @@ export async function clipboardText() {
   }
 }
 
-function pastedByHand() {
+async function pastedByHand() {
   const dialog = document.createElement("dialog");
   dialog.className = "dx-dialog";
   dialog.setAttribute("aria-label", "Paste");
@@ -64,12 +64,6 @@ function pastedByHand() {
     event.preventDefault();
     dialog.close();
   });
-  return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(text);
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+  await answered(dialog);
+  return text;
 }

@@ -1,9 +1,8 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, Fitting, People, SearchAddon, SearchBox, Sized, Terminal, TouchKeys, WebLinksAddon, cleaned,
-  clipboardText, copyText, currentSettings, download, fontFamily, isDroppable, isFront, join, keepKeys, makeSafe, markOf, menuItems,
-  onSettings, openLink, openMenu, openSettings, outputDecoder, ownKey, plainTitle, rename, roomIn, safeOptions, set, stepFont, sureToPaste,
-  takeKeys, theme, understood, useGraphemes, webgl, wordsOf, wordsOfDrop, writeBefore,
+  ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, People, SearchBox, Sized, TouchKeys, cleaned, clipboardText, copyText, currentSettings,
+  download, isDroppable, isFront, join, keepKeys, markOf, menuItems, missingWords, openMenu, openScreen, openSettings, outputDecoder, ownKey,
+  plainTitle, rename, roomIn, set, stepFont, sureToPaste, takeKeys, understood, useWebgl, wordsOf, wordsOfDrop, writeBefore,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
 import { replUrl } from "devex-bundle/repl.js";
@@ -13,6 +12,11 @@ const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the 
 const SAID_MS = 4000;
 const TITLE_MS = 500; // a program may change its title in a loop
 const LEAVING = "Ctrl+` leaves the terminal.";
+
+const COMMANDS = {
+  "terminal-find": "find", "terminal-clear": "clear", "terminal-links": "openLinks", "terminal-rename": "rename", "terminal-take-over": "takeOver",
+  "terminal-settings": "settings", "screen-reader": "readOut", "download-text": "downloadText", "download-cast": "downloadCast",
+};
 
 const NOTES = { reconnecting: "Reconnecting… what you type is kept", gone: "This terminal is closed" };
 
@@ -31,7 +35,7 @@ export default {
          @dragover="dragOver" @dragleave.self="dropping = false" @drop="drop">
       <div ref="screen" class="dx-terminal-screen" @contextmenu.capture.stop.prevent="menu"></div>
       <People ref="people" :company="company" :you="you" :can-write="canWrite" :refused="refused" @give="attachment.give($event)" @done="focus"></People>
-      <SearchBox v-if="searching" ref="search" :term="term" :finder="finding" :first="sought" @close="closeSearch"></SearchBox>
+      <SearchBox v-if="searching" ref="search" :term="term" :finder="screen.finding" :first="sought" @close="closeSearch"></SearchBox>
       <div v-else-if="note" class="dx-terminal-note" role="status">{{ note }}</div>
       <TouchKeys v-if="byTouch && canWrite" ref="touch" :term="term" @paste="actions().paste()"></TouchKeys>
     </div>`,
@@ -47,96 +51,107 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
-    const term = new Terminal({ ...safeOptions(), fontFamily: fontFamily(), theme: theme(), macOptionIsMeta: true });
-    this.term = term;
-    this.apply(currentSettings());
-    this.fitting = new Fitting();
-    this.finding = new SearchAddon();
-    for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink)]) term.loadAddon(addon);
-    useGraphemes(term);
-    term.open(this.$refs.screen);
-    term.textarea.setAttribute("aria-description", LEAVING);
-    makeSafe(term);
-    this.links = new FileLinks(term, this.replId, ({ path, line, column }) => this.$emit("open", { path, line, column }));
-    setTimeout(() => this.useWebgl(), RENDERER_AFTER_MS);
-    term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
-    term.onTitleChange((title) => this.named(title));
-    term.onData((data) => this.attachment?.type(ENCODER.encode(this.$refs.touch?.withHeld(data) ?? data)));
-    term.onBinary((data) => this.attachment?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
-    term.attachCustomKeyEventHandler((event) => this.key(event));
-    this.$refs.screen.addEventListener("paste", (event) => this.paste(event), true);
-    this.sized = new Sized(term, this.$refs.screen);
-    this.observer = new ResizeObserver(() => this.fit());
-    this.observer.observe(this.$refs.screen);
-    this.themes = new MutationObserver(() => (term.options.theme = theme()));
-    this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    if (this.before) await writeBefore(term, this.replId, this.before);
+    this.open();
+    this.hearKeys();
+    if (this.before) await writeBefore(this.term, this.replId, this.before);
     if (!this.$el.isConnected) return; // closed meanwhile
-    let decoded = outputDecoder();
-    this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
-      output: (bytes, rendered) => {
-        term.write(decoded(this.isCut ? understood(bytes) : bytes), rendered);
-        this.isCut = false;
-      },
-      gap: (count, isBehindSome) => {
-        decoded = outputDecoder();
-        this.skipped(count, isBehindSome);
-      },
-      modes: (bytes) => term.write(bytes),
-      unkept: (count) => this.say(`${count.toLocaleString("en")} bytes are too many to keep until the connection is back. Paste them again then.`),
-      exited: (about) => this.exited(about),
-      size: (cols, rows) => {
-        term.resize(cols, rows);
-        this.sized.fit(roomIn(this.$refs.screen, this.fitting));
-      },
-      people: (about) => {
-        this.company = about;
-        this.sized.hasCompany = about.people.length > 0;
-      },
-      refused: (about) => (this.refused = about),
-      ready: ({ cols, rows, kind, can_write: canWrite, you }) => {
-        this.isShell = kind === "shell";
-        Object.assign(this, { canWrite, you, company: ALONE });
-        term.resize(cols, rows);
-        this.fit();
-      },
-      state: (state) => (this.state = state),
-    });
-    this.attachment.type(takeKeys(this.replId, this.terminalId));
-    window.addEventListener("pagehide", this.keepKeys);
-    window.addEventListener(COMMAND, this.commanded);
-    document.addEventListener("visibilitychange", this.fit);
-    this.leaving = [join(this.$el), onSettings((settings) => this.apply(settings))];
+    this.attach();
+    this.hearPage();
     this.fit();
   },
   unmounted() {
     window.removeEventListener("pagehide", this.keepKeys);
     window.removeEventListener(COMMAND, this.commanded);
     document.removeEventListener("visibilitychange", this.fit);
-    this.leaving?.forEach((leave) => leave());
+    this.stepBack?.();
     clearTimeout(this.naming);
-    this.sized?.dispose();
     clearTimeout(this.saying);
-    this.observer?.disconnect();
-    this.themes?.disconnect();
+    this.sized?.dispose();
     this.attachment?.close();
-    this.term?.dispose();
+    this.screen?.dispose();
   },
   methods: {
-    async useWebgl() {
-      const addon = await webgl();
-      if (!addon || !this.term?.element?.isConnected) return;
-      addon.onContextLoss(() => addon.dispose()); // xterm goes on with its DOM renderer
-      try {
-        this.term.loadAddon(addon);
-      } catch {
-        addon.dispose();
-      }
+    open() {
+      this.screen = openScreen(this.$refs.screen, { macOptionIsMeta: true }, () => this.fit());
+      const term = (this.term = this.screen.term);
+      term.textarea.setAttribute("aria-description", LEAVING);
+      term.buffer.onBufferChange(({ type }) => (this.$el.dataset.screen = type)); // read by the palette
+      term.onTitleChange((title) => this.named(title));
+      this.sized = new Sized(term, this.$refs.screen);
+      this.links = new FileLinks(term, this.replId, ({ path, line, column }) => this.$emit("open", { path, line, column }));
+      setTimeout(() => useWebgl(term), RENDERER_AFTER_MS);
     },
-    apply({ fontPx, scrollbackLines, forScreenReader }) {
-      Object.assign(this.term.options, { fontSize: fontPx, scrollback: scrollbackLines, screenReaderMode: forScreenReader });
+    /** What xterm.js makes of keys is typed, but for the keys that the terminal keeps for itself. */
+    hearKeys() {
+      this.term.attachCustomKeyEventHandler((event) => this.key(event));
+      this.term.onData((data) => this.attachment?.type(ENCODER.encode(this.$refs.touch?.withHeld(data) ?? data)));
+      this.term.onBinary((data) => this.attachment?.type(Uint8Array.from(data, (character) => character.charCodeAt(0))));
+      this.$refs.screen.addEventListener("paste", (event) => this.paste(event), true);
+    },
+    attach() {
+      this.decoded = outputDecoder();
+      this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
+        ready: this.ready,
+        output: this.draw,
+        gap: this.drawGap,
+        modes: (bytes) => this.term.write(bytes),
+        exited: this.drawEnding,
+        size: this.setSize,
+        people: this.setCompany,
+        refused: (about) => (this.refused = about),
+        unkept: (count) => this.say(`${count.toLocaleString("en")} bytes are too many to keep until the connection is back. Paste them again then.`),
+        state: (state) => (this.state = state),
+      });
+      this.attachment.type(takeKeys(this.replId, this.terminalId));
+    },
+    hearPage() {
+      window.addEventListener("pagehide", this.keepKeys);
+      window.addEventListener(COMMAND, this.commanded);
+      document.addEventListener("visibilitychange", this.fit);
+      this.stepBack = join(this.$el);
+    },
+
+    // What comes from the REPL
+    ready({ cols, rows, kind, can_write: canWrite, you }) {
+      this.isShell = kind === "shell";
+      Object.assign(this, { canWrite, you, company: ALONE });
+      this.term.resize(cols, rows);
       this.fit();
     },
+    draw(bytes, rendered) {
+      this.term.write(this.decoded(this.isCut ? understood(bytes) : bytes), rendered);
+      this.isCut = false;
+    },
+    /** Marked among what has scrolled by, and said: a full-screen program has no room for marks. */
+    drawGap(count, isBehindSome) {
+      this.decoded = outputDecoder();
+      if (count < 0) return this.term.reset();
+      this.isCut = true;
+      this.term.write(markOf(count, isBehindSome));
+      this.say(missingWords(count));
+    },
+    drawEnding(about) {
+      if (this.ended === about.status) return; // said again after each reconnect
+      this.ended = about.status;
+      this.term.write(`${AS_BEFORE}\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
+    },
+    setSize(cols, rows) {
+      this.term.resize(cols, rows);
+      this.sized.fit(roomIn(this.$refs.screen, this.screen.fitting));
+    },
+    setCompany(about) {
+      this.company = about;
+      this.sized.hasCompany = about.people.length > 0;
+    },
+    named(title) {
+      this.title = plainTitle(title);
+      this.naming ??= setTimeout(() => {
+        this.naming = undefined;
+        this.$emit("title", this.title);
+      }, TITLE_MS);
+    },
+
+    // What the user does
     key(event) {
       const own = event.type === "keydown" && ownKey(event);
       if (!own) return true;
@@ -146,7 +161,7 @@ export default {
       this.actions()[own]();
       return false;
     },
-    /** By the names of keys.mjs and menu.mjs. */
+    /** By the names of keys.mjs, menu.mjs and COMMANDS. */
     actions() {
       return {
         copy: () => this.copy(),
@@ -159,6 +174,8 @@ export default {
         downloadText: () => download(this.replId, this.terminalId, "text"),
         downloadCast: () => download(this.replId, this.terminalId, "cast"),
         settings: openSettings,
+        takeOver: () => this.$refs.people.takeOver(),
+        readOut: () => set({ forScreenReader: !currentSettings().forScreenReader }),
         leave: () => this.leave(),
         larger: () => stepFont(1),
         smaller: () => stepFont(-1),
@@ -167,20 +184,10 @@ export default {
     },
     /** A command of the page, for the terminal that is used. */
     commanded(event) {
-      const does = {
-        "terminal-find": () => this.openSearch(),
-        "terminal-clear": () => this.clear(),
-        "terminal-links": () => this.openLinks(),
-        "terminal-rename": () => this.rename(),
-        "download-text": () => download(this.replId, this.terminalId, "text"),
-        "download-cast": () => download(this.replId, this.terminalId, "cast"),
-        "terminal-settings": openSettings,
-        "terminal-take-over": () => this.$refs.people.takeOver(),
-        "screen-reader": () => set({ forScreenReader: !currentSettings().forScreenReader }),
-      }[event.detail];
-      if (!does || event.defaultPrevented || !isFront(this.$el)) return;
+      const own = COMMANDS[event.detail];
+      if (!own || event.defaultPrevented || !isFront(this.$el)) return;
       event.preventDefault();
-      does();
+      this.actions()[own]();
     },
     menu(event) {
       if (this.term.modes.mouseTrackingMode !== "none" && !event.shiftKey) return; // the program has it
@@ -262,28 +269,9 @@ export default {
       if (tab) document.getElementById(tab).focus();
       else document.activeElement.blur();
     },
-    /** Marked among what has scrolled by, and said: a full-screen program has no room for marks. */
-    skipped(count, isBehindSome) {
-      if (count < 0) return this.term.reset();
-      this.isCut = true;
-      this.term.write(markOf(count, isBehindSome));
-      this.say(`${count.toLocaleString("en")} bytes of output were skipped`);
-    },
-    named(title) {
-      this.title = plainTitle(title);
-      this.naming ??= setTimeout(() => {
-        this.naming = undefined;
-        this.$emit("title", this.title);
-      }, TITLE_MS);
-    },
-    exited(about) {
-      if (this.ended === about.status) return; // said again after each reconnect
-      this.ended = about.status;
-      this.term.write(`${AS_BEFORE}\r\n\x1b[0;2m${ending(about)}\x1b[0m\r\n\x1b[?25l`);
-    },
     fit() {
       if (!this.attachment) return;
-      const room = roomIn(this.$refs.screen, this.fitting);
+      const room = roomIn(this.$refs.screen, this.screen.fitting);
       this.attachment.resize(room?.cols ?? 0, room?.rows ?? 0); // hidden: somebody else's size counts
       this.sized.fit(room);
     },

@@ -6,8 +6,11 @@ const TAIL = /^[0-9;:?]*[0-9;][@A-Za-z`~]/; // of a control sequence: its number
 const TEXT_END = /^[^\x1b\n]*?(\x07|\x1b\\)/; // of a title or another text for the terminal: a bell, or ST
 const LOOKED_AT = 1024;
 
+/** As `missing_words` in Python has it. */
+export const missingWords = (count) => `${count.toLocaleString("en")} bytes of output are missing here`;
+
 /** What xterm.js is given where `count` bytes are missing, behind some that are shown or at the very beginning. */
-export const markOf = (count, isBehindSome) => `${isBehindSome ? AFRESH : ""}\x1b[7m … ${count.toLocaleString("en")} bytes of output are not kept … \x1b[0m\r\n`;
+export const markOf = (count, isBehindSome) => `${isBehindSome ? AFRESH : ""}\x1b[7m … ${missingWords(count)} … \x1b[0m\r\n`;
 
 /** `bytes` without the end of a character or of a control sequence that began in what is missing. */
 export function understood(bytes) {

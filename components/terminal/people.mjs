@@ -1,5 +1,5 @@
 // Who else has this terminal before them and whose turn it is to type, at its upper right; what was refused, and the ways out.
-import { openMenu } from "../file_tree/popups.mjs";
+import { openMenu } from "../popups.mjs";
 
 const MOST_SHOWN = 4; // of them; the menu names the others
 const HUES = 6; // of people.css

@@ -1,8 +1,9 @@
 // A name for a terminal, for everybody who has the REPL open.
-import { asked } from "../file_tree/popups.mjs";
+import { asked } from "../popups.mjs";
 import { call, callJson, replUrl } from "../repl/http.mjs";
 
-const MOST_CHARACTERS = 60; // the server's bound
+/** As `TITLE_CHARACTERS` of runner/proxy/terminals/titles.py. */
+export const MOST_CHARACTERS = 60;
 
 /** Asks for it, and tells the server. Throws Failed. */
 export async function rename(replId, terminalId) {

@@ -1,27 +1,31 @@
 // What holds for every screen that shows what a program wrote: nothing in it reaches the clipboard, stops the page, or
 // opens anything but pages.
+import { Terminal } from "@xterm/xterm";
 import { boundCounts } from "./bounds.mjs";
+import { useGraphemes } from "./graphemes.mjs";
 
 export function openLink(event, address) {
   if (event.button === 0 && /^https?:\/\//i.test(address)) window.open(address, "_blank", "noopener,noreferrer");
 }
 
-/** Of xterm's options. */
-export const safeOptions = () => ({
-  allowProposedApi: true, // the grapheme add-on needs it
-  minimumContrastRatio: 4.5,
-});
-
-/** Once it is open. */
-export function makeSafe(term) {
-  boundCounts(term);
-  term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
+/** Of xterm.js; `options` are more of its own. */
+export function safeTerminal(options) {
   const say = (words) => (term.element.title = words);
-  term.options.linkHandler = {
+  const linkHandler = {
     activate: openLink, // OSC 8: http and https only
     hover: (_, address) => say(new URL(address).href), // its text may name another place than it leads to
     leave: () => say(""),
   };
+  const term = new Terminal({
+    allowProposedApi: true, // the grapheme add-on needs it
+    minimumContrastRatio: 4.5,
+    linkHandler,
+    ...options,
+  });
+  useGraphemes(term);
+  boundCounts(term);
+  term.parser.registerOscHandler(52, () => true); // a program may not reach the clipboard
+  return term;
 }
 
 const TITLE_CHARACTERS = 200;

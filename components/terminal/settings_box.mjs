@@ -1,4 +1,5 @@
 // The box in which a user sets what terminals are like, and reads which keys they know.
+import { answered } from "../popups.mjs";
 import { SCROLLBACK_LINES, currentSettings, onSettings, set, stepFont } from "./settings.mjs";
 
 const KEYS = [
@@ -39,7 +40,7 @@ function screenReaderRow() {
 }
 
 /** Opens it over the page; whatever is set holds at once, in every terminal. */
-export function openSettings() {
+export async function openSettings() {
   const before = document.activeElement;
   const rows = [fontRow(), scrollbackRow(), screenReaderRow()];
   const keys = element("dl", { className: "dx-terminal-keys" });
@@ -51,11 +52,7 @@ export function openSettings() {
   const show = (settings) => rows.forEach((one) => one.show(settings));
   const forget = onSettings(show);
   show(currentSettings());
-  dialog.addEventListener("close", () => {
-    forget();
-    dialog.remove();
-    before?.focus?.({ preventScroll: true });
-  });
-  document.body.append(dialog);
-  dialog.showModal();
+  await answered(dialog);
+  forget();
+  before?.focus?.({ preventScroll: true });
 }

@@ -28,6 +28,6 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         super().__init__()
         self._props.update(replId=repl_id, terminalId=terminal_id, before=before)
         if on_title:
-            self.on("title", lambda e: on_title(str(e.args)[:200]))
+            self.on("title", lambda e: on_title(str(e.args)))
         if on_open:
             self.on("open", lambda e: on_open(e.args["path"], e.args["line"], e.args["column"]))

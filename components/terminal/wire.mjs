@@ -2,6 +2,8 @@
 
 const INPUT = 1, RESIZE = 2, ACK = 3, PING = 5, TURN = 6;
 const OUTPUT = 17, GAP = 18, EXITED = 19, SIZE = 20, PONG = 21, READY = 22, PEOPLE = 23, REFUSED = 24, MODES = 25, TAKEN = 26;
+/** A close code. */
+export const NO_SUCH_TERMINAL = 4404;
 
 function encode(kind, length, fill) {
   const view = new DataView(new ArrayBuffer(1 + length));

@@ -19,10 +19,10 @@ set -s escape-time 0
 TMUX: Final = ("tmux", "-L", "reference", "-u")
 NAMES: Final = {"Escape": "Escape", "Space": "Space", "Enter": "Enter", "ArrowUp": "Up"}
 _ROWS: Final = """() => Array.from(
-    document.querySelectorAll(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recording) .xterm-rows > div"),
+    document.querySelectorAll(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recorded-screen) .xterm-rows > div"),
     (row) => row.textContent.replaceAll("\\u00a0", " ").trimEnd())"""
 _SIZE: Final = """() => {
-    const { id } = document.querySelector(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recording)");
+    const { id } = document.querySelector(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recorded-screen)");
     const { term } = getElement(Number(id.slice(1)));
     return [term.cols, term.rows];
 }"""

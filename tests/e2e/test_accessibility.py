@@ -83,7 +83,7 @@ def test_the_workbench(seen: Page, served: Served) -> None:
     assert problems(seen) == []
     seen.get_by_role("button", name="All runs").click()
     seen.locator(".dx-runs-row").click()
-    expect(seen.locator(".dx-recording .xterm-rows")).not_to_be_empty()
+    expect(seen.locator(".dx-recorded-screen .xterm-rows")).not_to_be_empty()
     assert problems(seen) == []
     seen.locator(".dx-lease").click()
     expect(seen.locator(".dx-awake")).to_contain_text("Awake because")

@@ -21,7 +21,7 @@ LASTS = "import time\nprint('still here', flush=True)\ntime.sleep(1000)\n"
 
 def recording(page: Page) -> Locator:
     """The text of the record in front."""
-    return page.locator(".dx-recording:visible .xterm-rows")
+    return page.locator(".dx-recorded-screen:visible .xterm-rows")
 
 
 def downloaded(page: Page, item: str) -> str:
@@ -70,7 +70,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     expect(rows.first).to_contain_text("a needle in it")
     rows.first.click()
     expect(
-        page.locator(".dx-recording .xterm-decoration-top, .dx-recording .xterm-selection div").first
+        page.locator(".dx-recorded-screen .xterm-decoration-top, .dx-recorded-screen .xterm-selection div").first
     ).to_be_attached()
 
     page.get_by_role("searchbox", name="Search all output").fill("")

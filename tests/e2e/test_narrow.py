@@ -52,7 +52,7 @@ def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> N
     expect(file).to_be_visible()
     narrow.goto(f"{narrow.url}?start=false")
     narrow.get_by_role("tab", name="Terminal", exact=True).tap()
-    expect(narrow.locator(".dx-recording:visible .xterm-rows")).to_contain_text("$")
+    expect(narrow.locator(".dx-recorded-screen:visible .xterm-rows")).to_contain_text("$")
     expect(file).to_be_hidden()
     for control in narrow.locator(".dx-shelf button:visible").all():
         assert is_in_reach(control), control

@@ -74,7 +74,7 @@ def type_into_editor(page: Page, text: str) -> None:
 
 def terminal(page: Page) -> Locator:
     """The text of the terminal in front, which goes on."""
-    return page.locator(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recording) .xterm-rows")
+    return page.locator(".dx-tabpanel:not(.dx-behind) .dx-terminal:not(.dx-recorded-screen) .xterm-rows")
 
 
 def run(page: Page) -> Locator:

@@ -8,8 +8,8 @@ from typing import Any
 from nicegui import ui
 
 from app.pages.words import safety_words, stopping_words
-from app.pages.workbench.ended import Ended
-from app.pages.workbench.records import Record
+from app.pages.workbench.recorded.last_screens import LastScreens
+from app.pages.workbench.recorded.record import Record
 from app.pages.workbench.shelf import Shelf
 from components.controls import button, icon, link, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
@@ -19,7 +19,7 @@ from runner.errors import DevexError
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
     them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed;
-    `new_ended` makes what is below the files.
+    `new_last_screens` makes what is below the files.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class Cover:
         on_history: Callable[[], Any],
         on_shelf: Callable[[], None],
         on_file: Callable[[], None],
-        new_ended: Callable[[Sequence[Record]], Ended],
+        new_last_screens: Callable[[Sequence[Record]], LastScreens],
     ) -> None:
         self.shelf: Shelf | None = None
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
         self._on_file = on_file
-        self._new_ended = new_ended
+        self._new_last_screens = new_last_screens
         self._shown: object = None
         self._is_typed = False
         self._root = ui.element("div").classes("dx-cover dx-hidden")
@@ -77,8 +77,8 @@ class Cover:
                 self._stopped(repl, error, moves=moves)
         if is_shelved and self.shelf is None:
             with self._files:
-                new_ended = partial(self._new_ended, records) if records else None
-                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed, new_ended=new_ended)
+                last_screens = partial(self._new_last_screens, records) if records else None
+                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed, new_last_screens=last_screens)
             self._on_shelf()
 
     def _take_away(self) -> None:

@@ -5,56 +5,16 @@ from typing import Any, assert_never
 
 from nicegui import ui
 
+from app.pages.workbench.commands import Do
 from app.pages.workbench.panel import Panel
-from app.pages.workbench.runs import Runs
+from app.pages.workbench.recorded.run_history import RunHistory
 from app.pages.workbench.status import CURSOR, SAVED
 from components.controls import failed
 from components.editor import Editor
 from components.file_tree import FileTree
-from components.palette import Command
 from components.preview import Preview
 from components.repl import Hello, Paused, Port, Ports, Quota, ReplEvents, Run, Shell, Shells, Told
 from components.split import Split
-
-Do = Callable[[str], Any]
-
-START_IT, STOP_IT = "Start this REPL", "Stop this REPL"
-COMMANDS = (
-    Command("save", "Save the file", "Mod+S"),
-    Command("run", "Run the program", "Mod+Enter"),
-    Command("stop", "Stop the program"),
-    Command("runs", "Runs"),
-    Command("run-again", "Run the last command again"),
-    Command("download-text", "Download the terminal as text"),
-    Command("download-cast", "Download the terminal as asciicast"),
-    Command("editor", "Go to the editor"),
-    Command("tree", "Go to the files"),
-    Command("terminal", "Go to the terminal", "Mod+`"),
-    Command("new-terminal", "New terminal"),
-    Command("terminal-find", "Find in the terminal", own_keys="Mod+Shift+F"),
-    Command("terminal-clear", "Clear the terminal", own_keys="Mod+Shift+K"),
-    Command("terminal-take-over", "Take over typing in the terminal"),
-    Command("terminal-links", "Open a file or address named in the terminal", own_keys="Mod+Shift+O"),
-    Command("terminal-split", "Split the terminal"),
-    Command("terminal-part", "Show terminals one at a time again"),
-    Command("terminal-rename", "Rename the terminal"),
-    Command("terminal-settings", "Terminal settings and keys"),
-    Command("screen-reader", "Terminals: read out by a screen reader, or not"),
-    Command("files", "Show or hide the files", "Mod+B"),
-    Command("panel", "Show or hide the panel below", "Mod+J"),
-    Command("preview", "Show or hide the preview"),
-    Command("reload-preview", "Reload the preview"),
-    Command("history", "History"),
-    Command("save-version", "Save a version now"),
-    Command("theme", "Switch between light and dark"),
-    Command("extend", "Keep this REPL awake"),
-    Command("start", START_IT),
-    Command("sleep", STOP_IT),
-    Command("diagnose", "Check the connection"),
-    Command("home", "Go to your REPLs"),
-)
-
-WHILE_STOPPED = frozenset({"start", "run-again", "history", "runs", "theme", "diagnose", "home"})
 
 
 class Desk:
@@ -67,7 +27,7 @@ class Desk:
         first_file: str | None,
         do: Do,
         on_close_terminal: Callable[[str], Any],
-        new_runs: Callable[[Callable[[], None]], Runs],
+        new_run_history: Callable[[Callable[[], None]], RunHistory],
         on_run: Callable[[Run], None],
         on_file: Callable[[], None],
         on_paused: Callable[[Paused | None], None],
@@ -124,7 +84,7 @@ class Desk:
                 on_close=on_close_terminal,
                 on_open=self.open_file,
                 on_runs=lambda: do("runs"),
-                new_runs=new_runs,
+                new_run_history=new_run_history,
             )
 
     def open_file(self, path: str, line: int | None = None, column: int | None = None) -> None:
@@ -154,15 +114,15 @@ class Desk:
         """What a new one may go on from is in the records; while they are asked for, other shells may be told."""
         self._shells = shells
         if self.panel.lacks(shells):
-            await self._refresh_runs()
+            await self._refresh_records()
             self.panel.set_shells(self._shells)
         else:
             self.panel.set_shells(shells)
-            await self._refresh_runs()
+            await self._refresh_records()
 
-    async def _refresh_runs(self) -> None:
-        await self.panel.runs.refresh()
-        self.panel.set_records(self.panel.runs.records, self._shells)
+    async def _refresh_records(self) -> None:
+        await self.panel.run_history.refresh()
+        self.panel.set_records(self.panel.run_history.records, self._shells)
 
     async def _told(self, told: Told) -> None:
         match told:
@@ -173,7 +133,7 @@ class Desk:
                 await self._set_shells(shells)
             case Run():
                 self.set_run(told)
-                await self._refresh_runs()
+                await self._refresh_records()
             case Ports(ports):
                 self._set_ports(ports)
             case Shells(shells):

@@ -3,7 +3,7 @@
 from nicegui import ui
 
 from app.pages.frame import brand_mark, menu_item
-from app.pages.workbench.desk import START_IT, STOP_IT, Do
+from app.pages.workbench.commands import START_IT, STOP_IT, Do
 from components.controls import icon, icon_button, set_shown, text
 from orchestrator.domain import Goal, Repl
 

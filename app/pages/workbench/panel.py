@@ -6,22 +6,22 @@ from typing import Any
 from nicegui import ui
 
 from app.pages.words import command_words
-from app.pages.workbench.kept import figures, show_downloads, show_ending, show_output, show_ways
-from app.pages.workbench.records import Record, continued, ending_of, last_run
-from app.pages.workbench.runs import Runs
+from app.pages.workbench.recorded.last_screens import OUTPUT, RUNS
+from app.pages.workbench.recorded.record import Record, continued, ending_of, last_run
+from app.pages.workbench.recorded.record_parts import figures, show_downloads, show_ending, show_output, show_ways
+from app.pages.workbench.recorded.run_history import RunHistory
 from components.controls import button, icon, text
 from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
 from components.terminal import Terminal
 
-OUTPUT, RUNS = "output", "runs"
 _STOPPING = "Stopping: asked to end (SIGTERM), killed (SIGKILL) if it still runs after 5 s"
 
 
 class Panel:
     """Shows what `set_shells` and `set_run` tell; `on_new` and `on_close` ask for a terminal or for its end, `on_runs`
-    for the history, which `new_runs` makes. `on_open(path, line, column)`: a place in a file, named in a terminal, was
-    chosen.
+    for the history, which `new_run_history` makes. `on_open(path, line, column)`: a place in a file, named in a
+    terminal, was chosen.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Panel:
         on_close: Callable[[str], Any],
         on_open: Callable[[str, int, int | None], Any],
         on_runs: Callable[[], Any],
-        new_runs: Callable[[Callable[[], None]], Runs],
+        new_run_history: Callable[[Callable[[], None]], RunHistory],
     ) -> None:
         self._repl_id = repl_id
         self._on_open = on_open
@@ -57,7 +57,7 @@ class Panel:
             self._line = ui.element("div").classes("dx-output-line").props("role=status")
             self._output = ui.element("div").classes("dx-pane-body")
         with self._tabs.add(Tab(key=RUNS, title="Runs", icon="history")):
-            self.runs = new_runs(self.show_output)
+            self.run_history = new_run_history(self.show_output)
         self._show_run()
 
     def set_shells(self, shells: Sequence[Shell]) -> None:
@@ -147,7 +147,7 @@ class Panel:
         with self._line:
             if run.terminal is None and self._before:
                 show_ending(self._before)
-                show_ways(self._repl_id, self._before, self.runs.on_again)
+                show_ways(self._repl_id, self._before, self.run_history.on_again)
                 self._all_runs()
                 return
             if run.terminal is None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.workbench.ended import OUTPUT, RUNS, TERMINAL, Ended
+from app.pages.workbench.recorded.last_screens import LastScreens
 from components.controls import failed
 from components.file_tree import FileTree
 from components.reader import Reader
@@ -14,7 +14,7 @@ from components.split import Split
 
 class Shelf:
     """A tree on the left, the chosen file on the right; `on_file` is called when a file is chosen, `on_typed` when
-    somebody begins to type into it. `new_ended` makes what is below, None: there is nothing to show there.
+    somebody begins to type into it. `new_last_screens` makes what is below, None: there is nothing to show there.
     """
 
     def __init__(
@@ -23,16 +23,16 @@ class Shelf:
         *,
         on_file: Callable[[], None],
         on_typed: Callable[[], Any],
-        new_ended: Callable[[], Ended] | None,
+        new_last_screens: Callable[[], LastScreens] | None,
     ) -> None:
         self._on_file = on_file
-        self.ended: Ended | None = None
+        self._last_screens: LastScreens | None = None
         with ui.element("div").classes("dx-shelf"):
             files = Split("files", label="Width of the files", size_px=232)
             with files.fixed, ui.element("section").classes("dx-pane dx-pane-files").props('aria-label="Files"'):
                 FileTree(repl_id, readonly=True, on_open=self.open_file, on_failed=failed)
             rest = files.rest
-            if new_ended:
+            if new_last_screens:
                 with files.rest:
                     below = Split(
                         "ended",
@@ -43,15 +43,15 @@ class Shelf:
                         min_px=90,
                     )
                 with below.fixed:
-                    self.ended = new_ended()
+                    self._last_screens = new_last_screens()
                 rest = below.rest
             with rest, ui.element("section").classes("dx-pane dx-pane-editor").props('aria-label="File"'):
                 self._reader = Reader(repl_id, on_typed=on_typed)
 
     def show(self, view: str) -> None:
         """Of what is below, "output", "terminal" or "runs" comes to the front."""
-        if self.ended is not None and view in (OUTPUT, TERMINAL, RUNS):
-            self.ended.show(view)
+        if self._last_screens is not None:
+            self._last_screens.show(view)
 
     def open_file(self, path: str, line: int | None = None) -> None:
         """Show a file."""

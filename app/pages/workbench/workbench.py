@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from nicegui import ui
@@ -12,12 +11,13 @@ from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, dress, keep_theme, while_shown
 from app.pages.words import restart_words
-from app.pages.workbench.awake import Facts
+from app.pages.workbench.awake import Awake
+from app.pages.workbench.commands import COMMANDS, WHILE_STOPPED
 from app.pages.workbench.cover import Cover
-from app.pages.workbench.desk import COMMANDS, WHILE_STOPPED, Desk
+from app.pages.workbench.desk import Desk
 from app.pages.workbench.header import Header
-from app.pages.workbench.past import Past
-from app.pages.workbench.status import Status
+from app.pages.workbench.recorded.recorded import Recorded
+from app.pages.workbench.status import status_line
 from app.pages.workbench.views import Views
 from app.services import Services
 from components.controls import failed, set_shown, text, told, warned
@@ -56,11 +56,10 @@ class Workbench:
         self._changes = self._orchestrator.subscribe(repl_id=repl.id)
         self._desk: Desk | None = None
         self._wants_output = False
-        self._warned_s: int | None = None
         self._lacks: str | None = None
         self._seen_at = repl.opened_at
         self._dark = dress(repl.name)
-        self._past = Past(
+        self._recorded = Recorded(
             self._orchestrator,
             Access(actor, repl),
             attempt=self._attempt,
@@ -82,12 +81,11 @@ class Workbench:
                     on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
                     on_file=lambda: self._views.show("editor"),
-                    new_ended=self._past.new_ended,
+                    new_last_screens=self._recorded.new_last_screens,
                 )
                 self._history = History(repl.id, on_told=told, on_failed=failed)
-            self._awake = Status(
-                on_lease=self._explain_awake, on_extend=lambda hours: self._attempt(lambda: self._extend(hours))
-            ).awake
+            with status_line():
+                self._awake = Awake(self._orchestrator, repl, attempt=self._attempt)
             self._views = Views(self._root, on_view=self._viewed)
             self._palette = Palette(repl.id, COMMANDS, on_command=self.do, on_open=self.open_file)
 
@@ -121,9 +119,9 @@ class Workbench:
         """Keep showing when it stops. A ui.timer would send the page before it is built: it waits for the browser."""
         while True:
             await asyncio.sleep(LEASE_SHOWN_EVERY_S)
-            self._show_lease()
+            self._awake.show()
             if self._desk is not None:
-                self._desk.panel.runs.tick()
+                self._desk.panel.run_history.tick()
 
     async def _show(self, repl: Repl, *, came_up: bool) -> None:
         self._repl = repl
@@ -137,8 +135,8 @@ class Workbench:
                 await self._cover_up(repl, error)
                 return
         await self._cover_up(repl)
-        self._show_lease()
-        self._warn()
+        self._awake.show()
+        self._awake.warn()
         if restarted := restart_words(repl, self._seen_at):
             warned(restarted)
             self._seen_at = repl.phase_at
@@ -149,7 +147,7 @@ class Workbench:
         if not runs:
             self._show_paused(None)
         is_fresh = not runs and self._cover.shelf is None
-        self._cover.set_repl(repl, error, await self._past.records() if is_fresh else ())
+        self._cover.set_repl(repl, error, await self._recorded.records() if is_fresh else ())
         self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
         self._palette.leave_out({"start"} if runs else {one.id for one in COMMANDS} - WHILE_STOPPED)
@@ -161,7 +159,7 @@ class Workbench:
         if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
             terminals.append(await self._ask("POST", "terminals", FIRST_SIZE))
         run = Run.of(await self._ask("GET", "run"))
-        records = await self._past.records()
+        records = await self._recorded.records()
         if self._desk is None:
             with self._content:
                 self._desk = self._new_desk()
@@ -183,7 +181,7 @@ class Workbench:
             first_file=template.open_file if template else None,
             do=self.do,
             on_close_terminal=self._close_terminal,
-            new_runs=self._past.new_runs,
+            new_run_history=self._recorded.new_run_history,
             on_run=lambda run: self._header.set_running(running=run.running),
             on_file=lambda: self._views.show("editor"),
             on_paused=self._show_paused,
@@ -197,25 +195,6 @@ class Workbench:
         app = await running_app(self._orchestrator, self._repl)
         viewer = viewer_of(Access(self._actor, self._repl))
         return await RunnerClient(app, viewer).ask(method, path, body)
-
-    # What keeps it awake
-
-    def _show_lease(self) -> None:
-        self._awake.show(self._orchestrator.leases.get(self._repl.id), datetime.now(UTC))
-
-    async def _explain_awake(self) -> None:
-        lease = self._orchestrator.leases.get(self._repl.id)
-        if lease is not None:
-            left_s = await self._orchestrator.quota.extension_left_s(self._repl.owner_id)
-            ledger, since = self._orchestrator.leases.ledger(self._repl.id), self._orchestrator.leases.since
-            self._awake.explain(Facts(lease, ledger, since, left_s, datetime.now(UTC)))
-
-    def _warn(self) -> None:
-        lease = self._orchestrator.leases.get(self._repl.id)
-        warning_s = lease.warning_s(datetime.now(UTC)) if lease else None
-        if warning_s is not None and warning_s != self._warned_s:
-            failed(f"This REPL is idle: it stops in {warning_s // 60} min.", "Press Extend to keep it awake.")
-        self._warned_s = warning_s
 
     def _warn_of_lacks(self, repl: Repl) -> None:
         if repl.lacks and repl.lacks != self._lacks:
@@ -266,9 +245,9 @@ class Workbench:
             "find": lambda: self._palette.open("find"),
             "commands": lambda: self._palette.open("commands"),
             "search": lambda: self._palette.open("search"),
-            "start": lambda: self._attempt(self._start),
-            "sleep": lambda: self._attempt(self._sleep),
-            "extend": lambda: self._attempt(lambda: self._extend(EXTEND_HOURS[0])),
+            "start": lambda: self._attempt(lambda: self._orchestrator.start(self._repl.id)),
+            "sleep": lambda: self._attempt(lambda: self._orchestrator.stop(self._repl.id)),
+            "extend": lambda: self._awake.extend(EXTEND_HOURS[0]),
             "run-again": lambda: self._run_again(None),
             "runs": self._go_to_runs,
         }
@@ -296,17 +275,6 @@ class Workbench:
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
         await attempt(work, self._services, self._actor, Action.WRITE, self._repl.id)
 
-    async def _start(self) -> None:
-        await self._orchestrator.start(self._repl.id)
-
-    async def _sleep(self) -> None:
-        await self._orchestrator.stop(self._repl.id)
-
-    async def _extend(self, hours: int) -> None:
-        await self._orchestrator.extend(self._repl.id, hours)
-        self._show_lease()
-        told(f"It stays awake for {hours} hour{'s' if hours > 1 else ''}.")
-
     async def _run(self, desk: Desk) -> None:
         self._show_output(desk)
         await self._ask("POST", "run", {})
@@ -323,7 +291,7 @@ class Workbench:
 
     async def _run_again(self, record_id: str | None) -> None:
         self._wants_output = True
-        await self._attempt(lambda: self._past.run_again(record_id))
+        await self._attempt(lambda: self._recorded.run_again(record_id))
         self._bring_output()
 
     def _go_to_runs(self) -> None:

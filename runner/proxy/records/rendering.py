@@ -64,7 +64,7 @@ def text(entries: Iterable[Entry]) -> str:
     written = bytearray()
     for entry in with_gaps(iter(entries)):
         if isinstance(entry, Gap):
-            pieces += (_plain(written), f"\n[{_missing(entry)}]\n")
+            pieces += (_plain(written), f"\n[{missing_words(entry.end - entry.start)}]\n")
             written.clear()
         elif isinstance(entry, Output):
             written += entry.data
@@ -108,7 +108,7 @@ def cast(about: dict[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
             yield _header(about, size, begun_ms // 1000)
         if isinstance(entry, Gap):
             yield from _event(last_ms, "o", decoder.decode(b"", final=True))
-            yield from _event(last_ms, "m", _missing(entry))
+            yield from _event(last_ms, "m", missing_words(entry.end - entry.start))
             continue
         last_ms = max(last_ms, entry.at_ms - begun_ms)  # clocks are set back
         if isinstance(entry, Output):
@@ -132,5 +132,6 @@ def _event(at_ms: int, code: str, data: str) -> Iterator[bytes]:
         yield json.dumps([at_ms / 1000, code, data]).encode() + b"\n"
 
 
-def _missing(gap: Gap) -> str:
-    return f"{gap.end - gap.start:,} bytes are missing here"
+def missing_words(count: int) -> str:
+    """As `missingWords` in components/terminal/gap.mjs has it."""
+    return f"{count:,} bytes of output are missing here"

@@ -93,7 +93,7 @@ def test_who_skipped_into_a_full_screen_program_sees_its_screen_and_the_shell_af
     expect(rows(ada)).to_contain_text("here: line 40")
     expect(rows(ben)).not_to_contain_text("line 40")
     slow.catch_up()
-    expect(ben.get_by_text("bytes of output were skipped")).to_be_visible()
+    expect(ben.get_by_text("bytes of output are missing here")).to_be_visible()
     expect(ben.locator(".dx-terminal[data-screen=alternate]")).to_be_attached()
     expect(rows(ben)).to_contain_text("here: line 40")
     expect(rows(ben)).to_contain_text("-- INSERT --")

@@ -47,7 +47,7 @@ def test_a_mark_says_how_many_bytes_have_left_the_ring(page: Page, served: Serve
         is_away = False
         expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
         lost = FLOOD_BYTES - RING_BYTES
-        expect(rows(page)).to_contain_text(f"… {lost:,} bytes of output are not kept …")
+        expect(rows(page)).to_contain_text(f"… {lost:,} bytes of output are missing here …")
 
 
 def _end(page: Page, served: Served) -> int:

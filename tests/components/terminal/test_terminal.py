@@ -210,7 +210,7 @@ def test_a_flood_can_be_stopped(page: Page) -> None:
 def test_how_much_fits_does_not_depend_on_what_is_shown(page: Page) -> None:
     proposed = page.locator(".dx-terminal").evaluate(
         """async element => {
-            const { term, fitting } = getElement(+element.id.slice(1));
+            const { term, fitting } = getElement(+element.id.slice(1)).screen;
             const box = document.getElementById("box");
             const proposed = [];
             for (const cols of [80, 97, 131]) {

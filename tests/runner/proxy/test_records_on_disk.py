@@ -183,7 +183,7 @@ def test_an_asciicast_has_sizes_and_gaps() -> None:
     assert [json.loads(event) for event in events] == [
         [1.0, "r", "100x40"],
         [1.0, "o", "�"],
-        [1.0, "m", "9 bytes are missing here"],
+        [1.0, "m", "9 bytes of output are missing here"],
         [1.5, "o", "later"],
     ]
 
@@ -230,7 +230,8 @@ def test_a_text_that_takes_long_lets_others_run(unit: bytes) -> None:
 
 def test_a_text_says_what_is_missing() -> None:
     entries = [Output(5, 0, b"first\r\n"), Output(1012, 0, b"last")]
-    assert rendering.text(entries) == "\n[5 bytes are missing here]\nfirst\n\n[1,000 bytes are missing here]\nlast"
+    gaps = ("[5 bytes of output are missing here]", "[1,000 bytes of output are missing here]")
+    assert rendering.text(entries) == f"\n{gaps[0]}\nfirst\n\n{gaps[1]}\nlast"
 
 
 def test_the_last_lines_are_whole() -> None:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from app.pages.workbench.records import Record, continued, last_run, left_open, record_ending
+from app.pages.workbench.recorded.record import Record, continued, last_run, left_open, record_ending
 from components.repl import Shell
 
 MIDNIGHT = datetime(2026, 1, 31, tzinfo=UTC)

@@ -7,17 +7,17 @@ from typing import Any, Final
 from app.access import Access
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
-from app.pages.workbench.ended import Ended
-from app.pages.workbench.kept import Again
-from app.pages.workbench.records import Record, last_run
-from app.pages.workbench.runs import Runs
+from app.pages.workbench.recorded.last_screens import LastScreens
+from app.pages.workbench.recorded.record import Record, last_run
+from app.pages.workbench.recorded.record_parts import Again
+from app.pages.workbench.recorded.run_history import RunHistory
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 
 RECORDS_S: Final = 5.0  # for the list, before a page is shown without it
 
 
-class Past:
+class Recorded:
     """`attempt` does what changes something if it is still allowed; `on_again` gets a record's id."""
 
     def __init__(
@@ -57,23 +57,24 @@ class Past:
         run = record_id or (last.id if last else None)
         await runner.ask("POST", "run", {"record": run} if run else {})
 
-    def new_runs(self, on_watch: Callable[[], None]) -> Runs:
+    def new_run_history(self, on_watch: Callable[[], None]) -> RunHistory:
         """The history; `on_watch` shows the program that runs."""
+        on_delete = self._delete if self._viewer.can_write else None
+        return RunHistory(
+            self._repl.id, (), ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch
+        )
 
-        async def delete(record_id: str) -> None:
-            await self._attempt(lambda: self.ask("DELETE", f"records/{record_id}"))
-
-        on_delete = delete if self._viewer.can_write else None
-        return Runs(self._repl.id, (), ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch)
-
-    def new_ended(self, records: Sequence[Record]) -> Ended:
+    def new_last_screens(self, records: Sequence[Record]) -> LastScreens:
         """What was there last."""
-        return Ended(
+        return LastScreens(
             self._repl.id,
             records,
             on_start=self._on_start,
             on_again=self._on_again,
-            new_runs=lambda: Runs(
+            new_run_history=lambda: RunHistory(
                 self._repl.id, records, ask=self.ask, on_again=self._on_again, on_delete=None, on_watch=lambda: None
             ),
         )
+
+    async def _delete(self, record_id: str) -> None:
+        await self._attempt(lambda: self.ask("DELETE", f"records/{record_id}"))

@@ -7,9 +7,10 @@ from nicegui import ui
 
 from app.pages.frame import menu_item
 from app.pages.words import command_words, size_words, span
-from app.pages.workbench.records import Record, record_ending
+from app.pages.workbench.recorded.record import Record, record_ending
 from components.controls import button, icon, icon_button, text
-from components.recording import Recording
+from components.terminal import RecordedScreen
+from runner.proxy.records.rendering import missing_words
 
 Again = Callable[[str], Awaitable[None]]
 
@@ -51,10 +52,9 @@ def show_downloads(repl_id: str, record_id: str) -> None:
 def show_output(repl_id: str, record: Record, find: str = "") -> None:
     """What it wrote, and how much of that is gone."""
     if record.missing_bytes:
-        said = f"{size_words(record.missing_bytes)} of what it wrote are not kept."
-        text(said, "dx-runs-missing dx-muted", tag="p")
+        text(f"{missing_words(record.missing_bytes)}.", "dx-runs-missing dx-muted", tag="p")
     with ui.element("div").classes("dx-pane-body"), ui.element("div").classes("dx-terminal-slot"):
-        Recording(repl_id, record.id, size=record.size, find=find)
+        RecordedScreen(repl_id, record.id, size=record.size, find=find)
 
 
 def name_of(record: Record) -> str:

@@ -11,8 +11,8 @@ from nicegui.elements.mixins.text_element import TextElement
 
 from app.pages.frame import ask_sure
 from app.pages.words import ago, size_words, span
-from app.pages.workbench.kept import Again, name_of, show_ending, show_output, show_ways
-from app.pages.workbench.records import Record, record_ending
+from app.pages.workbench.recorded.record import Record, record_ending
+from app.pages.workbench.recorded.record_parts import Again, name_of, show_ending, show_output, show_ways
 from components.controls import icon, icon_button, text
 from runner.errors import DevexError
 
@@ -34,7 +34,7 @@ class Ask(Protocol):
     def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Awaitable[Any]: ...
 
 
-class Runs:
+class RunHistory:
     """A list of `records`, the newest first, beside one of them. `on_again` and `on_delete`, None where that cannot be
     done, get a record's id; `on_watch` shows the one that runs.
     """

@@ -1,4 +1,4 @@
-// A menu at a point and a question before something is lost.
+// What pops up over the page: a menu at a point, and questions.
 
 /** Shows [{label, icon, keys, run} | null (a line)] at a point; arrows, Enter and Escape work; focus goes back afterwards. */
 export function openMenu(items, { x, y }) {
@@ -80,7 +80,8 @@ function dialogOf({ title, text, action, tone }) {
   return dialog;
 }
 
-function answered(dialog) {
+/** Shows a dialog until it is closed; resolves to how. */
+export function answered(dialog) {
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -5,15 +5,15 @@ from typing import Any
 
 from nicegui import ui
 
-from app.pages.workbench.kept import Again, show_ending, show_output, show_ways
-from app.pages.workbench.records import Record, last_run, left_open
-from app.pages.workbench.runs import Runs
+from app.pages.workbench.recorded.record import Record, last_run, left_open
+from app.pages.workbench.recorded.record_parts import Again, show_ending, show_output, show_ways
+from app.pages.workbench.recorded.run_history import RunHistory
 from components.tabs import Tab, Tabs
 
-OUTPUT, TERMINAL, RUNS = "output", "terminal", "runs"  # views of the page
+OUTPUT, TERMINAL, RUNS = "output", "terminal", "runs"  # what is below the editor
 
 
-class Ended:
+class LastScreens:
     """The last run in front, then the shells that were open, as their records have them, then the history."""
 
     def __init__(
@@ -23,7 +23,7 @@ class Ended:
         *,
         on_start: Callable[[], Any],
         on_again: Again | None,
-        new_runs: Callable[[], Runs],
+        new_run_history: Callable[[], RunHistory],
     ) -> None:
         """`records`: the newest first."""
         run, shells = last_run(records), left_open(records)
@@ -42,9 +42,10 @@ class Ended:
                     show_ways(repl_id, record, on_again)
                 show_output(repl_id, record)
         with self._tabs.add(Tab(key=RUNS, title="Runs", icon="history")):
-            self.runs = new_runs()
+            new_run_history()
         self._front = {OUTPUT: run.id if run else RUNS, TERMINAL: shells[-1].id if shells else RUNS, RUNS: RUNS}
 
     def show(self, view: str) -> None:
-        """Bring OUTPUT, TERMINAL or RUNS to the front."""
-        self._tabs.show(self._front[view])
+        """OUTPUT, TERMINAL or RUNS comes to the front; any other view of the page is elsewhere."""
+        if view in self._front:
+            self._tabs.show(self._front[view])

@@ -5,7 +5,7 @@ from nicegui.element import Element
 from components import BUNDLE
 
 
-class Recording(Element, component="devex_recording.js", esm=BUNDLE):
+class RecordedScreen(Element, component="devex_recorded_screen.js", esm=BUNDLE):
     """A screen that looks like the terminal's and that nobody can type into.
 
     It asks `/repls/{repl_id}/records/{record_id}/output` from the browser, whether the REPL runs or not. `size` is the

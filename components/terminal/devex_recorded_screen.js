@@ -1,8 +1,5 @@
 // What a terminal wrote, as its record has it: a screen that looks like the live one's, into which nobody can type.
-import {
-  Fitting, SearchAddon, Terminal, WebLinksAddon, currentSettings, fontFamily, foundMarks, makeSafe, onSettings, openLink, outputDecoder,
-  safeOptions, theme, useGraphemes,
-} from "devex-bundle/terminal.js";
+import { foundMarks, openScreen, outputDecoder } from "devex-bundle/terminal.js";
 import { call, replUrl, wordsOf } from "devex-bundle/repl.js";
 
 const LAST_BYTES = 2_000_000; // of its output: more lines than are kept to scroll back
@@ -10,7 +7,7 @@ const ENDED = "\x1b[?25l\x1b[?1000l\x1b[?1002l\x1b[?1003l"; // no cursor: nothin
 
 export default {
   template: `
-    <div class="dx-terminal dx-recording" :data-state="state">
+    <div class="dx-terminal dx-recorded-screen" :data-state="state">
       <div ref="screen" class="dx-terminal-screen"></div>
       <div v-if="said" class="dx-terminal-note" role="status">{{ said }}</div>
     </div>`,
@@ -20,34 +17,16 @@ export default {
   },
   async mounted() {
     await this.$nextTick(); // NiceGUI knows its path prefix only now
-    const { fontPx, scrollbackLines, forScreenReader } = currentSettings();
     const { cols, rows } = this;
-    const looks = { fontFamily: fontFamily(), fontSize: fontPx, theme: theme(), cursorInactiveStyle: "none" };
-    const term = (this.term = new Terminal({ ...safeOptions(), ...looks, cols, rows, scrollback: scrollbackLines, screenReaderMode: forScreenReader, disableStdin: true }));
-    this.fitting = new Fitting();
-    this.finding = new SearchAddon();
-    for (const addon of [this.fitting, this.finding, new WebLinksAddon(openLink)]) term.loadAddon(addon);
-    useGraphemes(term);
-    term.open(this.$refs.screen);
-    makeSafe(term);
-    term.textarea.setAttribute("aria-label", "Output, ended");
-    term.attachCustomKeyEventHandler((event) => this.key(event));
-    this.observer = new ResizeObserver(() => this.fit());
-    this.observer.observe(this.$refs.screen);
-    this.themes = new MutationObserver(() => (term.options.theme = theme()));
-    this.themes.observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    this.forget = onSettings(({ fontPx: fontSize }) => {
-      term.options.fontSize = fontSize;
-      this.fit();
-    });
+    this.screen = openScreen(this.$refs.screen, { cols, rows, cursorInactiveStyle: "none", disableStdin: true }, () => this.fit());
+    this.term = this.screen.term;
+    this.term.textarea.setAttribute("aria-label", "Output, ended");
+    this.term.attachCustomKeyEventHandler((event) => this.key(event));
     await this.load();
   },
   unmounted() {
     this.loading?.abort();
-    this.forget?.();
-    this.observer?.disconnect();
-    this.themes?.disconnect();
-    this.term?.dispose();
+    this.screen?.dispose();
   },
   methods: {
     async load() {
@@ -67,12 +46,12 @@ export default {
         this.state = bytes.length ? "shown" : "empty";
         this.said = bytes.length ? "" : "It wrote nothing";
         this.fit();
-        if (this.find) this.finding.findPrevious(this.find, { decorations: foundMarks() });
+        if (this.find) this.screen.finding.findPrevious(this.find, { decorations: foundMarks() });
       });
     },
     fit() {
       if (this.state !== "shown" || this.term.buffer.active.type !== "normal" || !this.$refs.screen?.offsetWidth) return;
-      this.fitting.fit();
+      this.screen.fitting.fit();
     },
     /** Keys scroll; all others are the browser's: copy, and Tab, which leads on. */
     key({ type, key, ctrlKey, altKey, metaKey }) {

@@ -1,0 +1,46 @@
+"""What a person can have the workbench do, by the palette, a key or a button."""
+
+from collections.abc import Callable
+from typing import Any
+
+from components.palette import Command
+
+Do = Callable[[str], Any]
+
+START_IT, STOP_IT = "Start this REPL", "Stop this REPL"
+COMMANDS = (
+    Command("save", "Save the file", "Mod+S"),
+    Command("run", "Run the program", "Mod+Enter"),
+    Command("stop", "Stop the program"),
+    Command("runs", "Runs"),
+    Command("run-again", "Run the last command again"),
+    Command("download-text", "Download the terminal as text"),
+    Command("download-cast", "Download the terminal as asciicast"),
+    Command("editor", "Go to the editor"),
+    Command("tree", "Go to the files"),
+    Command("terminal", "Go to the terminal", "Mod+`"),
+    Command("new-terminal", "New terminal"),
+    Command("terminal-find", "Find in the terminal", own_keys="Mod+Shift+F"),
+    Command("terminal-clear", "Clear the terminal", own_keys="Mod+Shift+K"),
+    Command("terminal-take-over", "Take over typing in the terminal"),
+    Command("terminal-links", "Open a file or address named in the terminal", own_keys="Mod+Shift+O"),
+    Command("terminal-split", "Split the terminal"),
+    Command("terminal-part", "Show terminals one at a time again"),
+    Command("terminal-rename", "Rename the terminal"),
+    Command("terminal-settings", "Terminal settings and keys"),
+    Command("screen-reader", "Terminals: read out by a screen reader, or not"),
+    Command("files", "Show or hide the files", "Mod+B"),
+    Command("panel", "Show or hide the panel below", "Mod+J"),
+    Command("preview", "Show or hide the preview"),
+    Command("reload-preview", "Reload the preview"),
+    Command("history", "History"),
+    Command("save-version", "Save a version now"),
+    Command("theme", "Switch between light and dark"),
+    Command("extend", "Keep this REPL awake"),
+    Command("start", START_IT),
+    Command("sleep", STOP_IT),
+    Command("diagnose", "Check the connection"),
+    Command("home", "Go to your REPLs"),
+)
+
+WHILE_STOPPED = frozenset({"start", "run-again", "history", "runs", "theme", "diagnose", "home"})

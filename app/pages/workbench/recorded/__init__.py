@@ -1,0 +1,1 @@
+"""What is recorded of a REPL's terminals and runs, as its page shows it."""
