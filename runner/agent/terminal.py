@@ -20,7 +20,7 @@ _LOST_INPUT = b"\r\n[The program does not read its input: some of what was sent 
 _IUTF8 = 0o40000  # erase whole characters in cooked mode; `termios` has no name for it
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 _END_OF_FILE = b"\x04"  # what a terminal's line discipline takes for it, unless told otherwise
-
+_NO_KEY = b"\x00"  # what stands there for a signal that no key sends
 _COMM_CHARACTERS = 15  # what the kernel keeps of a name
 
 
@@ -89,7 +89,11 @@ class Terminal(Program):
         try:
             attributes = termios.tcgetattr(self._slave)
             keys = [attributes[_CC][key] for key in (termios.VINTR, termios.VQUIT, termios.VSUSP)]
-            if data in keys and attributes[_LFLAG] & (termios.ISIG | termios.NOFLSH) == termios.ISIG:
+            if (
+                data in keys
+                and data != _NO_KEY
+                and attributes[_LFLAG] & (termios.ISIG | termios.NOFLSH) == termios.ISIG
+            ):
                 self._input.clear()
                 termios.tcflush(self._slave, termios.TCIFLUSH)
         except termios.error:  # hung up

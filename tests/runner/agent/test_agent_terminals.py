@@ -203,6 +203,20 @@ def test_ctrl_c_works_while_a_flood_waits_for_credit(proxy: Proxy) -> None:
     assert proxy.end(1) < m.INITIAL_CREDIT_BYTES + 200_000
 
 
+def test_a_key_that_stands_for_no_signal_throws_nothing_away(proxy: Proxy, tmp_path: Path) -> None:
+    """Ctrl-Space is the character that stands for none."""
+    waits = f"until test -e {tmp_path}/go; do sleep 0.01; done"
+    sums = f"head -c {LONG + 1} | sha256sum"
+    proxy.open(1, "sh", "-c", f"stty -icanon -echo susp undef; echo ready; {waits}; {sums}")
+    proxy.until_text(1, b"ready")
+    for _ in range(LONG // 50_000):
+        proxy.type(1, b"p" * 50_000)
+    proxy.type(1, b"\0")
+    proxy.barrier()
+    (tmp_path / "go").touch()
+    proxy.until_text(1, hashlib.sha256(b"p" * LONG + b"\0").hexdigest().encode())
+
+
 def test_requests_are_read_while_output_is_not(proxy: Proxy) -> None:
     """The proxy reads nothing, every buffer is full, and still Ctrl-C ends the flood and pastes arrive."""
     proxy.shell(1)
