@@ -113,6 +113,7 @@ class Records:
                     await self._round_over.wait()
 
     def _add(self, about: About, ring: Ring, written: int) -> Recording:
+        self._forget()  # also while a round hangs
         recording = self._live[about.id] = Recording(about, ring, written, wake=self._woken)
         self._woken(hurry=False)
         return recording

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 from typing import Any
 
 import httpx
 import pytest
 
+from runner.proxy.records.records import CLOSED
 from runner.proxy.records.routes import HEAVY
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage
 from tests.runner.proxy.test_runs import configure, run
@@ -200,3 +202,25 @@ async def test_records_are_searched_the_newest_first(stage: Stage) -> None:
     assert [(one["id"], one["line"], one["text"]) for one in many["matches"][-1:]] == [(first["id"], 2, "a Needle")]
     assert (await found("nowhere")) == {"matches": [], "cut_off": False}
     assert (await stage.http.get("/records/search")).status_code == 400
+
+
+async def test_while_the_disk_hangs_few_closed_terminals_are_held(stage: Stage) -> None:
+    folder = stage.config.records / await stage.open_terminal()
+    async with asyncio.timeout(DEADLINE_S):
+        while not (folder / "about.json").exists():
+            await asyncio.sleep(0.005)
+    os.mkfifo(folder / "about.new")  # who writes to it waits for somebody who reads
+    assert (await stage.http.patch(f"/terminals/{folder.name}", json={"title": "x"})).status_code == 204
+    records = stage.proxy._records
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while records._begun == records._over:
+                await asyncio.sleep(0.005)
+        for _ in range(CLOSED + 5):
+            closed = await stage.open_terminal()
+            assert (await stage.http.delete(f"/terminals/{closed}")).status_code == 204
+        assert len(records._live) <= CLOSED + 2, "each has a ring"
+    finally:
+        reader = os.open(folder / "about.new", os.O_RDONLY | os.O_NONBLOCK)
+        (folder / "about.new").unlink(missing_ok=True)
+        os.close(reader)
