@@ -239,6 +239,7 @@ class World:
         self.pages: dict[str, Page] = {}
         self.sockets: list[Socket] = []  # all that there ever were
         self.late: list[Socket] = []  # that the network gave up, and the proxy did not
+        self._ending: list[asyncio.Task[None]] = []  # of sockets: at once, but who waits for an agent that is away
         clock = SimpleNamespace(monotonic=self._loop.time, time=self._loop.time)
         for module in ("terminal", "attachment"):
             self._patches.enter_context(patch(f"runner.proxy.terminals.{module}.time", clock))
@@ -258,6 +259,7 @@ class World:
         for page in self.pages.values():
             self._hang_up(page)
         self.lose_late()
+        self._ending.clear()
         for task in asyncio.all_tasks(self._loop):
             task.cancel()
         self._run()
@@ -278,6 +280,9 @@ class World:
                 await asyncio.sleep(0)
 
         self._loop.run_until_complete(turns())
+        for task in [one for one in self._ending if one.done()]:
+            self._ending.remove(task)
+            task.result()
 
     # Agent and proxy
 
@@ -329,6 +334,9 @@ class World:
             if page.socket:
                 self.cut(name)
         self.lose_late()
+        for task in self._ending:
+            task.cancel()
+        self._ending.clear()
         self._run(self._new_proxy)
 
     def _new_proxy(self) -> None:
@@ -426,8 +434,7 @@ class World:
             socket.come_in({"type": "websocket.disconnect", "code": 1006})
             socket.room.set()
             socket.to_page.clear()
-            self._loop.run_until_complete(asyncio.wait([socket.task]))
-            socket.task.result()
+            self._ending.append(socket.task)
             self._run()
 
     def _tell(self, viewer: str, act: str, **about: Any) -> None:

@@ -212,11 +212,12 @@ class Mishaps(RuleBasedStateMachine):
     def time_passes(self, ms: int) -> None:
         self.world.pass_time(ms)
 
+    @precondition(lambda self: self.world.agent.up and not self.world.agent.unwritten)
     @rule()
     def pages_freeze_while_the_program_floods(self) -> None:
         """They are sent something and render nothing; the ring goes on without them."""
         world = self.world
-        for size, ms in ((100_000, STALL_MS), (2_000_000, 1)):
+        for size, ms in ((100_000, STALL_MS), (1_200_000, 1)):
             world.write(size)
             for _ in range(3):
                 world.agent_hears(1000)
