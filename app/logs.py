@@ -44,7 +44,8 @@ def set_up(settings: Settings) -> None:
     for library in ("uvicorn", "nicegui", "tortoise", "aiosqlite", "asyncio", "httpx", "engineio", "socketio"):
         logging.getLogger(library).setLevel(max(logging.WARNING, root.level))
     for library in ("engineio.server", "socketio.server"):
-        logging.getLogger(library).handlers.clear()  # they made their own when they were imported
+        logging.getLogger(library).setLevel(logging.ERROR)  # imported after this, they make no handlers
+        logging.getLogger(library).handlers.clear()  # imported before, they have
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

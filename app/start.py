@@ -3,16 +3,21 @@
 import socket
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from app import data_dir, store
 from app.egress import rules_of
-from app.server import Server
 from app.settings import Settings
 from app.storage import database
 from components import DIST
 from orchestrator.backends.base import Check
 from orchestrator.backends.local.backend import LocalBackend
 from runner.errors import DevexError
+
+if TYPE_CHECKING:
+    from app.server import Server
+
+# The server is imported once nothing is in its way: NiceGUI takes a second, which `devex doctor` and a refusal save.
 
 
 class PortTaken(DevexError):
@@ -49,14 +54,17 @@ def serve(settings: Settings) -> None:
         raise server.failure or DidNotStart() from None
 
 
-def _on_cluster(settings: Settings) -> Server:
+def _on_cluster(settings: Settings) -> "Server":
     """Ctrl-C ends the server only: pods need none, and other servers may serve them."""
     from app import cluster  # Kubernetes's client takes half a second
+    from app.server import Server
 
     return Server(settings, backend=cluster.backend(settings))
 
 
-def _on_this_machine(settings: Settings) -> Server:
+def _on_this_machine(settings: Settings) -> "Server":
+    from app.server import Server
+
     backend = local_backend(settings, settings.data_dir)
 
     def stop_all() -> None:

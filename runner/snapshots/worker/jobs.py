@@ -2,10 +2,9 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.snapshots.history import History
-from runner.snapshots.stores.asking import Ask
 from runner.snapshots.stores.opening import store_of
 from runner.snapshots.stores.store import Store
 from runner.snapshots.worker.frames import Message
@@ -15,6 +14,9 @@ from runner.snapshots.worker.reply import Reply
 from runner.snapshots.worker.turns import Queue
 from runner.snapshots.worker.writes import Writes
 
+if TYPE_CHECKING:
+    from runner.snapshots.stores.asking import Ask
+
 
 class Jobs:
     """`do_NAME` of a part does the job of that name; its docstring says what is in the job beside store and prefix ->
@@ -23,7 +25,7 @@ class Jobs:
     Use `async with`: stores stay open for the next job. `ask` asks the server.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: "Ask") -> None:
         self._ask = ask
         self._stack = AsyncExitStack()
         self._stores: dict[str, Store] = {}
