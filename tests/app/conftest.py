@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from app.storage import database
-from tests import postgres, stores
+from tests import postgres
 from tests.app.running_site import Site, site_of
 
 numbers = itertools.count(1)
@@ -18,12 +18,6 @@ TEMPLATE = "migrated"
 def postgres_folder() -> Iterator[Path]:
     with postgres.running() as folder:
         yield folder
-
-
-@pytest.fixture(scope="session")
-def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stores.Server]:
-    with stores.moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
 
 
 async def _make_template(folder: Path) -> None:

@@ -20,16 +20,10 @@ from tests.k8s.built import ROOT, Manifest, overlay, pods, settings_in
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, served
 from tests.orchestrator.kubernetes.links import certificate_in, tls
 from tests.orchestrator.kubernetes.rights import Rbac
-from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server, moto
+from tests.stores import ACCESS_KEY, BUCKET, SECRET_KEY, Server
 
 DEADLINE_S = 60.0
 DATA = "/mnt"  # in place of /data, where a volume can be mounted on any machine
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,7 @@ async def control_plane(
             await process.wait()
 
 
-async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server, postgres_folder: Path) -> None:
+async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, moto_server: Server, postgres_folder: Path) -> None:
     (pod,) = (one for one in pods(overlay("kind")) if one["spec"].get("serviceAccountName") == "devex")
     (container,) = pod["spec"]["containers"]
     told = settings_in(overlay("kind"))
@@ -79,7 +73,7 @@ async def test_it_serves_as_its_deployment_runs_it(tmp_path: Path, s3: Server, p
         here = {
             "DEVEX_HOST": "127.0.0.1", "DEVEX_PORT": str(port), "DEVEX_DATA_DIR": DATA,
             "KUBERNETES_SERVICE_HOST": str(api.hostname), "KUBERNETES_SERVICE_PORT": str(api.port),
-            "DEVEX_SECRET": "s" * 48, "DEVEX_S3_ENDPOINT": s3.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
+            "DEVEX_SECRET": "s" * 48, "DEVEX_S3_ENDPOINT": moto_server.url, "DEVEX_STORE": f"s3://{BUCKET}/control-plane",
             "DEVEX_DATABASE_URL": postgres.url(postgres_folder, "postgres"),
             "DEVEX_S3_ACCESS_KEY": ACCESS_KEY, "DEVEX_S3_SECRET_KEY": SECRET_KEY,
         }  # fmt: skip

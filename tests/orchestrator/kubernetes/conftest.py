@@ -1,7 +1,7 @@
 """An API server, a kubelet and a store, on loopback."""
 
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,15 @@ from runner.snapshots.worker.workers import Workers
 from tests.orchestrator.kubernetes.cluster_api import TOKEN, ClusterApi, served
 from tests.orchestrator.kubernetes.kubelet import Kubelet, Nodes
 from tests.orchestrator.kubernetes.rights import Rbac
-from tests.stores import Server, moto
+from tests.stores import Server
 
 CLUSTER = Cluster(namespace="devex-repls", proxy_image="proxy:1", image="runner:1")
 SECRET = b"of the control plane"
 
 
 @pytest.fixture(scope="session")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
+def s3(moto_server: Server) -> Server:
+    return moto_server
 
 
 @pytest.fixture

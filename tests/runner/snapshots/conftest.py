@@ -10,13 +10,7 @@ from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.worker.workers import Workers
 from tests.runner.snapshots.place import Place, a_place
 from tests.runner.snapshots.shelf import a_shelf
-from tests.stores import Server, moto, rclone
-
-
-@pytest.fixture(scope="session")
-def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with moto(tmp_path_factory.mktemp("moto")) as server:
-        yield server
+from tests.stores import Server, rclone
 
 
 @pytest.fixture(scope="session")
