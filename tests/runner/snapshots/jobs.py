@@ -6,9 +6,10 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from runner.snapshots.history import History
 from runner.snapshots.layout import index_key, name_in
@@ -24,32 +25,66 @@ JOB_S = 120.0
 Picture = dict[bytes, tuple[object, ...]]
 
 
-async def run(
-    job: Mapping[str, Any], *, within: Sequence[str] = (), kill_after_s: float | None = None
-) -> dict[str, Any] | None:
-    """None when it was killed: by itself, or so long after it had begun."""
-    command = (*within, sys.executable, "-m", "tests.runner.snapshots.one_job", json.dumps(job))
+class Run(Protocol):
+    async def __call__(self, job: Mapping[str, Any], *, kill_after_s: float | None = None) -> dict[str, Any] | None:
+        """None when it was killed: by itself, or so long after it had begun."""
+
+
+async def run(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    """None when it was killed."""
+    command = (sys.executable, "-m", "tests.runner.snapshots.one_job", json.dumps(job))
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env={**os.environ, **MALLOC}, stdout=asyncio.subprocess.PIPE, limit=1 << 24
     )
-    assert process.stdout is not None
     try:
         async with asyncio.timeout(JOB_S):
-            begun = await process.stdout.readline()
-            assert begun in {b"begun\n", b""}
-            reading = asyncio.ensure_future(process.stdout.read())
-            if kill_after_s is not None:
-                await asyncio.wait([reading], timeout=kill_after_s)
-                if not reading.done():
-                    process.kill()
-            said = await reading
-            if await process.wait() == -signal.SIGKILL:
-                return None
-            return dict(json.loads(said if begun else b"{}"))
+            said, _ = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    if process.returncode == -signal.SIGKILL:
+        return None
+    return dict(json.loads(said.removeprefix(b"begun\n") or b"{}"))
+
+
+@asynccontextmanager
+async def running_in_forks() -> AsyncIterator[Run]:
+    """Many jobs, one after another, by one process that has imported what they need."""
+    command = (sys.executable, "-m", "tests.runner.snapshots.one_job")
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, env={**os.environ, **MALLOC}, stdin=pipe, stdout=pipe, limit=1 << 24
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    tell, hear = process.stdin.write, process.stdout.readline
+
+    async def run(job: Mapping[str, Any], *, kill_after_s: float | None = None) -> dict[str, Any] | None:
+        tell(json.dumps(job).encode() + b"\n")
+        async with asyncio.timeout(JOB_S):
+            said = [await hear()]
+            if kill_after_s is not None and said[0].startswith(b"begun "):
+                hearing = asyncio.ensure_future(hear())
+                await asyncio.wait([hearing], timeout=kill_after_s)
+                if not hearing.done():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(said[0].split()[1]), signal.SIGKILL)
+                said.append(await hearing)
+            while not said[-1].startswith(b"ended "):
+                assert said[-1], said
+                said.append(await hear())
+        code = int(said[-1].split()[1])
+        if code == -signal.SIGKILL:
+            return None
+        assert code == 0, said
+        return dict(json.loads(said[1]))
+
+    try:
+        yield run
+    finally:
+        process.kill()
+        await process.wait()
 
 
 def picture(root: Path) -> Picture:

@@ -5,6 +5,9 @@
 at the Nth call of the store, before or after it is done: {"kill": [N, "before" | "after"]}; to be done by another user:
 {"uid"}. Writes "begun", then the result as JSON: {"version", "notes"} or {"code", "message", "retryable"}, and
 "peak_kib".
+
+Without JSON each line of its input is a job, done in a fork: what they need is imported once. It writes "begun" and the
+fork's pid, the result, and in the end, on a line of its own, "ended" and the exit code, below zero for a signal.
 """
 
 import asyncio
@@ -12,6 +15,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -92,14 +96,14 @@ def peak_kib() -> int:
     return int(status.partition("VmHWM:")[2].split()[0])
 
 
-async def done(job: dict[str, Any]) -> dict[str, Any]:
+async def done(job: dict[str, Any], begun: str) -> dict[str, Any]:
     store = store_of(job["store"])
     if "kill" in job:
         store = Deadly(store, *job["kill"])
     async with AsyncExitStack() as stack:
         history = History(await stack.enter_async_context(store), PREFIX)
         cache = stack.enter_context(Cache(Path(job["cache"])))
-        print("begun", flush=True)
+        print(begun, flush=True)
         if job["do"] == "collect":  # as if all of it were old
             await collect(history, cache, job["epoch"], datetime.now(UTC) + timedelta(days=60), young=timedelta(0))
             return {"version": await history.head(), "notes": []}
@@ -115,18 +119,32 @@ async def done(job: dict[str, Any]) -> dict[str, Any]:
         return {"version": version.commit.version, "notes": restored.notes}
 
 
-def main() -> None:
-    job = json.loads(sys.argv[1])
+def do(job: dict[str, Any], begun: str = "begun") -> None:
     if uid := job.get("uid"):  # not from the start: that one may not read what is installed
         os.setgroups([])
         os.setgid(uid)
         os.setuid(uid)
     try:
-        result = asyncio.run(done(job))
+        result = asyncio.run(done(job, begun))
     except DevexError as error:
         result = {"code": error.code, "message": error.message, "retryable": error.retryable}
     print(json.dumps({**result, "peak_kib": peak_kib()}), flush=True)
 
 
+def do_each() -> None:
+    import aioboto3  # noqa: F401 - a second of each fork's time
+
+    for line in sys.stdin:
+        if (pid := os.fork()) == 0:
+            try:
+                do(json.loads(line), f"begun {os.getpid()}")
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        print(f"\nended {os.waitstatus_to_exitcode(status)}", flush=True)  # behind what was cut off
+
+
 if __name__ == "__main__":
-    main()
+    do(json.loads(sys.argv[1])) if sys.argv[1:] else do_each()
