@@ -171,7 +171,7 @@ async def does(disk: Disk, do: str, **job: object) -> Message:
     return got[0]
 
 
-@pytest.mark.parametrize("room_kib", [0, 40, 100, 400])
+@pytest.mark.parametrize("room_kib", [0, 12, 40, 250])
 async def test_no_room_for_the_cache(workers: Workers, disk: Disk, tmp_path: Path, room_kib: int) -> None:
     """It is slower without, and that is all."""
     store, root, cache = tmp_path / "store", tmp_path / "workspace", disk.folder / "cache.db"
@@ -179,7 +179,7 @@ async def test_no_room_for_the_cache(workers: Workers, disk: Disk, tmp_path: Pat
     job = {"store": spec_of(store), "workspace": str(root), "cache": str(cache)}
     disk.fill(room_kib)
     for number in range(3):
-        change(root, number, files=2_000, most_bytes=100)
+        change(root, number, files=500, most_bytes=100)
         taken = (await does(disk, "take", **job))["result"]["version"]
         assert await brought_back(workers, store, taken, tmp_path) == picture(root)
     assert (await does(disk, "collect", **job))["result"]["versions"] == 0
