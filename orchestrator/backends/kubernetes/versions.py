@@ -15,7 +15,7 @@ from orchestrator.backends.base import BackendError
 from orchestrator.backends.seeding import in_their_words, lacks, lay_out
 from orchestrator.domain import Size
 from runner.proxy.http import Routes
-from runner.proxy.records.routes import kept_routes
+from runner.proxy.records.routes import kept_routes, reading_turns
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.snapshots.bringing_back import CREATED
@@ -106,7 +106,9 @@ class Versions:
         """What can be read of it while it does not run. What its terminals said went with its pod."""
         snapshots = self._snapshots(repl_id, 0)
         limit = Usage(size.disk_bytes, size.disk_entries)
-        routes = Routes([*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None)])
+        routes = Routes(
+            [*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None, reading_turns())]
+        )
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await routes({**scope, "devex.viewer": NOBODY}, receive, send)

@@ -29,7 +29,7 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
-from runner.proxy.records.routes import kept_routes
+from runner.proxy.records.routes import kept_routes, reading_turns
 from runner.proxy.snapshots import snapshot_routes
 from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.snapshots import Shelf, Snapshots
@@ -80,6 +80,7 @@ class LocalBackend:
         self._workers = Workers()
         self._looking: asyncio.Task[None] | None = None
         self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
+        self._reading = reading_turns()
 
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
@@ -197,12 +198,12 @@ class LocalBackend:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             limit = Usage(size.disk_bytes, size.disk_entries)
             versions = snapshot_routes(Snapshots(self._workers, self._shelf(repl_id, limit=limit)))
+            if scope["path"].startswith("/records"):
+                await Routes(kept_routes(self._layout.records(repl_id), self._reading))(scope, receive, send)
+                return
             scope = {**scope, "devex.viewer": NOBODY}
             if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
                 await Routes(versions)(scope, receive, send)
-                return
-            if scope["path"].startswith("/records"):
-                await Routes(kept_routes(self._layout.records(repl_id)))(scope, receive, send)
                 return
             try:
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
@@ -279,6 +280,7 @@ class LocalBackend:
             changed=self._changes.publish,
             on_activity=self.on_activity,
             snapshots=Snapshots(self._workers, self._shelf(spec.repl_id, epoch=spec.epoch, uid=uid, limit=limit)),
+            reading=self._reading,
             autosave_s=self._autosave_s,
             adopted=adopted,
         )

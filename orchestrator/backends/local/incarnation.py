@@ -18,6 +18,7 @@ from orchestrator.backends.local.wire import Freeze, Start, Stop
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
+from runner.fair_turns import FairTurns
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import Workspace
@@ -52,6 +53,7 @@ class Incarnation:
         changed: Callable[[str], None],
         on_activity: Callable[[str, str], None],
         snapshots: Snapshots,
+        reading: FairTurns,
         autosave_s: float,
         adopted: bool,
     ) -> None:
@@ -68,6 +70,7 @@ class Incarnation:
         self._changed = changed
         self._on_activity = on_activity
         self._snapshots = snapshots
+        self._reading = reading
         self._autosave_s = autosave_s
         self._adopted = adopted
         self._ended = asyncio.Event()
@@ -190,6 +193,7 @@ class Incarnation:
                 config,
                 on_activity=lambda reason: self._on_activity(spec.repl_id, reason),
                 snapshots=self._snapshots,
+                reading=self._reading,
             )
         )
 

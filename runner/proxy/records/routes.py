@@ -18,32 +18,40 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from runner.errors import DevexError
+from runner.fair_turns import FairTurns
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.proxy.records import rendering
 from runner.proxy.records.disk import Disk
 from runner.proxy.records.records import Records
+from runner.viewer import viewer_of
 from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, needle_of
 
 SEARCH_BUDGET_S: Final = 3.0  # all records of a REPL take about one
 MATCHES: Final = 200  # in one answer
-HEAVY: Final = CapacityLimiter(2)  # of this process at a time read whole records: forty would keep the loop waiting
+READ, READ_BY_ONE = 2, 1  # whole records at a time, and by one person: forty would keep the loop waiting
 
-Look = Callable[[], Awaitable[tuple[Disk, Collection[str]]]]
+Look = Callable[[Request], Awaitable[tuple[Disk, Collection[str]]]]
+T = TypeVar("T")
 
 
-def recorded_routes(records: Records) -> list[BaseRoute]:
+def reading_turns() -> FairTurns:
+    """Of who reads whole records, for all REPLs of a process."""
+    return FairTurns(READ, READ_BY_ONE)
+
+
+def recorded_routes(records: Records, turns: FairTurns) -> list[BaseRoute]:
     """Of a running REPL."""
 
-    async def look() -> tuple[Disk, Collection[str]]:
+    async def look(_: Request) -> tuple[Disk, Collection[str]]:
         await records.synced()
         return records.disk, records.live()
 
@@ -51,55 +59,61 @@ def recorded_routes(records: Records) -> list[BaseRoute]:
         await records.remove(request.path_params["id"])
         return Response(status_code=204)
 
-    return [*_reading(look), http.Endpoint("DELETE", "/records/{id}", remove, writes=True)]
+    return [*_reading(look, turns), http.Endpoint("DELETE", "/records/{id}", remove, writes=True)]
 
 
-def kept_routes(folder: Path | None) -> list[BaseRoute]:
+def kept_routes(folder: Path | None, turns: FairTurns) -> list[BaseRoute]:
     """Of one that does not run: nothing that writes. Without a folder nothing is kept."""
 
-    async def look() -> tuple[Disk, Collection[str]]:
+    async def look(request: Request) -> tuple[Disk, Collection[str]]:
         disk = Disk(folder or Path(), may_write=False)
         if folder is not None:
-            await to_thread.run_sync(disk.load, limiter=HEAVY)
+            await _in_turn(turns, request, disk.load)
         return disk, ()
 
-    return _reading(look)
+    return _reading(look, turns)
 
 
-def _reading(look: Look) -> list[BaseRoute]:
+async def _in_turn(turns: FairTurns, request: Request, read: Callable[[], T]) -> T:
+    """In a thread, when it is this person's turn."""
+    async with turns.turn(viewer_of(request.scope).user_id):
+        return await to_thread.run_sync(read)
+
+
+def _reading(look: Look, turns: FairTurns) -> list[BaseRoute]:
     async def listing(request: Request) -> Response:
-        disk, live = await look()
+        disk, live = await look(request)
         kind = address.query(request, "kind", "") or None
         return http.Json({"records": await to_thread.run_sync(disk.listing, live, kind)})
 
     async def search(request: Request) -> Response:
         needle = needle_of(address.query(request, "q"))
-        disk, _ = await look()
-        return http.Json(await to_thread.run_sync(_search, disk, needle, limiter=HEAVY))
+        disk, _ = await look(request)
+        return http.Json(await _in_turn(turns, request, lambda: _search(disk, needle)))
 
     async def one(request: Request) -> Response:
-        disk, live = await look()
-        return http.Json(await to_thread.run_sync(disk.look, request.path_params["id"], live, limiter=HEAVY))
+        disk, live = await look(request)
+        return http.Json(await _in_turn(turns, request, lambda: disk.look(request.path_params["id"], live)))
 
     async def output(request: Request) -> Response:
-        disk, _ = await look()
+        disk, _ = await look(request)
         most_bytes = address.number(request, "last", 0)
         record_id = request.path_params["id"]
-        body, start, missing = await to_thread.run_sync(_output, disk, record_id, most_bytes, limiter=HEAVY)
+        body, start, missing = await _in_turn(turns, request, lambda: _output(disk, record_id, most_bytes))
         headers = {"Devex-Offset": str(start), "Devex-Missing": str(missing)}
         return _attachment(body, "application/octet-stream", f"{record_id}.log", headers)
 
     async def text(request: Request) -> Response:
-        disk, _ = await look()
+        disk, _ = await look(request)
         record_id = request.path_params["id"]
-        found = await to_thread.run_sync(lambda: rendering.text(disk.entries(record_id)), limiter=HEAVY)
+        found = await _in_turn(turns, request, lambda: rendering.text(disk.entries(record_id)))
         return _attachment(found.encode(), "text/plain; charset=utf-8", f"{record_id}.txt", {})
 
     async def cast(request: Request) -> Response:
-        disk, live = await look()
+        disk, live = await look(request)
         record_id = request.path_params["id"]
-        found = await to_thread.run_sync(
-            lambda: b"".join(rendering.cast(disk.look(record_id, live), disk.entries(record_id))), limiter=HEAVY
+        found = await _in_turn(
+            turns, request, lambda: b"".join(rendering.cast(disk.look(record_id, live), disk.entries(record_id)))
         )
         return _attachment(found, "application/x-asciicast", f"{record_id}.cast", {})
 

@@ -1,13 +1,11 @@
-"""How many jobs are done at a time: whoever has no turn yet waits for it."""
+"""The line of heavy jobs: whoever has no turn yet waits for it."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
-from weakref import WeakValueDictionary
 
 from runner.errors import DevexError
-from runner.snapshots.worker.frames import Message
 from runner.snapshots.worker.reply import Reply
 
 QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machine runs; who is refused tries again
@@ -15,21 +13,6 @@ QUEUED: Final = 256  # jobs that wait for their turn: more REPLs than one machin
 
 def busy(message: str) -> DevexError:
     return DevexError("busy", message, "Try again in a minute.", status=503, retryable=True)
-
-
-class Turns:
-    """`most` at a time, `of_one` REPL so many: who asks for a hundred things at once waits for them, others do not."""
-
-    def __init__(self, most: int, of_one: int) -> None:
-        self._all = asyncio.Semaphore(most)
-        self._of_one = of_one
-        self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-
-    @asynccontextmanager
-    async def turn(self, job: Message) -> AsyncIterator[None]:
-        own = self._own.setdefault(job["prefix"], asyncio.Semaphore(self._of_one))
-        async with own, self._all:
-            yield
 
 
 class Queue:

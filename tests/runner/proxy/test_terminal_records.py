@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from runner.proxy.records.records import CLOSED
-from runner.proxy.records.routes import HEAVY
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage
 from tests.runner.proxy.test_runs import configure, run
 
@@ -85,22 +84,26 @@ async def test_a_removed_record_does_not_come_back_with_the_window_of_its_termin
         assert await listed(stage) == []
 
 
-@pytest.mark.parametrize("part", ["", "/output", "/text", "/cast"])
-async def test_only_so_many_read_records_at_a_time(stage: Stage, part: str) -> None:
-    """Others wait: the loop would, too, for the threads of many."""
+@pytest.mark.parametrize("path", ["{}", "{}/output", "{}/text", "{}/cast", "search?q=1"])
+async def test_who_reads_records_waits_for_who_reads_them(stage: Stage, path: str) -> None:
+    """The loop would, too, for the threads of many; and one person's wishes wait for one another."""
     record = (await ran(stage, "echo 1"))["id"]
-    others = [object() for _ in range(int(HEAVY.total_tokens))]
-    for one in others:
-        await HEAVY.acquire_on_behalf_of(one)
-    asking = asyncio.create_task(stage.http.get(f"/records/{record}{part}"))
-    try:
+    async with stage.proxy._reading.turn("una"):
+        asking = asyncio.create_task(stage.http.get(f"/records/{path}".format(record)))
         for _ in range(20):
             assert len(await listed(stage)) == 1
         assert not asking.done()
-    finally:
-        for one in others:
-            HEAVY.release_on_behalf_of(one)
     assert (await asking).status_code == 200
+
+
+async def test_who_reads_much_at_once_keeps_nobody_else_waiting(stage: Stage) -> None:
+    record = (await ran(stage, "seq 20000"))["id"]
+    many = [asyncio.create_task(stage.http.get(f"/records/{record}/text")) for _ in range(8)]
+    await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    answer = await stage.http.get("/records/search?q=1", headers={"X-Test-Name": "Ada"})
+    assert answer.json()["matches"]
+    assert sum(one.done() for one in many) < len(many) / 2
+    assert {one.status_code for one in await asyncio.gather(*many)} == {200}
 
 
 async def test_the_newest_is_first_and_runs_are_found_alone(stage: Stage) -> None:

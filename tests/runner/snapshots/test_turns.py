@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
@@ -16,7 +15,7 @@ from runner.snapshots.snapshots import Snapshots
 from runner.snapshots.stores.opening import spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.frames import Message
-from runner.snapshots.worker.turns import QUEUED, Turns
+from runner.snapshots.worker.turns import QUEUED
 from runner.snapshots.worker.workers import Workers
 from tests.runner.snapshots.shelf import a_shelf
 
@@ -125,25 +124,3 @@ async def test_who_lists_much_at_once_holds_nobody_up(workers: Workers, tmp_path
     assert len((await other.folder("1-1", ""))["entries"]) == 1
     assert not all(one.done() for one in listings)
     assert {len(listed["entries"]) for listed in await asyncio.gather(*listings)} == {10_000}
-
-
-async def test_so_many_of_one_repl_have_their_turn_at_a_time() -> None:
-    turns = Turns(3, 2)
-    inside: Counter[str] = Counter()
-    leave = asyncio.Event()
-
-    async def reads(prefix: str) -> None:
-        async with turns.turn({"prefix": prefix}):
-            inside[prefix] += 1
-            await leave.wait()
-
-    async with asyncio.TaskGroup() as tasks:
-        for prefix in ("r1", "r1", "r1", "r1", "r2", "r2"):
-            tasks.create_task(reads(prefix))
-        while sum(inside.values()) < 3:
-            await asyncio.sleep(0)
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert inside == {"r1": 2, "r2": 1}
-        leave.set()
-    assert inside == {"r1": 4, "r2": 2}
