@@ -80,6 +80,17 @@ async def running_app(orchestrator: Orchestrator, repl: Repl, *, within_s: float
     raise NotRunning
 
 
+async def app_of_records(orchestrator: Orchestrator, repl: Repl) -> ASGIApp:
+    """What may delete records of it, whether it runs or not; while it starts it is waited for, as it writes some.
+
+    Raises NotRunning.
+    """
+    rests = repl.phase in (Phase.STOPPED, Phase.FAILED) and not _comes_up(repl)
+    if rests and orchestrator.runner_app(repl.id) is None:
+        return orchestrator.files_app(repl)
+    return await running_app(orchestrator, repl)
+
+
 def _comes_up(repl: Repl) -> bool:
     """Also while it is stopped: there a start begins, with the goal to run."""
     return repl.goal is Goal.RUN and repl.phase in (Phase.STOPPED, Phase.STARTING, Phase.RUNNING)
@@ -135,6 +146,8 @@ class Runners:
             if first not in (IN_STORE, RECORDS):
                 await orchestrator.laid_out(repl.id)
             return orchestrator.files_app(repl)
+        if scope["type"] == "http" and scope["method"] == "DELETE" and first == RECORDS:
+            return await app_of_records(orchestrator, repl)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
         if edits and repl.phase is not Phase.FAILED and orchestrator.runner_app(repl.id) is None:  # why, is to be read
             authorize(access.actor, Action.START, repl)

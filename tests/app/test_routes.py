@@ -48,6 +48,7 @@ GATEWAY = [
     Asked("POST", "/repls/{repl_id}/exec", Action.WRITE),
     Asked("GET", "/repls/{repl_id}/records", Action.OPEN),
     Asked("GET", "/repls/{repl_id}/records/search?q=x", Action.OPEN),
+    Asked("DELETE", "/repls/{repl_id}/records", Action.WRITE),
     Asked("DELETE", "/repls/{repl_id}/records/run-1-00000000", Action.WRITE),
 ]
 

@@ -105,4 +105,34 @@ def test_what_its_terminals_said_is_read_while_it_is_stopped(tmp_path: Path) -> 
         assert (last.content, last.headers["devex-missing"]) == (b"a needle\r\n", "0")
         assert browser.get(f"{at}/{run}/text").text.endswith("\na needle\n")
         assert [match["id"] for match in browser.get(f"{at}/search", params={"q": "NEEDLE"}).json()["matches"]] == [run]
-        assert browser.delete(f"{at}/{run}").status_code == 409, "it is not running"
+
+
+def test_what_is_recorded_is_deleted_while_it_is_stopped_and_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "records"
+    with serving(tmp_path) as (_, origin, link), administrator(origin, link) as browser:
+        repl = new_repl(browser, "recorded")
+        at = f"/repls/{repl}/records"
+        browser.put(f"/repls/{repl}/files/.devex.toml", content=b"run = 'echo a needle'")
+
+        def ran() -> str:
+            terminal: str = browser.post(f"/repls/{repl}/run").json()["terminal"]
+            until(lambda: not browser.get(f"/repls/{repl}/run").json()["running"])
+            return terminal
+
+        runs = [ran(), ran(), ran()]
+        stop(browser, repl)
+        assert browser.delete(f"{at}/{runs[1]}").status_code == 204
+        assert browser.delete(f"{at}/{runs[1]}").status_code == 404
+        assert [one["id"] for one in browser.get(at).json()["records"]] == [runs[2], runs[0]]
+        assert browser.get(f"{at}/{runs[0]}/output").content == b"a needle\r\n"
+        assert browser.delete(at).status_code == 204
+        assert browser.get(at).json()["records"] == []
+        assert list((folder / repl).iterdir()) == []
+        assert phase(browser, repl) == "stopped"
+
+        browser.post(f"/api/repls/{repl}/start", params={"wait": True})
+        ran()
+        browser.delete(f"/api/repls/{repl}")
+        assert list((folder / repl).iterdir()), "out of the trash it comes back with them"
+        browser.delete(f"/api/repls/{repl}", params={"purge": True})
+        until(lambda: not (folder / repl).exists())

@@ -69,7 +69,9 @@ class _Kept:
 
 
 class Disk:
-    """`may_write`: it is this process's to write, and what was torn is cut off. Otherwise nothing is changed."""
+    """`may_write`: it is this process's to write, and what was torn is cut off. Otherwise nothing is changed, but
+    records may be removed: of one that is gone whoever writes there holds an empty one.
+    """
 
     def __init__(self, folder: Path, bounds: Bounds | None = None, *, may_write: bool = True) -> None:
         self._folder = folder
@@ -146,6 +148,14 @@ class Disk:
         with self._lock:
             self._remove(self._get(record_id))
 
+    def remove_all(self, but: Collection[str]) -> list[str]:
+        """But those -> which. OSError."""
+        with self._lock:
+            gone = [kept for kept in self._kept.values() if kept.about.id not in but]
+            for kept in gone:
+                self._remove(kept)
+            return [kept.about.id for kept in gone]
+
     # With the lock held
 
     def _get(self, record_id: str) -> _Kept:
@@ -221,7 +231,8 @@ class Disk:
     def _remove(self, kept: _Kept) -> None:
         folder = self._folder / kept.about.id
         self._about(kept.about.id).unlink(missing_ok=True)  # first: what is left without it is no record
-        shutil.rmtree(folder)
+        with suppress(FileNotFoundError):  # removed by another process, as the REPL began to run
+            shutil.rmtree(folder)
         del self._kept[kept.about.id]
 
     # What is there

@@ -97,6 +97,14 @@ class Records:
         if record_id in self.live():
             raise DevexError("running", "What is recorded here still runs.", "Stop it first.", status=409)
         await to_thread.run_sync(self.disk.remove, record_id)
+        self._removed(record_id)
+
+    async def remove_all(self) -> None:
+        """But those that go on. OSError."""
+        for record_id in await to_thread.run_sync(self.disk.remove_all, self.live()):
+            self._removed(record_id)
+
+    def _removed(self, record_id: str) -> None:
         self._live.pop(record_id, None)  # its terminal may still be shown: what it says now begins no new record
         self._before.pop(record_id, None)
 

@@ -11,7 +11,7 @@ are not.
 - `GET records/{id}/text` without control sequences, `GET records/{id}/cast` as asciicast v2; attachments
 - `GET records/search?q=` -> {matches: [{id, line, column, length, text, at}], cut_off}, as `GET search`, in the text,
   of the newest record first; `cut_off`: there is more, or there was no more time
-- `DELETE records/{id}` -> 204, of one that is not running
+- `DELETE records/{id}` -> 204, of one that is not running; `DELETE records` -> 204, all of those
 """
 
 import time
@@ -40,6 +40,7 @@ MATCHES: Final = 200  # in one answer
 READ, READ_BY_ONE = 2, 1  # whole records at a time, and by one person: forty would keep the loop waiting
 
 Look = Callable[[Request], Awaitable[tuple[Disk, Collection[str]]]]
+Remove = Callable[[Request], Awaitable[None]]
 T = TypeVar("T")
 
 
@@ -55,15 +56,17 @@ def recorded_routes(records: Records, turns: FairTurns) -> list[BaseRoute]:
         await records.synced()
         return records.disk, records.live()
 
-    async def remove(request: Request) -> Response:
+    async def remove(request: Request) -> None:
         await records.remove(request.path_params["id"])
-        return Response(status_code=204)
 
-    return [*_reading(look, turns), http.Endpoint("DELETE", "/records/{id}", remove, writes=True)]
+    async def remove_all(_: Request) -> None:
+        await records.remove_all()
+
+    return [*_reading(look, turns), *_removing(remove, remove_all)]
 
 
 def kept_routes(folder: Path | None, turns: FairTurns) -> list[BaseRoute]:
-    """Of one that does not run: nothing that writes. Without a folder nothing is kept."""
+    """Of one that does not run. Without a folder nothing is kept."""
 
     async def look(request: Request) -> tuple[Disk, Collection[str]]:
         disk = Disk(folder or Path(), may_write=False)
@@ -71,7 +74,29 @@ def kept_routes(folder: Path | None, turns: FairTurns) -> list[BaseRoute]:
             await _in_turn(turns, request, disk.load)
         return disk, ()
 
-    return _reading(look, turns)
+    async def remove(request: Request) -> None:
+        disk, _ = await look(request)
+        await to_thread.run_sync(disk.remove, request.path_params["id"])
+
+    async def remove_all(request: Request) -> None:
+        disk, _ = await look(request)
+        await to_thread.run_sync(disk.remove_all, ())
+
+    return [*_reading(look, turns), *_removing(remove, remove_all)]
+
+
+def _removing(remove: Remove, remove_all: Remove) -> list[BaseRoute]:
+    def answering(do: Remove) -> http.Answer:
+        async def answer(request: Request) -> Response:
+            await do(request)
+            return Response(status_code=204)
+
+        return answer
+
+    return [
+        http.Endpoint("DELETE", "/records", answering(remove_all), writes=True),
+        http.Endpoint("DELETE", "/records/{id}", answering(remove), writes=True),
+    ]
 
 
 async def _in_turn(turns: FairTurns, request: Request, read: Callable[[], T]) -> T:

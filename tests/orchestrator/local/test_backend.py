@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from orchestrator.backends.base import BackendError
@@ -50,7 +51,10 @@ class TestLocalBackend(BackendContract):
             (record,) = (await client.get("/records")).json()["records"]
             assert (record["id"], record["who"]["name"]) == (terminal, "Owner")
             assert record["ended_at"]
-            assert (await client.delete(f"/records/{terminal}")).status_code == 405
+        looks = httpx.ASGITransport(app=seeded.files_app("repl1", SIZE))  # and may not write
+        async with httpx.AsyncClient(transport=looks, base_url="http://runner") as reader:
+            assert (await reader.delete(f"/records/{terminal}")).status_code == 403
+            assert (await reader.delete("/records")).status_code == 403
         await seeded.seed("repl2", {}, copy_of="repl1")
         async with self.client(seeded.files_app("repl2", SIZE)) as client:
             assert (await client.get("/records")).json() == {"records": []}

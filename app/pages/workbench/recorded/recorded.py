@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from app.access import Access
 from app.gateway.runner_client import RunnerClient
-from app.gateway.runners import running_app, viewer_of
+from app.gateway.runners import app_of_records, running_app, viewer_of
 from app.pages.workbench.recorded.last_screens import LastScreens
 from app.pages.workbench.recorded.record import Record, last_run
 from app.pages.workbench.recorded.record_parts import Again
@@ -59,10 +59,7 @@ class Recorded:
 
     def new_run_history(self, on_watch: Callable[[], None]) -> RunHistory:
         """The history; `on_watch` shows the program that runs."""
-        on_delete = self._delete if self._viewer.can_write else None
-        return RunHistory(
-            self._repl.id, (), ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch
-        )
+        return self._run_history((), on_watch)
 
     def new_last_screens(self, records: Sequence[Record]) -> LastScreens:
         """What was there last."""
@@ -71,10 +68,20 @@ class Recorded:
             records,
             on_start=self._on_start,
             on_again=self._on_again,
-            new_run_history=lambda: RunHistory(
-                self._repl.id, records, ask=self.ask, on_again=self._on_again, on_delete=None, on_watch=lambda: None
-            ),
+            new_run_history=lambda: self._run_history(records, lambda: None),
         )
 
-    async def _delete(self, record_id: str) -> None:
-        await self._attempt(lambda: self.ask("DELETE", f"records/{record_id}"))
+    def _run_history(self, records: Sequence[Record], on_watch: Callable[[], None]) -> RunHistory:
+        on_delete = self._delete if self._viewer.can_write else None
+        return RunHistory(
+            self._repl.id, records, ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch
+        )
+
+    async def _delete(self, record_id: str | None) -> None:
+        path = "records" if record_id is None else f"records/{record_id}"
+
+        async def delete() -> None:
+            app = await app_of_records(self._orchestrator, await self._orchestrator.get(self._repl.id))
+            await RunnerClient(app, self._viewer).ask("DELETE", path)
+
+        await self._attempt(delete)

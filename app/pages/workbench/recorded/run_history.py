@@ -28,6 +28,9 @@ _NOTHING: Final = {
 _SOUGHT: Final = '(event) => (event.key === "Enter" || !event.target.value) && emit(event.target.value)'
 
 
+Delete = Callable[[str | None], Awaitable[None]]
+
+
 class Ask(Protocol):
     """The JSON routes of the REPL, whether it runs or not. Raises DevexError."""
 
@@ -36,7 +39,7 @@ class Ask(Protocol):
 
 class RunHistory:
     """A list of `records`, the newest first, beside one of them. `on_again` and `on_delete`, None where that cannot be
-    done, get a record's id; `on_watch` shows the one that runs.
+    done, get a record's id, or None to delete all that have ended; `on_watch` shows the one that runs.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class RunHistory:
         *,
         ask: Ask,
         on_again: Again | None,
-        on_delete: Callable[[str], Awaitable[None]] | None,
+        on_delete: Delete | None,
         on_watch: Callable[[], Any],
     ) -> None:
         self._repl_id = repl_id
@@ -106,6 +109,8 @@ class RunHistory:
             )
             field.on("keyup", lambda e: self._search(e.args), js_handler=_SOUGHT)
             field.on("search", lambda e: self._search(e.args), js_handler=_SOUGHT)
+            if self._on_delete:
+                icon_button("trash", "Delete all records", partial(self._delete_all, self._on_delete))
 
     def _segment(self, kind: str, label: str) -> ui.element:
         with ui.element("button").props(f"type=button aria-pressed={str(kind == self._kind).lower()}") as segment:
@@ -228,7 +233,15 @@ class RunHistory:
                     icon_button("trash", "Delete this record", partial(self._delete, record, self._on_delete))
             show_output(self._repl_id, record, find)
 
-    async def _delete(self, record: Record, delete: Callable[[str], Awaitable[None]]) -> None:
+    async def _delete_all(self, delete: Delete) -> None:
+        explanation = (
+            "What runs and terminals wrote is gone for good, but for those that go on. Files stay as they are."
+        )
+        if await ask_sure("Delete all records?", explanation=explanation, action="Delete all"):
+            await delete(None)
+            await self.refresh()
+
+    async def _delete(self, record: Record, delete: Delete) -> None:
         explanation = "What it wrote is gone for good. Files stay as they are."
         if not await ask_sure(f"Delete the record of {name_of(record)}?", explanation=explanation, action="Delete"):
             return
