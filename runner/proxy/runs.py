@@ -25,14 +25,13 @@ from runner.proxy import http
 from runner.proxy.records.about import Origin
 from runner.proxy.records.records import Records
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
+from runner.proxy.terminals.exits import KILL_S, TERM_S
 from runner.proxy.terminals.ids import number_of
 from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
 from runner.proxy.terminals.terminals import Terminals
 from runner.viewer import Viewer, viewer_of
 from runner.workspace import Workspace
 
-TERM_S: Final = 5.0  # for a program to end by itself
-KILL_S: Final = 3.0  # for the agent to report the end of a killed one
 RUN_BODY_BYTES: Final = 4096  # the id of a record
 
 

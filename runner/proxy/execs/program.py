@@ -25,14 +25,12 @@ from runner.protocol.messages import (
     Resume,
     Signal,
 )
-from runner.proxy.terminals.exits import LOST, Exit
+from runner.proxy.terminals.exits import KILL_S, LOST, TERM_S, Exit
 from runner.proxy.terminals.terminal import CREDIT_STEPS, clamp
 from runner.proxy.terminals.window import Window
 
 PIECE_BYTES: Final = 64 * 1024  # of output taken at once
 INPUT_WINDOW_BYTES: Final = 256 * 1024  # held here and in the agent for a program that does not read
-TERM_S: Final = 5.0  # for a program to end by itself when its time is over
-KILL_S: Final = 3.0  # for the agent to report the end of a killed one
 
 
 class TooMuchInput(Exception):

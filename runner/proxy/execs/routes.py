@@ -11,7 +11,6 @@
 """
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import suppress
@@ -34,6 +33,7 @@ from runner.proxy.execs.execs import Execs
 from runner.proxy.execs.lines import Lines, line
 from runner.proxy.execs.program import Running, TooMuchInput
 from runner.proxy.execs.wanted import TOTAL_MOST_BYTES, Wanted, of_query, parse, wanted
+from runner.proxy.terminals.exits import SIGNALS_OF_SCRIPTS
 from runner.viewer import viewer_of
 
 EXEC_S: Final = 60  # for an answer in one piece, when nothing else is asked for
@@ -42,12 +42,6 @@ LINGER_S: Final = 5.0  # behind EXITED: who would acknowledge into a closed sock
 FIRST_S: Final = 10.0  # for the first message of a WebSocket
 CREDIT_BYTES: Final = 32 * 1024  # of input, granted at once: fewer messages
 SILENCE_S: Final = 20.0  # after which a stream says that it lives: proxies cut what is silent for a minute
-SIGNALS: Final = frozenset(
-    {
-        *(signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL),
-        *(signal.SIGUSR1, signal.SIGUSR2),
-    }
-)
 T = TypeVar("T")
 _JOINED: Final = ("/bin/sh", "-c", 'exec "$@" 2>&1', "sh")  # one pipe for both: in the order in which they came
 
@@ -150,7 +144,7 @@ class ExecRoutes:
             running.end_input()
         elif kind == wire.ACK:
             running.acknowledge(wire.offset(body))
-        elif kind == wire.SIGNAL and len(body) == 1 and body[0] in SIGNALS:
+        elif kind == wire.SIGNAL and len(body) == 1 and body[0] in SIGNALS_OF_SCRIPTS:
             running.signal(body[0])
         elif kind == wire.RESIZE:
             running.resize(*wire.cells(body))

@@ -3,12 +3,20 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from runner.proxy.records.masking import Masking
 from runner.proxy.run_config import RunConfig
 from runner.proxy.terminals.exits import LOST
 from runner.viewer import NOBODY, Viewer
+
+
+class Subject(NamedTuple):
+    """The terminal that is recorded."""
+
+    id: str
+    kind: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +54,12 @@ class About:
     run: RunConfig | None = None
 
     @classmethod
-    def of(cls, terminal: tuple[str, str, str], origin: Origin, size: tuple[int, int], masking: Masking) -> Self:
-        """`terminal`: its id, kind and title."""
+    def of(cls, subject: Subject, origin: Origin, size: tuple[int, int], masking: Masking) -> Self:
         run = origin.run
         return cls(
-            id=terminal[0],
-            kind=terminal[1],
-            title=masking.text(terminal[2]),
+            id=subject.id,
+            kind=subject.kind,
+            title=masking.text(subject.title),
             command=masking.text(run.command) if run else None,
             who={"id": origin.who.user_id, "name": origin.who.name} if origin.who.user_id else None,
             started_at=now_text(),

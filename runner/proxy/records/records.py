@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from runner.errors import DevexError
 from runner.protocol.ring import Ring
-from runner.proxy.records.about import UNKNOWN, About, Origin
+from runner.proxy.records.about import UNKNOWN, About, Origin, Subject
 from runner.proxy.records.disk import Disk
 from runner.proxy.records.masking import Masking
 from runner.proxy.records.recording import Pending, Recording
@@ -62,13 +62,12 @@ class Records:
 
     # What is recorded
 
-    def begin(self, terminal: tuple[str, str, str], ring: Ring, size: tuple[int, int], origin: Origin) -> Recording:
-        """`terminal`: its id, kind and title."""
-        return self._add(About.of(terminal, origin, size, self._masking), ring, 0)
+    def begin(self, subject: Subject, ring: Ring, size: tuple[int, int], origin: Origin) -> Recording:
+        return self._add(About.of(subject, origin, size, self._masking), ring, 0)
 
-    def go_on(self, terminal: tuple[str, str, str], ring: Ring, size: tuple[int, int]) -> Recording:
+    def go_on(self, subject: Subject, ring: Ring, size: tuple[int, int]) -> Recording:
         """With a terminal that a proxy before us opened, where its record ends."""
-        about, end = self._before.get(terminal[0]) or (About.of(terminal, UNKNOWN, size, self._masking), 0)
+        about, end = self._before.get(subject.id) or (About.of(subject, UNKNOWN, size, self._masking), 0)
         return self._add(about, ring, end)
 
     def rename(self, recording: Recording, title: str) -> None:

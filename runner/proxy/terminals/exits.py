@@ -1,7 +1,15 @@
-"""How a program ended, of a terminal, a run or a script. Plain data."""
+"""How a program is ended, and how it ended, of a terminal, a run or a script. Plain data."""
 
+import signal
 from dataclasses import dataclass
 from typing import Any, Final
+
+TERM_S: Final = 5.0  # for a program to end by itself, before it is killed
+KILL_S: Final = 3.0  # for the agent to report the end of a killed one
+
+# That people may send to a program: those that end it.
+SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})
+SIGNALS_OF_SCRIPTS: Final = SIGNALS | {signal.SIGUSR1, signal.SIGUSR2}
 
 
 @dataclass(frozen=True, slots=True)

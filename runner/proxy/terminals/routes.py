@@ -10,8 +10,6 @@
 """
 
 import asyncio
-import re
-import signal
 from collections.abc import Callable, Sequence
 from typing import Final
 from urllib.parse import parse_qs
@@ -29,16 +27,13 @@ from runner.proxy.link import AgentLink
 from runner.proxy.records.about import Origin
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
+from runner.proxy.terminals.exits import SIGNALS
+from runner.proxy.terminals.replies import is_answer, is_report
 from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
 from runner.proxy.terminals.terminals import MAX_OFFSET, Terminals
 from runner.viewer import viewer_of
 
 BODY_BYTES: Final = 4096
-SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL})
-# What xterm.js answers to programs by itself: device attributes, cursor position, modes, settings, colours.
-_REPLY: Final = re.compile(rb"\x1b(?:\[[?>=]?[0-9;]*\$?[cnRyt]|[P\]].+)", re.DOTALL)  # Alt+Shift+P is a key
-# Nor is this typed: the window came to the front, or went; the mouse moves with no button held.
-_UNTYPED: Final = re.compile(rb"\x1b\[(?:[IO]|<(?:35|39|43|47|51|55|59|63);[0-9;]+[Mm]|M[CGKOSW\[_]..)", re.DOTALL)
 
 
 class TerminalRoutes:
@@ -142,10 +137,10 @@ class TerminalRoutes:
 
     def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
         """Keys; and what a terminal says by itself, which is no activity: programs may ask for it all day."""
-        if _REPLY.fullmatch(body):
+        if is_answer(body):
             if terminal.may_reply(attachment):
                 self._terminals.type(terminal, body)
-        elif _UNTYPED.fullmatch(body):
+        elif is_report(body):
             if terminal.may_say(attachment):
                 self._terminals.type(terminal, body)
         elif terminal.may_type(attachment, len(body)):

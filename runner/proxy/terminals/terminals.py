@@ -33,7 +33,7 @@ from runner.protocol.messages import (
 )
 from runner.proxy.link import GONE_S, AgentLink
 from runner.proxy.openings import Openings
-from runner.proxy.records.about import UNKNOWN, Origin
+from runner.proxy.records.about import UNKNOWN, Origin, Subject
 from runner.proxy.records.records import Records
 from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
@@ -131,8 +131,8 @@ class Terminals:
         except BaseException:
             self.close(terminal)
             raise
-        named = (terminal.id, kind, terminal.title)
-        terminal.record(self._records.begin(named, terminal.ring, terminal.size, origin))
+        subject = Subject(terminal.id, kind, terminal.title)
+        terminal.record(self._records.begin(subject, terminal.ring, terminal.size, origin))
         self._on_changed()
         return terminal
 
@@ -294,8 +294,8 @@ class Terminals:
         if kind == "run":  # its number is when it started
             terminal.started_s -= max(0.0, time.time() - number_of(terminal.id) / 1000)
         if state.exit_status is None or self._records.is_known(terminal.id):  # else its record was removed
-            named = (terminal.id, kind, terminal.title)
-            terminal.record(self._records.go_on(named, terminal.ring, terminal.size))
+            subject = Subject(terminal.id, kind, terminal.title)
+            terminal.record(self._records.go_on(subject, terminal.ring, terminal.size))
             terminal.take_title_of_record()
         self._link.send(Resume(state.channel, state.start))
         terminal.settle_credit()

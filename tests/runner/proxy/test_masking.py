@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.protocol.ring import Ring
-from runner.proxy.records.about import About, Origin
+from runner.proxy.records.about import About, Origin, Subject
 from runner.proxy.records.entries import Output
 from runner.proxy.records.masking import Masking
 from runner.proxy.records.recording import Recording
@@ -36,7 +36,7 @@ def recorded(ring: Ring, recording: Recording, masking: Masking) -> Iterator[Out
 
 
 def a_recording(ring: Ring, masking: Masking, written: int = 0) -> Recording:
-    about = About.of(("sh-1-00000000", "shell", "Shell 1"), Origin(), (80, 24), masking)
+    about = About.of(Subject("sh-1-00000000", "shell", "Shell 1"), Origin(), (80, 24), masking)
     return Recording(about, ring, written, wake=lambda hurry: None)
 
 
@@ -101,12 +101,12 @@ def test_no_rest_of_a_secret_is_left_behind_a_gap(secret: str, lost: int, cuts: 
 def test_what_is_known_of_a_run_is_masked_too() -> None:
     masking = Masking(["s3cret"])
     run = RunConfig(command="curl -H s3cret", environment={"A": "b"})
-    about = About.of(("run-1-00000000", "run", "s3cret"), Origin(run=run), (80, 24), masking)
+    about = About.of(Subject("run-1-00000000", "run", "s3cret"), Origin(run=run), (80, 24), masking)
     assert (about.title, about.command, about.run) == ("******", "curl -H ******", None)
     hidden = RunConfig(command="true", environment={"KEY": "is s3cret"})
-    assert About.of(("run-1-00000000", "run", "Run"), Origin(run=hidden), (80, 24), masking).run is None
+    assert About.of(Subject("run-1-00000000", "run", "Run"), Origin(run=hidden), (80, 24), masking).run is None
     kept = RunConfig(command="true", environment={"KEY": "is not"})
-    assert About.of(("run-1-00000000", "run", "Run"), Origin(run=kept), (80, 24), masking).run == kept
+    assert About.of(Subject("run-1-00000000", "run", "Run"), Origin(run=kept), (80, 24), masking).run == kept
 
 
 def test_a_secret_that_repeats_itself_costs_no_more() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runner.errors import DevexError
 from runner.protocol.ring import Ring
 from runner.proxy.records import rendering
-from runner.proxy.records.about import About, Origin
+from runner.proxy.records.about import About, Origin, Subject
 from runner.proxy.records.disk import RECORD_BYTES, Bounds, Disk
 from runner.proxy.records.entries import Entry, Output, Sized, decode, encode
 from runner.proxy.records.masking import Masking
@@ -27,7 +27,7 @@ SMALL = Bounds(records=3, record_bytes=4000, total_bytes=9000, segment_bytes=100
 
 
 def about(number: int, **known: Any) -> About:
-    made = About.of((f"run-{number}-00000000", "run", "Run"), Origin(), (80, 24), Masking())
+    made = About.of(Subject(f"run-{number}-00000000", "run", "Run"), Origin(), (80, 24), Masking())
     return replace(made, started_at=f"2026-01-01T00:00:{number:02}+00:00", **known)
 
 
