@@ -49,6 +49,11 @@ def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def pytest_collection_finish() -> None:
+    """What was imported is no garbage: each full collection, of which every module has one, would look at it again."""
+    gc.freeze()
+
+
 @pytest.fixture
 async def no_leaked_tasks() -> AsyncIterator[None]:
     """Fail when tasks the test started are still pending once everything it set up is torn down."""

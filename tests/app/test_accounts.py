@@ -81,9 +81,9 @@ async def test_the_database_holds_no_secret(accounts: Accounts) -> None:
     assert await accounts.sessions.current(new.actor.session_id) == NOBODY  # the stored hash is no token
 
 
-@pytest.mark.parametrize("token", [None, "", "x", "x" * 43, "x" * 10_000, "\udcff", "a\0b", "';--"])
-async def test_garbage_is_nobody(accounts: Accounts, token: str | None) -> None:
-    assert await accounts.sessions.current(token) == NOBODY
+async def test_garbage_is_nobody(accounts: Accounts) -> None:
+    for token in (None, "", "x", "x" * 43, "x" * 10_000, "\udcff", "a\0b", "';--"):
+        assert await accounts.sessions.current(token) == NOBODY, token
     assert not NOBODY.signed_in
 
 

@@ -98,21 +98,18 @@ async def test_stopping_it_meanwhile_is_not_undone_by_the_page_that_waits(slow: 
     assert await goal(slow, repl) is Goal.STOP
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+async def test_what_no_person_asked_for_starts_nothing(site: Site) -> None:
+    repl, url, cookie = await stopped(site, await site.user())
+    for headers in (
         {"Accept": "*/*"},
         {"Accept": "text/html", "Sec-Fetch-Mode": "cors"},
         PERSON | {"Sec-Fetch-User": ""},
         PERSON | {"Sec-Purpose": "prefetch"},
         {"Accept": "text/html", "Purpose": "prefetch"},
-    ],
-)
-async def test_what_no_person_asked_for_starts_nothing(site: Site, headers: dict[str, str]) -> None:
-    repl, url, cookie = await stopped(site, await site.user())
-    answer = await visit(site, url, cookie, **headers)
-    assert answer.status_code in (409, 503)
-    assert await goal(site, repl) is Goal.STOP
+    ):
+        answer = await visit(site, url, cookie, **headers)
+        assert answer.status_code in (409, 503), headers
+        assert await goal(site, repl) is Goal.STOP, headers
 
 
 async def test_a_page_that_loads_itself_again_is_offered_the_start(site: Site) -> None:

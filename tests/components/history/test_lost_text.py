@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
 from tests.components.history.serving import Served, until_saved, visit
+from tests.network import Network
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -53,18 +56,28 @@ def test_what_was_saved_and_lost_is_put_back_by_who_still_has_it(page: Page, oth
         until_saved(page, "a.txt", "typed, one\nthree\nfour\n")
 
 
-def test_what_others_delete_or_change_meanwhile_is_no_loss(page: Page, other: Page, served: Served) -> None:
+@pytest.fixture
+def network(served: Served) -> Iterator[Network]:
+    """Before the page, which Chromium's own way of being offline keeps busy."""
+    server = httpx.URL(served.url)
+    assert server.port
+    with Network(free_port(), server_port=server.port).running() as network:
+        served.url = f"{network.url}{server.path}"
+        yield network
+
+
+def test_what_others_delete_or_change_meanwhile_is_no_loss(page: Page, served: Served, network: Network) -> None:
     served.write("a.txt", "one\ntwo\nthree\n")
     visit(page, served, "?editor=1")
     type_first(page, "typed, ")
     until_saved(page, "a.txt", "typed, one\ntwo\nthree\n")
     expect(page.locator("[data-dirty]")).to_have_count(0)
-    page.context.set_offline(True)
+    network.refuse()
     expect(page.get_by_text("Reconnecting…")).to_be_visible()
     served.write("a.txt", "one\nthree\n")
     served.save()
     served.lose()
-    page.context.set_offline(False)
+    network.restore()
     expect(text(page)).not_to_contain_text("two")
     expect(page.locator(".dx-restoring-line")).to_contain_text("was lost")  # the page has heard of it
     expect(offer(page)).to_have_count(0)

@@ -2,9 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Final
 
 import httpx
-import pytest
 from starlette.applications import Starlette
 
 from runner.proxy.files.routes import file_routes
@@ -12,37 +12,36 @@ from runner.viewer import Viewer
 from runner.workspace import Workspace
 from tests.runner.proxy.files.serving import LIMITS, Seen, code, raw, served
 
+ELSEWHERE: Final = [
+    *(
+        "../ab/f",
+        "..%2fab/f",
+        "..%2Fab%2Ff",
+        "%2e%2e/ab/f",
+        "%252e%252e/ab/f",
+        "%252e%252e%252fab%252ff",
+        "./f",
+        "a//f",
+    ),
+    *("%2fetc%2fpasswd", "/etc/passwd", "a/..", "f%00", "f%00.txt", "x" * 256, "a/" * 70 + "f", "..%5c..%5c%00"),
+]
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *(
-            "../ab/f",
-            "..%2fab/f",
-            "..%2Fab%2Ff",
-            "%2e%2e/ab/f",
-            "%252e%252e/ab/f",
-            "%252e%252e%252fab%252ff",
-            "./f",
-            "a//f",
-        ),
-        *("%2fetc%2fpasswd", "/etc/passwd", "a/..", "f%00", "f%00.txt", "x" * 256, "a/" * 70 + "f", "..%5c..%5c%00"),
-    ],
-)
-async def test_paths_that_lead_elsewhere(client: httpx.AsyncClient, port: int, root: Path, path: str) -> None:
-    for method in ("GET", "PUT", "DELETE", "PATCH"):
-        body = b'{"base": "", "splices": []}' if method == "PATCH" else b""
-        status, answer = await raw(port, f"{method} /repls/x/files/{path} HTTP/1.1", body)
-        assert status in {400, 404}, answer
-        assert b"another REPL" not in answer
-    for target in (f"tree?path={path}", f"zip?path={path}"):
-        status, answer = await raw(port, f"GET /repls/x/{target} HTTP/1.1")
-        assert status == 400, answer
-    for target in (f"path={path}&name=f", f"path=&name={path}"):
-        upload = f"PUT /repls/x/uploads/12345678?{target}&size=0&offset=0 HTTP/1.1"
-        assert (await raw(port, upload))[0] == 400
-    assert (root.parent / "ab" / "f").read_text() == "another REPL's"
-    assert os.listdir(root) == []
+
+async def test_paths_that_lead_elsewhere(client: httpx.AsyncClient, port: int, root: Path) -> None:
+    for path in ELSEWHERE:
+        for method in ("GET", "PUT", "DELETE", "PATCH"):
+            body = b'{"base": "", "splices": []}' if method == "PATCH" else b""
+            status, answer = await raw(port, f"{method} /repls/x/files/{path} HTTP/1.1", body)
+            assert status in {400, 404}, (path, answer)
+            assert b"another REPL" not in answer
+        for target in (f"tree?path={path}", f"zip?path={path}"):
+            status, answer = await raw(port, f"GET /repls/x/{target} HTTP/1.1")
+            assert status == 400, (path, answer)
+        for target in (f"path={path}&name=f", f"path=&name={path}"):
+            upload = f"PUT /repls/x/uploads/12345678?{target}&size=0&offset=0 HTTP/1.1"
+            assert (await raw(port, upload))[0] == 400, path
+        assert (root.parent / "ab" / "f").read_text() == "another REPL's"
+        assert os.listdir(root) == []
 
 
 async def test_viewers_may_look_but_not_touch(app: Seen, client: httpx.AsyncClient, root: Path) -> None:
@@ -75,31 +74,31 @@ async def test_compressed_bodies_are_refused(client: httpx.AsyncClient, root: Pa
     assert os.listdir(root) == []
 
 
-@pytest.mark.parametrize(
-    ("method", "target", "body"),
-    [
-        ("POST", "mkdir", b"not json"),
-        ("POST", "mkdir", b"[]"),
-        ("POST", "mkdir", b'{"path": 1}'),
-        ("POST", "mkdir", b'{"path": "\\ud800"}'),
-        ("POST", "mkdir", b"[" * 50_000),
-        ("POST", "move", b'{"from": "a"}'),
-        ("POST", "move", b'{"from": "f", "to": "g", "overwrite": 1}'),
-        ("PATCH", "files/f", b'{"base": "x", "splices": [[-1, 0, ""]]}'),
-        ("PATCH", "files/f", b'{"base": "x", "splices": [[0, 0, 5]]}'),
-        ("PATCH", "files/f", b'{"base": "x", "splices": [[true, 0, "", 1]]}'),
-        ("GET", "search", b""),
-        ("GET", "search?q=", b""),
-        ("PUT", "uploads/12345678?path=&size=1&offset=0", b""),
-        ("PUT", "uploads/short?path=&name=f&size=1&offset=0", b""),
-        ("PUT", "uploads/12345678?path=&name=f&size=-1&offset=0", b""),
-        ("PUT", "uploads/12345678?path=&name=f&offset=0", b""),
-    ],
-)
-async def test_bad_requests_are_named(client: httpx.AsyncClient, method: str, target: str, body: bytes) -> None:
-    answer = await client.request(method, target, content=body)
-    assert answer.status_code == 400
-    assert code(answer)
+BAD: Final = [
+    ("POST", "mkdir", b"not json"),
+    ("POST", "mkdir", b"[]"),
+    ("POST", "mkdir", b'{"path": 1}'),
+    ("POST", "mkdir", b'{"path": "\\ud800"}'),
+    ("POST", "mkdir", b"[" * 50_000),
+    ("POST", "move", b'{"from": "a"}'),
+    ("POST", "move", b'{"from": "f", "to": "g", "overwrite": 1}'),
+    ("PATCH", "files/f", b'{"base": "x", "splices": [[-1, 0, ""]]}'),
+    ("PATCH", "files/f", b'{"base": "x", "splices": [[0, 0, 5]]}'),
+    ("PATCH", "files/f", b'{"base": "x", "splices": [[true, 0, "", 1]]}'),
+    ("GET", "search", b""),
+    ("GET", "search?q=", b""),
+    ("PUT", "uploads/12345678?path=&size=1&offset=0", b""),
+    ("PUT", "uploads/short?path=&name=f&size=1&offset=0", b""),
+    ("PUT", "uploads/12345678?path=&name=f&size=-1&offset=0", b""),
+    ("PUT", "uploads/12345678?path=&name=f&offset=0", b""),
+]
+
+
+async def test_bad_requests_are_named(client: httpx.AsyncClient) -> None:
+    for method, target, body in BAD:
+        answer = await client.request(method, target, content=body)
+        assert (target, answer.status_code) == (target, 400)
+        assert code(answer)
 
 
 async def test_large_json_is_refused(client: httpx.AsyncClient) -> None:
