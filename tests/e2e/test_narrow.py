@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
 from tests.e2e.serving import Served
-from tests.e2e.workbench import arrive, begin, create, sign_up
+from tests.e2e.workbench import arrive, begin, create, sign_up, terminal
 from tests.getting_around import said
 
 WIDTH = 400
@@ -46,6 +46,10 @@ def test_a_long_name_pushes_nothing_out_of_reach(narrow: Page, served: Served) -
 
 def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> None:
     begin(narrow, served, "pocket", "Asleep")
+    narrow.get_by_role("tab", name="Terminal", exact=True).tap()
+    narrow.locator(".dx-tabpanel:not(.dx-behind) .xterm-helper-textarea").focus()
+    narrow.keyboard.type("seq 60\n")
+    expect(terminal(narrow)).to_contain_text("60")
     narrow.get_by_role("button", name="More", exact=True).tap()
     narrow.get_by_role("menuitem", name="Stop this REPL").tap()
     file = narrow.locator(".dx-shelf").get_by_role("treeitem", name="main.py")
@@ -60,6 +64,10 @@ def test_a_stopped_repl_shows_its_files_first(narrow: Page, served: Served) -> N
     file.tap()
     expect(narrow.locator(".dx-shelf .cm-content")).to_be_visible()
     expect(file).to_be_hidden()
+    narrow.set_viewport_size({"width": 1280, "height": 800})  # less room for the terminal than it had
+    narrow.goto(narrow.url)
+    narrow.get_by_role("tab", name="Shell 1").click()
+    expect(narrow.locator(".dx-recorded-screen:visible .xterm-rows > div", has_text="60")).to_be_in_viewport()
 
 
 def test_the_history_is_read_step_by_step(narrow: Page, served: Served) -> None:
