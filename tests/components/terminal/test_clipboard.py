@@ -1,4 +1,6 @@
-"""Copy and paste, where the browser gives the page no clipboard: over plain http, on a host that is not loopback."""
+"""Copy and paste, where the browser gives the page no clipboard: over plain http, on a host that is not loopback; or
+where it has one and says no.
+"""
 
 from collections.abc import Iterator
 
@@ -20,6 +22,17 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture
+def refused(browser: Browser, served: Served) -> Iterator[Page]:
+    with at_home(browser, width=1000, height=700) as page, at_prompt(page, served):
+        browser_itself = page.context.new_cdp_session(page)
+        for name in ("clipboard-read", "clipboard-write"):
+            browser_itself.send("Browser.setPermission", {"permission": {"name": name}, "setting": "denied"})
+        for asked in ("readText()", "writeText('x')"):
+            assert page.evaluate(f"navigator.clipboard.{asked}.catch((error) => error.name)") == "NotAllowedError"
+        yield page
+
+
 def select(page: Page, word: str) -> None:
     page.mouse.dblclick(*place(page, word))
 
@@ -36,6 +49,29 @@ def test_keys_copy_and_paste(page: Page, copy: str, paste: str) -> None:
     page.keyboard.press(paste)
     page.keyboard.press("Enter")
     expect(rows(page)).to_contain_text("\npasted-selected", use_inner_text=True)
+
+
+def test_who_has_said_no_copies_and_pastes_and_is_told_what_to_press(refused: Page) -> None:
+    page = refused
+    enter(page, "clear; echo se''lected")
+    expect(rows(page)).to_contain_text("selected")
+    select(page, "selected")
+    page.keyboard.press("Control+Shift+C")
+    page.keyboard.type("echo one-")
+    page.keyboard.press("Control+Shift+V")
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_contain_text("\none-selected", use_inner_text=True)
+    select(page, "one-selected")
+    choose(page, "one-selected", "Copy")
+    page.keyboard.type("echo two-")
+    choose(page, "two-", "Paste")
+    dialog = page.get_by_role("dialog", name="Paste")
+    expect(dialog).to_contain_text("does not let the page read the clipboard here")
+    expect(dialog).to_contain_text("Ctrl+V")
+    dialog.get_by_label("Text to paste").press("Control+v")
+    expect(dialog).to_have_count(0)
+    page.keyboard.press("Enter")
+    expect(rows(page)).to_contain_text("\ntwo-one-selected", use_inner_text=True)
 
 
 def test_a_line_that_was_wrapped_is_copied_as_one(page: Page, served: Served) -> None:
