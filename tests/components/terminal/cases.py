@@ -213,6 +213,13 @@ CASES: Final = (
     Case("alternate screen is blank each time", f"{C}?1049hfirst{C}?1049l{C}?1049hx"),
     Case("alternate screen scrolls away", f"{C}?1049h{LETTERS}\r\n\r\n{C}?1049lx"),
     Case("alternate screen twice", f"main{C}?1049ha{C}?1049hb{C}?1049lx"),
+    Case(
+        "alternate screen left that was not entered",
+        f"{C}3;3Hmain{C}?1049lx",
+        ("x", "", "  main"),
+        (1, 0),
+        f"{XTERM}: the cursor is restored, to where a new terminal has it; the reference leaves it",
+    ),
     # Resets
     Case("full reset", f"{LETTERS}{C}1;31m{C}5;10r{C}?6h{C}4h{E}(0{E}cq"),
     Case(

@@ -1,7 +1,7 @@
 """Random output of programs, in sequences about which our terminal and the reference agree.
 
 Left out is what tests/components/terminal/cases.py has by hand: controls while a wrap is pending, halves of wide
-characters, backgrounds of erased cells, lines outside of a region.
+characters, backgrounds of erased cells, lines outside of a region, leaving an alternate screen that nobody entered.
 """
 
 from typing import Final
@@ -65,10 +65,14 @@ _INSERTING: Final = st.builds("\x1b[{}G\x1b[4h{}\x1b[4l".format, st.integers(1, 
 _REPEATING: Final = st.builds("\x1b[{}Gr\x1b[{}b".format, st.integers(1, 60), _SMALL)
 _DRAWING: Final = st.builds("\x1b[{}G\x1b(0{}\x1b(B".format, st.integers(1, 60), st.text("lqkxmjtuvwn", max_size=9))
 _KEEPING: Final = st.builds("\x1b7{}\x1b8".format, _PLACING | _writing())
-_OTHER: Final = st.sampled_from(("\r", "\r\n", "\t", "\r\t\t", "\x1bM", "\x1bD", "\x1bE", "\x1b[?1049h", "\x1b[?1049l"))
+_OTHER: Final = st.sampled_from(("\r", "\r\n", "\t", "\r\t\t", "\x1bM", "\x1bD", "\x1bE"))
 
 _PIECE: Final = st.one_of(
     *(_writing(), _writing(), _region(), _MOVING, _PLACING, _ERASING, _SHIFTING),
     *(_INSERTING, _REPEATING, _DRAWING, _KEEPING, _OTHER),
 )
-OUTPUT: Final = st.lists(_PIECE, min_size=1, max_size=25).map("".join)
+_ASIDE: Final = st.lists(_PIECE, max_size=8).map(lambda pieces: f"\x1b[?1049h{''.join(pieces)}\x1b[?1049l")
+_STAYING: Final = st.lists(_PIECE, max_size=8).map(lambda pieces: f"\x1b[?1049h{''.join(pieces)}")
+OUTPUT: Final = st.builds(
+    "{}{}".format, st.lists(_PIECE | _ASIDE, min_size=1, max_size=25).map("".join), st.just("") | _STAYING
+)
