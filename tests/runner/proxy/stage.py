@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -101,6 +102,7 @@ class Stage:
         for agent in self.agents:
             agent.kill()
             agent.wait()
+        _kill_all_in(self.workspace)
 
     async def start_proxy(self) -> None:
         self.proxy = RunnerProxy(self.config, on_activity=self.activity.append, snapshots=self.snapshots)
@@ -165,6 +167,14 @@ class Stage:
         url = f"{self.url.replace('http', 'ws')}/ports/{port}{path}"
         async with connect(url, compression=None, max_size=None, proxy=None, **options) as socket:
             yield socket
+
+
+def _kill_all_in(folder: Path) -> None:
+    """What runs there: in a sandbox it would end with its agent, here programs on pipes hear nothing of that."""
+    for process in os.scandir("/proc"):
+        with suppress(OSError):
+            if process.name.isdecimal() and os.readlink(f"/proc/{process.name}/cwd").startswith(str(folder)):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 class Listener:
