@@ -208,6 +208,7 @@ def test_tabs_open_switch_and_close(visit: Callable[..., Page], served: Served) 
 def test_tabs_follow_a_renamed_file_and_let_go_of_a_deleted_one(visit: Callable[..., Page], served: Served) -> None:
     one, two = visit(), visit()
     one.locator("#open-b").click()
+    expect(one.get_by_role("tab", name="b.md")).to_have_attribute("aria-selected", "true")
     one.get_by_role("tab", name="a.py").click()
     one.locator(".cm-content:visible").click()
     one.keyboard.press("Control+Home")
