@@ -85,6 +85,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     go_to_runs(page)
     expect(rows).to_have_count(3)
     rows.last.click()
+    expect(recording(page)).to_contain_text("link a needle in it")
     page.get_by_role("button", name="Delete this record").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     expect(rows).to_have_count(2)
