@@ -1,11 +1,13 @@
 """One terminal of a REPL on the screen; also the output pane, which is the terminal of a run."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from nicegui.element import Element
 
 from components import BUNDLE
+
+TITLE_CHARACTERS: Final = 200  # that a program names its window, as in safe.mjs: a browser may say what it likes
 
 
 class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
@@ -28,6 +30,6 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         super().__init__()
         self._props.update(replId=repl_id, terminalId=terminal_id, before=before)
         if on_title:
-            self.on("title", lambda e: on_title(str(e.args)))
+            self.on("title", lambda e: on_title(str(e.args)[:TITLE_CHARACTERS]))
         if on_open:
             self.on("open", lambda e: on_open(e.args["path"], e.args["line"], e.args["column"]))
