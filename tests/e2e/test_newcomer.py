@@ -105,7 +105,8 @@ def stop_a_flood(page: Page) -> None:
 def lose_the_network(page: Page, workspace: Path, network: Network) -> None:
     """While a program writes lines; none of them is missing afterwards, and none is there twice."""
     (workspace / "count.py").write_text(COUNTER)
-    enter(page, "python3 count.py")
+    # A terminal throws away at Ctrl-C what was printed and not read yet, unless it is told not to (termios(3), NOFLSH).
+    enter(page, "stty noflsh; python3 count.py")
     says(page, "<10>")
     network.away(OUTAGE_S)
     to_terminal(page)
