@@ -17,16 +17,17 @@ export default {
       <div v-else-if="state === 'blocked'" class="dx-line dx-network" role="alert" data-tone="danger">
         <i class="dx-i dx-i-warning"></i>
         <span class="dx-grow">This network lets pages through but blocks WebSockets: nothing here can work.</span>
-        <a class="dx-btn dx-btn-small" href="/diagnose" target="_blank" title="Find out what is wrong">What is wrong?</a>
+        <a class="dx-btn dx-btn-small" :href="diagnose" target="_blank" title="Find out what is wrong">What is wrong?</a>
       </div>
     </div>`,
   data() {
-    return { state: network() };
+    return { state: network(), diagnose: null };
   },
   async mounted() {
     window.addEventListener(NETWORK, this.changed);
     window.addEventListener("devex:signed-out", this.signedOut);
-    await this.$nextTick(); // NiceGUI makes its socket only now
+    await this.$nextTick(); // NiceGUI makes its socket, and knows its path prefix, only now
+    this.diagnose = serverUrl("/diagnose");
     takeOver(window.socket);
   },
   unmounted() {
