@@ -1,7 +1,7 @@
 // A WebSocket of the REPL that comes back by itself.
 import { ANSWER_MS, Line, PING_MS } from "./lines.mjs";
 
-const DOUBT_MS = 1000; // nothing heard for so long after something was sent that is answered at once: ask
+const DOUBT_MS = 1000; // silence after something that is usually echoed: it may be a password prompt, or a dead link, so ping
 
 export class Connection {
   #socket = null; // null between a cut and the next attempt
@@ -29,11 +29,12 @@ export class Connection {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
-  /** Returns false, and sends nothing, while there is no link. `answered`: the server says something to it at once. */
-  send(data, { answered = false } = {}) {
+  /** Returns false, and sends nothing, while there is no link. `usuallyEchoed`: something usually comes back (a key's echo);
+   * if nothing does within DOUBT_MS, the server is pinged. */
+  send(data, { usuallyEchoed = false } = {}) {
     if (!this.isOpen) return false;
     this.#socket.send(data);
-    if (answered) this.#doubt();
+    if (usuallyEchoed) this.#doubt();
     return true;
   }
 

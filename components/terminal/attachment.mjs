@@ -17,7 +17,7 @@ export class Attachment {
     this.cuts = 0;
     this.isReady = false;
     this.forgetAcks();
-    this.typed = new Typed((bytes) => this.connection.send(input(bytes), { answered: true }));
+    this.typed = new Typed((bytes) => this.connection.send(input(bytes), { usuallyEchoed: true }));
     this.connection = new Connection(() => `${path(this.offset)}&page=${this.typed.page}`, {
       message: (data) => this.receive(decode(data)),
       lost: (code) => this.lost(code),

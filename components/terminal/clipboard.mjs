@@ -8,7 +8,7 @@ const SHOWN_LINES = 5;
 const SHOWN_CHARACTERS = 300;
 
 /** A text as it may be pasted: nothing in it can end the paste, or be a key. */
-export const cleaned = (text) => text.replace(CONTROLS, "");
+export const cleanedPaste = (text) => text.replace(CONTROLS, "");
 
 /** What happens unseen when this is pasted into a program that takes a paste for typing, as a question; else null. */
 function pasteQuestion(text, isBracketed) {

@@ -1,15 +1,16 @@
 // One terminal of a REPL: xterm.js drawing what comes over a WebSocket of its own.
 import {
-  ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, People, SearchBox, Sized, TouchKeys, cleaned, clipboardText, copyText, currentSettings,
-  download, isDroppable, isFront, join, keepKeys, markOf, menuItems, missingWords, openMenu, openScreen, openSettings, outputDecoder, ownKey,
-  plainTitle, rename, roomIn, set, stepFont, sureToPaste, takeKeys, understood, useWebgl, wordsOf, wordsOfDrop, writeBefore,
+  ALONE, AS_BEFORE, Attachment, BY_TOUCH, FileLinks, People, SearchBox, Sized, TouchKeys, changeSettings, cleanedPaste, clipboardText,
+  copyText, currentSettings, downloadRecord, isDroppable, isFront, joinTerminals, keepKeys, markOf, menuItems, missingWords, openMenu,
+  openScreen, openSettings, outputDecoder, ownKey, plainTitle, renameTerminal, roomIn, stepFont, sureToPaste, takeKeys, understood, useWebgl,
+  wordsOfDrop, writeBefore,
 } from "devex-bundle/terminal.js";
 import { COMMAND } from "devex-bundle/palette.js";
-import { replUrl } from "devex-bundle/repl.js";
+import { replUrl, wordsOf } from "devex-bundle/repl.js";
 
 const ENCODER = new TextEncoder();
 const RENDERER_AFTER_MS = 1000; // looking for a graphics card takes 50 ms: the prompt comes first
-const SAID_MS = 4000;
+const SAID_MS = 4000; // two short sentences are read by then
 const TITLE_MS = 500; // a program may change its title in a loop
 const LEAVING = "Ctrl+` leaves the terminal.";
 
@@ -108,7 +109,7 @@ export default {
       window.addEventListener("pagehide", this.keepKeys);
       window.addEventListener(COMMAND, this.commanded);
       document.addEventListener("visibilitychange", this.fit);
-      this.stepBack = join(this.$el);
+      this.stepBack = joinTerminals(this.$el);
     },
 
     // What comes from the REPL
@@ -171,11 +172,11 @@ export default {
         clear: () => this.clear(),
         openLinks: () => this.openLinks(),
         rename: () => this.rename(),
-        downloadText: () => download(this.replId, this.terminalId, "text"),
-        downloadCast: () => download(this.replId, this.terminalId, "cast"),
+        downloadText: () => downloadRecord(this.replId, this.terminalId, "text"),
+        downloadCast: () => downloadRecord(this.replId, this.terminalId, "cast"),
         settings: openSettings,
         takeOver: () => this.$refs.people.takeOver(),
-        readOut: () => set({ forScreenReader: !currentSettings().forScreenReader }),
+        readOut: () => changeSettings({ forScreenReader: !currentSettings().forScreenReader }),
         leave: () => this.leave(),
         larger: () => stepFont(1),
         smaller: () => stepFont(-1),
@@ -207,7 +208,7 @@ export default {
       this.pasteText(text);
     },
     async pasteText(text) {
-      const clean = cleaned(text);
+      const clean = cleanedPaste(text);
       if (clean && (await sureToPaste(clean, this.term.modes.bracketedPasteMode))) this.term.paste(clean);
       this.focus();
     },
@@ -225,7 +226,7 @@ export default {
     },
     async rename() {
       try {
-        await rename(this.replId, this.terminalId);
+        await renameTerminal(this.replId, this.terminalId);
       } catch (failed) {
         this.say(wordsOf(failed));
       }

@@ -2,6 +2,6 @@
 import { replUrl } from "../repl/http.mjs";
 
 /** `form`: "text" or "cast". */
-export function download(replId, terminalId, form) {
+export function downloadRecord(replId, terminalId, form) {
   Object.assign(document.createElement("a"), { href: `${replUrl(replId)}/records/${terminalId}/${form}`, download: "" }).click();
 }

@@ -5,7 +5,7 @@ const terminals = []; // that one first
 const inSight = (terminal) => terminal.checkVisibility({ visibilityProperty: true });
 
 /** Counts in from now on; -> how to leave. */
-export function join(terminal) {
+export function joinTerminals(terminal) {
   const toFront = () => {
     terminals.splice(terminals.indexOf(terminal), 1);
     terminals.unshift(terminal);

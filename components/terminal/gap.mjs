@@ -4,7 +4,7 @@
 const AFRESH = "\x18\x1b[?47l\x1b[!p\x1b[?1000l\x1b[?1006l\x1b[0m\x1b[999;1H\r\n";
 const TAIL = /^[0-9;:?]*[0-9;][@A-Za-z`~]/; // of a control sequence: its numbers and its last letter
 const TEXT_END = /^[^\x1b\n]*?(\x07|\x1b\\)/; // of a title or another text for the terminal: a bell, or ST
-const LOOKED_AT = 1024;
+const LOOKED_AT = 1024; // bytes: titles and links are shorter, and the end of a longer one is shown
 
 /** As `missing_words` in Python has it. */
 export const missingWords = (count) => `${count.toLocaleString("en")} bytes of output are missing here`;

@@ -10,7 +10,7 @@ const FLASH_MS = 200;
 /** As PEOPLE tells it when nobody else is there. */
 export const ALONE = { people: [], turn: null, count: 1 };
 
-export const nameOf = (person) => person?.name || "Somebody";
+const nameOf = (person) => person?.name || "Somebody";
 
 function initialsOf(name) {
   const words = name.split(/[\s._-]+/).filter(Boolean);
@@ -27,7 +27,7 @@ function waysOf({ people, turn }, you, canWrite) {
 }
 
 /** In one line, for whoever hears it or points at it. */
-export function wordsOf({ people, turn, count }, you) {
+function companyWords({ people, turn, count }, you) {
   const others = people.filter((one) => one.n !== you).map((one) => nameOf(one) + (one.can_write ? "" : " (may only look)"));
   const more = count - 1 - others.length;
   const who = [...others, ...(more > 0 ? [`${more} more`] : [])].join(", ");
@@ -74,7 +74,7 @@ export const People = {
       return this.company.turn === this.you ? "You are typing" : `${nameOf(this.holder)} is typing`;
     },
     words() {
-      return wordsOf(this.company, this.you);
+      return companyWords(this.company, this.you);
     },
   },
   watch: {

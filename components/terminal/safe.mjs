@@ -28,11 +28,5 @@ export function safeTerminal(options) {
   return term;
 }
 
-const TITLE_CHARACTERS = 200;
-const UNREADABLE = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g; // controls, and what turns text around
-
-/** A title as it may stand beside what the page itself says. */
-export const plainTitle = (title) => title.replace(UNREADABLE, "").slice(0, TITLE_CHARACTERS);
-
 /** What ends all that a program may have left on: looks, regions, keys' modes, the mouse, the alternate screen. */
 export const AS_BEFORE = "\x1b[!p\x1b[?1000;1002;1003;1006;1047l";

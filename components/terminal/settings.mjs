@@ -34,7 +34,7 @@ function tell() {
 export const currentSettings = () => settings;
 
 /** Sets some of them, for every terminal of this browser. */
-export function set(some) {
+export function changeSettings(some) {
   settings = checked({ ...settings, ...some });
   try {
     localStorage.setItem(KEY, JSON.stringify(settings));
@@ -45,7 +45,7 @@ export function set(some) {
 }
 
 /** A larger (1) or smaller (-1) font, or the first again (0). */
-export const stepFont = (step) => set({ fontPx: step ? settings.fontPx + step : FONT_PX.first });
+export const stepFont = (step) => changeSettings({ fontPx: step ? settings.fontPx + step : FONT_PX.first });
 
 /** Calls `listener(settings)` whenever they change, here or in another tab; -> how to end that. */
 export function onSettings(listener) {

@@ -1,6 +1,6 @@
 // The box in which a user sets what terminals are like, and reads which keys they know.
 import { answered } from "../popups.mjs";
-import { SCROLLBACK_LINES, currentSettings, onSettings, set, stepFont } from "./settings.mjs";
+import { SCROLLBACK_LINES, changeSettings, currentSettings, onSettings, stepFont } from "./settings.mjs";
 
 const KEYS = [
   ["Ctrl+Shift+C, Ctrl+Shift+V", "Copy, paste"],
@@ -30,12 +30,12 @@ function fontRow() {
 
 function scrollbackRow() {
   const options = SCROLLBACK_LINES.map((lines) => element("option", { value: lines, textContent: `${lines.toLocaleString("en")} lines` }));
-  const select = element("select", { className: "dx-input", onchange: () => set({ scrollbackLines: Number(select.value) }) }, ...options);
+  const select = element("select", { className: "dx-input", onchange: () => changeSettings({ scrollbackLines: Number(select.value) }) }, ...options);
   return { row: element("label", { className: "dx-terminal-setting" }, "Scrollback", select), show: ({ scrollbackLines }) => (select.value = scrollbackLines) };
 }
 
 function screenReaderRow() {
-  const box = element("input", { type: "checkbox", onchange: () => set({ forScreenReader: box.checked }) });
+  const box = element("input", { type: "checkbox", onchange: () => changeSettings({ forScreenReader: box.checked }) });
   return { row: element("label", { className: "dx-terminal-setting" }, "Read out by a screen reader", box), show: ({ forScreenReader }) => (box.checked = forScreenReader) };
 }
 

@@ -7,7 +7,7 @@ from nicegui.element import Element
 
 from components import BUNDLE
 
-TITLE_CHARACTERS: Final = 200  # that a program names its window, as in safe.mjs: a browser may say what it likes
+WINDOW_TITLE_CHARACTERS: Final = 200  # as in window_title.mjs, and checked here: a browser may say what it likes
 
 
 class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
@@ -30,6 +30,6 @@ class Terminal(Element, component="devex_terminal.js", esm=BUNDLE):
         super().__init__()
         self._props.update(replId=repl_id, terminalId=terminal_id, before=before)
         if on_title:
-            self.on("title", lambda e: on_title(str(e.args)[:TITLE_CHARACTERS]))
+            self.on("title", lambda e: on_title(str(e.args)[:WINDOW_TITLE_CHARACTERS]))
         if on_open:
             self.on("open", lambda e: on_open(e.args["path"], e.args["line"], e.args["column"]))

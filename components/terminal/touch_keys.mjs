@@ -19,7 +19,7 @@ const KEYS = [
 ];
 
 /** A character as Ctrl and Alt make it. */
-export function modified(character, { ctrl, alt }) {
+function modified(character, { ctrl, alt }) {
   const upper = character.toUpperCase();
   const code = upper.charCodeAt(0);
   const hasControl = upper.length === 1 && code >= 0x40 && code <= 0x5f;
@@ -28,7 +28,7 @@ export function modified(character, { ctrl, alt }) {
 }
 
 /** What a key of the row sends. `isApplication`: the program has asked for cursor keys of its own. */
-export function sent(key, held, isApplication) {
+function sent(key, held, isApplication) {
   if (key === "escape") return "\x1b";
   if (key === "tab") return "\t";
   if (!(key in ARROWS)) return modified(key, held);

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from components.build import HERE
+from components.terminal.terminal import WINDOW_TITLE_CHARACTERS
 from runner.proxy.records.rendering import missing_words
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.titles import TITLE_CHARACTERS
@@ -27,12 +28,14 @@ TOLD = {  # by the proxy, and how a page reads it
 }
 SAID = """
 import { missingWords } from "./gap.mjs";
-import { MOST_CHARACTERS } from "./renaming.mjs";
+import { NAME_CHARACTERS } from "./renaming.mjs";
+import { WINDOW_TITLE_CHARACTERS } from "./window_title.mjs";
 import { NO_SUCH_TERMINAL, ack, decode, input, ping, resize, turn } from "./wire.mjs";
 const [counts, told] = JSON.parse(process.argv[1]);
 const sent = [input(Uint8Array.of(1, 255)), resize(300, 2), ack(2 ** 40), turn(9), ping()];
 console.log(JSON.stringify({
-  missing: counts.map(missingWords), MOST_CHARACTERS, NO_SUCH_TERMINAL, sent: sent.map((one) => new Uint8Array(one)),
+  missing: counts.map(missingWords), NO_SUCH_TERMINAL, NAME_CHARACTERS, WINDOW_TITLE_CHARACTERS,
+  sent: sent.map((one) => new Uint8Array(one)),
   heard: told.map((one) => decode(Uint8Array.from(one).buffer)),
 }, (_, value) => (value instanceof Uint8Array ? [...value] : value)));
 """
@@ -52,7 +55,8 @@ def test_bytes_that_are_missing_are_told_alike(said: dict[str, Any]) -> None:
 
 
 def test_messages_and_bounds_mean_the_same(said: dict[str, Any]) -> None:
-    assert (said["NO_SUCH_TERMINAL"], said["MOST_CHARACTERS"]) == (wire.NO_SUCH_TERMINAL, TITLE_CHARACTERS)
+    assert said["NO_SUCH_TERMINAL"] == wire.NO_SUCH_TERMINAL
+    assert (said["NAME_CHARACTERS"], said["WINDOW_TITLE_CHARACTERS"]) == (TITLE_CHARACTERS, WINDOW_TITLE_CHARACTERS)
     assert said["heard"] == [*TOLD.values()]
     kinds, bodies = zip(*((one[0], bytes(one[1:])) for one in said["sent"]), strict=True)
     assert kinds == (wire.INPUT, wire.RESIZE, wire.ACK, wire.TURN, wire.PING)
