@@ -14,8 +14,9 @@ from components.controls import button, icon, text
 from components.repl import Run, Shell
 from components.tabs import Tab, Tabs
 from components.terminal import Terminal
+from runner.proxy.terminals.exits import TERM_S
 
-_STOPPING = "Stopping: asked to end (SIGTERM), killed (SIGKILL) if it still runs after 5 s"
+_STOPPING = f"Stopping: asked to end (SIGTERM), killed (SIGKILL) if it still runs after {TERM_S:g} s"
 
 
 class Panel:

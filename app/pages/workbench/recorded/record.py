@@ -15,7 +15,7 @@ LAST_SCREENS = 8  # of shells, the newest: more tabs than that are a list, which
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """As `GET records` tells. `exit_code` is None while it runs, and when nobody knows; `is_lost`: it ended with its
-    sandbox, and `duration_s` is None; `again`: it can be run again.
+    sandbox, and `duration_s` is None.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Record:
     peak_bytes: int | None
     size: tuple[int, int]
     missing_bytes: int
-    again: bool
+    can_run_again: bool
 
     @classmethod
     def of(cls, fields: dict[str, Any]) -> Self:
@@ -55,16 +55,23 @@ class Record:
             peak_bytes=fields["peak_bytes"],
             size=(fields["cols"], fields["rows"]),
             missing_bytes=fields["missing"],
-            again=fields["run"],
+            can_run_again=fields["run"],
         )
 
     @property
-    def runs(self) -> bool:
+    def is_running(self) -> bool:
         return self.ended_at is None
 
     @property
     def is_run(self) -> bool:
         return self.kind == "run"
+
+
+class Found(NamedTuple):
+    """By a search: of each match the id of its record and its line; `cut_off`: there are more."""
+
+    matches: Sequence[tuple[str, str]]
+    cut_off: bool
 
 
 class Ending(NamedTuple):

@@ -17,7 +17,7 @@ Again = Callable[[str], Awaitable[None]]
 
 def show_ending(record: Record) -> None:
     """How it ended, after how long, with how much memory, and what it was."""
-    if record.runs:
+    if record.is_running:
         ui.element("span").classes("dx-spin")
         text("Running" if record.is_run else "Open")
     else:
@@ -36,7 +36,7 @@ def figures(duration_s: float | None, peak_bytes: int | None) -> str:
 def show_ways(repl_id: str, record: Record, on_again: Again | None) -> None:
     """Buttons on the right: run it again, where that is allowed and possible, and download what it wrote."""
     ui.element("span").classes("dx-grow")
-    if on_again and record.again:
+    if on_again and record.can_run_again:
         again = button("Run again", partial(on_again, record.id), icon_name="reload", kind="primary", small=True)
         again._props["title"] = "Run the same command again"
     show_downloads(repl_id, record.id)

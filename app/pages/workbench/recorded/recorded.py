@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from app.access import Access
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import app_of_records, running_app, viewer_of
 from app.pages.workbench.recorded.last_screens import LastScreens
-from app.pages.workbench.recorded.record import Record, last_run
+from app.pages.workbench.recorded.record import Found, Record, last_run
 from app.pages.workbench.recorded.record_parts import Again
 from app.pages.workbench.recorded.run_history import RunHistory
 from orchestrator.service import Orchestrator
@@ -36,16 +37,11 @@ class Recorded:
         self._on_start = on_start
         self._on_again = on_again if self._viewer.can_write else None
 
-    async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The routes that are there while nothing runs, too. DevexError."""
-        app = self._orchestrator.runner_app(self._repl.id) or self._orchestrator.files_app(self._repl)
-        return await RunnerClient(app, self._viewer).ask(method, path, body)
-
     async def records(self) -> Sequence[Record]:
         """The newest first; none where they cannot be read: the page is there for more than them."""
         try:
             async with asyncio.timeout(RECORDS_S):
-                return [Record.of(one) for one in (await self.ask("GET", "records"))["records"]]
+                return await self._load()
         except (DevexError, TimeoutError):
             return ()
 
@@ -74,8 +70,28 @@ class Recorded:
     def _run_history(self, records: Sequence[Record], on_watch: Callable[[], None]) -> RunHistory:
         on_delete = self._delete if self._viewer.can_write else None
         return RunHistory(
-            self._repl.id, records, ask=self.ask, on_again=self._on_again, on_delete=on_delete, on_watch=on_watch
+            self._repl.id,
+            records,
+            load=self._load,
+            search=self._search,
+            on_again=self._on_again,
+            on_delete=on_delete,
+            on_watch=on_watch,
         )
+
+    async def _load(self) -> Sequence[Record]:
+        """The newest first. DevexError."""
+        return [Record.of(one) for one in (await self._get("records"))["records"]]
+
+    async def _search(self, text: str) -> Found:
+        """DevexError."""
+        found = await self._get(f"records/search?q={quote(text)}")
+        return Found([(one["id"], one["text"]) for one in found["matches"]], found["cut_off"])
+
+    async def _get(self, path: str) -> Any:
+        """Of the routes that are there while nothing runs, too. DevexError."""
+        app = self._orchestrator.runner_app(self._repl.id) or self._orchestrator.files_app(self._repl)
+        return await RunnerClient(app, self._viewer).ask("GET", path)
 
     async def _delete(self, record_id: str | None) -> None:
         path = "records" if record_id is None else f"records/{record_id}"

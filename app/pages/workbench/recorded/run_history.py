@@ -3,15 +3,14 @@
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, Protocol
-from urllib.parse import quote
+from typing import Any, Final
 
 from nicegui import ui
 from nicegui.elements.mixins.text_element import TextElement
 
 from app.pages.frame import ask_sure
 from app.pages.words import ago, size_words, span
-from app.pages.workbench.recorded.record import Record, record_ending
+from app.pages.workbench.recorded.record import Found, Record, record_ending
 from app.pages.workbench.recorded.record_parts import Again, name_of, show_ending, show_output, show_ways
 from components.controls import icon, icon_button, text
 from runner.errors import DevexError
@@ -27,19 +26,13 @@ _NOTHING: Final = {
 # Enter searches; an emptied field is the list again.
 _SOUGHT: Final = '(event) => (event.key === "Enter" || !event.target.value) && emit(event.target.value)'
 
-
 Delete = Callable[[str | None], Awaitable[None]]
 
 
-class Ask(Protocol):
-    """The JSON routes of the REPL, whether it runs or not. Raises DevexError."""
-
-    def __call__(self, method: str, path: str, body: dict[str, Any] | None = None) -> Awaitable[Any]: ...
-
-
 class RunHistory:
-    """A list of `records`, the newest first, beside one of them. `on_again` and `on_delete`, None where that cannot be
-    done, get a record's id, or None to delete all that have ended; `on_watch` shows the one that runs.
+    """A list of `records`, the newest first, beside one of them. `load` gets them anew, `search` what has a text in its
+    output; both raise DevexError. `on_again` and `on_delete`, None where that cannot be done, get a record's id, or
+    None to delete all that have ended; `on_watch` shows the one that runs.
     """
 
     def __init__(
@@ -47,19 +40,20 @@ class RunHistory:
         repl_id: str,
         records: Sequence[Record],
         *,
-        ask: Ask,
+        load: Callable[[], Awaitable[Sequence[Record]]],
+        search: Callable[[str], Awaitable[Found]],
         on_again: Again | None,
         on_delete: Delete | None,
         on_watch: Callable[[], Any],
     ) -> None:
         self._repl_id = repl_id
-        self._ask = ask
+        self._load = load
+        self._search = search
         self.on_again = on_again
         self._on_delete = on_delete
         self._on_watch = on_watch
         self._records = records
-        self._matches: Sequence[tuple[str, str]] | None = None  # while something is searched for: record and line
-        self._cut_off = False
+        self._found: Found | None = None  # while something is searched for
         self._sought = ""
         self._kind = RUN
         self._chosen = ""
@@ -80,11 +74,10 @@ class RunHistory:
     async def refresh(self) -> None:
         """Ask anew."""
         try:
-            listed = (await self._ask("GET", "records"))["records"]
+            records = await self._load()
         except DevexError as error:
             self._say(f"{error.message} {error.action}")
             return
-        records = [Record.of(one) for one in listed]
         if records == self._records:
             return
         before = self._record(self._chosen)
@@ -107,8 +100,8 @@ class RunHistory:
             field._props.update(
                 {"placeholder": "Search all output", "aria-label": "Search all output", "title": "Enter searches"}
             )
-            field.on("keyup", lambda e: self._search(e.args), js_handler=_SOUGHT)
-            field.on("search", lambda e: self._search(e.args), js_handler=_SOUGHT)
+            field.on("keyup", lambda e: self._seek(e.args), js_handler=_SOUGHT)
+            field.on("search", lambda e: self._seek(e.args), js_handler=_SOUGHT)
             if self._on_delete:
                 icon_button("trash", "Delete all records", partial(self._delete_all, self._on_delete))
 
@@ -119,22 +112,20 @@ class RunHistory:
 
     def _list_kind(self, kind: str) -> None:
         self._kind = kind
-        self._matches = None
+        self._found = None
         for name, tab in self._tabs.items():
             tab.props(f"aria-pressed={str(name == kind).lower()}")
         self._show_list()
 
-    async def _search(self, sought: str) -> None:
+    async def _seek(self, sought: str) -> None:
         self._sought = sought.strip()
-        self._matches = None
+        self._found = None
         if self._sought:
             try:
-                found = await self._ask("GET", f"records/search?q={quote(self._sought)}")
+                self._found = await self._search(self._sought)
             except DevexError as error:
                 self._say(f"{error.message} {error.action}")
                 return
-            self._matches = [(one["id"], one["text"]) for one in found["matches"]]
-            self._cut_off = found["cut_off"]
         self._show_list()
 
     # The list
@@ -148,8 +139,8 @@ class RunHistory:
         self._times.clear()
         self._list.clear()
         with self._list:
-            if self._matches is not None:
-                self._show_matches(self._matches)
+            if self._found is not None:
+                self._show_found(self._found)
                 return
             listed = [record for record in self._records if record.kind == self._kind][:SHOWN]
             for record in listed:
@@ -157,29 +148,29 @@ class RunHistory:
             if not listed:
                 text(_NOTHING[self._kind], "dx-runs-none dx-muted", tag="p")
 
-    def _show_matches(self, matches: Sequence[tuple[str, str]]) -> None:
-        for record_id, line in matches:
+    def _show_found(self, found: Found) -> None:
+        for record_id, line in found.matches:
             if record := self._record(record_id):
                 with self._pressable(record, partial(self._choose, record.id, self._sought)):
                     icon("output" if record.is_run else "terminal")
                     with ui.element("span").classes("dx-grow"):
                         text(line.strip(), tag="code")._props["title"] = line
                         self._when(record, f"{name_of(record)} · ")
-        if not matches or self._cut_off:
-            said = "There is more: search for more of the line." if matches else "No output has it."
+        if not found.matches or found.cut_off:
+            said = "There is more: search for more of the line." if found.matches else "No output has it."
             text(said, "dx-runs-none dx-muted", tag="p").props("role=status")
 
     def _row(self, record: Record) -> None:
-        pressed = self._on_watch if record.runs and record.is_run else partial(self._choose, record.id)
+        pressed = self._on_watch if record.is_running and record.is_run else partial(self._choose, record.id)
         with self._pressable(record, pressed):
-            if record.runs:
+            if record.is_running:
                 ui.element("span").classes("dx-spin")
             else:
                 ending = record_ending(record)
                 icon(ending.icon).props(f"data-tone={ending.tone}")
             with ui.element("span").classes("dx-grow"):
                 text(name_of(record), tag="code")._props["title"] = record.command or record.title
-                self._when(record, "" if record.runs else f"{record_ending(record).words.partition(',')[0]} · ")
+                self._when(record, "" if record.is_running else f"{record_ending(record).words.partition(',')[0]} · ")
             with ui.element("span").classes("dx-runs-figures"):
                 if record.duration_s is not None:
                     text(span(record.duration_s), tag="small")
@@ -229,7 +220,7 @@ class RunHistory:
                 icon_button("back", "Back to the list", self._back).classes("dx-runs-back")
                 show_ending(record)
                 show_ways(self._repl_id, record, self.on_again)
-                if self._on_delete and not record.runs:
+                if self._on_delete and not record.is_running:
                     icon_button("trash", "Delete this record", partial(self._delete, record, self._on_delete))
             show_output(self._repl_id, record, find)
 
@@ -250,6 +241,6 @@ class RunHistory:
 
 
 def _when(record: Record, now: datetime) -> str:
-    if record.runs:
+    if record.is_running:
         return f"for {span((now - record.started_at).total_seconds())}"
     return ago(record.started_at, now)
