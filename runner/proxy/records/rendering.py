@@ -17,11 +17,6 @@ _SEQUENCE: Final = re.compile(
 _CONTROL: Final = re.compile(r"[\x00-\x07\x0b-\x1f\x7f-\x9f]")
 
 
-def raw(entries: Iterable[Entry]) -> bytes:
-    """What the terminal wrote."""
-    return b"".join(entry.data for entry in entries if isinstance(entry, Output))
-
-
 def tail(entries: Iterable[Entry], most_bytes: int) -> tuple[bytes, int, int]:
     """The last lines, at most so many bytes of them -> (they, the offset at which they begin, bytes missing in them).
     Where no line ends soon they begin with a whole character.

@@ -41,7 +41,7 @@ def said(disk: Disk, record: About, *pieces: bytes, live: Collection[str] = (abo
 
 
 def kept(disk: Disk, record: About) -> bytes:
-    return rendering.raw(disk.entries(record.id))
+    return b"".join(entry.data for entry in disk.entries(record.id) if isinstance(entry, Output))
 
 
 def test_of_a_long_record_the_oldest_is_dropped_and_counted(tmp_path: Path) -> None:
