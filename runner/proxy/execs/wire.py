@@ -1,13 +1,7 @@
 """The messages of `WS exec`: first a JSON text, as wanted.py has it; then binary, u8 kind | body, numbers big-endian.
 
-script -> proxy  1 INPUT bytes, up to the last CREDIT | 2 RESIZE u16 cols u16 rows | 3 ACK u64 bytes of OUTPUT and
-                 ERRORS taken so far | 4 SIGNAL u8 | 12 EOF: no more INPUT
-proxy -> script  22 READY JSON {id}, first | 28 CREDIT u64 bytes of INPUT that may be sent in all, right behind it and
-                 again and again | 17 OUTPUT bytes | 29 ERRORS bytes | 19 EXITED JSON, last {exit_code, signal,
-                 duration_s, peak_bytes, timed_out, lost?}
-                 | 30 REFUSED JSON {error}, in place of READY
-
-What terminals say, too, has their kinds; no kind of theirs means something else here.
+What each says, and with which fields: docs/protocol.md, Exec. What terminals say, too, has their kinds; no kind of
+theirs means something else here.
 """
 
 import json

@@ -1,15 +1,6 @@
 """The messages of `WS terminals/{id}?after=OFFSET&page=ID.SENT`: binary, u8 kind | body, numbers big-endian.
 
-browser -> proxy  1 INPUT bytes | 2 RESIZE u16 cols u16 rows (0 0: hidden) | 3 ACK u64 rendered up to | 4 SIGNAL u8
-                  | 5 PING u32 | 6 TURN u32 person: it is theirs to type now; with one's own number: taken over
-proxy -> browser  17 OUTPUT u64 offset, bytes | 18 GAP u64 from u64 to: lost; to < from: begin anew | 19 EXITED JSON
-                  {status, signal, peak_bytes, lost?, duration_s} | 20 SIZE u16 cols u16 rows | 21 PONG u32
-                  | 22 READY JSON {id, kind, cols, rows, start, end, can_write, you: person, taken}, always first:
-                  of the bytes of INPUT of this page so many were taken; null without `page`
-                  | 23 PEOPLE JSON {people: [{n: person, name, can_write}], turn: person or null, count}; empty: nobody
-                  but you | 24 REFUSED JSON {why: "turn"|"read_only", by: person or null, bytes: of keys, in all}
-                  | 25 MODES bytes: after a GAP, what a terminal that was reset is to be fed before the output behind it
-                  | 26 TAKEN u64: as in READY, before a PONG and when 16 KiB were not told
+What each says, and with which fields: docs/protocol.md, Terminals.
 """
 
 import json
