@@ -1,4 +1,7 @@
-"""Run a command in a REPL as if it ran here: DEVEX_TOKEN=… exec_client.py https://HOST/repls/ID/exec SECONDS CMD…"""
+"""Run a command in a REPL as if it ran here: DEVEX_TOKEN=… exec_client.py https://HOST/repls/ID/exec SECONDS CMD…
+
+Exits as CMD does; with 124 when its time was over, 255 when it could not be started or its sandbox ended first.
+"""
 
 import asyncio
 import json
@@ -38,8 +41,8 @@ async def run(url: str, timeout_s: str, *argv: str) -> None:
         told = json.loads(message[1:])
         if message[0] == REFUSED:
             print(told["error"]["message"], told["error"]["action"], file=sys.stderr, flush=True)
-        code = told.get("exit_code", 255)
-        os._exit(124 if code is None else code)  # the thread that reads may wait for ever
+        code = 124 if told.get("timed_out") else told.get("exit_code")
+        os._exit(255 if code is None else code)  # the thread that reads may wait for ever
 
 
 asyncio.run(run(*sys.argv[1:]))
