@@ -33,13 +33,13 @@ from tests.runner.proxy.test_terminals import (
     test_nothing_is_lost_or_repeated_when_the_socket_is_cut_at_random as test_cut_sockets,
 )
 from tests.runner.proxy.test_terminals import test_pings_are_answered_and_nonsense_ends_the_attachment as test_pings
-from tests.runner.proxy.test_terminals import test_two_viewers_see_the_same_and_both_type as test_two_viewers
+from tests.runner.proxy.test_terminals import test_two_tabs_of_one_person_see_the_same_and_both_type as test_two_tabs
 from tests.runner.proxy.test_terminals import test_unknown_and_closed_terminals_say_so as test_unknown_terminals
 
 __all__ = [
     "test_a_body", "test_a_flood", "test_a_large_upload", "test_a_reader", "test_a_refusal", "test_a_request",
     "test_a_restart", "test_a_run", "test_changes_are_told", "test_cut_sockets", "test_files_and_programs",
-    "test_large_input", "test_lines", "test_pieces", "test_pings", "test_two_viewers", "test_unknown_terminals",
+    "test_large_input", "test_lines", "test_pieces", "test_pings", "test_two_tabs", "test_unknown_terminals",
     "test_who_does_not_read", "test_who_leaves",
 ]  # fmt: skip
 

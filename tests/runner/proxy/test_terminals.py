@@ -30,6 +30,19 @@ async def test_terminals_are_listed_with_titles_and_limits(stage: Stage) -> None
     assert await stage.open_terminal() not in (first, second)
 
 
+async def test_a_terminal_whose_shell_waits_for_a_program_is_closed_on_demand_only(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.type("sh -c 'echo be''gun; exec sleep 1000'\n")
+        await tab.until("begun")
+        refused = await stage.http.delete(f"/terminals/{terminal}?idle=1")
+        assert refused.status_code == 409
+        assert refused.json()["error"]["code"] == "busy"
+        await tab.type("\x03echo a''gain\n")
+        await tab.until("again")
+    assert (await stage.http.delete(f"/terminals/{terminal}?idle=1")).status_code == 204
+
+
 async def test_nothing_is_lost_or_repeated_when_the_socket_is_cut_at_random(stage: Stage) -> None:
     terminal = await stage.open_terminal()
     chance = random.Random(7)
@@ -107,7 +120,7 @@ async def test_an_offset_from_the_future_is_answered_with_a_gap_back(stage: Stag
         assert lost.gaps == [(min(future, MAX_OFFSET), tab.offset)]
 
 
-async def test_two_viewers_see_the_same_and_both_type(stage: Stage) -> None:
+async def test_two_tabs_of_one_person_see_the_same_and_both_type(stage: Stage) -> None:
     terminal = await stage.open_terminal()
     async with stage.attached(terminal) as one, stage.attached(terminal) as other:
         await one.type("echo fr''om one\n")
