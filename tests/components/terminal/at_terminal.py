@@ -1,5 +1,7 @@
 """How a person works at the terminal of the tests' page."""
 
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -7,6 +9,9 @@ import httpx
 from playwright.sync_api import Locator, Page, expect
 
 from tests.components.terminal.serving import Served
+
+DEADLINE_S = 30
+SELECTED = "terminal => getElement(Number(terminal.id.slice(1))).term.getSelection()"
 
 
 @contextmanager
@@ -51,14 +56,29 @@ def paste(page: Page, text: str) -> None:
     )
 
 
-def place(page: Page, word: str) -> tuple[float, float]:
-    """In the row that shows it last, a little from the left."""
-    box = page.locator(".xterm-rows > div", has_text=word).last.bounding_box()
+def output(page: Page, word: str) -> Locator:
+    """The last row that shows it and nothing else, unlike the one in which a command with it was typed."""
+    return page.locator(".xterm-rows > div", has_text=re.compile(rf"^{re.escape(word)}\s*$")).last
+
+
+def place(row: Locator) -> tuple[float, float]:
+    """In it, a little from the left."""
+    box = row.bounding_box()
     assert box
     return box["x"] + 20, box["y"] + box["height"] / 2
 
 
+def select(page: Page, word: str) -> None:
+    """The word of an output, by double clicks: one whose row has moved meanwhile selects something else."""
+    until_s = time.monotonic() + DEADLINE_S
+    while True:
+        page.mouse.dblclick(*place(output(page, word)))
+        if page.locator(".dx-terminal").evaluate(SELECTED) == word:
+            return
+        assert time.monotonic() < until_s, word
+
+
 def choose(page: Page, word: str, item: str) -> None:
-    """An item of the menu that opens over a word."""
-    page.mouse.click(*place(page, word), button="right")
+    """An item of the menu that opens over the row that shows a word last."""
+    page.mouse.click(*place(page.locator(".xterm-rows > div", has_text=word).last), button="right")
     page.get_by_role("menuitem", name=item).click()

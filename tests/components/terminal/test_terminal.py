@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.chromium import at_home
-from tests.components.terminal.at_terminal import enter, focus, paste, rows
+from tests.components.terminal.at_terminal import enter, focus, output, paste, place, rows
 from tests.components.terminal.serving import Served
 
 
@@ -18,7 +18,6 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     asked: list[str] = []
     with at_home(browser, width=1000, height=700) as page:
         page.emulate_media(reduced_motion="reduce")
-        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         page.on("dialog", lambda dialog: asked.append(dialog.message))
         page.goto(served.url)
         expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
@@ -130,28 +129,6 @@ def test_a_paste_types_no_more_than_it_shows(page: Page, served: Served) -> None
     assert pasted.count(b"\x1b") == 2, "the frame around the paste and nothing in it"
 
 
-def test_selected_text_is_copied_by_its_keys(page: Page) -> None:
-    enter(page, "clear; echo se''lected")
-    expect(rows(page)).to_contain_text("selected")
-    page.mouse.dblclick(*_at(page, "selected"))
-    page.keyboard.press("Control+Shift+C")
-    assert page.evaluate("navigator.clipboard.readText()") == "selected"
-
-
-def test_the_clipboard_is_pasted_by_its_keys(page: Page) -> None:
-    page.evaluate("navigator.clipboard.writeText('echo pasted 👩‍🚀 café')")
-    page.keyboard.press("Control+Shift+V")
-    expect(rows(page)).to_contain_text("$ echo past")
-    page.keyboard.press("Enter")
-    expect(rows(page)).to_contain_text("pasted 👩‍🚀 café")
-
-
-def _at(page: Page, word: str) -> tuple[float, float]:
-    box = page.locator(".xterm-rows > div", has_text=word).last.bounding_box()
-    assert box
-    return box["x"] + 20, box["y"] + box["height"] / 2
-
-
 def test_search_finds_and_gives_the_keyboard_back(page: Page) -> None:
     enter(page, "echo ne''edle")
     expect(rows(page)).to_contain_text("needle")
@@ -173,8 +150,7 @@ def test_web_addresses_are_links(page: Page, address: str) -> None:
     page.expose_function("opened", lambda address: opened.append(address))
     page.evaluate("void (window.open = (address) => void window.opened(address))")
     enter(page, f"clear; echo {address[:6]}''{address[6:]}")
-    expect(rows(page)).to_contain_text(address)
-    x, y = _at(page, address)
+    x, y = place(output(page, address))
     page.mouse.move(x + 30, y)
     page.wait_for_selector(".xterm-cursor-pointer")
     page.mouse.click(x + 30, y)
