@@ -18,7 +18,7 @@ from app.gateway.websockets import WebSocket
 from app.settings import Settings
 from runner.answers import json_answer
 from runner.errors import DevexError
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 
 CONNECTIONS_MOST = 4096  # some hundred people with a dozen sockets each; what is idle costs about 20 KiB
 CONNECTIONS_BY_ADDRESS = 256  # twenty full workbenches, or an office behind one address
@@ -71,14 +71,14 @@ def connection_factory(settings: Settings) -> Callable[..., "Connection"]:
         """And not a proxy, which brings everybody: over https there is always one, for TLS ends in it."""
         return not settings.https and not is_within(address, proxies)
 
-    return partial(Connection, most=most, is_client=is_client, turns=Turns())
+    return partial(Connection, most=most, is_client=is_client, slices=TimeSlices())
 
 
 class Connection(HttpToolsProtocol):
     """`most` is of all connections; `is_client` says whether an address is one client's, and limited by itself."""
 
     def __init__(
-        self, *arguments: Any, most: int, is_client: Callable[[str], bool], turns: Turns, **named: Any
+        self, *arguments: Any, most: int, is_client: Callable[[str], bool], slices: TimeSlices, **named: Any
     ) -> None:
         self._most = most
         self._is_client = is_client
@@ -90,7 +90,7 @@ class Connection(HttpToolsProtocol):
         self._refused = False
         super().__init__(*arguments, **named)
         # a third less time for a key than the one NiceGUI asks for
-        self.ws_protocol_class = partial(WebSocket, turns=turns)  # type: ignore[assignment]
+        self.ws_protocol_class = partial(WebSocket, slices=slices)  # type: ignore[assignment]
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -12,7 +12,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 
 PIECE_BYTES = 512  # at most some eighty frames, about a millisecond; keys and clicks are smaller
 PARTS_MOST = 1024  # of one message: browsers send one, and empty ones would not count as bytes
@@ -23,9 +23,9 @@ ANYBODYS_MOST_BYTES = 256 * 1024  # one message to them: clicks and the text of 
 class WebSocket(WebSocketsSansIOProtocol):
     """Reads no further while something waits, for its turn or for the application."""
 
-    def __init__(self, *arguments: Any, turns: Turns, **named: Any) -> None:
+    def __init__(self, *arguments: Any, slices: TimeSlices, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._turns = turns
+        self._slices = slices
         self._waiting = bytearray()
 
     def handle_connect(self, event: Request) -> None:
@@ -82,4 +82,4 @@ class WebSocket(WebSocketsSansIOProtocol):
         if not self.transport.is_closing():
             self.transport.pause_reading()
         if not self.read_paused:  # else the application takes what it has first: `receive` comes here afterwards
-            self._turns.add(self)
+            self._slices.add(self)

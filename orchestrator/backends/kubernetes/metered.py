@@ -10,7 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.protocol import Event
 
 from runner.forwarding import wire
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 
 PIECE_BYTES: Final = 1024  # at most some five hundred frames, a few milliseconds
 FRAMES_A_TURN: Final = 16  # only tiny frames are that many: one of a body is as long as all that is read at once
@@ -20,9 +20,9 @@ UNSENT_MOST_BYTES: Final = 4 * wire.FRAME_MOST_BYTES  # a pod that pings, and re
 class MeteredConnection(ClientConnection):
     """Reads no further while something waits, for its turn or for whoever takes the messages."""
 
-    def __init__(self, *arguments: Any, turns: Turns, **named: Any) -> None:
+    def __init__(self, *arguments: Any, slices: TimeSlices, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self._turns = turns
+        self._slices = slices
         self._waiting = bytearray()
         self._frames = 0
         self._full = False  # of messages that nobody has taken
@@ -35,9 +35,9 @@ class MeteredConnection(ClientConnection):
     def data_received(self, data: bytes) -> None:
         waited = bool(self._waiting)
         self._waiting += data
-        if not waited and (self._turns.busy or self.next_piece()):
+        if not waited and (self._slices.busy or self.next_piece()):
             self.transport.pause_reading()
-            self._turns.add(self)
+            self._slices.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._waiting.clear()
@@ -48,7 +48,7 @@ class MeteredConnection(ClientConnection):
         super().process_event(event)
 
     def next_piece(self) -> bool:
-        """See `Turns`."""
+        """See `TimeSlices`."""
         at, before = 0, self._frames
         while at < len(self._waiting) and not self._full and self._frames < before + FRAMES_A_TURN:
             super().data_received(bytes(self._waiting[at : at + PIECE_BYTES]))
@@ -70,6 +70,6 @@ class MeteredConnection(ClientConnection):
     def _resume(self) -> None:
         self._full = False
         if self._waiting:
-            self._turns.add(self)
+            self._slices.add(self)
         elif not self.transport.is_closing():
             self.transport.resume_reading()

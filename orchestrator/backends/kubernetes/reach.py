@@ -17,7 +17,7 @@ from orchestrator.backends.kubernetes.manifests import LINK_PORT, name_in
 from orchestrator.backends.kubernetes.metered import MeteredConnection
 from orchestrator.backends.kubernetes.observe import Object
 from runner.forwarding import wire
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 
 WAITING_MOST: Final = 2  # messages of a link that nobody has taken yet: a program's may have 8 MiB each
 PING_S: Final = 20.0  # what carries a link takes one that is silent for a minute for dead
@@ -27,14 +27,14 @@ DialOf = Callable[[Object], Dial]
 
 
 def by_address() -> DialOf:
-    turns = Turns()
+    slices = TimeSlices()
 
     def dial_of(pod: Object) -> Dial:
         address = str(pod["status"]["podIP"])
         host = f"[{address}]" if ":" in address else address
 
         async def dial() -> ClientConnection:
-            return await connected(f"ws://{host}:{LINK_PORT}{wire.PATH}", turns, proxy=None)
+            return await connected(f"ws://{host}:{LINK_PORT}{wire.PATH}", slices, proxy=None)
 
         return dial
 
@@ -43,14 +43,14 @@ def by_address() -> DialOf:
 
 def by_ingress(way: Ingress) -> DialOf:
     """Raises OSError when its `ca_file` cannot be read."""
-    turns = Turns()
+    slices = TimeSlices()
     trusted = ssl.create_default_context(cafile=way.ca_file or None) if way.link_url.startswith("wss:") else None
 
     def dial_of(pod: Object) -> Dial:
         url = way.link_url.format(name=name_in(pod["metadata"]["labels"])) + wire.PATH
 
         async def dial() -> ClientConnection:
-            return await connected(url, turns, ssl=trusted)
+            return await connected(url, slices, ssl=trusted)
 
         return dial
 
@@ -58,7 +58,7 @@ def by_ingress(way: Ingress) -> DialOf:
 
 
 def through(api: Api) -> DialOf:
-    turns = Turns()
+    slices = TimeSlices()
 
     def dial_of(pod: Object) -> Dial:
         name = str(pod["metadata"]["name"])
@@ -67,7 +67,7 @@ def through(api: Api) -> DialOf:
             way = await api.way_to_pod(name, LINK_PORT, wire.PATH)
             options: dict[str, Any] = {"server_hostname": way.tls_name} if way.tls_name else {}
             return await connected(
-                way.url, turns, additional_headers=way.headers, ssl=way.tls, proxy=way.proxy or True, **options
+                way.url, slices, additional_headers=way.headers, ssl=way.tls, proxy=way.proxy or True, **options
             )
 
         return dial
@@ -82,12 +82,12 @@ class _Straight(connect):
         return exc
 
 
-async def connected(url: str, turns: Turns, **options: Any) -> ClientConnection:
+async def connected(url: str, slices: TimeSlices, **options: Any) -> ClientConnection:
     """For a greeting; who has proven who it is may send more, see `forward`.
 
     Without a deadline for answers to pings: they wait behind what a slow reader has not read yet.
     """
-    create: Any = partial(MeteredConnection, turns=turns)  # no class, but made like one
+    create: Any = partial(MeteredConnection, slices=slices)  # no class, but made like one
     return await _Straight(
         url,
         create_connection=create,

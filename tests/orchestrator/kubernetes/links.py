@@ -16,7 +16,7 @@ from orchestrator.backends.kubernetes.forward import Forward
 from runner.forwarding import wire
 from runner.forwarding.keys import Incarnation
 from runner.forwarding.serving import Links, bounds
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 from runner.viewer import Viewer
 
 KEY = b"k" * 32
@@ -60,10 +60,10 @@ def tls(certificate: Path) -> dict[str, str]:
 
 
 def forward_to(port: int, key: bytes = KEY, who: Incarnation = WHO) -> Forward:
-    turns = Turns()
+    slices = TimeSlices()
 
     async def dial() -> ClientConnection:
-        return await reach.connected(f"ws://127.0.0.1:{port}{wire.PATH}", turns, proxy=None)
+        return await reach.connected(f"ws://127.0.0.1:{port}{wire.PATH}", slices, proxy=None)
 
     return Forward(dial, key, who)
 

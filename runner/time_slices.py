@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-TURN_S: Final = 0.002  # for what waits, of all sockets; then the others have as long
+SLICE_S: Final = 0.002  # for what waits, of all sockets; then the others have as long
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ class Sender(Protocol):
         """Handles a piece of what waits. Whether it is to come again."""
 
 
-class Turns:
+class TimeSlices:
     """Sockets that have sent much: a piece of each after the other, and no more than half of the time."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Turns:
         begun_s = loop.time()
         try:
             again = socket.next_piece()
-        except Exception:  # as the loop does where there are no turns: the others' do not end with it
+        except Exception:  # as the loop does where there are no slices: the others' do not end with it
             log.exception("what was sent at once is not understood")
             socket.transport.abort()
             again = False
@@ -50,7 +50,7 @@ class Turns:
         del self._sockets[socket]
         if again:
             self._sockets[socket] = None
-        if self._sockets and self._used_s < TURN_S:
+        if self._sockets and self._used_s < SLICE_S:
             loop.call_soon(self._next)
         elif self._sockets:
             loop.call_later(self._used_s, self._next)

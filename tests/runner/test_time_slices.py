@@ -3,7 +3,7 @@
 import asyncio
 import socket as sockets
 
-from runner.turns import Turns
+from runner.time_slices import TimeSlices
 
 
 class Sender:
@@ -23,14 +23,14 @@ class Sender:
 async def test_one_that_fails_is_left_and_the_others_go_on() -> None:
     here, there = sockets.socketpair()
     transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, here)
-    turns = Turns()
+    slices = TimeSlices()
     bad, good = Sender(transport, fails=True), Sender(transport)
-    turns.add(bad)
-    turns.add(good)
+    slices.add(bad)
+    slices.add(good)
     async with asyncio.timeout(10):
         while good.left:
             await asyncio.sleep(0)
-        while turns.busy:
+        while slices.busy:
             await asyncio.sleep(0)
     assert transport.is_closing()
     there.close()
