@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from runner.documents.rooms import Rooms
-from runner.fair_turns import FairTurns
+from runner.fair_semaphore import FairSemaphore
 from runner.protocol import messages
 from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import FromAgent, Hello
@@ -32,7 +32,7 @@ from runner.proxy.ports.ports import Ports
 from runner.proxy.ports.streams import Streams
 from runner.proxy.records.disk import Disk
 from runner.proxy.records.records import Records
-from runner.proxy.records.routes import reading_turns, recorded_routes
+from runner.proxy.records.routes import reading_semaphore, recorded_routes
 from runner.proxy.runs import Runs
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
@@ -71,8 +71,8 @@ class RunnerProxy:
     """`async with`, from whatever task; ASGI-callable in between.
 
     `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second; `on_agent`
-    whether an agent is there, whenever that changes. Without `snapshots` there are no versions. `reading` are the turns
-    of who reads whole records, where several REPLs share a process.
+    whether an agent is there, whenever that changes. Without `snapshots` there are no versions. `reading` is acquired
+    by who reads whole records; several REPLs of one process share it.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class RunnerProxy:
         on_activity: Callable[[str], None],
         on_agent: Callable[[bool], None] = lambda there: None,
         snapshots: Snapshots | None = None,
-        reading: FairTurns | None = None,
+        reading: FairSemaphore | None = None,
     ) -> None:
         self._config = config
         self._activity = Activity(on_activity)
@@ -100,7 +100,7 @@ class RunnerProxy:
             on_lost=self._on_lost,
             on_stream=self._streams.arrived,
         )
-        self._reading = reading or reading_turns()
+        self._reading = reading or reading_semaphore()
         self._records = Records(Disk(config.records), config.secrets)
         self._terminals = Terminals(
             self._link,

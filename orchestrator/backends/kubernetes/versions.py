@@ -15,7 +15,7 @@ from orchestrator.backends.base import BackendError
 from orchestrator.backends.seeding import in_their_words, lacks, lay_out
 from orchestrator.domain import Size
 from runner.proxy.http import Routes
-from runner.proxy.records.routes import kept_routes, reading_turns
+from runner.proxy.records.routes import kept_routes, reading_semaphore
 from runner.proxy.snapshots import snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.snapshots.bringing_back import CREATED
@@ -107,7 +107,7 @@ class Versions:
         snapshots = self._snapshots(repl_id, 0)
         limit = Usage(size.disk_bytes, size.disk_entries)
         routes = Routes(
-            [*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None, reading_turns())]
+            [*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None, reading_semaphore())]
         )
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:

@@ -29,7 +29,7 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
 from runner.proxy.files.routes import HEAVY, file_routes
 from runner.proxy.http import Routes
-from runner.proxy.records.routes import kept_routes, reading_turns
+from runner.proxy.records.routes import kept_routes, reading_semaphore
 from runner.proxy.snapshots import snapshot_routes
 from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.snapshots import Shelf, Snapshots
@@ -80,7 +80,7 @@ class LocalBackend:
         self._workers = Workers()
         self._looking: asyncio.Task[None] | None = None
         self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
-        self._reading = reading_turns()
+        self._reading = reading_semaphore()
 
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""

@@ -18,7 +18,7 @@ from orchestrator.backends.local.wire import Freeze, Start, Stop
 from orchestrator.backends.local.workspaces import Workspaces
 from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
-from runner.fair_turns import FairTurns
+from runner.fair_semaphore import FairSemaphore
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import Workspace
@@ -53,7 +53,7 @@ class Incarnation:
         changed: Callable[[str], None],
         on_activity: Callable[[str, str], None],
         snapshots: Snapshots,
-        reading: FairTurns,
+        reading: FairSemaphore,
         autosave_s: float,
         adopted: bool,
     ) -> None:

@@ -26,7 +26,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from runner.errors import DevexError
-from runner.fair_turns import FairTurns
+from runner.fair_semaphore import FairSemaphore
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.proxy.records import rendering
@@ -44,12 +44,12 @@ Remove = Callable[[Request], Awaitable[None]]
 T = TypeVar("T")
 
 
-def reading_turns() -> FairTurns:
+def reading_semaphore() -> FairSemaphore:
     """Of who reads whole records, for all REPLs of a process."""
-    return FairTurns(READ, READ_BY_ONE)
+    return FairSemaphore(READ, READ_BY_ONE)
 
 
-def recorded_routes(records: Records, turns: FairTurns) -> list[BaseRoute]:
+def recorded_routes(records: Records, semaphore: FairSemaphore) -> list[BaseRoute]:
     """Of a running REPL."""
 
     async def look(_: Request) -> tuple[Disk, Collection[str]]:
@@ -62,16 +62,16 @@ def recorded_routes(records: Records, turns: FairTurns) -> list[BaseRoute]:
     async def remove_all(_: Request) -> None:
         await records.remove_all()
 
-    return [*_reading(look, turns), *_removing(remove, remove_all)]
+    return [*_reading(look, semaphore), *_removing(remove, remove_all)]
 
 
-def kept_routes(folder: Path | None, turns: FairTurns) -> list[BaseRoute]:
+def kept_routes(folder: Path | None, semaphore: FairSemaphore) -> list[BaseRoute]:
     """Of one that does not run. Without a folder nothing is kept."""
 
     async def look(request: Request) -> tuple[Disk, Collection[str]]:
         disk = Disk(folder or Path(), may_write=False)
         if folder is not None:
-            await _in_turn(turns, request, disk.load)
+            await _in_thread(semaphore, request, disk.load)
         return disk, ()
 
     async def remove(request: Request) -> None:
@@ -82,7 +82,7 @@ def kept_routes(folder: Path | None, turns: FairTurns) -> list[BaseRoute]:
         disk, _ = await look(request)
         await to_thread.run_sync(disk.remove_all, ())
 
-    return [*_reading(look, turns), *_removing(remove, remove_all)]
+    return [*_reading(look, semaphore), *_removing(remove, remove_all)]
 
 
 def _removing(remove: Remove, remove_all: Remove) -> list[BaseRoute]:
@@ -99,13 +99,13 @@ def _removing(remove: Remove, remove_all: Remove) -> list[BaseRoute]:
     ]
 
 
-async def _in_turn(turns: FairTurns, request: Request, read: Callable[[], T]) -> T:
-    """In a thread, when it is this person's turn."""
-    async with turns.turn(viewer_of(request.scope).user_id):
+async def _in_thread(semaphore: FairSemaphore, request: Request, read: Callable[[], T]) -> T:
+    """When this person has the semaphore."""
+    async with semaphore.acquire(viewer_of(request.scope).user_id):
         return await to_thread.run_sync(read)
 
 
-def _reading(look: Look, turns: FairTurns) -> list[BaseRoute]:
+def _reading(look: Look, semaphore: FairSemaphore) -> list[BaseRoute]:
     async def listing(request: Request) -> Response:
         disk, live = await look(request)
         kind = address.query(request, "kind", "") or None
@@ -114,31 +114,31 @@ def _reading(look: Look, turns: FairTurns) -> list[BaseRoute]:
     async def search(request: Request) -> Response:
         needle = needle_of(address.query(request, "q"))
         disk, _ = await look(request)
-        return http.Json(await _in_turn(turns, request, lambda: _search(disk, needle)))
+        return http.Json(await _in_thread(semaphore, request, lambda: _search(disk, needle)))
 
     async def one(request: Request) -> Response:
         disk, live = await look(request)
-        return http.Json(await _in_turn(turns, request, lambda: disk.look(request.path_params["id"], live)))
+        return http.Json(await _in_thread(semaphore, request, lambda: disk.look(request.path_params["id"], live)))
 
     async def output(request: Request) -> Response:
         disk, _ = await look(request)
         most_bytes = address.number(request, "last", 0)
         record_id = request.path_params["id"]
-        body, start, missing = await _in_turn(turns, request, lambda: _output(disk, record_id, most_bytes))
+        body, start, missing = await _in_thread(semaphore, request, lambda: _output(disk, record_id, most_bytes))
         headers = {"Devex-Offset": str(start), "Devex-Missing": str(missing)}
         return _attachment(body, "application/octet-stream", f"{record_id}.log", headers)
 
     async def text(request: Request) -> Response:
         disk, _ = await look(request)
         record_id = request.path_params["id"]
-        found = await _in_turn(turns, request, lambda: rendering.text(disk.entries(record_id)))
+        found = await _in_thread(semaphore, request, lambda: rendering.text(disk.entries(record_id)))
         return _attachment(found.encode(), "text/plain; charset=utf-8", f"{record_id}.txt", {})
 
     async def cast(request: Request) -> Response:
         disk, live = await look(request)
         record_id = request.path_params["id"]
-        found = await _in_turn(
-            turns, request, lambda: b"".join(rendering.cast(disk.look(record_id, live), disk.entries(record_id)))
+        found = await _in_thread(
+            semaphore, request, lambda: b"".join(rendering.cast(disk.look(record_id, live), disk.entries(record_id)))
         )
         return _attachment(found, "application/x-asciicast", f"{record_id}.cast", {})
 

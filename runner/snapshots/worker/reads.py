@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from runner.errors import DevexError
-from runner.fair_turns import FairTurns
+from runner.fair_semaphore import FairSemaphore
 from runner.snapshots import layout
 from runner.snapshots.archive import zip_pieces
 from runner.snapshots.compare import changes, changing
@@ -38,8 +38,8 @@ class Reads:
     def __init__(self, queue: Queue, versions: Versions) -> None:
         self._queue = queue
         self._versions = versions
-        self._reading = FairTurns(READS, READS_OF_ONE)
-        self._searching = FairTurns(SEARCHES, SEARCHES_OF_ONE)
+        self._reading = FairSemaphore(READS, READS_OF_ONE)
+        self._searching = FairSemaphore(SEARCHES, SEARCHES_OF_ONE)
         self._zips = 0
         self._readers: Counter[str] = Counter()
 
@@ -61,7 +61,7 @@ class Reads:
             versions = versions[versions.index(before) + 1 :] if before in versions else []
         limit = min(job.get("limit", LISTED), LISTED)
         if path := job.get("path"):
-            async with self._reading.turn(job["prefix"]):
+            async with self._reading.acquire(job["prefix"]):
                 commits, last = await changing(history, versions, path, limit)
         else:
             commits = await history.commits(versions[:limit], damaged)
@@ -80,7 +80,7 @@ class Reads:
 
     async def do_folder(self, job: Message, history: History, reply: Reply) -> Message:
         """version, path -> {entries: rows [name, kind, size in bytes], complete}"""
-        async with self._reading.turn(job["prefix"]):
+        async with self._reading.acquire(job["prefix"]):
             version = await self._versions.get(job, history, job["version"])
             entries: list[list[Any]] = []
             left = LISTED_CHARACTERS
@@ -94,7 +94,7 @@ class Reads:
 
     async def do_changes(self, job: Message, history: History, reply: Reply) -> Message:
         """version, since (None: the one before it) -> {changes: [[path, old, new]], more}; old, new: [kind, size]"""
-        async with self._reading.turn(job["prefix"]):
+        async with self._reading.acquire(job["prefix"]):
             since = job.get("since") or await _before(history, job["version"])
             new = await self._versions.get(job, history, job["version"])
             old = await self._versions.get(job, history, since) if since else None
@@ -137,19 +137,19 @@ class Reads:
 
     async def do_find(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {paths, complete}"""
-        async with self._searching.turn(job["prefix"]):
+        async with self._searching.acquire(job["prefix"]):
             paths, complete = await find(await self._versions.get(job, history, job["version"]), job["query"])
             return {"paths": paths, "complete": complete}
 
     async def do_search(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {matches: [{path, line, column, length, text, at}], complete}"""
-        async with self._searching.turn(job["prefix"]):
+        async with self._searching.acquire(job["prefix"]):
             found = await search(await self._versions.get(job, history, job["version"]), job["query"])
             return {"matches": [match._asdict() for match in found.matches], "complete": found.complete}
 
     async def do_bring(self, job: Message, history: History, reply: Reply) -> None:
         """workspace, version, path: a file that no restore has brought back yet, beside it"""
-        async with self._reading.turn(job["prefix"]):
+        async with self._reading.acquire(job["prefix"]):
             wanted = await self._versions.get(job, history, job["version"])
             with workspace_of(job) as workspace:
                 await bring(workspace, wanted, job["path"])

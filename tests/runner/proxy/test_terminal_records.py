@@ -91,7 +91,7 @@ async def test_a_removed_record_does_not_come_back_with_the_window_of_its_termin
 async def test_who_reads_records_waits_for_who_reads_them(stage: Stage, path: str) -> None:
     """The loop would, too, for the threads of many; and one person's wishes wait for one another."""
     record = (await ran(stage, "echo 1"))["id"]
-    async with stage.proxy._reading.turn("una"):
+    async with stage.proxy._reading.acquire("una"):
         asking = asyncio.create_task(stage.http.get(f"/records/{path}".format(record)))
         for _ in range(20):
             assert len(await listed(stage)) == 1

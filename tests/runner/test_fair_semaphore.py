@@ -3,16 +3,16 @@
 import asyncio
 from collections import Counter
 
-from runner.fair_turns import FairTurns
+from runner.fair_semaphore import FairSemaphore
 
 
-async def test_so_many_of_one_have_their_turn_at_a_time() -> None:
-    turns = FairTurns(3, 2)
+async def test_one_owner_holds_so_many_at_a_time() -> None:
+    semaphore = FairSemaphore(3, 2)
     inside: Counter[str] = Counter()
     leave = asyncio.Event()
 
     async def reads(whose: str) -> None:
-        async with turns.turn(whose):
+        async with semaphore.acquire(whose):
             inside[whose] += 1
             await leave.wait()
 
@@ -28,12 +28,12 @@ async def test_so_many_of_one_have_their_turn_at_a_time() -> None:
     assert inside == {"r1": 4, "r2": 2}
 
 
-async def test_who_comes_last_waits_for_one_turn_of_each_of_the_others() -> None:
-    turns = FairTurns(1, 1)
+async def test_who_comes_last_waits_for_one_of_each_of_the_others() -> None:
+    semaphore = FairSemaphore(1, 1)
     order: list[str] = []
 
     async def reads(whose: str) -> None:
-        async with turns.turn(whose):
+        async with semaphore.acquire(whose):
             order.append(whose)
             await asyncio.sleep(0)
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
 
-class FairTurns:
-    """`most` at a time, `of_one` so many: who asks for a hundred things at once waits for them, others do not. As each
-    stands in line with `of_one` of them, another waits for no more than that of everybody who was there before.
+class FairSemaphore:
+    """A semaphore of `most`, of which one owner (a person, a REPL) holds `of_one` at most. Further requests of theirs
+    wait for their own before they queue for everybody's.
     """
 
     def __init__(self, most: int, of_one: int) -> None:
@@ -17,7 +17,8 @@ class FairTurns:
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @asynccontextmanager
-    async def turn(self, whose: str) -> AsyncIterator[None]:
+    async def acquire(self, whose: str) -> AsyncIterator[None]:
+        """`async with`: held inside."""
         own = self._own.setdefault(whose, asyncio.Semaphore(self._of_one))
         async with own, self._all:
             yield
