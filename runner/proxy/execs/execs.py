@@ -19,7 +19,7 @@ from runner.protocol.messages import (
     OpenFailed,
     Output,
 )
-from runner.proxy.execs.program import Running
+from runner.proxy.execs.exec import Exec
 from runner.proxy.execs.wanted import Wanted
 from runner.proxy.link import GONE_S, AgentLink
 from runner.proxy.openings import Openings
@@ -39,11 +39,11 @@ class Execs:
         self._environment = environment
         self._cwd = cwd
         self._on_output = on_output
-        self._by_channel: dict[int, Running] = {}
+        self._by_channel: dict[int, Exec] = {}
         self._openings = Openings(link)
         self._gone: asyncio.TimerHandle | None = None
 
-    async def open(self, wanted: Wanted) -> Running:
+    async def open(self, wanted: Wanted) -> Exec:
         """Start its program; who calls this also closes it. DevexError."""
         await self._openings.agent()
         if len(self._by_channel) >= EXECS:
@@ -51,22 +51,22 @@ class Execs:
             raise DevexError("too_many", message, "Wait until one has ended.", status=429, retryable=True)
         channel = secrets.randbits(32)  # an agent may still know channels of a proxy before us
         name = f"exec-{secrets.token_hex(8)}"
-        running = Running(channel, name, tty=wanted.tty is not None, send=self._send)
-        self._by_channel[channel] = running
+        exec_ = Exec(channel, name, tty=wanted.tty is not None, send=self._send)
+        self._by_channel[channel] = exec_
         try:
-            await self._openings.ask(self._opening(running, wanted))
+            await self._openings.ask(self._opening(exec_, wanted))
         except BaseException:
-            self.close(running)
+            self.close(exec_)
             raise
         if wanted.timeout_s is not None:
-            running.limit(wanted.timeout_s)
-        return running
+            exec_.limit(wanted.timeout_s)
+        return exec_
 
-    def _opening(self, running: Running, wanted: Wanted) -> Open:
+    def _opening(self, exec_: Exec, wanted: Wanted) -> Open:
         term = {"TERM": "xterm-256color", "COLORTERM": "truecolor"} if wanted.tty else {"TERM": "dumb"}
         return Open(
-            running.channel,
-            running.name,
+            exec_.channel,
+            exec_.name,
             wanted.argv,
             posixpath.join(self._cwd, wanted.cwd),
             {**self._environment, **term, **wanted.environment},
@@ -74,11 +74,11 @@ class Execs:
             piped=wanted.tty is None,
         )
 
-    def close(self, running: Running) -> None:
+    def close(self, exec_: Exec) -> None:
         """End it and forget it: SIGHUP, and SIGKILL 2 s later, to its process group."""
-        if self._by_channel.pop(running.channel, None) is not None:
-            running.close()
-            self._link.send(Close(running.channel))
+        if self._by_channel.pop(exec_.channel, None) is not None:
+            exec_.close()
+            self._link.send(Close(exec_.channel))
 
     async def writable(self) -> None:
         """Until the agent reads what it is sent."""
@@ -92,34 +92,34 @@ class Execs:
             self._gone.cancel()
             self._gone = None
         claimed = {(state.channel, state.terminal) for state in hello.terminals}
-        for running in self._by_channel.values():
-            if running.channel in self._openings:
+        for exec_ in self._by_channel.values():
+            if exec_.channel in self._openings:
                 continue
-            if (running.channel, running.name) in claimed:
-                running.resumed()
+            if (exec_.channel, exec_.name) in claimed:
+                exec_.resumed()
             else:
-                running.ended(LOST)
-        ours = {(running.channel, running.name) for running in self._by_channel.values()}
+                exec_.ended(LOST)
+        ours = {(exec_.channel, exec_.name) for exec_ in self._by_channel.values()}
         others = tuple(state for state in hello.terminals if (state.channel, state.terminal) not in ours)
         return Hello(hello.version, hello.pid, others)
 
     def message(self, message: FromAgent) -> bool:
         """Whether it is about one of ours. ProtocolError."""
         if isinstance(message, InputTaken):  # nobody else's; perhaps of one that is closed
-            if running := self._by_channel.get(message.channel):
-                running.input_taken(message.upto)
+            if exec_ := self._by_channel.get(message.channel):
+                exec_.input_taken(message.upto)
             return True
         if not isinstance(message, Output | Exited | Opened | OpenFailed):
             return False
-        running = self._by_channel.get(message.channel)
-        if running is None:
+        exec_ = self._by_channel.get(message.channel)
+        if exec_ is None:
             return False
         match message:
             case Output(_, offset, data):
-                running.output(offset, data)
+                exec_.output(offset, data)
                 self._on_output()
             case Exited(_, status, signum, peak_bytes):
-                running.ended(Exit(status, signum, peak_bytes=peak_bytes or None))
+                exec_.ended(Exit(status, signum, peak_bytes=peak_bytes or None))
             case Opened():
                 self._openings.answered(message.channel, None)
             case OpenFailed(_, reason):
@@ -129,21 +129,21 @@ class Execs:
     def lost(self) -> None:
         """The agent is away. It may come back."""
         self._openings.answer_all("the sandbox is gone")
-        for running in self._by_channel.values():
-            running.lost()
+        for exec_ in self._by_channel.values():
+            exec_.lost()
         self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
 
     def _give_up(self) -> None:
-        for running in self._by_channel.values():
-            running.ended(LOST)
+        for exec_ in self._by_channel.values():
+            exec_.ended(LOST)
 
     def leave(self) -> None:
         """The proxy stops, and with it what it runs for scripts: the next one has it ended."""
         if self._gone:
             self._gone.cancel()
         self._openings.answer_all("the server is stopping")
-        for running in self._by_channel.values():
-            running.leave()
+        for exec_ in self._by_channel.values():
+            exec_.leave()
 
     # Parts
 

@@ -29,9 +29,9 @@ from runner.protocol.messages import MAX_INPUT_BYTES, STDOUT
 from runner.protocol.ring import Ring
 from runner.proxy import http
 from runner.proxy.execs import wire
+from runner.proxy.execs.exec import Exec, TooMuchInput
 from runner.proxy.execs.execs import Execs
 from runner.proxy.execs.lines import Lines, line
-from runner.proxy.execs.program import Running, TooMuchInput
 from runner.proxy.execs.wanted import TOTAL_MOST_BYTES, Wanted, of_query, parse, wanted
 from runner.proxy.terminals.exits import SIGNALS_OF_SCRIPTS
 from runner.viewer import viewer_of
@@ -79,13 +79,13 @@ class ExecRoutes:
         if asked.stream:
             return _Streamed(self._execs, await self._open(asked), body)
         limit_s = min(asked.timeout_s or EXEC_S, EXEC_MOST_S)
-        running = await self._open(replace(asked, argv=(*_JOINED, *asked.argv), timeout_s=limit_s))
-        answer = await _beside(self._execs, running, _whole(running), _read(running, body, request.receive))
+        exec_ = await self._open(replace(asked, argv=(*_JOINED, *asked.argv), timeout_s=limit_s))
+        answer = await _beside(self._execs, exec_, _whole(exec_), _read(exec_, body, request.receive))
         if answer is None:
             raise ClientDisconnect
         return answer
 
-    async def _open(self, asked: Wanted) -> Running:
+    async def _open(self, asked: Wanted) -> Exec:
         self._on_run()
         await self._flush()
         return await self._execs.open(asked)
@@ -105,26 +105,26 @@ class ExecRoutes:
             asked = parse(first.get("text") or first.get("bytes") or "")
             if isinstance(asked.stdin, str):
                 raise DevexError("bad_request", "The input comes in messages.", "Send true as “stdin”, then INPUT.")
-            running = await self._open(asked)
+            exec_ = await self._open(asked)
         except (DevexError, TimeoutError) as problem:
             await _say_no(send, problem)
             return
         if not asked.stdin and not asked.tty:
-            running.end_input()
-        sending = asyncio.create_task(_send(send, running), name=running.name)
+            exec_.end_input()
+        sending = asyncio.create_task(_send(send, exec_), name=exec_.name)
         try:
-            await self._receive(receive, send, running, by_keys=asked.tty is not None)
+            await self._receive(receive, send, exec_, by_keys=asked.tty is not None)
         finally:
-            self._execs.close(running)
+            self._execs.close(exec_)
             await _cancelled(sending)
         if not sending.cancelled():
             sending.result()
 
-    async def _receive(self, receive: Receive, send: Send, running: Running, *, by_keys: bool) -> None:
+    async def _receive(self, receive: Receive, send: Send, exec_: Exec, *, by_keys: bool) -> None:
         """Until the script leaves, or was sent away."""
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
-                self._accept(running, message)
+                self._accept(exec_, message)
             except (wire.BadMessage, TooMuchInput) as error:
                 reason = str(error) or "more input than CREDIT allows"
                 await send({"type": "websocket.close", "code": WS_1007_INVALID_FRAME_PAYLOAD_DATA, "reason": reason})
@@ -132,22 +132,22 @@ class ExecRoutes:
             if by_keys:  # a terminal's input is not bounded by credit
                 await self._execs.writable()
 
-    def _accept(self, running: Running, message: Message) -> None:
+    def _accept(self, exec_: Exec, message: Message) -> None:
         data = message.get("bytes")
         if not data:
             raise wire.BadMessage("not a message")
         kind, body = data[0], data[1:]
         if kind == wire.INPUT:
-            running.write(body)
+            exec_.write(body)
             self._on_key()
         elif kind == wire.EOF:
-            running.end_input()
+            exec_.end_input()
         elif kind == wire.ACK:
-            running.acknowledge(wire.offset(body))
+            exec_.acknowledge(wire.offset(body))
         elif kind == wire.SIGNAL and len(body) == 1 and body[0] in SIGNALS_OF_SCRIPTS:
-            running.signal(body[0])
+            exec_.signal(body[0])
         elif kind == wire.RESIZE:
-            running.resize(*wire.cells(body))
+            exec_.resize(*wire.cells(body))
         else:
             raise wire.BadMessage("an unknown kind of message, or signal")
 
@@ -155,58 +155,58 @@ class ExecRoutes:
 class _Streamed(Response):
     """Lines as they come, while the body is read as input."""
 
-    def __init__(self, execs: Execs, running: Running, body: AsyncIterable[bytes]) -> None:
+    def __init__(self, execs: Execs, exec_: Exec, body: AsyncIterable[bytes]) -> None:
         super().__init__()
         self._execs = execs
-        self._running = running
+        self._exec = exec_
         self._body = body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _beside(self._execs, self._running, self._talk(send), _read(self._running, self._body, receive))
+        await _beside(self._execs, self._exec, self._talk(send), _read(self._exec, self._body, receive))
 
     async def _talk(self, send: Send) -> None:
         head = [(b"content-type", b"application/x-ndjson"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": [*head, (b"x-accel-buffering", b"no")]})
-        lines, running = Lines(), self._running
+        lines, exec_ = Lines(), self._exec
 
         async def say(text: bytes, more: bool = True) -> None:
             if text or not more:
                 await send({"type": "http.response.body", "body": text, "more_body": more})
 
-        async for kind, data in _output(running, SILENCE_S):
+        async for kind, data in _output(exec_, SILENCE_S):
             if kind is None:
-                await say(line({"running_s": round(time.monotonic() - running.started_s, 1)}))
+                await say(line({"running_s": round(time.monotonic() - exec_.started_s, 1)}))
             else:
                 await say(lines.of(kind, data))
-                running.acknowledge()
-        await say(lines.rest() + line(running.told()), more=False)
+                exec_.acknowledge()
+        await say(lines.rest() + line(exec_.told()), more=False)
 
 
-async def _whole(running: Running) -> Response:
+async def _whole(exec_: Exec) -> Response:
     ring = Ring()
-    async for _, data in _output(running):
+    async for _, data in _output(exec_):
         ring.append(ring.end, data)
-        running.acknowledge()
-    return http.Json({**running.told(), "output": ring.text().decode("utf-8", "replace"), "truncated": ring.start > 0})
+        exec_.acknowledge()
+    return http.Json({**exec_.told(), "output": ring.text().decode("utf-8", "replace"), "truncated": ring.start > 0})
 
 
-async def _read(running: Running, body: AsyncIterable[bytes], receive: Receive) -> None:
+async def _read(exec_: Exec, body: AsyncIterable[bytes], receive: Receive) -> None:
     """The body as input; then until they leave."""
     with suppress(ClientDisconnect):
-        await _feed(running, body)
+        await _feed(exec_, body)
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 async def _beside(
-    execs: Execs, running: Running, answering: Coroutine[Any, Any, T], reading: Coroutine[Any, Any, None]
+    execs: Execs, exec_: Exec, answering: Coroutine[Any, Any, T], reading: Coroutine[Any, Any, None]
 ) -> T | None:
     """What `answering` returns; None when they have left before it did. The program ends with it."""
-    both = (asyncio.create_task(answering, name=running.name), asyncio.create_task(reading, name=running.name))
+    both = (asyncio.create_task(answering, name=exec_.name), asyncio.create_task(reading, name=exec_.name))
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        execs.close(running)
+        execs.close(exec_)
         for one in both:
             await _cancelled(one)
     if not both[1].cancelled():
@@ -214,29 +214,29 @@ async def _beside(
     return None if both[0].cancelled() else both[0].result()
 
 
-async def _send(send: Send, running: Running) -> None:
+async def _send(send: Send, exec_: Exec) -> None:
     kinds, credited = {STDOUT: wire.OUTPUT}, -1
     with suppress(OSError, RuntimeError):  # the script has left, or the server is closing: _receive is told as well
-        await send({"type": "websocket.send", "bytes": wire.told(wire.READY, {"id": running.name})})
-        while not running.is_over:
-            if running.input_upto - credited >= CREDIT_BYTES:
-                credited = running.input_upto
+        await send({"type": "websocket.send", "bytes": wire.told(wire.READY, {"id": exec_.name})})
+        while not exec_.is_over:
+            if exec_.input_upto - credited >= CREDIT_BYTES:
+                credited = exec_.input_upto
                 await send({"type": "websocket.send", "bytes": wire.credit(credited)})
-            elif piece := running.take():
+            elif piece := exec_.take():
                 kind = kinds.get(piece[0], wire.ERRORS)
                 await send({"type": "websocket.send", "bytes": bytes([kind]) + piece[1]})
             else:
-                running.wake.clear()
-                await running.wake.wait()
-        if running.exit is None:
+                exec_.wake.clear()
+                await exec_.wake.wait()
+        if exec_.exit is None:
             await send({"type": "websocket.close", "code": WS_1012_SERVICE_RESTART, "reason": "the server is stopping"})
             return
-        await send({"type": "websocket.send", "bytes": wire.told(wire.EXITED, running.told())})
+        await send({"type": "websocket.send", "bytes": wire.told(wire.EXITED, exec_.told())})
         with suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                while not running.is_acknowledged:
-                    running.wake.clear()
-                    await running.wake.wait()
+                while not exec_.is_acknowledged:
+                    exec_.wake.clear()
+                    await exec_.wake.wait()
         await send({"type": "websocket.close", "code": wire.DONE})
 
 
@@ -247,30 +247,30 @@ async def _say_no(send: Send, problem: DevexError | TimeoutError) -> None:
     await send({"type": "websocket.close", "code": wire.NOT_RUN, "reason": close_reason(problem.message)})
 
 
-async def _output(running: Running, silence_s: float | None = None) -> AsyncIterator[tuple[int | None, bytes]]:
+async def _output(exec_: Exec, silence_s: float | None = None) -> AsyncIterator[tuple[int | None, bytes]]:
     """All that it writes; (None, b"") after a silence. Raises Stopping."""
-    while not running.is_over:
-        if piece := running.take():
+    while not exec_.is_over:
+        if piece := exec_.take():
             yield piece
             continue
-        running.wake.clear()
+        exec_.wake.clear()
         try:
             async with asyncio.timeout(silence_s):
-                await running.wake.wait()
+                await exec_.wake.wait()
         except TimeoutError:
             yield None, b""
-    if running.exit is None:
+    if exec_.exit is None:
         raise Stopping
 
 
-async def _feed(running: Running, body: AsyncIterable[bytes]) -> None:
+async def _feed(exec_: Exec, body: AsyncIterable[bytes]) -> None:
     """No faster than it takes it."""
     async for data in body:
         for at in range(0, len(data), MAX_INPUT_BYTES):
             piece = data[at : at + MAX_INPUT_BYTES]
-            await running.room(len(piece))
-            running.write(piece)
-    running.end_input()
+            await exec_.room(len(piece))
+            exec_.write(piece)
+    exec_.end_input()
 
 
 async def _said(text: str | bool) -> AsyncIterator[bytes]:

@@ -15,8 +15,8 @@ from typing import Any, Final
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from runner.proxy.execs.exec import INPUT_WINDOW_BYTES
 from runner.proxy.execs.execs import EXECS
-from runner.proxy.execs.program import INPUT_WINDOW_BYTES
 from tests.runner.agent.proxy import until_gone
 from tests.runner.proxy.script import ACK, INPUT, SIGNAL, script
 from tests.runner.proxy.stage import DEADLINE_S, Stage

@@ -1,5 +1,5 @@
-"""One program of one script, as the proxy knows it: what it wrote and nobody took yet, what it was sent and has not
-taken, its time limit and its end. No sockets here.
+"""One exec, a program of a script, as the proxy knows it: what it wrote and nobody took yet, what it was sent and has
+not taken, its time limit and its end. No sockets here.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class TooMuchInput(Exception):
     """More than the credit for it."""
 
 
-class Running:
+class Exec:
     """`send` tells the agent; `wake` is set when there may be something to take, to say or to send."""
 
     def __init__(self, channel: int, name: str, *, tty: bool, send: Callable[[FromProxy], None]) -> None:
