@@ -1,4 +1,4 @@
-"""What the proxy asks for, done: the one place that holds the terminals and the streams."""
+"""What the proxy asks for, done: the one place that holds the programs and the streams."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ class Agent:
     def __init__(self, path: str, way_out: str = "") -> None:
         """`way_out`: see egress.VARIABLE."""
         self._path = path
-        # By channel, programs without a terminal too; the one that last had its turn to send at the end.
-        self._terminals: dict[int, Program] = {}
+        # By channel; the one that last had its turn to send at the end.
+        self._programs: dict[int, Program] = {}
         self._streams = 0
         self._loop = Loop()
         self._link = Link(self._loop, path, hello=self._hello, received=self._received, changed=self._link_changed)
@@ -63,7 +63,7 @@ class Agent:
         self._loop.run()
 
     def _hello(self) -> Hello:
-        return Hello(VERSION, os.getpid(), tuple(terminal.state for terminal in self._terminals.values()))
+        return Hello(VERSION, os.getpid(), tuple(program.state for program in self._programs.values()))
 
     def _link_changed(self) -> None:
         if self._link.up != self._up:
@@ -71,14 +71,14 @@ class Agent:
             if self._up:
                 self._ports.report_again()
             else:
-                for terminal in self._terminals.values():
-                    terminal.detach()
+                for program in self._programs.values():
+                    program.detach()
             return
-        for channel, terminal in list(self._terminals.items()):
+        for channel, program in list(self._programs.items()):
             if not self._link.has_room:
                 break
-            self._terminals[channel] = self._terminals.pop(channel)
-            terminal.pump()
+            self._programs[channel] = self._programs.pop(channel)
+            program.pump()
 
     def _reap(self) -> None:
         """Also orphans, when this is the first process of its pid namespace."""
@@ -89,35 +89,35 @@ class Agent:
                 return
             if pid == 0:
                 return
-            for terminal in self._terminals.values():
-                if terminal.pid == pid:
-                    terminal.reaped(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
+            for program in self._programs.values():
+                if program.pid == pid:
+                    program.reaped(os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024)
 
     def _received(self, message: FromProxy) -> None:
         match message:
             case Input():
                 self._input(message)
             case EndInput():
-                if terminal := self._terminals.get(message.channel):
-                    terminal.end_input()
+                if program := self._programs.get(message.channel):
+                    program.end_input()
             case Credit():
-                if terminal := self._terminals.get(message.channel):
-                    terminal.grant(message.upto)
+                if program := self._programs.get(message.channel):
+                    program.grant(message.upto)
             case Resize():
-                if terminal := self._terminals.get(message.channel):
-                    terminal.resize(message.cols, message.rows)
+                if program := self._programs.get(message.channel):
+                    program.resize(message.cols, message.rows)
             case Signal():
-                if terminal := self._terminals.get(message.channel):
-                    terminal.signal(message.signum)
+                if program := self._programs.get(message.channel):
+                    program.signal(message.signum)
             case Resume():
-                if terminal := self._terminals.get(message.channel):
-                    terminal.attach(message.after)
+                if program := self._programs.get(message.channel):
+                    program.attach(message.after)
             case Inquire():
-                terminal = self._terminals.get(message.channel)
-                self._link.send(Foreground(message.channel, terminal.foreground_name() if terminal else ""))
+                program = self._programs.get(message.channel)
+                self._link.send(Foreground(message.channel, program.foreground_name() if program else ""))
             case Close():
-                if terminal := self._terminals.pop(message.channel, None):
-                    terminal.hang_up()
+                if program := self._programs.pop(message.channel, None):
+                    program.hang_up()
             case Open():
                 self._open(message)
             case Connect():
@@ -126,18 +126,18 @@ class Agent:
                 self._link.send(Pong(message.n))
 
     def _input(self, message: Input) -> None:
-        if terminal := self._terminals.get(message.channel):
-            terminal.write(message.data)
+        if program := self._programs.get(message.channel):
+            program.write(message.data)
             if b"\r" in message.data:
                 self._ports.soon()
 
     def _open(self, request: Open) -> None:
-        if request.channel in self._terminals or len(self._terminals) >= MAX_TERMINALS:
+        if request.channel in self._programs or len(self._programs) >= MAX_TERMINALS:
             self._link.send(OpenFailed(request.channel, "too many terminals are open, or the channel is taken"))
             return
         try:
             make = Piped if request.piped else Terminal
-            self._terminals[request.channel] = make(self._loop, self._link, request)
+            self._programs[request.channel] = make(self._loop, self._link, request)
         except (OSError, ValueError) as error:
             self._link.send(OpenFailed(request.channel, str(error)[:1000]))
             return
