@@ -131,7 +131,7 @@ class ListOf:
 
 
 class Struct:
-    """Fields in order, made into a Record (or anything that takes them as positional arguments and iterates)."""
+    """Fields in order, made into a NamedTuple (or anything that takes them as positional arguments and iterates)."""
 
     def __init__(self, make: Any, *fields: Field) -> None:
         self._make = make

@@ -26,7 +26,7 @@ from runner.protocol.fields import (
     Struct,
 )
 from runner.protocol.frames import MAX_FRAME_BYTES, encode_frame
-from runner.protocol.record import Record
+from runner.protocol.named_tuple import NamedTuple
 
 VERSION = "devex-4"  # both ends ship together: an exact match or nothing
 INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's first Credit: one window
@@ -39,13 +39,13 @@ STDOUT, STDERR = 1, 2  # kinds of the frames that a program without a terminal w
 MAX_HELLO_BYTES = 4 * 1024  # before the Hello nothing is known about the other end
 
 
-class Welcome(Record):
+class Welcome(NamedTuple):
     """The answer to a Hello of the same version."""
 
     version: str
 
 
-class Open(Record):
+class Open(NamedTuple):
     """Start a program on a new terminal; or, `piped`, without one: what it writes then comes as frames (frames.py) of
     kind STDOUT and STDERR."""
 
@@ -59,68 +59,68 @@ class Open(Record):
     piped: bool
 
 
-class Input(Record):
+class Input(NamedTuple):
     channel: int
     data: bytes
 
 
-class EndInput(Record):
+class EndInput(NamedTuple):
     """Behind the last Input: the program reads end of file."""
 
     channel: int
 
 
-class Credit(Record):
+class Credit(NamedTuple):
     """Output may be sent up to this offset."""
 
     channel: int
     upto: int
 
 
-class Resize(Record):
+class Resize(NamedTuple):
     channel: int
     cols: int
     rows: int
 
 
-class Signal(Record):
+class Signal(NamedTuple):
     """To the terminal's foreground process group; to that of a program without a terminal, even when it has ended."""
 
     channel: int
     signum: int
 
 
-class Close(Record):
+class Close(NamedTuple):
     """Hang up, then kill; forget the ring. There is no answer: an Exited of a closed channel is never sent."""
 
     channel: int
 
 
-class Inquire(Record):
+class Inquire(NamedTuple):
     """What runs in the foreground? Foreground answers, at once."""
 
     channel: int
 
 
-class Connect(Record):
+class Connect(NamedTuple):
     """Dial 127.0.0.1 (or ::1) `port` in the sandbox and relay it over a connection of its own."""
 
     stream: int
     port: int
 
 
-class Resume(Record):
+class Resume(NamedTuple):
     """Send again from this offset (or from the ring's start, when it is later); Exited again behind it."""
 
     channel: int
     after: int
 
 
-class Ping(Record):
+class Ping(NamedTuple):
     n: int
 
 
-class TerminalState(Record):
+class TerminalState(NamedTuple):
     """`start..end`: the offsets the agent's ring holds. `exit_status` is None while the program runs."""
 
     channel: int
@@ -130,7 +130,7 @@ class TerminalState(Record):
     exit_status: int | None
 
 
-class Hello(Record):
+class Hello(NamedTuple):
     """First frame of a control connection."""
 
     version: str
@@ -138,23 +138,23 @@ class Hello(Record):
     terminals: tuple[TerminalState, ...]
 
 
-class Opened(Record):
+class Opened(NamedTuple):
     channel: int
     pid: int
 
 
-class OpenFailed(Record):
+class OpenFailed(NamedTuple):
     channel: int
     reason: str
 
 
-class Output(Record):
+class Output(NamedTuple):
     channel: int
     offset: int
     data: bytes
 
 
-class Exited(Record):
+class Exited(NamedTuple):
     """Behind the last Output. `status` as a shell says it (128 + signal), `signal` 0 for an ordinary exit.
 
     `peak_bytes`: the most memory (resident set) that one process had, the program or the largest of those that it
@@ -167,22 +167,22 @@ class Exited(Record):
     peak_bytes: int
 
 
-class Port(Record):
+class Port(NamedTuple):
     port: int
     loopback: bool
 
 
-class Ports(Record):
+class Ports(NamedTuple):
     """All listening TCP ports, whenever they change."""
 
     ports: tuple[Port, ...]
 
 
-class Pong(Record):
+class Pong(NamedTuple):
     n: int
 
 
-class InputTaken(Record):
+class InputTaken(NamedTuple):
     """A program without a terminal has so many bytes of its input in its pipe. After a Resume this comes first, and
     what is behind it was lost: send it again."""
 
@@ -190,14 +190,14 @@ class InputTaken(Record):
     upto: int
 
 
-class Foreground(Record):
+class Foreground(NamedTuple):
     """The name of the program that a shell waits for, as the kernel has it; "" when it waits for none."""
 
     channel: int
     name: str
 
 
-class Stream(Record):
+class Stream(NamedTuple):
     """First frame of a relayed connection; behind an `ok` come the raw bytes of the TCP stream."""
 
     stream: int
@@ -210,10 +210,10 @@ Message = FromProxy | FromAgent
 
 _SMALL = 64  # bytes; room for any message of a few numbers
 
-# kind -> (record, wire, longest body in bytes). The kinds of released versions are never used for something else.
-_WIRE: dict[int, tuple[type[Record], Struct, int]] = {
-    kind: (record, Struct(record, *fields), max_bytes)
-    for kind, record, fields, max_bytes in (
+# kind -> (class, wire, longest body in bytes). The kinds of released versions are never used for something else.
+_WIRE: dict[int, tuple[type[NamedTuple], Struct, int]] = {
+    kind: (cls, Struct(cls, *fields), max_bytes)
+    for kind, cls, fields, max_bytes in (
         (1, Welcome, (TEXT,), _SMALL),
         (
             2,
@@ -252,12 +252,12 @@ _WIRE: dict[int, tuple[type[Record], Struct, int]] = {
         (73, Foreground, (U32, TEXT), 128),
     )
 }
-_KINDS = {record: kind for kind, (record, _, _) in _WIRE.items()}
+_KINDS = {cls: kind for kind, (cls, _, _) in _WIRE.items()}
 
 
-def kind_of(record: type[Record]) -> int:
+def kind_of(cls: type[NamedTuple]) -> int:
     """The kind byte of a message's class."""
-    return _KINDS[record]
+    return _KINDS[cls]
 
 
 def encode(message: Message) -> bytes:
@@ -272,12 +272,12 @@ def decode(kind: int, body: bytes) -> Message:
     known = _WIRE.get(kind)
     if known is None:
         raise ProtocolError(f"unknown kind {kind}")
-    record, wire, max_bytes = known
+    cls, wire, max_bytes = known
     if len(body) > max_bytes:
-        raise ProtocolError(f"a {record.__name__} of {len(body)} bytes is longer than {max_bytes}")
+        raise ProtocolError(f"a {cls.__name__} of {len(body)} bytes is longer than {max_bytes}")
     message, end = wire.take(body, 0)
     if end != len(body):
-        raise ProtocolError(f"{len(body) - end} bytes too many in a {record.__name__}")
+        raise ProtocolError(f"{len(body) - end} bytes too many in a {cls.__name__}")
     checked: Message = message
     return checked
 
