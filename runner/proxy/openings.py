@@ -23,8 +23,8 @@ class Openings:
     def __contains__(self, channel: int) -> bool:
         return channel in self._answers
 
-    async def agent(self) -> None:
-        """Until one is there. DevexError."""
+    async def until_agent(self) -> None:
+        """Until the agent is there. DevexError."""
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._link.ready.wait()

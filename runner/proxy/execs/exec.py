@@ -116,7 +116,7 @@ class Exec:
         if not self._resuming:
             self._pass_on(data)
 
-    async def room(self, count: int) -> None:
+    async def until_room(self, count: int) -> None:
         """Until so many bytes may be written."""
         while INPUT_WINDOW_BYTES - len(self._input) < count:
             self._roomier.clear()

@@ -45,7 +45,7 @@ class Execs:
 
     async def open(self, wanted: Wanted) -> Exec:
         """Start its program; who calls this also closes it. DevexError."""
-        await self._openings.agent()
+        await self._openings.until_agent()
         if len(self._by_channel) >= EXECS:
             message = f"{EXECS} commands run through the API already."
             raise DevexError("too_many", message, "Wait until one has ended.", status=429, retryable=True)

@@ -268,7 +268,7 @@ async def _feed(exec_: Exec, body: AsyncIterable[bytes]) -> None:
     async for data in body:
         for at in range(0, len(data), MAX_INPUT_BYTES):
             piece = data[at : at + MAX_INPUT_BYTES]
-            await exec_.room(len(piece))
+            await exec_.until_room(len(piece))
             exec_.write(piece)
     exec_.end_input()
 

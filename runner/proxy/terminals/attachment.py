@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
-UNTOLD_BYTES: Final = 16 * 1024  # typed, and not told to be taken: then it is, for a page sends only 64 KiB ahead
+TELL_TAKEN_BYTES: Final = 16 * 1024  # taken since the page was told: tell it; it stops at 64 KiB (typed.mjs)
 
 
 class Attachment:
@@ -96,11 +96,11 @@ class Attachment:
         if self._typed.by is not self:
             return False
         self._typed.taken += count
-        if self._untold_bytes >= UNTOLD_BYTES:
+        if self._untold_bytes >= TELL_TAKEN_BYTES:
             self.wake.set()
         return True
 
-    def answer(self, n: int) -> None:
+    def pong(self, n: int) -> None:
         """Only the last ping is answered: a flood of them fills nothing."""
         self._pong = n
         self.wake.set()
@@ -138,7 +138,7 @@ class Attachment:
         if self._refused:
             refused, self._refused = self._refused, None
             return wire.refused(refused)
-        if self._untold_bytes >= (UNTOLD_BYTES if self._pong is None else 1):
+        if self._untold_bytes >= (TELL_TAKEN_BYTES if self._pong is None else 1):
             self._told_taken = self.taken
             return wire.taken(self._told_taken or 0)
         if self._pong is not None:

@@ -84,7 +84,7 @@ class TerminalRoutes:
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
         try:
-            terminal = await self._terminals.found(scope["path_params"]["id"])
+            terminal = await self._terminals.get_waiting(scope["path_params"]["id"])
             query = parse_qs(scope["query_string"])
             after = int(query.get(b"after", [b"0"])[0])
         except (DevexError, ValueError) as error:
@@ -111,7 +111,7 @@ class TerminalRoutes:
             if not data or len(data) > wire.MAX_MESSAGE_BYTES:
                 raise wire.BadMessage("not a message")
             if data[0] == wire.INPUT and not self._link.connected:
-                await self._terminals.room(terminal, len(data) - 1)
+                await self._terminals.until_room(terminal, len(data) - 1)
             self._accept(terminal, attachment, data[0], data[1:])
             if not self._link.writable.is_set():
                 await self._link.writable.wait()  # the browser waits with us
@@ -131,17 +131,17 @@ class TerminalRoutes:
             if not terminal.people.give(attachment, wire.number(body)):
                 attachment.refuse(0, terminal.people.holder)
         elif kind == wire.PING:
-            attachment.answer(wire.number(body))
+            attachment.pong(wire.number(body))
         else:
             raise wire.BadMessage("an unknown kind of message")
 
     def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
         """Keys; and what a terminal says by itself, which is no activity: programs may ask for it all day."""
         if is_answer(body):
-            if terminal.may_reply(attachment):
+            if terminal.may_answer(attachment):
                 self._terminals.type(terminal, body)
         elif is_report(body):
-            if terminal.may_say(attachment):
+            if terminal.may_report(attachment):
                 self._terminals.type(terminal, body)
         elif terminal.may_type(attachment, len(body)):
             self._terminals.type(terminal, body)

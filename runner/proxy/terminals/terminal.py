@@ -176,7 +176,7 @@ class Terminal:
                 self._repaint.ask()
         self.settle_credit()
 
-    def may_reply(self, attachment: Attachment) -> bool:
+    def may_answer(self, attachment: Attachment) -> bool:
         """Whether a terminal's own answer to a program (where is the cursor? what are you?) counts: once, so from one
         viewer only, of those whose turn it is, and not when it shows an old question again. Otherwise the shell would
         take it for typing."""
@@ -198,7 +198,7 @@ class Terminal:
             attachment.refuse(count, self.people.holder)
         return allowed
 
-    def may_say(self, attachment: Attachment) -> bool:
+    def may_report(self, attachment: Attachment) -> bool:
         """Whether what a window sends without being asked nor typed into counts: not when it shows again what once was
         asked for, which a shell that is there now would take for typing."""
         may_write = attachment.can_write and self.people.holder in (None, attachment.person)

@@ -87,11 +87,11 @@ class Terminals:
             return found
         raise DevexError("no_terminal", "This terminal does not exist any more.", "Open a new one.", status=404)
 
-    async def found(self, terminal_id: str) -> Terminal:
+    async def get_waiting(self, terminal_id: str) -> Terminal:
         """As `get`; while the agent is away it is waited for: a proxy that has just come up knows no terminals."""
         if terminal_id not in self._by_id:
             with suppress(DevexError):
-                await self._openings.agent()
+                await self._openings.until_agent()
         return self.get(terminal_id)
 
     def of_kind(self, kind: Kind) -> list[Terminal]:
@@ -114,7 +114,7 @@ class Terminals:
         origin: Origin = UNKNOWN,
     ) -> Terminal:
         """Start a program on a new terminal, with `environment` besides the common one. DevexError."""
-        await self._openings.agent()
+        await self._openings.until_agent()
         self._make_room(kind)
         if number is None:
             taken = {number_of(one.id) for one in self.of_kind(kind)}
@@ -182,7 +182,7 @@ class Terminals:
             self._records.rename(terminal.recording, terminal.title)
         self._on_changed()
 
-    async def room(self, terminal: Terminal, count: int) -> None:
+    async def until_room(self, terminal: Terminal, count: int) -> None:
         """Until so many keys may be typed: while the agent is away few of them are held, and who types more waits."""
         while self._is_away(terminal) and len(self._held.get(terminal.id, b"")) + count > HELD_BYTES:
             await self._settled.wait()  # GONE_S at most
@@ -191,7 +191,7 @@ class Terminals:
         return not (self._link.connected or terminal.exit or terminal.closed)
 
     def type(self, terminal: Terminal, data: bytes) -> None:
-        """Keys. While the agent is away they are held: see `room`."""
+        """Keys. While the agent is away they are held: see `until_room`."""
         if terminal.exit or terminal.closed is not None:
             return
         if not self._link.connected:
