@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from runner.protocol.messages import FromProxy
 
 SOCKET_PATH = "/run/devex/agent.sock"
-MAX_STREAMS = 128  # descriptors: two each; the proxy keeps to 64
+MAX_DIALLED = 128  # streams, of two descriptors each; the proxy keeps to 64
 
 
 class Agent:
@@ -145,7 +145,7 @@ class Agent:
 
     def _connect(self, request: Connect) -> None:
         self._streams += 1
-        if self._streams > MAX_STREAMS:
+        if self._streams > MAX_DIALLED:
             request = Connect(request.stream, 0)  # nobody listens there: refused in the ordinary way
         Dialing(self._loop, self._path, request.stream, request.port, self._stream_closed)
 

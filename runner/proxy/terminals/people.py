@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runner.proxy.terminals.attachment import Attachment
 
 MOST_TOLD: Final = 50  # more are counted only: nobody reads a longer list, and each change is told to each of them
-NAME_CHARACTERS: Final = 80
+PERSON_CHARACTERS: Final = 80  # twice the longest name of an account: PEOPLE stays small whoever comes
 ALONE: Final = wire.people({"people": [], "turn": None, "count": 1})
 
 
@@ -97,7 +97,7 @@ class People:
 def _message(attachments: Sequence["Attachment"], holder: int | None) -> bytes:
     people: dict[int, dict[str, Any]] = {}
     for one in attachments:
-        name = one.viewer.name[:NAME_CHARACTERS]
+        name = one.viewer.name[:PERSON_CHARACTERS]
         about = people.setdefault(one.person, {"n": one.person, "name": name, "can_write": False})
         about["can_write"] |= one.can_write
     if len(people) < 2:

@@ -5,7 +5,7 @@ from typing import Final
 from runner.errors import DevexError
 from runner.proxy.terminals.ids import kind_of, number_of
 
-TITLE_CHARACTERS: Final = 60  # more does not fit a tab
+NAME_CHARACTERS: Final = 60  # more does not fit a tab
 
 
 def first_title(terminal_id: str) -> str:
@@ -16,7 +16,7 @@ def first_title(terminal_id: str) -> str:
 def checked_title(asked: str) -> str:
     """One line of text without spaces around it; "" is none. DevexError."""
     title = " ".join("".join(one if one.isprintable() else " " for one in asked).split())
-    if len(title) > TITLE_CHARACTERS:
-        message = f"The name has more than {TITLE_CHARACTERS} characters."
+    if len(title) > NAME_CHARACTERS:
+        message = f"The name has more than {NAME_CHARACTERS} characters."
         raise DevexError("too_long", message, "Choose a shorter one.")
     return title

@@ -10,7 +10,7 @@ from components.build import HERE
 from components.terminal.terminal import WINDOW_TITLE_CHARACTERS
 from runner.proxy.records.rendering import missing_words
 from runner.proxy.terminals import wire
-from runner.proxy.terminals.titles import TITLE_CHARACTERS
+from runner.proxy.terminals.titles import NAME_CHARACTERS
 
 COUNTS = [1, 999, 1000, 20_971_520, 1 << 40]
 ABOUT = {"who": "ünï"}
@@ -56,7 +56,7 @@ def test_bytes_that_are_missing_are_told_alike(said: dict[str, Any]) -> None:
 
 def test_messages_and_bounds_mean_the_same(said: dict[str, Any]) -> None:
     assert said["NO_SUCH_TERMINAL"] == wire.NO_SUCH_TERMINAL
-    assert (said["NAME_CHARACTERS"], said["WINDOW_TITLE_CHARACTERS"]) == (TITLE_CHARACTERS, WINDOW_TITLE_CHARACTERS)
+    assert (said["NAME_CHARACTERS"], said["WINDOW_TITLE_CHARACTERS"]) == (NAME_CHARACTERS, WINDOW_TITLE_CHARACTERS)
     assert said["heard"] == [*TOLD.values()]
     kinds, bodies = zip(*((one[0], bytes(one[1:])) for one in said["sent"]), strict=True)
     assert kinds == (wire.INPUT, wire.RESIZE, wire.ACK, wire.TURN, wire.PING)
