@@ -83,12 +83,16 @@ class TerminalRoutes:
         """The WebSocket."""
         await receive()  # websocket.connect
         await send({"type": "websocket.accept"})
+        query = parse_qs(scope["query_string"])
+        try:
+            after = int(query.get(b"after", [b"0"])[0])
+        except ValueError:
+            await _close(send, WS_1007_INVALID_FRAME_PAYLOAD_DATA, "after is not a number")
+            return
         try:
             terminal = await self._terminals.get_waiting(scope["path_params"]["id"])
-            query = parse_qs(scope["query_string"])
-            after = int(query.get(b"after", [b"0"])[0])
-        except (DevexError, ValueError) as error:
-            await send({"type": "websocket.close", "code": wire.NO_SUCH_TERMINAL, "reason": close_reason(str(error))})
+        except DevexError as error:
+            await _close(send, wire.NO_SUCH_TERMINAL, close_reason(error.message))
             return
         page = query.get(b"page", [b""])[0]
         attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope), page)
@@ -96,7 +100,7 @@ class TerminalRoutes:
         try:
             await self._receive(receive, terminal, attachment)
         except wire.BadMessage as error:
-            await send({"type": "websocket.close", "code": WS_1007_INVALID_FRAME_PAYLOAD_DATA, "reason": str(error)})
+            await _close(send, WS_1007_INVALID_FRAME_PAYLOAD_DATA, str(error))
         finally:
             terminal.detach(attachment)
             sending.cancel()
@@ -157,6 +161,10 @@ async def _send(send: Send, terminal: Terminal, attachment: Attachment) -> None:
             else:
                 wake.clear()
                 await wake.wait()
-        await send({"type": "websocket.close", "code": terminal.closed, "reason": "the terminal is closed"})
+        await _close(send, terminal.closed, "the terminal is closed")
     except (OSError, RuntimeError):
         return  # the browser has left, or the server is closing its connections: _receive is told as well
+
+
+async def _close(send: Send, code: int, reason: str) -> None:
+    await send({"type": "websocket.close", "code": code, "reason": reason})

@@ -168,6 +168,8 @@ async def test_pings_are_answered_and_nonsense_ends_the_attachment(stage: Stage)
         async with stage.attached(terminal) as tab:
             await tab.socket.send(nonsense)
             assert await tab.until_closed() == 1007
+    async with stage.attached(f"{terminal}?after=x&") as tab:
+        assert await tab.until_closed() == 1007
 
 
 async def test_acknowledging_what_was_not_sent_changes_nothing(stage: Stage) -> None:

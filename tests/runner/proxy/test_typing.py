@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import random
+import signal
 
 import pytest
 
@@ -78,6 +79,16 @@ async def test_ctrl_c_reaches_a_program_that_floods(stage: Stage) -> None:
         await tab.until("prompt>")
         assert len(tab.text) - seen < 2_000_000, "what is on the way is bounded by the window"
         assert not tab.gaps, "the only viewer sets the pace"
+
+
+async def test_a_signal_reaches_the_program_in_front(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.type("echo re''ady; cat; echo st''atus $?\n")
+        await tab.until("ready\r\n")
+        await tab.type("here\n")
+        await tab.until("here\r\nhere")
+        await tab.socket.send(bytes([SIGNAL, signal.SIGTERM]))
+        await tab.until("status 143")
 
 
 async def test_a_viewer_who_may_only_look_types_nothing(stage: Stage) -> None:
