@@ -47,8 +47,8 @@ from runner.workspace import TreeDelta, TreeWatcher, Usage, Workspace
 class ProxyConfig:
     """`socket_path` is what the agent of `agent_uid` dials; `cwd` is the workspace as the sandbox sees it; programs
     get `environment`. What terminals say is recorded in the folder `records`, which no program reaches, without the
-    `secrets`. Where the workspace does not outlive its sandbox, `restored` is the file that says that its newest
-    version was brought back."""
+    `secrets`: empty until secrets exist. Where the workspace does not outlive its sandbox, `restored` is the file that
+    says that its newest version was brought back."""
 
     repl_id: str
     workspace: Path

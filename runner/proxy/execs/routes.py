@@ -1,13 +1,14 @@
 """Commands of scripts over HTTP and WebSocket.
 
 - `POST exec` {command | argv, env?, cwd?, timeout_s?, stdin?} -> {exit_code, output, duration_s, truncated, timed_out,
-  signal, peak_bytes}: output and errors together, the last 1 MiB of them
+  signal, peak_bytes, lost?}: output and errors together, the last 1 MiB of them
 - the same with `stream: true` -> application/x-ndjson as it comes: {stdout} and {stderr}, or {stdout_base64} and
   {stderr_base64} of what is not UTF-8, {running_s} when nothing came for a while; last as above, without output
 - `POST exec?command=…` (or argv=…&argv=…, env=NAME=value, cwd, timeout_s): the body is the input, answered in this way
 - `WS exec`: runner/proxy/execs/wire.py
 
-`exit_code` is null when the time was over. See wanted.py for the fields, docs/protocol.md for what they mean.
+`exit_code` is null when the time was over, or with `lost: true` when the agent ended first. See wanted.py for the
+fields, docs/protocol.md for what they mean.
 """
 
 import asyncio

@@ -149,7 +149,7 @@ class Disk:
             self._remove(self._get(record_id))
 
     def remove_all(self, but: Collection[str]) -> list[str]:
-        """But those -> which. OSError."""
+        """Remove all but these -> the ids of those removed. OSError."""
         with self._lock:
             gone = [kept for kept in self._kept.values() if kept.about.id not in but]
             for kept in gone:

@@ -99,7 +99,7 @@ class Records:
         self._removed(record_id)
 
     async def remove_all(self) -> None:
-        """But those that go on. OSError."""
+        """Remove all that have ended. OSError."""
         for record_id in await to_thread.run_sync(self.disk.remove_all, self.live()):
             self._removed(record_id)
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 Kind = Literal["shell", "run"]
 
-ID: Final = re.compile(r"(sh|run)-([0-9]{1,14})-[0-9a-f]{8}")  # until the year 5138: no calendar has more than 9999
+ID: Final = re.compile(r"(sh|run)-([0-9]{1,14})-[0-9a-f]{8}")  # 14 digits of ms end in 5138; `datetime` ends in 9999
 _PREFIX: Final[dict[Kind, str]] = {"shell": "sh", "run": "run"}
 
 

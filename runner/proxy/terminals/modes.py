@@ -7,10 +7,10 @@ import re
 from collections import deque
 from typing import Final
 
-from runner.protocol.ring import Ring
+from runner.protocol.ring import RING_BYTES, Ring
 
 MARK_BYTES: Final = 4096  # of output between the places whose modes are remembered
-MARKS: Final = 512  # of them; where each is 2 KiB or more, the ring holds no more
+MARKS: Final = RING_BYTES // MARK_BYTES + 1  # of them: as many as a full ring can have
 CHANGES: Final = 500  # read in one piece; of a program that changes more, the last TAIL_BYTES of it
 TAIL_BYTES: Final = 4096
 SEQUENCE_BYTES: Final = 80  # of one that comes in parts

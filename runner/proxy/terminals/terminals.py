@@ -13,7 +13,6 @@ from runner.errors import DevexError
 from runner.protocol.errors import ProtocolError
 from runner.protocol.messages import (
     MAX_INPUT_BYTES,
-    MAX_TERMINALS,
     Close,
     Credit,
     Exited,
@@ -43,8 +42,8 @@ from runner.proxy.terminals.wire import NO_SUCH_TERMINAL
 from runner.workspace.paths import display
 
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
-ADOPTED: Final = 32  # of those an agent says a proxy before us opened
-ENDED: Final = 8  # shells that have ended stay readable, the newest of them
+ADOPTED: Final = 32  # found in what an agent says: more than SHELLS and a run or two; each lie costs 1 MiB here
+ENDED: Final = 8  # of each kind, the newest that have ended stay readable
 FOREGROUND_S: Final = 2.0  # for the agent to say what runs; who closes a terminal is not kept longer
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
 MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
@@ -137,13 +136,16 @@ class Terminals:
         return terminal
 
     def _make_room(self, kind: Kind) -> None:
-        """Of each kind a limited number; the oldest that have ended go first."""
-        limit = {"shell": SHELLS, "run": MAX_TERMINALS}[kind]
+        """The oldest that have ended go. Runs need no limit: each takes the place of the one before."""
         ended = [one for one in self.of_kind(kind) if one.exit and not one.attachments]
-        for terminal in ended[: max(len(ended) - ENDED, len(self.of_kind(kind)) + 1 - limit, 0)]:
+        surplus = len(ended) - ENDED
+        if kind == "shell":
+            surplus = max(surplus, len(self.of_kind(kind)) + 1 - SHELLS)
+        for terminal in ended[: max(surplus, 0)]:
             self.close(terminal)
-        if len(self.of_kind(kind)) >= limit:
-            raise DevexError("too_many", f"{limit} are open already.", "Close one first.", status=429)
+        if kind == "shell" and len(self.of_kind(kind)) >= SHELLS:
+            message = f"{SHELLS} terminals are open already."
+            raise DevexError("too_many", message, "Close one of them first.", status=429)
 
     def close(self, terminal: Terminal) -> None:
         """End its program and forget it."""

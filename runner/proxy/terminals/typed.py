@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-PAGES: Final = 256  # that one terminal remembers, those that attached last: more than are before it, at 1 KB each
+PAGES: Final = 256  # remembered: the last 256 to attach; more than ever show one terminal at once
 
 _PAGE: Final = re.compile(rb"([0-9a-f]{16})\.([0-9]{1,15})")  # its random id, and how many bytes it has sent
 

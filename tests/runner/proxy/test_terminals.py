@@ -25,7 +25,8 @@ async def test_terminals_are_listed_with_titles_and_limits(stage: Stage) -> None
         await stage.open_terminal()
     refused = await stage.http.post("/terminals", json={})
     assert refused.status_code == 429
-    assert refused.json()["error"]["action"] == "Close one first."
+    error = refused.json()["error"]
+    assert (error["message"], error["action"]) == ("16 terminals are open already.", "Close one of them first.")
     assert (await stage.http.delete(f"/terminals/{first}")).status_code == 204
     assert await stage.open_terminal() not in (first, second)
 
