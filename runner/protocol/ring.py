@@ -41,7 +41,7 @@ class Ring:
         """Give the memory back."""
         self._memory.close()
 
-    def text(self) -> bytes:
-        """All that is held."""
-        first = self.read(self.start, self._size_bytes)
-        return first + self.read(self.start + len(first), self._size_bytes)
+    def since(self, offset: int) -> bytes:
+        """All from `offset` (start <= offset <= end) on."""
+        first = self.read(offset, self._size_bytes)
+        return first + self.read(offset + len(first), self._size_bytes)

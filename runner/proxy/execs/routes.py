@@ -188,7 +188,8 @@ async def _whole(exec_: Exec) -> Response:
     async for _, data in _output(exec_):
         ring.append(ring.end, data)
         exec_.acknowledge()
-    return http.Json({**exec_.told(), "output": ring.text().decode("utf-8", "replace"), "truncated": ring.start > 0})
+    output = ring.since(ring.start).decode("utf-8", "replace")
+    return http.Json({**exec_.told(), "output": output, "truncated": ring.start > 0})
 
 
 async def _read(exec_: Exec, body: AsyncIterable[bytes], receive: Receive) -> None:

@@ -113,10 +113,8 @@ class Recording:
         at = min(max(self.written, ring.start), ring.end)
         wanted = max(at - max(masking.longest - 1, 0), 0)  # a secret may have begun there
         start = max(wanted, ring.start)
-        first = ring.read(start, ring.end - start)
-        raw = first + ring.read(start + len(first), ring.end - start - len(first))
         return Pending(
-            self.about, start, at, raw, cut=start > wanted, final=self.about.ended_at is not None,
+            self.about, start, at, ring.since(start), cut=start > wanted, final=self.about.ended_at is not None,
             times=tuple(self._times), sizes=tuple(self._sizes),
         )  # fmt: skip
 

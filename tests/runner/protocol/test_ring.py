@@ -24,8 +24,9 @@ def test_a_ring_holds_the_last_bytes_at_their_offsets(pieces: list[tuple[int, by
         ring.append(offset, data)
         assert (ring.start, ring.end) == (start, end)
         held = bytes(model[at] for at in range(start, end))
-        assert ring.text() == held
+        assert ring.since(end) == b""
         for at in range(start, end):
+            assert ring.since(at) == held[at - start :]
             part = ring.read(at, 7)
             assert part
             assert part == held[at - start :][: len(part)]
