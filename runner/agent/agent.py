@@ -13,6 +13,7 @@ from runner.agent.posix_signals import SIGTERM, signal
 from runner.agent.relay import Dialing
 from runner.agent.terminal import Terminal
 from runner.protocol.messages import (
+    MAX_REASON_CHARACTERS,
     MAX_TERMINALS,
     VERSION,
     Close,
@@ -139,7 +140,7 @@ class Agent:
             make = Piped if request.piped else Terminal
             self._programs[request.channel] = make(self._loop, self._link, request)
         except (OSError, ValueError) as error:
-            self._link.send(OpenFailed(request.channel, str(error)[:1000]))
+            self._link.send(OpenFailed(request.channel, str(error)[:MAX_REASON_CHARACTERS]))
             return
         self._ports.soon()
 

@@ -3,8 +3,8 @@
 A terminal has an id (text) and a channel (number, in hot frames); the proxy chooses both at Open.
 Offsets count the bytes a terminal has written since it was opened.
 
-    proxy -> agent   kinds 1..63
-    agent -> proxy   kinds 64..127
+    proxy -> agent   kinds below FIRST_KIND_OF_AGENT
+    agent -> proxy   the others
 """
 
 from __future__ import annotations
@@ -33,9 +33,13 @@ INITIAL_CREDIT_BYTES = 256 * 1024  # what a terminal may send before the proxy's
 FREE_RUN = 1 << 63  # as `Credit.upto`: send whatever comes
 MAX_TERMINALS = 64  # what one sandbox may have open; a Hello that lists them all stays below 4 KiB
 MAX_PORTS = 256  # listening ports worth reporting
+MAX_ARGUMENTS = 4096  # of a program, and as many variables; few lists of files are longer
+MAX_REASON_CHARACTERS = 1000  # of why a program could not be started: a sentence with a path in it
 MAX_OUTPUT_BYTES = 64 * 1024  # data in one Output: the size of one read from a PTY
 MAX_INPUT_BYTES = 64 * 1024  # data in one Input
 STDOUT, STDERR = 1, 2  # kinds of the frames that a program without a terminal writes
+MAX_NAME_BYTES = 64  # of a program: the kernel keeps 15, and each may become a character of 3
+FIRST_KIND_OF_AGENT = 64  # below it are the proxy's
 MAX_HELLO_BYTES = 4 * 1024  # before the Hello nothing is known about the other end
 
 
@@ -218,7 +222,7 @@ _WIRE: dict[int, tuple[type[NamedTuple], Struct, int]] = {
         (
             2,
             Open,
-            (U32, TERMINAL_ID, ListOf(TEXT, 4096), TEXT, MapOfText(4096), U16, U16, FLAG),
+            (U32, TERMINAL_ID, ListOf(TEXT, MAX_ARGUMENTS), TEXT, MapOfText(MAX_ARGUMENTS), U16, U16, FLAG),
             MAX_FRAME_BYTES - 1,
         ),
         (3, Input, (U32, REST), 4 + MAX_INPUT_BYTES),
@@ -242,14 +246,14 @@ _WIRE: dict[int, tuple[type[NamedTuple], Struct, int]] = {
             MAX_HELLO_BYTES,
         ),
         (65, Opened, (U32, U32), _SMALL),
-        (66, OpenFailed, (U32, TEXT), 4096),
+        (66, OpenFailed, (U32, TEXT), 8 + 4 * MAX_REASON_CHARACTERS),
         (67, Output, (U32, U64, REST), 12 + MAX_OUTPUT_BYTES),
         (68, Exited, (U32, I32, U8, U64), _SMALL),
-        (69, Ports, (ListOf(Struct(Port, U16, FLAG), MAX_PORTS),), 4096),
+        (69, Ports, (ListOf(Struct(Port, U16, FLAG), MAX_PORTS),), 4 + 3 * MAX_PORTS),
         (70, Pong, (U32,), _SMALL),
         (71, Stream, (U64, FLAG), _SMALL),
         (72, InputTaken, (U32, U64), _SMALL),
-        (73, Foreground, (U32, TEXT), 128),
+        (73, Foreground, (U32, TEXT), 8 + MAX_NAME_BYTES),
     )
 }
 _KINDS = {cls: kind for kind, (cls, _, _) in _WIRE.items()}
@@ -285,7 +289,7 @@ def decode(kind: int, body: bytes) -> Message:
 def decode_from_proxy(kind: int, body: bytes) -> FromProxy:
     """As `decode`; what only an agent may say is refused."""
     message = decode(kind, body)
-    if kind >= 64:
+    if kind >= FIRST_KIND_OF_AGENT:
         raise ProtocolError(f"{type(message).__name__} came from the wrong side")
     return message  # type: ignore[return-value]
 
@@ -293,6 +297,6 @@ def decode_from_proxy(kind: int, body: bytes) -> FromProxy:
 def decode_from_agent(kind: int, body: bytes) -> FromAgent:
     """As `decode`; what only the proxy may say is refused."""
     message = decode(kind, body)
-    if kind < 64:
+    if kind < FIRST_KIND_OF_AGENT:
         raise ProtocolError(f"{type(message).__name__} came from the wrong side")
     return message  # type: ignore[return-value]

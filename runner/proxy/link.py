@@ -29,9 +29,9 @@ from runner.protocol.messages import (
 )
 from runner.proxy.budget import Budget
 
-FIRST_FRAME_S: Final = 5.0
+FIRST_FRAME_S: Final = 5.0  # an agent says Hello when it dials; who says nothing holds a descriptor of ours
 MAX_UNKNOWN: Final = 128  # connections that have not said what they are; an agent dials one at a time
-BACKLOG: Final = 128
+BACKLOG: Final = MAX_UNKNOWN  # more would be sent away
 FRAMES_A_TURN: Final = 256  # handled before anybody else has a turn: about a millisecond
 UNSENT_BYTES: Final = 256 * 1024  # to an agent that does not read, before viewers are held up
 STUCK_S: Final = 10.0  # an agent that reads nothing for this long is cut off; an honest one dials again

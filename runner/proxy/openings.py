@@ -10,6 +10,7 @@ from runner.protocol.messages import Open
 from runner.proxy.link import AgentLink
 from runner.workspace.paths import display
 
+SHOWN_CHARACTERS: Final = 200  # of why a program could not be started: a sentence, no page
 ANSWER_S: Final = 10.0  # for the agent to be there, and for it to start a program
 
 
@@ -62,5 +63,5 @@ class Openings:
         finally:
             del self._answers[channel]
         if reason is not None:
-            message = f"The program could not be started: {display(reason)[:200]}."
+            message = f"The program could not be started: {display(reason)[:SHOWN_CHARACTERS]}."
             raise DevexError("not_started", message, "Check the command and try again.", status=502, retryable=True)

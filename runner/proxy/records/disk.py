@@ -70,7 +70,7 @@ class _Kept:
 
 class Disk:
     """`may_write`: it is this process's to write, and what was torn is cut off. Otherwise nothing is changed, but
-    records may be removed: of one that is gone whoever writes there holds an empty one.
+    records may be removed: a writer that had loaded one still lists it, and finds no output in it.
     """
 
     def __init__(self, folder: Path, bounds: Bounds | None = None, *, may_write: bool = True) -> None:

@@ -36,7 +36,7 @@ from runner.viewer import viewer_of
 from runner.workspace.search import MAX_MATCHES_PER_FILE, Match, matches_in, needle_of
 
 SEARCH_BUDGET_S: Final = 3.0  # all records of a REPL take about one
-MATCHES: Final = 200  # in one answer
+MATCHES: Final = 200  # in one answer: who has more searches for more of the line
 READ, READ_BY_ONE = 2, 1  # whole records at a time, and by one person: forty would keep the loop waiting
 
 Look = Callable[[Request], Awaitable[tuple[Disk, Collection[str]]]]
