@@ -27,7 +27,8 @@ from runner.proxy.records.records import Records
 from runner.proxy.run_config import CONFIG_FILES, MAX_CONFIG_BYTES, RunConfig, discover
 from runner.proxy.terminals.exits import KILL_S, TERM_S
 from runner.proxy.terminals.ids import number_of
-from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
+from runner.proxy.terminals.screen import DEFAULT_SIZE
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.terminals import Terminals
 from runner.viewer import Viewer, viewer_of
 from runner.workspace import Workspace

@@ -31,7 +31,6 @@ from runner.errors import DevexError
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
 ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js", "tabs.js")
-FIRST_SIZE = {"cols": 80, "rows": 24}  # until the browser has measured its pane
 
 
 def register(services: Services) -> None:
@@ -157,7 +156,7 @@ class Workbench:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
         terminals = (await self._ask("GET", "terminals"))["terminals"]
         if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
-            terminals.append(await self._ask("POST", "terminals", FIRST_SIZE))
+            terminals.append(await self._ask("POST", "terminals", {}))
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
         if self._desk is None:
@@ -306,7 +305,7 @@ class Workbench:
     async def _new_terminal(self, desk: Desk) -> None:
         desk.below.show()
         self._views.show("terminal")
-        await self._ask("POST", "terminals", FIRST_SIZE)
+        await self._ask("POST", "terminals", {})
         desk.panel.set_shells(shells_of((await self._ask("GET", "terminals"))["terminals"]))
         desk.panel.show_terminal(focus=True)
 

@@ -26,8 +26,8 @@ from runner.protocol.messages import (
     Signal,
 )
 from runner.proxy.terminals.exits import KILL_S, LOST, TERM_S, Exit
-from runner.proxy.terminals.terminal import CREDIT_STEPS, clamp
-from runner.proxy.terminals.window import Window
+from runner.proxy.terminals.screen import clamp
+from runner.proxy.terminals.window import CREDIT_STEPS, Window
 
 PIECE_BYTES: Final = 64 * 1024  # of output taken at once
 INPUT_WINDOW_BYTES: Final = 256 * 1024  # held here and in the agent for a program that does not read

@@ -11,7 +11,6 @@ from runner.protocol.messages import (
     Close,
     Exited,
     FromAgent,
-    FromProxy,
     Hello,
     InputTaken,
     Open,
@@ -24,7 +23,7 @@ from runner.proxy.execs.wanted import Wanted
 from runner.proxy.link import GONE_S, AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.terminals.exits import LOST, Exit
-from runner.proxy.terminals.terminal import DEFAULT_SIZE, clamp
+from runner.proxy.terminals.screen import DEFAULT_SIZE, TERMINAL_ENVIRONMENT, clamp
 
 EXECS: Final = 16  # at a time: each may hold 1 MiB of output in the agent, and half a MiB here
 
@@ -51,7 +50,7 @@ class Execs:
             raise DevexError("too_many", message, "Wait until one has ended.", status=429, retryable=True)
         channel = secrets.randbits(32)  # an agent may still know channels of a proxy before us
         name = f"exec-{secrets.token_hex(8)}"
-        exec_ = Exec(channel, name, tty=wanted.tty is not None, send=self._send)
+        exec_ = Exec(channel, name, tty=wanted.tty is not None, send=self._link.send)
         self._by_channel[channel] = exec_
         try:
             await self._openings.ask(self._opening(exec_, wanted))
@@ -63,7 +62,7 @@ class Execs:
         return exec_
 
     def _opening(self, exec_: Exec, wanted: Wanted) -> Open:
-        term = {"TERM": "xterm-256color", "COLORTERM": "truecolor"} if wanted.tty else {"TERM": "dumb"}
+        term = TERMINAL_ENVIRONMENT if wanted.tty else {"TERM": "dumb"}
         return Open(
             exec_.channel,
             exec_.name,
@@ -144,8 +143,3 @@ class Execs:
         self._openings.answer_all("the server is stopping")
         for exec_ in self._by_channel.values():
             exec_.leave()
-
-    # Parts
-
-    def _send(self, message: FromProxy) -> None:
-        self._link.send(message)

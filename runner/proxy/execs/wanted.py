@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from runner.errors import DevexError
+from runner.protocol.messages import MAX_ARGUMENTS
 from runner.proxy import http
+from runner.proxy.terminals.screen import DEFAULT_SIZE
 from runner.workspace import paths
 
 ARGUMENT_MOST_BYTES: Final = 100_000  # the kernel takes 128 KiB as one argument
-ARGUMENTS_MOST: Final = 4096  # what an Open holds
 TOTAL_MOST_BYTES: Final = 400_000  # of a request; with the REPL's own environment an Open stays below its 1 MiB
 LIMIT_MOST_S: Final = 86_400  # a day: nobody remembers what has run for longer
+SHOWN_CHARACTERS: Final = 40  # of a name that nobody knows: a sentence holds it
 FIELDS: Final = ("command", "argv", "env", "cwd", "tty", "timeout_s", "stdin", "stream")
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -61,7 +63,10 @@ def of_query(pairs: Iterable[tuple[str, str]]) -> Wanted:
         elif name in ("command", "cwd"):
             fields[name] = value
         else:
-            raise _bad(f"A query holds no “{paths.display(name[:40])}”.", "Send command, argv, env, cwd or timeout_s.")
+            raise _bad(
+                f"A query holds no “{paths.display(name[:SHOWN_CHARACTERS])}”.",
+                "Send command, argv, env, cwd or timeout_s.",
+            )
     return wanted(fields)
 
 
@@ -69,7 +74,7 @@ def wanted(fields: Mapping[str, Any]) -> Wanted:
     """DevexError."""
     given = {name: value for name, value in fields.items() if value is not None}
     if unknown := next((name for name in given if name not in FIELDS), None):
-        raise _bad(f"There is no field “{paths.display(unknown[:40])}”.", f"Send {', '.join(FIELDS)}.")
+        raise _bad(f"There is no field “{paths.display(unknown[:SHOWN_CHARACTERS])}”.", f"Send {', '.join(FIELDS)}.")
     if ("command" in given) == ("argv" in given):
         raise _bad("It needs either a command or an argv.", 'Send {"command": "…"} or {"argv": ["…"]}.')
     if "command" in given:
@@ -83,7 +88,7 @@ def wanted(fields: Mapping[str, Any]) -> Wanted:
     if not all(_VARIABLE.fullmatch(name) for name in environment):
         raise _bad("A variable of the environment has an impossible name.", "Use letters, digits and _.")
     lengths = [len(one.encode("utf-8", "surrogatepass")) for one in texts]
-    if max(lengths) > ARGUMENT_MOST_BYTES or len(texts) > ARGUMENTS_MOST or sum(lengths) > TOTAL_MOST_BYTES:
+    if max(lengths) > ARGUMENT_MOST_BYTES or len(texts) > MAX_ARGUMENTS or sum(lengths) > TOTAL_MOST_BYTES:
         raise _bad(_TOO_LONG, "Put it into a file.")
     if any("\ud800" <= letter <= "\udfff" for one in texts for letter in one):
         raise _bad("What is to be run holds half a character.", "Send whole ones.")
@@ -101,7 +106,7 @@ def wanted(fields: Mapping[str, Any]) -> Wanted:
 def _size(tty: object) -> tuple[int, int]:
     if not isinstance(tty, dict):
         raise _bad("The field “tty” is missing or wrong.", 'Send {"cols": 80, "rows": 24} in it.')
-    return http.field(tty, "cols", int, 80), http.field(tty, "rows", int, 24)
+    return http.field(tty, "cols", int, DEFAULT_SIZE[0]), http.field(tty, "rows", int, DEFAULT_SIZE[1])
 
 
 def _limit(given: dict[str, Any]) -> int | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from runner.proxy.records.entries import Entry, Gap, Output, Sized, with_gaps
+from runner.proxy.terminals.screen import TERMINAL_ENVIRONMENT
 
 LINE_BYTES: Final = 4096  # within which the end of a line is looked for where a record is cut
 # Control sequences, strings of a terminal's own (titles, colours, links), and other escapes; unfinished ones, too.
@@ -119,7 +120,7 @@ def cast(about: dict[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
 def _header(about: dict[str, Any], size: tuple[int, int], begun_s: int) -> bytes:
     header = {"version": 2, "width": size[0], "height": size[1], "timestamp": begun_s, "title": about["title"]}
     command = {"command": about["command"]} if about["command"] else {}
-    return json.dumps({**header, **command, "env": {"TERM": "xterm-256color"}}).encode() + b"\n"
+    return json.dumps({**header, **command, "env": {"TERM": TERMINAL_ENVIRONMENT["TERM"]}}).encode() + b"\n"
 
 
 def _event(at_ms: int, code: str, data: str) -> Iterator[bytes]:

@@ -29,11 +29,12 @@ from runner.proxy.terminals import wire
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.exits import SIGNALS
 from runner.proxy.terminals.replies import is_answer, is_report
-from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
+from runner.proxy.terminals.screen import DEFAULT_SIZE
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.terminals import MAX_OFFSET, Terminals
 from runner.viewer import viewer_of
 
-BODY_BYTES: Final = 4096
+BODY_BYTES: Final = 4096  # a size or a name: no request of ours is longer
 
 
 class TerminalRoutes:

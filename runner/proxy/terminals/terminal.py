@@ -19,14 +19,13 @@ from runner.proxy.terminals.ids import Kind
 from runner.proxy.terminals.modes import ModeLog
 from runner.proxy.terminals.people import People
 from runner.proxy.terminals.repaint import Repaint
+from runner.proxy.terminals.screen import clamp
 from runner.proxy.terminals.titles import first_title
 from runner.proxy.terminals.typed import TypedByPages
+from runner.proxy.terminals.window import CREDIT_STEPS
 from runner.viewer import Viewer
 
-CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 STALL_S: Final = 5.0  # a viewer that acknowledges nothing for so long (a frozen tab) no longer sets the pace
-DEFAULT_SIZE: Final = (80, 24)  # columns and rows, until somebody looks
-MIN_CELLS, MAX_CELLS = 2, 1000  # columns and rows; programs allocate by them
 
 
 class Terminal:
@@ -259,8 +258,3 @@ class Terminal:
 
 def _upto(attachment: Attachment) -> int:
     return attachment.upto
-
-
-def clamp(cols: int, rows: int) -> tuple[int, int]:
-    """A size no program is harmed by."""
-    return min(max(cols, MIN_CELLS), MAX_CELLS), min(max(rows, MIN_CELLS), MAX_CELLS)

@@ -36,7 +36,8 @@ from runner.proxy.records.about import UNKNOWN, Origin, Subject
 from runner.proxy.records.records import Records
 from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.ids import Kind, kind_of, new_id, number_of
-from runner.proxy.terminals.terminal import DEFAULT_SIZE, Terminal
+from runner.proxy.terminals.screen import DEFAULT_SIZE, TERMINAL_ENVIRONMENT
+from runner.proxy.terminals.terminal import Terminal
 from runner.proxy.terminals.titles import checked_title, first_title
 from runner.proxy.terminals.wire import NO_SUCH_TERMINAL
 from runner.workspace.paths import display
@@ -120,7 +121,7 @@ class Terminals:
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
         terminal_id = new_id(kind, number)
         terminal = self._add(terminal_id, kind, self._free_channel(), size=size)
-        env = {**self.environment, "TERM": "xterm-256color", "COLORTERM": "truecolor", **(environment or {})}
+        env = {**self.environment, **TERMINAL_ENVIRONMENT, **(environment or {})}
         try:
             opened = self._openings.ask(
                 Open(terminal.channel, terminal_id, tuple(argv), self._cwd, env, *terminal.size, piped=False)

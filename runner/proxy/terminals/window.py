@@ -1,11 +1,13 @@
 """How many bytes may be on their way to a viewer. Pure: time is passed in."""
 
 from math import inf
+from typing import Final
 
-QUEUE_S = 0.03  # of output that waits in a link or a browser: Ctrl-C under a flood is felt after about this
-MIN_WINDOW_BYTES = 16 * 1024
-FIRST_WINDOW_BYTES = 64 * 1024
-MAX_WINDOW_BYTES = 256 * 1024
+QUEUE_S: Final = 0.03  # of output that waits in a link or a browser: Ctrl-C under a flood is felt after about this
+MIN_WINDOW_BYTES: Final = 16 * 1024  # about a screenful: with less it would take several round trips
+FIRST_WINDOW_BYTES: Final = 64 * 1024  # until a round trip is measured: one message of output
+MAX_WINDOW_BYTES: Final = 256 * 1024  # QUEUE_S at 8 MiB/s; each viewer may have as much waiting in our memory
+CREDIT_STEPS: Final = 4  # in which a window is granted to the agent: fewer messages
 
 
 class Window:
