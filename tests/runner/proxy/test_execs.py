@@ -8,8 +8,11 @@ import os
 import random
 import signal
 import struct
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from collections import defaultdict
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -22,6 +25,7 @@ from tests.runner.proxy.script import ACK, INPUT, SIGNAL, script
 from tests.runner.proxy.stage import DEADLINE_S, Stage
 
 MIB = 1 << 20
+EXAMPLE: Final = Path(__file__).parents[3] / "examples" / "exec_client.py"
 
 
 async def lines(stage: Stage, **asked: Any) -> tuple[dict[int, bytes], dict[str, Any]]:
@@ -199,6 +203,19 @@ async def test_an_agent_that_is_killed_is_told(stage: Stage) -> None:
         stage.start_agent()
         told = await one.ended()
         assert (told["exit_code"], told["lost"]) == (None, True)
+
+
+async def test_the_example_client_tells_a_lost_command_from_one_whose_time_was_over(stage: Stage) -> None:
+    argv = [sys.executable, str(EXAMPLE), f"{stage.url}/exec", "60", "sh", "-c", "echo on; sleep 1000"]
+    known = {**os.environ, "DEVEX_TOKEN": "-"}
+    client = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, env=known)
+    assert client.stdout
+    async with asyncio.timeout(DEADLINE_S):
+        assert await client.stdout.readline() == b"on\n"
+        stage.agents[-1].kill()
+        await stage.agent_gone()
+        stage.start_agent()
+        assert await client.wait() == 255
 
 
 async def test_a_stopping_server_says_so_and_the_next_one_ends_the_program(stage: Stage) -> None:
