@@ -21,6 +21,7 @@ _IUTF8 = 0o40000  # erase whole characters in cooked mode; `termios` has no name
 _IFLAG, _LFLAG, _CC = 0, 3, 6
 _END_OF_FILE = b"\x04"  # what a terminal's line discipline takes for it, unless told otherwise
 _NO_KEY = b"\x00"  # what stands there for a signal that no key sends
+_FULL_READ_BYTES = 1024  # a read that gives less has taken all there was; in a flood one gives 4 KiB
 _COMM_CHARACTERS = 15  # what the kernel keeps of a name
 
 
@@ -124,7 +125,7 @@ class Terminal(Program):
         self.pump()
 
     def _read(self) -> None:
-        """Until the PTY is empty or one Output is full: a key's echo goes at once, a flood in large frames."""
+        """Until the PTY has no more or one Output is full: a key's echo goes at once, a flood in large frames."""
         allowed = self._out.room_bytes(self._link.has_room)
         while allowed > 0 and not self._drained:
             try:
@@ -137,6 +138,8 @@ class Terminal(Program):
                     self._drained = True
                 return
             self._out.append(data)
+            if len(data) < _FULL_READ_BYTES and self._status is None:
+                return
             allowed -= len(data)
 
     def _flush_input(self) -> None:

@@ -6,6 +6,7 @@ Numbers are big-endian, texts strict UTF-8, lengths and counts u32. What does no
 from __future__ import annotations
 
 import struct
+from itertools import takewhile
 
 from runner.protocol.errors import ProtocolError
 
@@ -19,20 +20,30 @@ if TYPE_CHECKING:
 
 
 class Number:
-    def __init__(self, code: str) -> None:
-        self._struct = struct.Struct(">" + code)
+    """`codes` as `struct` has them: of one, or of several to `pack` and `unpack` at once."""
 
-    def put(self, value: int) -> bytes:
+    def __init__(self, codes: str) -> None:
+        self.codes = codes
+        self._struct = struct.Struct(">" + codes)
+
+    def pack(self, values: tuple[int, ...]) -> bytes:
         try:
-            return self._struct.pack(value)
+            return self._struct.pack(*values)
         except struct.error as error:
-            raise ProtocolError(f"{value!r}: {error}") from None
+            raise ProtocolError(f"{values!r}: {error}") from None
 
-    def take(self, body: bytes, at: int) -> tuple[int, int]:
+    def unpack(self, body: bytes, at: int) -> tuple[tuple[int, ...], int]:
         try:
-            return self._struct.unpack_from(body, at)[0], at + self._struct.size
+            return self._struct.unpack_from(body, at), at + self._struct.size
         except struct.error:
             raise ProtocolError("a message is cut short") from None
+
+    def put(self, value: int) -> bytes:
+        return self.pack((value,))
+
+    def take(self, body: bytes, at: int) -> tuple[int, int]:
+        (value,), at = self.unpack(body, at)
+        return value, at
 
 
 class Flag:
@@ -131,20 +142,28 @@ class ListOf:
 
 
 class Struct:
-    """Fields in order, made into a NamedTuple (or anything that takes them as positional arguments and iterates)."""
+    """Fields in order, made into a NamedTuple (or anything that takes them as positional arguments and iterates).
+
+    The numbers it begins with are packed together: a key and its echo have nothing else but text.
+    """
 
     def __init__(self, make: Any, *fields: Field) -> None:
         self._make = make
-        self._fields = fields
+        first = [field.codes for field in takewhile(lambda field: isinstance(field, Number), fields)]
+        self._count = len(first)
+        self._numbers = Number("".join(first))
+        self._others = fields[self._count :]
 
     def put(self, value: Any) -> bytes:
-        return b"".join([field.put(item) for field, item in zip(self._fields, value, strict=True)])
+        others = zip(self._others, value[self._count :], strict=True)
+        return self._numbers.pack(value[: self._count]) + b"".join([field.put(item) for field, item in others])
 
     def take(self, body: bytes, at: int) -> tuple[Any, int]:
-        values = []
-        for field in self._fields:
+        values: tuple[Any, ...]
+        values, at = self._numbers.unpack(body, at)
+        for field in self._others:
             value, at = field.take(body, at)
-            values.append(value)
+            values += (value,)
         return self._make(*values), at
 
 

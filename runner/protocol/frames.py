@@ -38,6 +38,10 @@ class Decoder:
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[tuple[int, bytes]]:
         """-> [(kind, body)] completed by `data`. After a ProtocolError the connection is lost: every call raises it."""
+        if not self._buffer and len(data) >= HEADER_BYTES:
+            length, kind = HEADER.unpack_from(data)
+            if len(data) == HEADER_BYTES + length - 1 and length <= self._max_frame_bytes:  # a key, and its echo
+                return [(kind, bytes(data[HEADER_BYTES:]))]
         buffer = self._buffer
         buffer += data
         found: list[tuple[int, bytes]] = []

@@ -18,7 +18,8 @@ else:
                 setattr(cls, name, property(itemgetter(index)))
 
         def __new__(cls, *values, **named):
-            values += tuple(named.pop(name) for name in cls.__match_args__[len(values) :] if name in named)
+            if named:
+                values += tuple(named.pop(name) for name in cls.__match_args__[len(values) :] if name in named)
             if named or len(values) != len(cls.__match_args__):
                 raise TypeError(f"{cls.__name__} takes exactly {', '.join(cls.__match_args__)}")
             return super().__new__(cls, values)
