@@ -4,7 +4,8 @@ uvicorn's protocol handles all that was read before anybody else has a turn: 40,
 anybody, for NiceGUI's socket opens before the page's user is known.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import unquote
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -12,6 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from runner.direct import EXTENSION, Direct
 from runner.time_slices import TimeSlices
 
 PIECE_BYTES = 512  # at most some eighty frames, about a millisecond; keys and clicks are smaller
@@ -21,17 +23,23 @@ ANYBODYS_MOST_BYTES = 256 * 1024  # one message to them: clicks and the text of 
 
 
 class WebSocket(WebSocketsSansIOProtocol):
-    """Reads no further while something waits, for its turn or for the application."""
+    """Reads no further while something waits, for its turn or for the application. Offers `runner.direct.Direct`."""
+
+    on_message: Callable[[bytes], bool] | None = None
 
     def __init__(self, *arguments: Any, slices: TimeSlices, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._slices = slices
         self._waiting = bytearray()
+        self._is_asked = False  # by the application, for a message
 
     def handle_connect(self, event: Request) -> None:
         if unquote(event.path).startswith(ANYBODYS):
             self.conn.max_message_size = ANYBODYS_MOST_BYTES
         super().handle_connect(event)
+        if not self.close_sent:  # by a refusal
+            offered: Direct = self
+            self.scope["extensions"] = {**(self.scope["extensions"] or {}), EXTENSION: cast(Any, offered)}
 
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
@@ -43,6 +51,18 @@ class WebSocket(WebSocketsSansIOProtocol):
             if len(data) > PIECE_BYTES:
                 self._wait(data[PIECE_BYTES:])
 
+    def send_receive_event_to_app(self) -> None:
+        if not self._takes_at_once():
+            super().send_receive_event_to_app()
+
+    def _takes_at_once(self) -> bool:
+        if self.on_message is None or not self._is_asked or self.read_paused or self.close_sent:
+            return False
+        if self.curr_msg_data_type != "bytes" or len(self.frames) != 1 or not self.on_message(self.frames[0]):
+            return False
+        self.frames = []
+        return True
+
     def handle_cont(self, event: Frame) -> None:
         super().handle_cont(event)
         if len(self.frames) > PARTS_MOST:
@@ -53,10 +73,15 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._waiting.clear()
+        self.on_message = None  # it knows the application, which knows us
         super().connection_lost(exc)
 
     async def receive(self) -> ASGIReceiveEvent:
-        message = await super().receive()
+        self._is_asked = True
+        try:
+            message = await super().receive()
+        finally:
+            self._is_asked = False
         if self._waiting:
             self._wait(b"")
         return message
@@ -65,6 +90,14 @@ class WebSocket(WebSocketsSansIOProtocol):
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and self.close_sent:
             self.handshake_complete = True  # by a refusal, which uvicorn would log as a fault
+
+    @property
+    def is_writable(self) -> bool:
+        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+
+    def send_now(self, message: bytes) -> None:
+        self.conn.send_binary(message)
+        self.transport.write(b"".join(self.conn.data_to_send()))
 
     def next_piece(self) -> bool:
         """Whether it is to come again."""

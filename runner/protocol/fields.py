@@ -6,7 +6,6 @@ Numbers are big-endian, texts strict UTF-8, lengths and counts u32. What does no
 from __future__ import annotations
 
 import struct
-from itertools import takewhile
 
 from runner.protocol.errors import ProtocolError
 
@@ -149,7 +148,11 @@ class Struct:
 
     def __init__(self, make: Any, *fields: Field) -> None:
         self._make = make
-        first = [field.codes for field in takewhile(lambda field: isinstance(field, Number), fields)]
+        first: list[str] = []
+        for field in fields:
+            if not isinstance(field, Number):
+                break
+            first.append(field.codes)
         self._count = len(first)
         self._numbers = Number("".join(first))
         self._others = fields[self._count :]

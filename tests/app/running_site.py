@@ -28,6 +28,7 @@ from app.server import Server
 from app.settings import Settings
 from orchestrator.backends.memory import MemoryBackend
 from orchestrator.domain import Repl
+from runner.direct import EXTENSION, Direct
 from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
@@ -35,12 +36,13 @@ numbers = itertools.count(1)
 
 
 class Echoing(MemoryBackend):
-    """Its REPLs also have a socket that echoes, a stream without an end, and ports that tell what they were sent."""
+    """Its REPLs also have sockets that echo, a stream without an end, and ports that tell what they were sent."""
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         below = super().runner_app(repl_id)
         routes = [
             WebSocketRoute("/echo", _echo),
+            WebSocketRoute("/echo_at_once", _echo_at_once),
             Route("/stream", _stream),
             Route("/asked", _told),
             Route("/unread", _unread, methods=["POST"]),
@@ -48,6 +50,26 @@ class Echoing(MemoryBackend):
             Route("/ports/{port:int}/{path:path}", _told, methods=["GET", "POST"]),
         ]
         return Router(routes, default=below) if below else None
+
+
+async def _echo_at_once(socket: WebSocket) -> None:
+    """But what begins with `later`: that it asks for."""
+    await socket.accept()
+    direct: Direct = socket.scope["extensions"][EXTENSION]
+
+    def take(message: bytes) -> bool:
+        if not direct.is_writable or message.startswith(b"later"):
+            return False
+        direct.send_now(b"at once: " + message)
+        return True
+
+    direct.on_message = take
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            message = await socket.receive_bytes()
+            for _ in range(9):  # turns of the loop, in which the next ones come
+                await asyncio.sleep(0)
+            await socket.send_bytes(b"asked for: " + message)
 
 
 async def _echo(socket: WebSocket) -> None:

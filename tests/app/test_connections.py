@@ -179,6 +179,30 @@ async def test_a_large_message_arrives_whole_and_in_order(site: Site) -> None:
         assert await asyncio.wait_for(socket.recv(), 10) == message
 
 
+async def test_what_comes_at_once_and_what_is_asked_for_keep_their_order(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo_at_once", token=owner.token)
+
+    async def heard() -> str:
+        async with asyncio.timeout(10):
+            message = await socket.recv()
+        assert isinstance(message, bytes)
+        return message.decode()
+
+    for message in ("a", "b"):
+        await socket.send(message.encode())
+        assert await heard() == f"at once: {message}"
+    await socket.send([b"in ", b"parts"])
+    assert await heard() == "asked for: in parts"
+    sent = [f"{'later' if n % 7 == 3 else 'now'} {n}" for n in range(500)]
+    for message in sent:
+        await socket.send(message.encode())
+    came = [await heard() for _ in sent]
+    assert [one.partition(": ")[2] for one in came] == sent
+    assert {one.partition(":")[0] for one in came} == {"at once", "asked for"}
+
+
 async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
     """Neither in one message nor in its parts."""
     for kind in ("long", "parts"):

@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Final
 
+from runner.direct import Direct
 from runner.proxy.terminals import wire
 from runner.proxy.terminals.people import ALONE
 from runner.proxy.terminals.typed import Typed
@@ -20,7 +21,7 @@ TELL_TAKEN_BYTES: Final = 16 * 1024  # taken since the page was told: tell it; i
 
 
 class Attachment:
-    """One viewer. `next_frame` decides what it is sent; `wake` is set when there may be something."""
+    """One viewer. `next_frame` decides what it is sent; `wake` is set while there may be something."""
 
     def __init__(
         self, terminal: "Terminal", after: int, viewer: Viewer, person: int, typed: Typed | None = None
@@ -29,6 +30,8 @@ class Attachment:
         self.viewer = viewer
         self.person = person  # their number on this terminal
         self.wake = asyncio.Event()
+        self.wake.set()
+        self.direct: Direct | None = None  # a way to send without waking anybody
         self.window = Window()
         self.size: tuple[int, int] | None = None  # what its window shows; None while it is hidden
         self.stalled = False
@@ -122,6 +125,14 @@ class Attachment:
         self.stalled = False
         self.window.acknowledged(offset, now_s)
         self.wake.set()
+
+    def more_output(self) -> None:
+        """The ring has more. A key's echo goes at once; what comes in floods goes when others have had their turn."""
+        direct = None if self.waiting or self.wake.is_set() else self.direct
+        if direct and direct.is_writable and (frame := self.next_frame()):
+            direct.send_now(frame)
+        if self.sent < self._terminal.ring.end:
+            self.wake.set()
 
     def next_frame(self) -> bytes | None:
         """The next message, None when there is nothing to say for now."""

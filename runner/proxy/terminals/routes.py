@@ -11,6 +11,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -21,6 +22,7 @@ from starlette.status import WS_1007_INVALID_FRAME_PAYLOAD_DATA
 from starlette.types import Receive, Scope, Send
 
 from runner.answers import close_reason
+from runner.direct import EXTENSION
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.link import AgentLink
@@ -97,6 +99,9 @@ class TerminalRoutes:
             return
         page = query.get(b"page", [b""])[0]
         attachment = terminal.attach(min(max(after, 0), MAX_OFFSET), viewer_of(scope), page)
+        if direct := scope.get("extensions", {}).get(EXTENSION):
+            attachment.direct = direct
+            direct.on_message = partial(self._take, terminal, attachment)
         sending = asyncio.create_task(_send(send, terminal, attachment), name=f"terminal {terminal.id}")
         try:
             await self._receive(receive, terminal, attachment)
@@ -120,6 +125,16 @@ class TerminalRoutes:
             self._accept(terminal, attachment, data[0], data[1:])
             if not self._link.writable.is_set():
                 await self._link.writable.wait()  # the browser waits with us
+
+    def _take(self, terminal: Terminal, attachment: Attachment, data: bytes) -> bool:
+        """What need not wait for the agent."""
+        if not 0 < len(data) <= wire.MAX_MESSAGE_BYTES or not (self._link.connected and self._link.writable.is_set()):
+            return False
+        try:
+            self._accept(terminal, attachment, data[0], data[1:])
+        except wire.BadMessage:  # it is said to the browser when it comes again
+            return False
+        return True
 
     def _accept(self, terminal: Terminal, attachment: Attachment, kind: int, body: bytes) -> None:
         if kind == wire.INPUT:

@@ -99,11 +99,11 @@ class Terminal:
     def output(self, offset: int, data: bytes) -> None:
         self.modes.output(offset, data)
         self.ring.append(offset, data)
+        for attachment in self.attachments:
+            attachment.more_output()
         if self.recording:
             self.recording.output(offset)
         self._expect_progress()
-        for attachment in self.attachments:
-            attachment.wake.set()
 
     def exited(self, ending: Exit) -> None:
         """The program has ended; said again by an agent that was reconnected."""

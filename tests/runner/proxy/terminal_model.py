@@ -18,6 +18,7 @@ from starlette.types import Message
 
 from runner.agent.link import OUT_BYTES
 from runner.agent.outflow import Outflow
+from runner.direct import EXTENSION
 from runner.protocol.messages import (
     FREE_RUN,
     VERSION,
@@ -162,10 +163,12 @@ class Page:
 
 
 class Socket:
-    """Both ways, as ASGI says it, in order; whoever sends waits for room."""
+    """Both ways, as ASGI and runner/direct.py say it, in order; whoever sends waits for room."""
 
     def __init__(self, size_bytes: int) -> None:
         self._size_bytes = size_bytes
+        self._is_asked = False
+        self.on_message: Callable[[bytes], bool] | None = None
         self.to_page: deque[bytes] = deque()
         self.to_proxy: deque[Message] = deque()
         self.came: deque[Message] = deque([{"type": "websocket.connect"}])
@@ -174,37 +177,58 @@ class Socket:
         self.sent_upto: int | None = None
         self.acknowledged = 0
         self.most_ahead_bytes = 0  # that was sent and not acknowledged
+        self.has_holes = False  # something was sent that does not begin where the last ended
+        self._ends_at: int | None = None
         self.skipped_unseen = False  # something behind a gap was sent before all in front of it was acknowledged
 
     async def receive(self) -> Message:
+        self._is_asked = True
         while not self.came:
             self.came_in.clear()
             await self.came_in.wait()
+        self._is_asked = False
         message = self.came.popleft()
-        data = message.get("bytes") or b" "
-        if data[0] == wire.ACK:
-            self.acknowledged = max(self.acknowledged, wire.offset(data[1:]))
+        self._note_acknowledged(message)
         return message
 
     async def send(self, message: Message) -> None:
         if message["type"] != "websocket.send":
             return
-        frame = message["bytes"]
+        while not self.is_writable:
+            self.room.clear()
+            await self.room.wait()
+        self.send_now(message["bytes"])
+
+    @property
+    def is_writable(self) -> bool:
+        return sum(map(len, self.to_page)) <= self._size_bytes
+
+    def send_now(self, frame: bytes) -> None:
         self.to_page.append(frame)
+        if frame[0] not in {wire.GAP, wire.OUTPUT}:
+            return
+        start = wire.offset(frame[1:9])
+        self.has_holes |= self._ends_at not in (None, start)
+        self._ends_at = wire.offset(frame[9:]) if frame[0] == wire.GAP else start + len(frame) - 9
         if frame[0] == wire.OUTPUT:
-            start = wire.offset(frame[1:9])
             if self.sent_upto != start:  # the first, or behind a gap
                 self.skipped_unseen |= self.sent_upto not in (None, self.acknowledged)
                 self.acknowledged = start
-            self.sent_upto = start + len(frame) - 9
+            self.sent_upto = self._ends_at
             self.most_ahead_bytes = max(self.most_ahead_bytes, self.sent_upto - self.acknowledged)
-        while sum(map(len, self.to_page)) > self._size_bytes:
-            self.room.clear()
-            await self.room.wait()
 
     def come_in(self, message: Message) -> None:
+        data = message.get("bytes")
+        if data and self._is_asked and not self.came and self.on_message and self.on_message(data):
+            self._note_acknowledged(message)
+            return
         self.came.append(message)
         self.came_in.set()
+
+    def _note_acknowledged(self, message: Message) -> None:
+        data = message.get("bytes") or b" "
+        if data[0] == wire.ACK:
+            self.acknowledged = max(self.acknowledged, wire.offset(data[1:]))
 
 
 class Routes(TerminalRoutes):
@@ -291,13 +315,13 @@ class World:
         self.agent.pump()
 
     def proxy_hears(self, count: int) -> None:
-        def hear() -> None:
-            for _ in range(min(count, len(self.agent.sent))):
-                self.terminals.message(self.agent.sent.popleft())
-            self.agent.others_fill_the_link = False
-            self.agent.pump()
+        self._run(lambda: self._hear(count))
 
-        self._run(hear)
+    def _hear(self, count: int) -> None:
+        for _ in range(min(count, len(self.agent.sent))):
+            self.terminals.message(self.agent.sent.popleft())
+        self.agent.others_fill_the_link = False
+        self.agent.pump()
 
     def agent_hears(self, count: int) -> None:
         for _ in range(min(count, len(self.link.sent))):
@@ -355,8 +379,9 @@ class World:
         self.pages[viewer] = Page()
         self._tell(viewer, "open")
 
-    def connect(self, viewer: str, size_bytes: int) -> None:
-        """If it wants to be connected; `size_bytes` go on their way to the page before whoever sends waits."""
+    def connect(self, viewer: str, size_bytes: int, *, at_once: bool) -> None:
+        """If it wants to be connected; `size_bytes` go on their way to the page before whoever sends waits. `at_once`:
+        the server offers what runner/direct.py says."""
         page = self.pages.get(viewer)
         if not page or not page.url or page.socket or not self.terminals.listing():
             return
@@ -367,20 +392,28 @@ class World:
             "path_params": {"id": self.terminals.listing()[0]["id"]},
             "query_string": page.url.partition("?")[2].encode(),
             "devex.viewer": Viewer("u1", viewer, True),
+            "extensions": {EXTENSION: socket} if at_once else {},
         }
         socket.task = self._loop.create_task(self._routes(scope, socket.receive, socket.send))
         self._run()
         self._tell(viewer, "accepted")
 
-    def page_hears(self, viewer: str, count: int) -> None:
+    def page_hears(self, viewer: str, count: int, *, output: int = 0) -> None:
+        """`output`: so many messages the proxy hears before whoever sends notices that there is room."""
+        page = self.pages.get(viewer)
         for _ in range(count):
-            page = self.pages.get(viewer)
             if page and page.socket and page.socket.to_page:
                 frame = page.socket.to_page.popleft()
-                page.socket.room.set()
                 page.hears(frame)
                 self._tell(viewer, "frame", data=b64encode(frame).decode())
-        self._run()
+
+        def room() -> None:
+            if page and page.socket:
+                page.socket.room.set()
+            if output:
+                self._hear(output)
+
+        self._run(room)
 
     def page_is_heard(self, viewer: str, count: int) -> None:
         page = self.pages.get(viewer)

@@ -49,6 +49,12 @@ def what_is_typed_arrives_once_and_in_order(world: World) -> None:
         assert all(page.place(number + 1) <= page.doubtful_bytes for number in lost), "a key is lost"
 
 
+def each_piece_begins_where_the_last_one_ends(world: World) -> None:
+    """Marks of what is missing are pieces, too."""
+    for socket in world.sockets:
+        assert not socket.has_holes
+
+
 def at_most_a_window_is_not_acknowledged(world: World) -> None:
     """And nothing of it when a gap is skipped: what came before that is on the screen."""
     for socket in world.sockets:
@@ -65,6 +71,7 @@ def the_pty_is_read_as_far_as_the_fastest_page_allows(world: World) -> None:
 ALWAYS: Final = (
     what_is_shown_is_the_output,
     what_is_typed_arrives_once_and_in_order,
+    each_piece_begins_where_the_last_one_ends,
     at_most_a_window_is_not_acknowledged,
     the_pty_is_read_as_far_as_the_fastest_page_allows,
 )
@@ -141,19 +148,19 @@ class Mishaps(RuleBasedStateMachine):
     # To pages
 
     @precondition(lambda self: len(self.world.pages) < len(VIEWERS))
-    @rule(size_bytes=st.sampled_from(SOCKETS_BYTES))
-    def somebody_comes(self, size_bytes: int) -> None:
+    @rule(size_bytes=st.sampled_from(SOCKETS_BYTES), at_once=st.booleans())
+    def somebody_comes(self, size_bytes: int, at_once: bool) -> None:
         viewer = VIEWERS[len(self.world.pages)]
         self.world.come(viewer)
-        self.world.connect(viewer, size_bytes)
+        self.world.connect(viewer, size_bytes, at_once=at_once)
 
-    @rule(viewer=st.sampled_from(VIEWERS), size_bytes=st.sampled_from(SOCKETS_BYTES))
-    def page_connects(self, viewer: str, size_bytes: int) -> None:
-        self.world.connect(viewer, size_bytes)
+    @rule(viewer=st.sampled_from(VIEWERS), size_bytes=st.sampled_from(SOCKETS_BYTES), at_once=st.booleans())
+    def page_connects(self, viewer: str, size_bytes: int, at_once: bool) -> None:
+        self.world.connect(viewer, size_bytes, at_once=at_once)
 
-    @rule(viewer=st.sampled_from(VIEWERS), count=st.integers(1, 8))
-    def page_hears(self, viewer: str, count: int) -> None:
-        self.world.page_hears(viewer, count)
+    @rule(viewer=st.sampled_from(VIEWERS), count=st.integers(1, 8), output=st.integers(0, 2))
+    def page_hears(self, viewer: str, count: int, output: int) -> None:
+        self.world.page_hears(viewer, count, output=output)
 
     @rule(viewer=st.sampled_from(VIEWERS), count=st.integers(1, 8))
     def page_is_heard(self, viewer: str, count: int) -> None:
@@ -192,7 +199,7 @@ class Mishaps(RuleBasedStateMachine):
             world.swallow(viewer)
         world.pass_time(500)
         for viewer in world.pages:
-            world.connect(viewer, SOCKETS_BYTES[-1])
+            world.connect(viewer, SOCKETS_BYTES[-1], at_once=True)
             world.page_hears(viewer, 1)  # READY
             world.page_is_heard(viewer, heard)
         if arrive:
@@ -247,7 +254,7 @@ class Mishaps(RuleBasedStateMachine):
                 self.agent_dials(2_000_000, True)
             for viewer, page in world.pages.items():
                 while world.terminals.listing() and not page.socket:
-                    world.connect(viewer, SOCKETS_BYTES[-1])
+                    world.connect(viewer, SOCKETS_BYTES[-1], at_once=len(world.sockets) % 2 == 0)
                     world.pass_time(1000)
         world.deliver_late()
         world.lose_late()
@@ -270,3 +277,28 @@ def test_nothing_is_lost_or_repeated_whatever_is_cut(node: Node) -> None:
     run_state_machine_as_test(
         Mishaps, settings=settings(max_examples=EXAMPLES, stateful_step_count=80, phases=[Phase.generate])
     )
+
+
+def test_what_waits_for_room_goes_before_what_comes(node: Node) -> None:
+    world = World(node)
+    world.begin()
+    try:
+        world.write(2_000_000)
+        while world.agent.sent or world.agent.unwritten:
+            world.agent_hears(1000)
+            world.proxy_hears(1000)
+        world.come("ada")
+        world.connect("ada", SOCKETS_BYTES[0], at_once=True)  # the mark of what has left the ring waits behind READY
+        world.write(1)
+        world.page_hears("ada", 1, output=1)
+        while world.pages["ada"].position < world.agent.out.ring.end:
+            world.agent_hears(1000)
+            world.proxy_hears(1000)
+            world.page_hears("ada", 1)
+            world.render("ada", 1)
+            world.page_is_heard("ada", 1)
+            world.pass_time(ACK_MS)
+        what_is_shown_is_the_output(world)
+        each_piece_begins_where_the_last_one_ends(world)
+    finally:
+        world.end()
