@@ -14,6 +14,7 @@ from tests.e2e.workbench import arrive, terminal
 DEBUGGED = "def twice(n):\n    m = n * 2\n    return m\n\nprint(twice(21))\n"
 # Prompts and a status line without host names and clocks.
 TMUX_OPTIONS = r"set -g default-command sh\nset -g status-right -\n"
+_PROMPT = re.compile(r"[$#] *$")
 
 
 def test_programs_use_all_of_a_terminal(page: Page, served: Served) -> None:
@@ -33,13 +34,13 @@ def test_programs_use_all_of_a_terminal(page: Page, served: Served) -> None:
 
 def _begin(page: Page, both: Beside, command: str) -> None:
     """The same program here and in the reference, on a screen where something was before."""
-    _shows(page, re.compile(r"[$#] *$"))
+    _shows(page, _PROMPT)
     both.begin()
     both.type(f"clear; echo be''fore; {command}\n")
 
 
 def _at_prompt(page: Page) -> None:
-    expect(terminal(page)).to_contain_text(re.compile(r"[$#] *$"))
+    _shows(page, _PROMPT)
     page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click()
 
 
@@ -161,6 +162,7 @@ def _node(page: Page, both: Beside) -> None:
 
 
 def _pdb(page: Page, both: Beside) -> None:
+    _shows(page, _PROMPT)  # until node has gone it may take what is typed
     _enter(page, f"printf {DEBUGGED!r} > debugged.py")
     _begin(page, both, "python3 -m pdb debugged.py")
     both.same("(Pdb)")
