@@ -32,9 +32,9 @@ class TimeSlices:
         return bool(self._sockets)
 
     def add(self, socket: Sender) -> None:
-        self._sockets[socket] = None
-        if len(self._sockets) == 1:
+        if not self._sockets:  # else one is on its way
             socket.loop.call_soon(self._next)
+        self._sockets[socket] = None
 
     def _next(self) -> None:
         socket = next(iter(self._sockets))

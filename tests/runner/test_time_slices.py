@@ -34,3 +34,15 @@ async def test_one_that_fails_is_left_and_the_others_go_on() -> None:
             await asyncio.sleep(0)
     assert transport.is_closing()
     there.close()
+
+
+async def test_one_that_is_added_again_has_no_slices_more() -> None:
+    here, there = sockets.socketpair()
+    transport, _ = await asyncio.get_running_loop().connect_accepted_socket(asyncio.Protocol, here)
+    slices, sender = TimeSlices(), Sender(transport)
+    slices.add(sender)
+    slices.add(sender)
+    await asyncio.sleep(0)
+    assert sender.left == 2
+    transport.close()
+    there.close()
