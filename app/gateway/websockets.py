@@ -12,6 +12,7 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
 from runner.direct import EXTENSION, Direct
 from runner.time_slices import TimeSlices
@@ -93,7 +94,7 @@ class WebSocket(WebSocketsSansIOProtocol):
 
     @property
     def is_writable(self) -> bool:
-        return self.writable.is_set() and not self.close_sent and not self.transport.is_closing()
+        return self.writable.is_set() and self.conn.state is State.OPEN and not self.transport.is_closing()
 
     def send_now(self, message: bytes) -> None:
         self.conn.send_binary(message)

@@ -203,6 +203,15 @@ async def test_what_comes_at_once_and_what_is_asked_for_keep_their_order(site: S
     assert {one.partition(":")[0] for one in came} == {"at once", "asked for"}
 
 
+async def test_nothing_is_sent_at_once_to_one_that_has_said_goodbye(site: Site) -> None:
+    owner = await site.user()
+    repl = await site.repl(owner)
+    socket = await site.socket(f"/repls/{repl.id}/echo_at_once", token=owner.token)
+    socket.transport.write(b"\x82\x83\0\0\0\0key" + b"\x88\x82\0\0\0\0\x03\xe8")
+    await asyncio.wait_for(socket.wait_closed(), 10)
+    assert socket.close_code == 1000
+
+
 async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
     """Neither in one message nor in its parts."""
     for kind in ("long", "parts"):
