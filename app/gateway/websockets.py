@@ -5,7 +5,7 @@ anybody, for NiceGUI's socket opens before the page's user is known.
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
@@ -33,6 +33,7 @@ class WebSocket(WebSocketsSansIOProtocol):
         self._slices = slices
         self._waiting = bytearray()
         self._is_asked = False  # by the application, for a message
+        self._extensions: dict[str, Any] = {}  # of the scope
 
     def handle_connect(self, event: Request) -> None:
         if unquote(event.path).startswith(ANYBODYS):
@@ -40,7 +41,8 @@ class WebSocket(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if not self.close_sent:  # by a refusal
             offered: Direct = self
-            self.scope["extensions"] = {**(self.scope["extensions"] or {}), EXTENSION: cast(Any, offered)}
+            self._extensions = {**(self.scope["extensions"] or {}), EXTENSION: offered}
+            self.scope["extensions"] = self._extensions
 
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
@@ -75,6 +77,7 @@ class WebSocket(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._waiting.clear()
         self.on_message = None  # it knows the application, which knows us
+        self._extensions.clear()  # they know us, too: nobody shall wait for the garbage collector
         super().connection_lost(exc)
 
     async def receive(self) -> ASGIReceiveEvent:

@@ -1,11 +1,13 @@
 """Clients that send slowly, or never, or too much, or connect too often. What waits measures time by what is cut."""
 
 import asyncio
+import gc
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -210,6 +212,29 @@ async def test_nothing_is_sent_at_once_to_one_that_has_said_goodbye(site: Site) 
     socket.transport.write(b"\x82\x83\0\0\0\0key" + b"\x88\x82\0\0\0\0\x03\xe8")
     await asyncio.wait_for(socket.wait_closed(), 10)
     assert socket.close_code == 1000
+
+
+async def test_a_websocket_that_is_gone_is_not_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone: list[ReferenceType[websockets.WebSocket]] = []
+    lose = websockets.WebSocket.connection_lost
+
+    def noted(protocol: websockets.WebSocket, error: Exception | None) -> None:
+        gone.append(ref(protocol))
+        lose(protocol, error)
+
+    monkeypatch.setattr(websockets.WebSocket, "connection_lost", noted)
+    owner = await site.user()
+    repl = await site.repl(owner)
+    gc.disable()
+    try:
+        socket = await site.socket(f"/repls/{repl.id}/echo_at_once", token=owner.token)
+        await socket.send(b"key")
+        await socket.close()
+        async with asyncio.timeout(10):
+            while not gone or any(one() for one in gone):
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
 
 
 async def test_a_stranger_cannot_make_us_hold_much(site: Site) -> None:
