@@ -280,3 +280,4 @@ class _Control(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.abort()
+        self._link.lost(self)  # now: what is sent until `connection_lost` is called would go nowhere

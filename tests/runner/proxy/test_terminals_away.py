@@ -68,6 +68,17 @@ async def test_keys_typed_while_the_agent_is_away_arrive(stage: Stage) -> None:
         await stage.cut_the_link()
         await tab.type("echo he''ld\n")
         await tab.until("held")
+
+
+async def test_keys_that_come_just_when_the_link_is_cut_arrive(stage: Stage) -> None:
+    terminal = await stage.open_terminal()
+    async with stage.attached(terminal) as tab:
+        await tab.until("$ ")
+        terminals, link = stage.proxy._terminals, stage.proxy._link
+        assert link._control
+        link._control.close()
+        terminals.type(terminals.get(terminal), b"echo he''ld\n")
+        await tab.until("held")
         assert tab.exit is None
 
 
