@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +24,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from app.gateway.websockets import WebSocket
 from runner.proxy.app import ProxyConfig, RunnerProxy
 from runner.snapshots.snapshots import Snapshots
+from runner.time_slices import TimeSlices
 from runner.viewer import Viewer
 
 PYTHON = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable  # what a sandbox has
@@ -80,7 +83,8 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         await self.start_proxy()
-        config = uvicorn.Config(self._gateway, port=0, ws="websockets-sansio", log_level="warning", lifespan="off")
+        socket: Any = partial(WebSocket, slices=TimeSlices())
+        config = uvicorn.Config(self._gateway, port=0, ws=socket, log_level="warning", lifespan="off")
         self._server = uvicorn.Server(config)
         self._serving = asyncio.create_task(self._server.serve())
         async with asyncio.timeout(DEADLINE_S):
