@@ -9,6 +9,7 @@ from typing import Final
 
 PIECE_BYTES: Final = 1 << 16
 UPGRADE: Final = b"upgrade: websocket"
+TURNS: Final = 5  # of the loop, in which what was accepted is served, and what was aborted is closed
 
 
 @dataclass(eq=False)
@@ -85,6 +86,7 @@ class Network:
         task = self._loop.create_task(self._serve(reader, writer))
         self._open.add(task)
         task.add_done_callback(self._open.discard)
+        task.add_done_callback(lambda _: writer.transport.abort())  # of one that was cut before it began, too
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
@@ -152,8 +154,14 @@ class Network:
         self._loop.run_until_complete(self._listen())
         self._listens.set()
         self._loop.run_forever()
-        self._loop.run_until_complete(self._refuse())
+        self._loop.run_until_complete(self._end())
         self._loop.close()
+
+    async def _end(self) -> None:
+        await self._refuse()
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+            await self._cut()
 
     @contextmanager
     def running(self) -> Iterator["Network"]:

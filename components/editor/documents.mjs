@@ -101,13 +101,12 @@ export class Documents {
     if (file.state === "refused") this.sendOpen(file);
   }
 
-  /** What may exist nowhere else, as [{path, changes}]: typed, but neither saved nor surely received. */
+  /** What may exist nowhere else, as [{path, changes}]: typed and not saved. Nothing but SAVED says that the server has it. */
   undelivered() {
     const found = [];
     for (const file of this.files.values()) {
       const changes = [...file.pending];
-      const isSent = file.synced && this.connection.bufferedBytes === 0;
-      const typed = isSent || !file.dirty ? [] : file.unsaved();
+      const typed = file.dirty ? file.unsaved() : [];
       if (typed.length) changes.push({ base: file.held, splices: typed });
       if (changes.length) found.push({ path: file.path, changes });
     }

@@ -24,11 +24,6 @@ export class Connection {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** Bytes that were sent and have not left this machine. */
-  get bufferedBytes() {
-    return this.#socket?.bufferedAmount ?? 0;
-  }
-
   /** Returns false, and sends nothing, while there is no link. `usuallyEchoed`: something usually comes back (a key's echo);
    * if nothing does within DOUBT_MS, the server is pinged. */
   send(data, { usuallyEchoed = false } = {}) {

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from tests.chromium import at_home, opened
 from tests.getting_around import said
@@ -178,6 +178,41 @@ def test_typing_survives_a_killed_server(visit: Callable[..., Page], served: Ser
     wait_for(lambda: (served.root / "a.py").read_text() == kept)
     assert kept.startswith("# before\n# while away\n")
     assert kept.count("# before") == 1
+
+
+class Link:
+    """Between the editor of a page that is loaded from now on and its server."""
+
+    def __init__(self, page: Page) -> None:
+        self._dialled = self._swallowed = 0
+        page.route_web_socket("**/documents", self._pass_on)
+
+    def swallow(self) -> None:
+        """What the page sends until it dials again is lost, and nobody is told."""
+        self._swallowed = self._dialled
+
+    def _pass_on(self, socket: WebSocketRoute) -> None:
+        self._dialled += 1
+        number, server = self._dialled, socket.connect_to_server()
+        socket.on_message(lambda message: server.send(message) if number > self._swallowed else None)
+
+
+def test_what_was_sent_and_not_saved_survives_a_reload(visit: Callable[..., Page], served: Served) -> None:
+    """As where a page comes back with all its sockets at once, and is then loaded anew."""
+    page = visit()
+    link = Link(page)
+    page.reload()
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+Home")
+    page.keyboard.type("# saved\n")
+    expect(page.get_by_text("Saved to disk")).to_be_visible()
+    link.swallow()
+    page.keyboard.type("# sent\n")
+    page.reload()
+    expect(page.locator(".cm-content")).to_contain_text("# sent")
+    expect(page.get_by_text("Saved to disk")).to_be_visible()
+    assert (served.root / "a.py").read_text().startswith("# saved\n# sent\n")
+    assert content(page).count("# sent") == 1
 
 
 def test_tabs_open_switch_and_close(visit: Callable[..., Page], served: Served) -> None:
