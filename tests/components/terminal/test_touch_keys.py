@@ -46,7 +46,8 @@ def test_the_row_is_large_and_leaves_the_keyboard_where_it_is(phone: Page) -> No
 
 
 def test_held_keys_change_the_next_one_only(phone: Page) -> None:
-    enter(phone, "clear; printf '\\033[?1h'; cat -v")
+    enter(phone, "clear; printf '\\033[?1hrea''dy\\n'; cat -v")
+    expect(rows(phone)).to_contain_text("ready")
     press(phone, "Up", "Control", "Left", "Alt")
     phone.keyboard.type("xy")
     phone.keyboard.press("Enter")
