@@ -10,14 +10,14 @@ const PASTE_BYTES = 16 * 1024; // a message; a larger paste is several
 
 export class Attachment {
   /** `path(after)`: where the output from that byte on comes from, with a query.
-   * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), unkept(count), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
-  constructor(path, on) {
+   * `kept`: of the page that was here before, see `kept`. `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), unkept(count), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
+  constructor(path, on, kept = null) {
     this.on = on;
     this.offset = 0; // the next byte this side wants
     this.cuts = 0;
     this.isReady = false;
     this.forgetAcks();
-    this.typed = new Typed((bytes) => this.connection.send(input(bytes), { usuallyEchoed: true }));
+    this.typed = new Typed((bytes) => this.connection.send(input(bytes), { usuallyEchoed: true }), kept);
     this.connection = new Connection(() => `${path(this.offset)}&page=${this.typed.page}`, {
       message: (data) => this.receive(decode(data)),
       lost: (code) => this.lost(code),
@@ -53,9 +53,9 @@ export class Attachment {
     }
   }
 
-  /** The keys that were never sent. */
-  untyped() {
-    return this.typed.unsent;
+  /** The keys that may not have arrived; null if all have. */
+  get kept() {
+    return this.typed.kept;
   }
 
   /** 0 x 0 for a screen that is hidden. */

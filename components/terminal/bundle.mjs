@@ -5,7 +5,7 @@ export { AS_BEFORE } from "./safe.mjs";
 export { plainTitle } from "./window_title.mjs";
 export { outputDecoder } from "./decoding.mjs";
 export { Attachment } from "./attachment.mjs";
-export { keepKeys, takeKeys } from "./unsent_keys.mjs";
+export { keepKeys, takeKeys } from "./kept_keys.mjs";
 export { writeBefore } from "./before.mjs";
 export { downloadRecord } from "./downloads.mjs";
 export { cleanedPaste, clipboardText, copyText, sureToPaste } from "./clipboard.mjs";

@@ -91,7 +91,8 @@ export default {
     },
     attach() {
       this.decoded = outputDecoder();
-      this.attachment = new Attachment((after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`, {
+      const path = (after) => `${replUrl(this.replId)}/terminals/${this.terminalId}?after=${after}`;
+      const on = {
         ready: this.ready,
         output: this.draw,
         gap: this.drawGap,
@@ -102,8 +103,8 @@ export default {
         refused: (about) => (this.refused = about),
         unkept: (count) => this.say(`${count.toLocaleString("en")} bytes are too many to keep until the connection is back. Paste them again then.`),
         state: (state) => (this.state = state),
-      });
-      this.attachment.type(takeKeys(this.replId, this.terminalId));
+      };
+      this.attachment = new Attachment(path, on, takeKeys(this.replId, this.terminalId));
     },
     hearPage() {
       window.addEventListener("pagehide", this.keepKeys);
@@ -277,7 +278,7 @@ export default {
       this.sized.fit(room);
     },
     keepKeys({ persisted }) {
-      if (!persisted) keepKeys(this.replId, this.terminalId, this.attachment.untyped()); // else this page itself comes back
+      if (!persisted) keepKeys(this.replId, this.terminalId, this.attachment.kept); // else this page itself comes back
     },
     focus() {
       this.term?.focus();

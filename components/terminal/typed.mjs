@@ -4,6 +4,8 @@ const MAX_AWAY_BYTES = 64 * 1024; // typed while away: beyond this nobody knows 
 
 const randomId = () => [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16).padStart(2, "0")).join("");
 
+const bytesOf = (messages) => messages.reduce((sum, { length }) => sum + length, 0);
+
 export class Typed {
   #id = randomId();
   #sent = 0; // bytes in all, each counted once
@@ -12,9 +14,16 @@ export class Typed {
   #unsent = [];
   #unsentBytes = 0;
 
-  /** `send(bytes)`: false when there is no link. */
-  constructor(send) {
+  /** `send(bytes)`: false when there is no link. `kept`: of the page that was here before. */
+  constructor(send, kept) {
     this.send = send;
+    if (!kept) return;
+    this.#id = kept.id;
+    this.#sent = kept.sent;
+    this.#untold = kept.untold.map((message) => Uint8Array.from(message));
+    this.#unsent = kept.unsent.map((message) => Uint8Array.from(message));
+    this.#untoldBytes = bytesOf(this.#untold);
+    this.#unsentBytes = bytesOf(this.#unsent);
   }
 
   /** What the terminal knows this page by, and takes as sent if it does not. */
@@ -22,9 +31,11 @@ export class Typed {
     return `${this.#id}.${this.#sent}`;
   }
 
-  /** The bytes that were never sent. */
-  get unsent() {
-    return this.#unsent.flatMap((message) => [...message]);
+  /** What the page that is here next needs to go on as this one, in plain data; null if all is told to be taken. */
+  get kept() {
+    if (!this.#untold.length && !this.#unsent.length) return null;
+    const plain = (messages) => messages.map((message) => [...message]);
+    return { id: this.#id, sent: this.#sent, untold: plain(this.#untold), unsent: plain(this.#unsent) };
   }
 
   /** Whether so many bytes more may wait while away. */

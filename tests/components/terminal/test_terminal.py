@@ -94,6 +94,42 @@ def test_keys_typed_while_it_was_away_outlive_a_reload(page: Page, served: Serve
     assert shown.index("kept") < shown.index("afterwards")
 
 
+def test_keys_sent_into_a_dead_link_outlive_a_reload(page: Page, served: Served) -> None:
+    swallowed: list[bytes] = []
+    is_dead = False
+
+    def answer(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(message: str | bytes) -> None:
+            if is_dead:
+                swallowed.append(message if isinstance(message, bytes) else message.encode())
+            else:
+                server.send(message)
+
+        socket.on_message(pass_on)
+
+    page.route_web_socket(re.compile("/terminals/"), answer)
+    page.goto(f"{served.url}/?terminal={page.locator('#terminal').inner_text()}")
+    expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
+    focus(page)
+    enter(page, "echo 'arr'ived")
+    expect(rows(page)).to_contain_text("arrived")
+    is_dead = True
+    enter(page, "echo 'ke'pt")
+    while not any(message.endswith(b"\r") for message in swallowed):
+        page.evaluate("0")  # what came of the keys is told meanwhile
+    is_dead = False
+    page.reload()
+    expect(rows(page)).to_contain_text("kept")
+    focus(page)
+    enter(page, "echo do''ne")
+    expect(rows(page)).to_contain_text("done")
+    shown = rows(page).inner_text()
+    assert shown.count("arrived") == 1
+    assert shown.count("kept") == 1
+
+
 def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> None:
     enter(page, "echo ke''pt")
     expect(rows(page)).to_contain_text("kept")

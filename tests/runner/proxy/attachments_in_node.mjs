@@ -1,6 +1,6 @@
 // The page's side of terminals without a page: real Attachments whose network, screen and clock do what they are told.
 // `node attachments_in_node.mjs PATH_OF_ATTACHMENT_MJS`: one JSON command a line on standard input,
-// {viewer, do: "open" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
+// {viewer, do: "open" | "reload" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
 // [[viewer, "connect", url] | [viewer, "sent", base64] | [viewer, "shown", base64] | [viewer, "gap", bytes] | …].
 import { createInterface } from "node:readline";
 
@@ -64,7 +64,7 @@ Math.random = () => 0.5;
 const { Attachment } = await import(process.argv[2]);
 
 const acts = {
-  open(name) {
+  open(name, { kept }) {
     const viewer = { unrendered: [] };
     viewers.set(name, viewer);
     const shown = {
@@ -77,7 +77,13 @@ const acts = {
     };
     const nothing = () => {}; // of whatever else a page is told
     const on = new Proxy(shown, { get: (heard, kind) => heard[kind] ?? nothing });
-    viewer.attachment = new Attachment((after) => `/${name}?after=${after}`, on);
+    viewer.attachment = new Attachment((after) => `/${name}?after=${after}`, on, kept);
+  },
+  reload(name) {
+    const { attachment } = viewers.get(name);
+    const kept = JSON.parse(JSON.stringify(attachment.kept)); // as the browser stores it
+    attachment.close();
+    acts.open(name, { kept });
   },
   accepted(name) {
     const { socket } = viewers.get(name);

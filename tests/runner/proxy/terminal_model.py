@@ -142,6 +142,7 @@ class Page:
         self.is_ready = False
         self.typed: list[bytes] = []
         self.came: list[int] = []  # to the program, by their place in `typed`
+        self.counted_from = 0  # of all bytes typed: behind it its terminal counts
         self.sent_upto = 0  # of all bytes typed
         self.told_bytes = 0  # that so many were taken
         self.doubtful_bytes = 0  # typed into a proxy that was killed
@@ -157,9 +158,9 @@ class Page:
     def hears(self, frame: bytes) -> None:
         if frame[0] == wire.READY:
             self.is_ready = True
-            self.sent_upto = self.told_bytes = json.loads(frame[1:])["taken"]
+            self.sent_upto = self.told_bytes = self.counted_from + json.loads(frame[1:])["taken"]
         elif frame[0] == wire.TAKEN:
-            self.told_bytes = wire.offset(frame[1:])
+            self.told_bytes = self.counted_from + wire.offset(frame[1:])
 
 
 class Socket:
@@ -446,6 +447,17 @@ class World:
             self.late.append(page.socket)
             page.socket, page.url, page.is_ready = None, None, False
             self._tell(viewer, "cut")
+
+    def reload(self, viewer: str) -> None:
+        """The page is loaded anew; what is on the way may yet come."""
+        page = self.pages[viewer]
+        if page.socket:
+            self.late.append(page.socket)
+            page.socket, page.url, page.is_ready = None, None, False
+        page.position = 0
+        if page.told_bytes == page.place(len(page.typed)):  # nothing to say again: to its terminal it is another page
+            page.counted_from = page.told_bytes
+        self._tell(viewer, "reload")
 
     def deliver_late(self) -> None:
         for socket in self.late:

@@ -186,9 +186,14 @@ class Mishaps(RuleBasedStateMachine):
         if viewer in self.world.pages:
             self.world.swallow(viewer)
 
-    @rule(heard=st.integers(0, 3), told=st.booleans(), arrive=st.booleans())
-    def people_type_into_a_black_hole(self, heard: int, told: bool, arrive: bool) -> None:
-        """And come back; what was on the way is lost, or arrives afterwards."""
+    @rule(viewer=st.sampled_from(VIEWERS))
+    def page_is_loaded_anew(self, viewer: str) -> None:
+        if viewer in self.world.pages:
+            self.world.reload(viewer)
+
+    @rule(heard=st.integers(0, 3), told=st.booleans(), reload=st.booleans(), arrive=st.booleans())
+    def people_type_into_a_black_hole(self, heard: int, told: bool, reload: bool, arrive: bool) -> None:
+        """And come back, perhaps as pages that are loaded anew; what was on the way is lost, or arrives afterwards."""
         world = self.world
         for viewer in world.pages:
             world.page_hears(viewer, 8)
@@ -197,6 +202,8 @@ class Mishaps(RuleBasedStateMachine):
             world.page_is_heard(viewer, heard)
             world.page_hears(viewer, 8 if told else 0)
             world.swallow(viewer)
+            if reload:
+                world.reload(viewer)
         world.pass_time(500)
         for viewer in world.pages:
             world.connect(viewer, SOCKETS_BYTES[-1], at_once=True)
