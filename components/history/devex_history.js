@@ -103,6 +103,12 @@ export default {
       return { text: this.saving ? savingWords(this.saving) : this.busy, percent: null };
     },
   },
+  watch: {
+    /** What lies behind it is hidden. Not by :has(): each line of a terminal would have the whole page styled anew. */
+    isOpen(isOpen) {
+      this.$el.parentElement.toggleAttribute("data-history-open", isOpen);
+    },
+  },
   mounted() {
     window.addEventListener(EVENT, this.heard);
     window.addEventListener(COMMAND, this.commanded);

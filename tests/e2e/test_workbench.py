@@ -1,5 +1,6 @@
 """The workbench in use: keys, terminals, files, stop and start."""
 
+import json
 import re
 
 from playwright.sync_api import Page, expect
@@ -117,3 +118,19 @@ def test_a_renamed_file_keeps_its_tab(page: Page, served: Served) -> None:
     page.keyboard.press("Control+`")
     page.keyboard.type("ls start.py\n")
     expect(terminal(page)).to_contain_text("cannot access 'start.py'")
+
+
+def test_of_what_a_terminal_prints_nothing_else_is_styled_anew(page: Page, served: Served) -> None:
+    """As one selector with :has() on something around it is enough for."""
+    begin(page, served, "styled", "Styled")
+    page.keyboard.press("Control+`")
+    browser = page.context.browser
+    assert browser
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.keyboard.type("seq 200000; echo do''ne\n")
+    expect(terminal(page)).to_contain_text("done")
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    styled = [one["args"]["elementCount"] for one in events if one["name"] == "UpdateLayoutTree" and one["ph"] == "X"]
+    everything = page.locator("*").count()
+    assert len(styled) > 10
+    assert sum(count > everything / 2 for count in styled) < len(styled) / 10
