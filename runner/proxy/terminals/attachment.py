@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
+GATHERED_BYTES: Final = 16 * 1024  # a PTY gives 4 KiB at a time: four in a message spare the page as many
+GATHER_S: Final = 0.002  # as long less is held back, and only behind what is not acknowledged: nobody sees it
 TELL_TAKEN_BYTES: Final = 16 * 1024  # taken since the page was told: tell it; it stops at 64 KiB (typed.mjs)
 
 
@@ -43,6 +45,7 @@ class Attachment:
         self.has_skipped = False  # output, since its screen was last known to be right
         self._gap = (after, self.sent) if after != self.sent else None
         self._modes = b""
+        self._gathering: asyncio.TimerHandle | None = None
         self._ready = True
         self._told_size = terminal.size
         self._told_people = ALONE
@@ -131,8 +134,16 @@ class Attachment:
         direct = None if self.waiting or self.wake.is_set() else self.direct
         if direct and direct.is_writable and (frame := self.next_frame()):
             direct.send_now(frame)
-        if self.sent < self._terminal.ring.end:
+        if self.sent == self._terminal.ring.end:
+            return
+        if not self.waiting or self._terminal.ring.end - self.sent >= GATHERED_BYTES:
             self.wake.set()
+        elif self._gathering is None:
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = None
+        self.wake.set()
 
     def next_frame(self) -> bytes | None:
         """The next message, None when there is nothing to say for now."""
