@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from statistics import median
@@ -14,6 +15,10 @@ from tests.bench.server import ROOT, Server
 from tests.bench.terminals import FLOOD_BYTES, FLOOD_COMMAND, Client, client, new_terminal
 
 ROUNDS, KEYS = 5, 200
+MANY, MANY_REPLS, MANY_ROUNDS, MANY_KEYS, MANY_PER_S = 50, 10, 3, 20, 8  # a fast typist types eight keys a second
+NEW_S = 5  # a new REPL has been saved by then
+# Milliseconds of ttyd 1.7 and JupyterLab 4 under the same load, as measured once on another machine.
+ECHO_50_ELSEWHERE = {"ttyd": 0.64, "JupyterLab": 1.8}
 CTRL_C_ROUNDS, CTRL_CS = 4, 5
 FLOODED_BYTES = 2_000_000  # before Ctrl-C is typed
 SLOW_BYTES_S = 1_000_000
@@ -93,6 +98,29 @@ def echo(server: Server) -> tuple[Measured, Measured]:
         Measured(ours_ms / terminado_ms, bare_ms / terminado_ms, parts=parts),
         Measured(ours_ms / bare_ms, 1, beside, parts),
     )
+
+
+def echo_50(server: Server) -> Measured:
+    """Fifty terminals in ten REPLs typing at once."""
+    ours: list[float] = []
+    theirs: list[float] = []
+    limits: list[float] = []
+    task = {"keys": MANY_KEYS, "per_s": MANY_PER_S}
+    with client(server) as other:
+        for _ in range(MANY_ROUNDS):
+            limits += other.do("bare_echo", keys=MANY * MANY_KEYS)["times"]
+            repls = [server.create(name=f"typist {number}")["id"] for number in range(MANY_REPLS)]
+            urls = [new_terminal(server, repl) for repl in repls for _ in range(MANY // MANY_REPLS)]
+            time.sleep(NEW_S)
+            ours += other.do("echo_many", **task, urls=urls)["times"]
+            for repl in repls:
+                server.delete(repl)
+            with terminado() as port:  # a new one: it stands still for each shell that it ends
+                urls = [f"ws://127.0.0.1:{port}/terminals/"] * MANY
+                there = {"origin": f"http://127.0.0.1:{port}", "cookie": "", "speaks": "terminado"}
+                theirs += other.do("echo_many", **task, **there, urls=urls)["times"]
+    beside = {"terminado": percentile(theirs, 0.99), **ECHO_50_ELSEWHERE}
+    return Measured(percentile(ours, 0.99), percentile(limits, 0.99), beside)
 
 
 def flood(server: Server) -> Measured:

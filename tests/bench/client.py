@@ -181,13 +181,13 @@ async def bare_echo(task: dict[str, Any]) -> dict[str, list[float]]:
 
 
 async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
-    """Key to echo with every one of `urls` typing `per_s` keys a second, evenly spread."""
+    """Key to echo with every one of `urls` of who `speaks` typing `per_s` keys a second, evenly spread."""
     times: list[float] = []
-    ready = asyncio.Barrier(len(task["urls"]))
+    ready, done = asyncio.Barrier(len(task["urls"])), asyncio.Barrier(len(task["urls"]))
 
     async def type_on(index: int, url: str) -> None:
         async with attach(task, url) as socket:
-            terminal = Terminal(socket)
+            terminal = SPOKEN[task.get("speaks", "devex")](socket)
             await _quiet_cat(terminal)
             await ready.wait()
             pause = 1 / task["per_s"]
@@ -199,6 +199,7 @@ async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
                 await until(terminal, b"x")
                 times.append((time.perf_counter() - started) * 1000)
                 due += pause
+            await done.wait()  # those that leave early would disturb the others
 
     async with asyncio.TaskGroup() as group:
         for index, url in enumerate(task["urls"]):

@@ -10,17 +10,14 @@ from statistics import median
 from typing import Any
 
 from tests.bench import bare
-from tests.bench.figures import Measured, percentile
+from tests.bench.figures import Measured
 from tests.bench.server import ROOT, Server
 
 STARTS = 15
 ECHO_ROUNDS, ECHO_KEYS = 5, 200
-MANY, MANY_KEYS, MANY_PER_S = 50, 40, 8  # a fast typist types eight keys a second
 FLOOD_BYTES = 20_000_000
 # base64 of 15 MB of zeros, unwrapped: with lines of 76 the kernel's line discipline alone holds a bare PTY to 20 MB/s
 FLOOD_COMMAND = "head -c 15000000 /dev/zero | base64 -w 0"
-# Milliseconds of ttyd 1.7 and JupyterLab 4 under the same load, as measured once on another machine.
-ELSEWHERE = {"ttyd": 0.64, "JupyterLab": 1.8}
 
 
 class Client:
@@ -109,19 +106,6 @@ def echo(server: Server) -> Measured:
             times += other.do("echo", url=new_terminal(server, repl), keys=ECHO_KEYS)["times"]
     server.delete(repl)
     return Measured(median(times), median(limits))
-
-
-def echo_50(server: Server) -> Measured:
-    """Fifty terminals in ten REPLs typing at once."""
-    repls = [server.create(name=f"typist {number}")["id"] for number in range(10)]
-    urls = [new_terminal(server, repl) for repl in repls for _ in range(MANY // len(repls))]
-    with client(server) as other:
-        limits = other.do("bare_echo", keys=MANY * MANY_KEYS // 2)["times"]
-        times = other.do("echo_many", urls=urls, keys=MANY_KEYS, per_s=MANY_PER_S)["times"]
-        limits += other.do("bare_echo", keys=MANY * MANY_KEYS // 2)["times"]
-    for repl in repls:
-        server.delete(repl)
-    return Measured(percentile(times, 0.99), percentile(limits, 0.99), ELSEWHERE)
 
 
 def flood(server: Server) -> Measured:
