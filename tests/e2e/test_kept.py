@@ -17,6 +17,7 @@ print("{EVIL} a needle in it")
 sys.exit(3)
 """
 LASTS = "import time\nprint('still here', flush=True)\ntime.sleep(1000)\n"
+MARKED = ".dx-recorded-screen .xterm-decoration-top, .dx-recorded-screen .xterm-selection div"
 
 
 def recording(page: Page) -> Locator:
@@ -69,9 +70,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     expect(rows).to_have_count(1)
     expect(rows.first).to_contain_text("a needle in it")
     rows.first.click()
-    expect(
-        page.locator(".dx-recorded-screen .xterm-decoration-top, .dx-recorded-screen .xterm-selection div").first
-    ).to_be_attached()
+    expect(page.locator(MARKED).first).to_be_attached()
 
     page.get_by_role("searchbox", name="Search all output").fill("")
     page.keyboard.press("Backspace")
@@ -85,6 +84,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     go_to_runs(page)
     expect(rows).to_have_count(3)
     rows.last.click()
+    expect(page.locator(MARKED)).to_have_count(0)  # it is shown anew, without what was searched for
     expect(recording(page)).to_contain_text("link a needle in it")
     page.get_by_role("button", name="Delete this record").click()
     page.get_by_role("button", name="Delete", exact=True).click()
