@@ -9,6 +9,17 @@ from tests.e2e.serving import Served
 from tests.e2e.workbench import arrive, begin, editor, terminal, type_into_editor
 
 
+def styled_while_a_terminal_prints(page: Page) -> list[int]:
+    """Of how many elements the style was looked up, each time."""
+    browser = page.context.browser
+    assert browser
+    browser.start_tracing(page=page, categories=["devtools.timeline"])
+    page.keyboard.type("seq 200000; echo do''ne\n")
+    expect(terminal(page)).to_contain_text("done")
+    events = json.loads(browser.stop_tracing())["traceEvents"]
+    return [one["args"]["elementCount"] for one in events if one["name"] == "UpdateLayoutTree" and one["ph"] == "X"]
+
+
 def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
     begin(page, served, "keys", "Keys")
     type_into_editor(page, "print('as', 'typed')\n")
@@ -27,6 +38,10 @@ def test_keys_work_from_editor_and_terminal(page: Page, served: Served) -> None:
     expect(terminal(page)).to_contain_text("$")  # what is typed before the shell is back is thrown away
     page.keyboard.type("printf '\\e[?1049l'\n")
     expect(terminal(page)).to_contain_text("first-2")
+    styled = styled_while_a_terminal_prints(page)
+    assert len(styled) > 10
+    many = page.locator("*").count() / 2
+    assert sum(count > many for count in styled) < len(styled) / 10, "one selector with :has() is enough for that"
     expect(page.get_by_role("tree")).to_be_visible()
     page.keyboard.press("Control+b")
     expect(page.get_by_role("tree")).to_be_hidden()
@@ -118,19 +133,3 @@ def test_a_renamed_file_keeps_its_tab(page: Page, served: Served) -> None:
     page.keyboard.press("Control+`")
     page.keyboard.type("ls start.py\n")
     expect(terminal(page)).to_contain_text("cannot access 'start.py'")
-
-
-def test_of_what_a_terminal_prints_nothing_else_is_styled_anew(page: Page, served: Served) -> None:
-    """As one selector with :has() on something around it is enough for."""
-    begin(page, served, "styled", "Styled")
-    page.keyboard.press("Control+`")
-    browser = page.context.browser
-    assert browser
-    browser.start_tracing(page=page, categories=["devtools.timeline"])
-    page.keyboard.type("seq 200000; echo do''ne\n")
-    expect(terminal(page)).to_contain_text("done")
-    events = json.loads(browser.stop_tracing())["traceEvents"]
-    styled = [one["args"]["elementCount"] for one in events if one["name"] == "UpdateLayoutTree" and one["ph"] == "X"]
-    everything = page.locator("*").count()
-    assert len(styled) > 10
-    assert sum(count > everything / 2 for count in styled) < len(styled) / 10
