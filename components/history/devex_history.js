@@ -115,6 +115,9 @@ export default {
     window.addEventListener(SHOW_HISTORY, this.wanted);
     this.ticking = setInterval(() => this.isOpen && (this.now = Date.now()), AGO_EVERY_MS);
   },
+  beforeUnmount() {
+    this.$el.parentElement.removeAttribute("data-history-open");
+  },
   unmounted() {
     window.removeEventListener(EVENT, this.heard);
     window.removeEventListener(COMMAND, this.commanded);

@@ -7,6 +7,7 @@ export class Connection {
   #socket = null; // null between a cut and the next attempt
   #line;
   #heardAt = 0;
+  #askedAt = 0; // when something was sent that is usually echoed
   #pinging;
   #asking; // a ping is on its way
   #doubting;
@@ -22,6 +23,11 @@ export class Connection {
 
   get isOpen() {
     return this.#socket?.readyState === WebSocket.OPEN;
+  }
+
+  /** Whether something has come since the last that is usually echoed. */
+  get isAnswered() {
+    return this.#heardAt > this.#askedAt;
   }
 
   /** Returns false, and sends nothing, while there is no link. `usuallyEchoed`: something usually comes back (a key's echo);
@@ -73,6 +79,7 @@ export class Connection {
   }
 
   #doubt() {
+    this.#askedAt = performance.now();
     this.#doubting ??= this.#unlessHeard(DOUBT_MS, (isSilent) => {
       this.#doubting = undefined;
       if (isSilent) this.#check();

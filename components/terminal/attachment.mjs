@@ -53,9 +53,9 @@ export class Attachment {
     }
   }
 
-  /** The keys that may not have arrived; null if all have. */
+  /** The keys that may not have arrived; null if it seems that all have. */
   get kept() {
-    return this.typed.kept;
+    return this.typed.kept(this.isReady && this.connection.isAnswered);
   }
 
   /** 0 x 0 for a screen that is hidden. */

@@ -2,8 +2,9 @@
 import { USER } from "../repl/lines.mjs";
 
 const MAX_AGE_MS = 60_000; // a page loads in seconds; later nobody knows any more what those keys would do
+const KEYS = "devex:keys:";
 
-const keyOf = (replId, terminalId) => `devex:keys:${USER}:/repls/${replId}/terminals/${terminalId}`; // nobody else types them
+const keyOf = (replId, terminalId) => `${KEYS}${USER}:/repls/${replId}/terminals/${terminalId}`; // nobody else types them
 
 /** `kept`: see typed.mjs. */
 export function keepKeys(replId, terminalId, kept) {
@@ -17,12 +18,24 @@ export function keepKeys(replId, terminalId, kept) {
 
 /** Take what was kept for this terminal, once: a lost key is seen, a command given twice does harm. */
 export function takeKeys(replId, terminalId) {
-  const key = keyOf(replId, terminalId);
   try {
-    const { atMs, kept } = JSON.parse(sessionStorage.getItem(key));
+    forgetOld();
+    const key = keyOf(replId, terminalId);
+    const { kept } = JSON.parse(sessionStorage.getItem(key));
     sessionStorage.removeItem(key);
-    return Date.now() - atMs > MAX_AGE_MS ? null : kept;
+    return isReload() ? kept : { unsent: kept.unsent };
   } catch {
     return null; // nothing there, or forbidden
   }
 }
+
+/** Of another time, or another user. */
+function forgetOld() {
+  for (const key of Object.keys(sessionStorage).filter((key) => key.startsWith(KEYS))) {
+    const isMine = key.startsWith(`${KEYS}${USER}:`);
+    if (!isMine || Date.now() - JSON.parse(sessionStorage.getItem(key)).atMs > MAX_AGE_MS) sessionStorage.removeItem(key);
+  }
+}
+
+/** Otherwise it may be a copy of a tab, whose pages would be one to their terminal: it listens to one of them. */
+const isReload = () => performance.getEntriesByType("navigation")[0]?.type === "reload";

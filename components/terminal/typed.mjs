@@ -18,12 +18,13 @@ export class Typed {
   constructor(send, kept) {
     this.send = send;
     if (!kept) return;
-    this.#id = kept.id;
+    this.#unsent = kept.unsent.map((message) => Uint8Array.from(message));
+    this.#unsentBytes = bytesOf(this.#unsent);
+    if (!kept.id) return;
+    this.#id = kept.id; // to the terminal the same page
     this.#sent = kept.sent;
     this.#untold = kept.untold.map((message) => Uint8Array.from(message));
-    this.#unsent = kept.unsent.map((message) => Uint8Array.from(message));
     this.#untoldBytes = bytesOf(this.#untold);
-    this.#unsentBytes = bytesOf(this.#unsent);
   }
 
   /** What the terminal knows this page by, and takes as sent if it does not. */
@@ -31,11 +32,14 @@ export class Typed {
     return `${this.#id}.${this.#sent}`;
   }
 
-  /** What the page that is here next needs to go on as this one, in plain data; null if all is told to be taken. */
-  get kept() {
-    if (!this.#untold.length && !this.#unsent.length) return null;
+  /** For the page that is here next, in plain data: {unsent}, with {id, sent, untold} if it is to say that again where it
+   * was lost; null if there is nothing. `hasArrived`: what was sent has, though that is not told. Then it is not kept: it
+   * may be a password. */
+  kept(hasArrived) {
     const plain = (messages) => messages.map((message) => [...message]);
-    return { id: this.#id, sent: this.#sent, untold: plain(this.#untold), unsent: plain(this.#unsent) };
+    const unsent = plain(this.#unsent);
+    if (hasArrived || !this.#untold.length) return unsent.length ? { unsent } : null;
+    return { id: this.#id, sent: this.#sent, untold: plain(this.#untold), unsent };
   }
 
   /** Whether so many bytes more may wait while away. */

@@ -14,9 +14,12 @@ def styled_while_a_terminal_prints(page: Page) -> list[int]:
     browser = page.context.browser
     assert browser
     browser.start_tracing(page=page, categories=["devtools.timeline"])
-    page.keyboard.type("seq 200000; echo do''ne\n")
-    expect(terminal(page)).to_contain_text("done")
-    events = json.loads(browser.stop_tracing())["traceEvents"]
+    try:
+        page.keyboard.type("seq 200000; echo do''ne\n")
+        expect(terminal(page)).to_contain_text("done")
+    finally:
+        traced = browser.stop_tracing()
+    events = json.loads(traced)["traceEvents"]
     return [one["args"]["elementCount"] for one in events if one["name"] == "UpdateLayoutTree" and one["ph"] == "X"]
 
 

@@ -67,7 +67,8 @@ class Recording:
 
     def resized(self, cols: int, rows: int) -> None:
         self._sizes.append(Sized(self._ring.end, _now_ms(), cols, rows))
-        self._tell(replace(self.about, cols=cols, rows=rows))
+        self.about = replace(self.about, cols=cols, rows=rows)
+        self._wake(False)  # a window that is dragged has many
 
     def renamed(self, title: str) -> None:
         self._tell(replace(self.about, title=title))
@@ -94,7 +95,7 @@ class Recording:
 
     def _tell(self, about: About) -> None:
         self.about = about
-        self._wake(about.ended_at is not None)
+        self._wake(True)  # no ring holds it
 
     # What is written
 

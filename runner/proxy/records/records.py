@@ -15,7 +15,7 @@ from runner.proxy.records.disk import Disk
 from runner.proxy.records.masking import Masking
 from runner.proxy.records.recording import Pending, Recording
 
-FLUSH_S: Final = 3.0  # from the first byte that waits to the disk; until then it is in the rings of proxy and agent
+FLUSH_S: Final = 3.0  # from the first byte that waits to the disk: until then rings hold it, of proxy and agent
 PAUSE_S: Final = 0.1  # between two rounds, at least: so a flood costs 10 MiB/s of copying, some 2 % of a core
 FAILED_S: Final = 2.0  # until a disk that is full, or broken, is tried again; the rings hold what comes meanwhile
 LOAD_S: Final = 5.0  # for a disk to tell what there is; a REPL whose disk does not is not kept from starting
@@ -122,7 +122,7 @@ class Records:
     def _add(self, about: About, ring: Ring, written: int) -> Recording:
         self._forget()  # also while a round hangs
         recording = self._live[about.id] = Recording(about, ring, written, wake=self._woken)
-        self._woken(hurry=False)
+        self._woken(hurry=True)
         return recording
 
     def _woken(self, hurry: bool) -> None:
@@ -140,8 +140,9 @@ class Records:
             self._hurry.clear()
             await self._round()
             if self._failing:
-                self._wake.set()
+                self._woken(hurry=True)
             await _within(FAILED_S if self._failing else PAUSE_S, self._leaving)
+        await self._round()  # what was said since the last one
 
     async def _round(self) -> None:
         self._begun += 1

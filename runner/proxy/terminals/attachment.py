@@ -130,7 +130,9 @@ class Attachment:
         self.wake.set()
 
     def more_output(self) -> None:
-        """The ring has more. A key's echo goes at once; what comes in floods goes when others have had their turn."""
+        """The ring has more. A key's echo goes at once, if nothing before it is unacknowledged; what comes in floods
+        goes when others have had their turn.
+        """
         direct = None if self.waiting or self.wake.is_set() else self.direct
         if direct and direct.is_writable and (frame := self.next_frame()):
             direct.send_now(frame)

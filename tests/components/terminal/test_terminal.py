@@ -130,6 +130,45 @@ def test_keys_sent_into_a_dead_link_outlive_a_reload(page: Page, served: Served)
     assert shown.count("kept") == 1
 
 
+KEPT = "() => Object.entries(sessionStorage).filter(([key]) => key.startsWith('devex:keys')).length"
+
+
+def test_keys_that_were_answered_are_kept_nowhere(page: Page, served: Served) -> None:
+    enter(page, "stty -echo; printf 'pass''word: '; read it; stty echo; echo got ${#it}")
+    expect(rows(page)).to_contain_text("password: ")
+    page.keyboard.type("hunter22\n")
+    expect(rows(page)).to_contain_text("got 8")
+    page.goto(f"{served.url}/nowhere")
+    assert page.evaluate(KEPT) == 0
+
+
+def test_a_tab_that_was_copied_is_another_page_to_the_terminal(page: Page, served: Served) -> None:
+    sockets: list[WebSocketRoute] = []
+    is_dead = True
+
+    def answer(socket: WebSocketRoute) -> None:
+        sockets.append(socket)
+        server = socket.connect_to_server()
+        socket.on_message(lambda message: None if is_dead and message[0] == 1 else server.send(message))
+
+    page.context.route_web_socket(re.compile("/terminals/"), answer)
+    address = f"{served.url}/?terminal={page.locator('#terminal').inner_text()}"
+    page.goto(address)
+    expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
+    focus(page)
+    page.keyboard.type("x")
+    page.goto(f"{served.url}/nowhere")
+    assert page.evaluate(KEPT) == 1
+    is_dead = False
+    with page.expect_popup() as opened:  # with a copy of its storage
+        page.evaluate(f"void window.open({served.url!r} + '/nowhere')")
+    for one in (page, opened.value):
+        one.goto(address)
+        expect(one.locator(".dx-terminal[data-state=live]")).to_be_attached()
+    ids = [socket.url.partition("page=")[2].partition(".")[0] for socket in sockets]
+    assert len(set(ids)) == len(ids) == 3
+
+
 def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> None:
     enter(page, "echo ke''pt")
     expect(rows(page)).to_contain_text("kept")

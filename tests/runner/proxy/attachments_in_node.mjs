@@ -1,6 +1,6 @@
 // The page's side of terminals without a page: real Attachments whose network, screen and clock do what they are told.
 // `node attachments_in_node.mjs PATH_OF_ATTACHMENT_MJS`: one JSON command a line on standard input,
-// {viewer, do: "open" | "reload" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
+// {viewer, do: "open" | "doubts" | "reload" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
 // [[viewer, "connect", url] | [viewer, "sent", base64] | [viewer, "shown", base64] | [viewer, "gap", bytes] | …].
 import { createInterface } from "node:readline";
 
@@ -78,6 +78,9 @@ const acts = {
     const nothing = () => {}; // of whatever else a page is told
     const on = new Proxy(shown, { get: (heard, kind) => heard[kind] ?? nothing });
     viewer.attachment = new Attachment((after) => `/${name}?after=${after}`, on, kept);
+  },
+  doubts(name) { // whether what was sent has arrived
+    happened.push([name, "doubts", Boolean(viewers.get(name).attachment.kept?.id)]);
   },
   reload(name) {
     const { attachment } = viewers.get(name);

@@ -142,7 +142,6 @@ class Page:
         self.is_ready = False
         self.typed: list[bytes] = []
         self.came: list[int] = []  # to the program, by their place in `typed`
-        self.counted_from = 0  # of all bytes typed: behind it its terminal counts
         self.sent_upto = 0  # of all bytes typed
         self.told_bytes = 0  # that so many were taken
         self.doubtful_bytes = 0  # typed into a proxy that was killed
@@ -158,9 +157,9 @@ class Page:
     def hears(self, frame: bytes) -> None:
         if frame[0] == wire.READY:
             self.is_ready = True
-            self.sent_upto = self.told_bytes = self.counted_from + json.loads(frame[1:])["taken"]
+            self.sent_upto = self.told_bytes = json.loads(frame[1:])["taken"]
         elif frame[0] == wire.TAKEN:
-            self.told_bytes = self.counted_from + wire.offset(frame[1:])
+            self.told_bytes = wire.offset(frame[1:])
 
 
 class Socket:
@@ -449,14 +448,14 @@ class World:
             self._tell(viewer, "cut")
 
     def reload(self, viewer: str) -> None:
-        """The page is loaded anew; what is on the way may yet come."""
+        """The page is loaded anew, if it has sent what may not have arrived; that is on the way, and may yet come."""
         page = self.pages[viewer]
+        if self._node.do(viewer, "doubts") != [[viewer, "doubts", True]]:
+            return
         if page.socket:
             self.late.append(page.socket)
             page.socket, page.url, page.is_ready = None, None, False
         page.position = 0
-        if page.told_bytes == page.place(len(page.typed)):  # nothing to say again: to its terminal it is another page
-            page.counted_from = page.told_bytes
         self._tell(viewer, "reload")
 
     def deliver_late(self) -> None:
