@@ -136,7 +136,7 @@ class Attachment:
         direct = None if self.waiting or self.wake.is_set() else self.direct
         if direct and direct.is_writable and (frame := self.next_frame()):
             direct.send_now(frame)
-        if self.sent == self._terminal.ring.end:
+        if self.sent >= self._terminal.ring.end:
             return
         if not self.waiting or self._terminal.ring.end - self.sent >= GATHERED_BYTES:
             self.wake.set()
