@@ -74,10 +74,10 @@ lint: $(VENV)/dev.stamp  ## form, lint and import rules
 types: $(VENV)/dev.stamp  ## strict type check
 	$(BIN)/mypy
 
-# Six at a time on two cores: tests wait for processes, servers and pages more than they compute.
+# Four at a time on two cores: tests wait for processes, servers and pages more than they compute.
 test: $(VENV)/dev.stamp $(BIN)/rclone $(BIN)/kubectl bundle  ## install what the tests need (Chromium, PostgreSQL, rclone, the templates' tools) and run all of them
 	@.ci/system-packages
-	$(BIN)/pytest -n 6 --dist loadgroup -m "not soak" $(ARGS)
+	$(BIN)/pytest -n 4 --dist loadgroup -m "not soak" $(ARGS)
 
 soak: $(VENV)/dev.stamp $(BIN)/rclone bundle  ## the long runs
 	@.ci/system-packages

@@ -69,6 +69,7 @@ class AgentLink:
         self._lost_s = -inf
         self._unknown: set[_FirstFrame] = set()
         self._server: asyncio.Server | None = None
+        self._has_left = False
 
     async def __aenter__(self) -> Self:
         self._path.unlink(missing_ok=True)
@@ -85,6 +86,7 @@ class AgentLink:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server
+        self._has_left = True
         self._server.close()
         control, self._control = self._control, None  # not lost: left
         self.ready.clear()
@@ -110,7 +112,7 @@ class AgentLink:
         if uid != self._uid:
             log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
             return False
-        if len(self._unknown) >= MAX_UNKNOWN:
+        if self._has_left or len(self._unknown) >= MAX_UNKNOWN:  # the loop may tell later of whom it has accepted
             return False
         self._unknown.add(connection)
         return True

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,27 @@ async def test_messages_come_in_order_however_the_bytes_are_cut(tmp_path: Path) 
             while not told.lost:
                 told.some.clear()
                 await told.some.wait()
+        assert not told.link.connected
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_who_dials_as_it_ends_is_not_kept(tmp_path: Path, turns: int) -> None:
+    """An agent would believe itself connected, and not dial the proxy that comes next."""
+    told = Told(tmp_path / "agent.sock")
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.setblocking(False)
+        async with told.link:
+            agent.connect(str(tmp_path / "agent.sock"))
+            agent.send(m.encode(m.Hello(m.VERSION, 1, ())))
+            for _ in range(turns):  # of the loop, in which it is accepted
+                await asyncio.sleep(0)
+        async with asyncio.timeout(DEADLINE_S):
+            try:
+                while await loop.sock_recv(agent, 1000):
+                    pass
+            except ConnectionResetError:
+                pass
         assert not told.link.connected
 
 
