@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.chromium import at_home
 from tests.components.terminal.cases import CASES, Case
 from tests.components.terminal.random_output import OUTPUT
-from tests.components.terminal.reference import QUIET, Reference, reference
+from tests.components.terminal.reference import DEADLINE_S, QUIET, Reference, reference
 from tests.components.terminal.screens import ASKING, COLS, ROWS, Screen, screens_at, shown
 from tests.components.terminal.serving import Served
 
@@ -73,6 +74,13 @@ class Emulators:
     def fit(self, cols: int = COLS, rows: int = ROWS) -> None:
         self.page.wait_for_function(_FITTED, arg=[cols, rows])
 
+    def until_told(self, cols: int, rows: int) -> None:
+        """The program is told by the agent, which may hear of it later than the page."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while os.get_terminal_size(self.ours) != (cols, rows):
+            assert time.monotonic() < deadline_s, f"the program is told {os.get_terminal_size(self.ours)}"
+            time.sleep(0.01)
+
 
 @contextmanager
 def written(path: str) -> Iterator[int]:
@@ -115,11 +123,11 @@ def test_after_a_storm_of_resizes_screen_and_program_have_the_last_size(emulator
     emulators.show(b"%s\r\n%s\r\n$ " % (100 * b"a", "日".encode() * 55))
     emulators.page.evaluate(_STORM)
     emulators.fit(60, 20)
-    assert os.get_terminal_size(emulators.ours) == (60, 20)
+    emulators.until_told(60, 20)
     wrapped = Screen.of((60 * "a", 40 * "a", 30 * "日", 25 * "日", "$"), (2, 4), height=20)
     assert emulators.shown() == [wrapped, wrapped]
     emulators.fit()
-    assert os.get_terminal_size(emulators.ours) == (COLS, ROWS)
+    emulators.until_told(COLS, ROWS)
     before = Screen.of((80 * "a", 20 * "a", 40 * "日", 15 * "日", "$"), (2, 4))
     assert emulators.shown() == [before, before]
 

@@ -44,6 +44,11 @@ async def listening(app: ASGIApp, **options: Any) -> AsyncIterator[int]:
     finally:
         server.should_exit = server.force_exit = True
         await serving
+        async with asyncio.timeout(DEADLINE_S):
+            while left := server.server_state.connections:  # of clients that did not go: nobody else ends them
+                for connection in [*left]:
+                    connection.transport.abort()
+                await asyncio.sleep(0)
 
 
 def certificate_in(folder: Path) -> Path:
