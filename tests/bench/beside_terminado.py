@@ -16,7 +16,7 @@ from tests.bench.terminals import FLOOD_BYTES, FLOOD_COMMAND, Client, client, ne
 
 ROUNDS, KEYS = 5, 200
 MANY, MANY_REPLS, MANY_ROUNDS, MANY_KEYS, MANY_PER_S = 50, 10, 3, 20, 8  # a fast typist types eight keys a second
-NEW_S = 5  # a new REPL has been saved by then
+NEW_S = 5  # what a start leaves to be done is done by then
 # Milliseconds of ttyd 1.7 and JupyterLab 4 under the same load, as measured once on another machine.
 ECHO_50_ELSEWHERE = {"ttyd": 0.64, "JupyterLab": 1.8}
 CTRL_C_ROUNDS, CTRL_CS = 4, 5
