@@ -136,6 +136,13 @@ CASES: Final = (
         f"{XTERM}: bce",
     ),
     Case(
+        "a line that wraps at the foot takes the background",
+        f"{LETTERS}{C}80G{C}44mab{C}0m",
+        (*FILLED[1:-1], (("last" + 75 * " ", ""), ("a", "bg 4")), (("b" + 79 * " ", "bg 4"),)),
+        (1, 23),
+        f"{XTERM}: bce; tmux does so only for a line feed",
+    ),
+    Case(
         "selective erase",
         f"abc{C}2G{C}?K",
         ("a",),

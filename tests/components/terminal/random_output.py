@@ -14,34 +14,24 @@ _LETTERS: Final = st.sampled_from("abcXYZ019 ~#é\u0416λ")
 _MARKED: Final = st.sampled_from(("e\u0301", "n\u0303", "a\u0308\u0323"))
 _SMALL: Final = st.integers(0, 9)
 _COLUMN, _ROW = st.integers(1, COLS), st.integers(1, ROWS)
-_LOOKS: Final = (
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "4:3",
-    "5",
-    "7",
-    "8",
-    "9",
-    "31",
-    "44",
-    "93",
-    "102",
-    "38;5;99",
-    "48;2;1;20;255",
-)
+_BACKGROUNDS: Final = ("44", "102", "48;2;1;20;255")
+_LOOKS: Final = ("0", "1", "2", "3", "4", "4:3", "5", "7", "8", "9", "31", "93", "38;5;99", *_BACKGROUNDS)
 
 
 @st.composite
-def _writing(draw: st.DrawFn) -> str:
-    """Text from a column on, over edges, but never up to one."""
+def _writing(draw: st.DrawFn, *, in_region: bool = False) -> str:
+    """Text from a column on, over edges, but never up to one. On a background it does not wrap at the foot."""
     text = "".join(draw(st.lists(_LETTERS | _MARKED, min_size=1, max_size=30)))
     columns = sum(len(one.encode("utf-16-le")) // 2 for one in text if not "\u0300" <= one <= "\u036f")
     column = draw(_COLUMN.filter(lambda column: (column - 1 + columns) % COLS != 0))
-    look = ";".join(draw(st.lists(st.sampled_from(_LOOKS), max_size=3)))
-    return f"\x1b[{column}G\x1b[{look}m{text}\x1b[0m"
+    looks = draw(st.lists(st.sampled_from(_LOOKS), max_size=3))
+    row = ""
+    if column - 1 + columns > COLS and not set(looks).isdisjoint(_BACKGROUNDS):
+        if in_region:
+            looks = []
+        else:
+            row = f"\x1b[{draw(st.integers(1, ROWS - 1))}d"
+    return f"{row}\x1b[{column}G\x1b[{';'.join(looks)}m{text}\x1b[0m"
 
 
 @st.composite
@@ -54,7 +44,7 @@ def _region(draw: st.DrawFn) -> str:
         st.sampled_from(("\n", "\n\n\n", "\x1bM", "\x1bD", "\x1bE"))
         | st.builds("\x1b[{}{}".format, _SMALL, st.sampled_from("LMST"))
     )
-    return f"\x1b[{top};{bottom}r\x1b[{row};{draw(_COLUMN)}H{does}\r{draw(_writing())}\x1b[r"
+    return f"\x1b[{top};{bottom}r\x1b[{row};{draw(_COLUMN)}H{does}\r{draw(_writing(in_region=True))}\x1b[r"
 
 
 _MOVING: Final = st.builds("\x1b[{}{}".format, st.integers(0, 99), st.sampled_from("ABCDEFGd`Z"))
