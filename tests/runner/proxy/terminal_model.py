@@ -441,10 +441,7 @@ class World:
 
     def swallow(self, viewer: str) -> None:
         """The page gives its socket up; the proxy does not, and may yet get what is on the way."""
-        page = self.pages[viewer]
-        if page.socket:
-            self.late.append(page.socket)
-            page.socket, page.url, page.is_ready = None, None, False
+        if self._leave_late(self.pages[viewer]):
             self._tell(viewer, "cut")
 
     def reload(self, viewer: str) -> None:
@@ -452,11 +449,17 @@ class World:
         page = self.pages[viewer]
         if self._node.do(viewer, "doubts") != [[viewer, "doubts", True]]:
             return
-        if page.socket:
-            self.late.append(page.socket)
-            page.socket, page.url, page.is_ready = None, None, False
+        self._leave_late(page)
         page.position = 0
         self._tell(viewer, "reload")
+
+    def _leave_late(self, page: Page) -> bool:
+        """Whether it had a socket."""
+        if page.socket is None:
+            return False
+        self.late.append(page.socket)
+        page.socket, page.url, page.is_ready = None, None, False
+        return True
 
     def deliver_late(self) -> None:
         for socket in self.late:
