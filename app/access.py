@@ -160,6 +160,12 @@ async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
     return await services.accounts.sessions.current(session_token(connection, https=services.settings.https))
 
 
+def found_actor(connection: HTTPConnection) -> Actor:
+    """Who sent this request, as `allowed` found before its route was called; NOBODY when that was not asked."""
+    actor: Actor = getattr(connection.state, "actor", NOBODY)
+    return actor
+
+
 async def grant(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
     """Authorise `actor` for the Repl of this id, or for what is about none. Raises what `authorize` raises."""
     if repl_id is None:
@@ -187,7 +193,7 @@ class Allowed:
 
     async def __call__(self, connection: HTTPConnection) -> Access:
         services: Services = connection.app.state.services
-        actor = await actor_of(services, connection)
+        actor = connection.state.actor = await actor_of(services, connection)
         repl_id = connection.path_params.get("repl_id")
         if actor.signed_in and (slug := connection.path_params.get("slug")) is not None:
             repl = await services.orchestrator.get_by_slug(slug)

@@ -3,13 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Collection
 
-from nicegui import Client, app, background_tasks, core
+from nicegui import Client, background_tasks, core
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.accounts.tokens import is_plausible, token_id
+from app.access import found_actor
 from app.addresses import network_of
-from app.bearer import bearer_token
-from app.cookies import session_token
 from app.errors import answer
 from runner.errors import DevexError
 
@@ -93,11 +91,10 @@ def _address_of(client: Client) -> str:
         return ""  # a client without a request
 
 
-def _session_of(client: Client) -> str | None:
+def _session_of(client: Client) -> str:
+    """Of who opened it; "" when that was nobody, though the browser may still have had the token of what ended."""
     try:
         request = client.request
     except RuntimeError:
-        return None  # a client without a request has no user either
-    if (token := bearer_token(request.scope["headers"])) is None:  # as app.access finds who asks
-        token = session_token(request, https=app.state.services.settings.https)
-    return token_id(token) if is_plausible(token) else None
+        return ""  # a client without a request has no user either
+    return found_actor(request).session_id

@@ -13,7 +13,7 @@ from app.accounts import SignedIn
 from app.pages import open_pages
 from app.storage.models import Session
 from orchestrator.domain import Goal
-from tests.app.running_site import Site, site_of
+from tests.app.running_site import PASSWORD, Site, site_of
 from tests.chromium import CHROMIUM, CHROMIUM_ARGUMENTS, PATIENCE_MS
 from tests.ports import free_port
 
@@ -85,6 +85,20 @@ async def test_a_page_whose_session_ends_asks_to_sign_in(site: Site, context: Br
     await site.server.accounts.sessions.sign_out(owner.actor)
     async with asyncio.timeout(15):  # what is promised
         await page.wait_for_url(f"{site.origin}/sign-in?then=%2F")
+
+
+async def test_who_signs_in_again_is_not_disturbed(site: Site, context: BrowserContext) -> None:
+    """The browser still has the token of the session that ended: the page to sign in is not of that session."""
+    owner = await site.user()
+    await site.server.accounts.sessions.sign_out(owner.actor)
+    page = await signed_in(context, site, owner)
+    await page.goto(f"{site.origin}/sign-in")
+    await page.get_by_label("User name").fill(owner.actor.name)
+    assert owner.actor.session_id not in open_pages.by_session()
+    await site.server.sweep()
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Your REPLs")).to_be_visible()
 
 
 async def test_a_page_of_a_revoked_session_changes_nothing(site: Site, context: BrowserContext) -> None:
