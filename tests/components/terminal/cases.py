@@ -3,9 +3,10 @@
 Where nothing else is said the reference emulator says it. `shows` is by hand, with its reason, where the reference is
 known to do something else than xterm, ECMA-48 or Unicode say, or where its versions differ.
 
-In two things xterm.js is known to be otherwise than xterm and the reference: restoring the cursor (DECRC) leaves origin
-mode as it is, and an unfinished colour (`38;5m`) counts as colour 0 where they ignore it. No program we know of needs
-either; both are below as they are, so that it is noticed when they change.
+In three things xterm.js is known to be otherwise than xterm and the reference: restoring the cursor (DECRC) leaves origin
+mode as it is, and follows lines that have scrolled since it was saved where they keep to the place on the screen; and an
+unfinished colour (`38;5m`) counts as colour 0 where they ignore it. No program we know of needs any of them; they are
+below as they are, so that it is noticed when they change.
 """
 
 from dataclasses import dataclass
@@ -258,6 +259,13 @@ CASES: Final = (
         ("x",),
         (1, 0),
         "xterm.js: DECRC does not restore DECOM; xterm has the x in row 5",
+    ),
+    Case(
+        "restore after scrolling",
+        f"{C}24;3Habc{E}7\r\nd{E}8x",
+        (*22 * [""], "  abcx", "d"),
+        (6, 22),
+        "xterm.js: DECRC goes to the line where DECSC was; xterm has the x in the last row",
     ),
     Case(
         "an unfinished colour",

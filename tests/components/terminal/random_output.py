@@ -1,7 +1,8 @@
 """Random output of programs, in sequences about which our terminal and the reference agree.
 
 Left out is what tests/components/terminal/cases.py has by hand: controls while a wrap is pending, halves of wide
-characters, backgrounds of erased cells, lines outside of a region, leaving an alternate screen that nobody entered.
+characters, backgrounds of erased cells, lines outside of a region, leaving an alternate screen that nobody entered,
+scrolling while a cursor is kept.
 """
 
 from typing import Final
@@ -54,7 +55,8 @@ _SHIFTING: Final = st.builds("\x1b[{}G\x1b[{}{}".format, st.integers(1, 60), _SM
 _INSERTING: Final = st.builds("\x1b[{}G\x1b[4h{}\x1b[4l".format, st.integers(1, 60), st.text("xyz", max_size=9))
 _REPEATING: Final = st.builds("\x1b[{}Gr\x1b[{}b".format, st.integers(1, 60), _SMALL)
 _DRAWING: Final = st.builds("\x1b[{}G\x1b(0{}\x1b(B".format, st.integers(1, 60), st.text("lqkxmjtuvwn", max_size=9))
-_KEEPING: Final = st.builds("\x1b7{}\x1b8".format, _PLACING | _writing())
+_ABOVE_THE_FOOT: Final = st.builds("\x1b[{}d{}".format, st.integers(1, ROWS - 1), _writing())
+_KEEPING: Final = st.builds("\x1b7{}\x1b8".format, _PLACING | _ABOVE_THE_FOOT)  # and does not scroll
 _OTHER: Final = st.sampled_from(("\r", "\r\n", "\t", "\r\t\t", "\x1bM", "\x1bD", "\x1bE"))
 
 _PIECE: Final = st.one_of(
