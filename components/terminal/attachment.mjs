@@ -10,7 +10,8 @@ const PASTE_BYTES = 16 * 1024; // a message; a larger paste is several
 
 export class Attachment {
   /** `path(after)`: where the output from that byte on comes from, with a query.
-   * `kept`: of the page that was here before, see `kept`. `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), unkept(count), exited(about), size(cols, rows), ready(about), people(about), refused(about), state(name)}. */
+   * `on`: {output(bytes, rendered), gap(count, isBehindSome), modes(bytes), unkept(count), exited(about), size(cols, rows),
+   * ready(about), people(about), refused(about), state(name)}. `kept`: what `kept` gave the page that was here before. */
   constructor(path, on, kept = null) {
     this.on = on;
     this.offset = 0; // the next byte this side wants
@@ -53,7 +54,7 @@ export class Attachment {
     }
   }
 
-  /** The keys that may not have arrived; null if it seems that all have. */
+  /** The keys that may not have arrived; null if it seems that all have. After a cut nobody knows, whatever came before it. */
   get kept() {
     return this.typed.kept(this.isReady && this.connection.isAnswered);
   }
