@@ -6,7 +6,7 @@ const KEYS = "devex:keys:";
 
 const keyOf = (replId, terminalId) => `${KEYS}${USER}:/repls/${replId}/terminals/${terminalId}`; // nobody else types them
 
-/** `kept`: see typed.mjs. */
+/** `kept`: the keys, as an Attachment gives them; null for none. */
 export function keepKeys(replId, terminalId, kept) {
   if (!kept) return;
   try {
@@ -16,7 +16,7 @@ export function keepKeys(replId, terminalId, kept) {
   }
 }
 
-/** Take what was kept for this terminal, once: a lost key is seen, a command given twice does harm. */
+/** Take what was kept for this terminal, or null, once: a lost key is seen, a command given twice does harm. */
 export function takeKeys(replId, terminalId) {
   try {
     forgetOld();

@@ -5,6 +5,8 @@ const MAX_AWAY_BYTES = 64 * 1024; // typed while away: beyond this nobody knows 
 const randomId = () => [...crypto.getRandomValues(new Uint8Array(8))].map((one) => one.toString(16).padStart(2, "0")).join("");
 
 const bytesOf = (messages) => messages.reduce((sum, { length }) => sum + length, 0);
+const toPlain = (messages) => messages.map((message) => [...message]);
+const fromPlain = (messages) => messages.map((message) => Uint8Array.from(message));
 
 export class Typed {
   #id = randomId();
@@ -14,16 +16,16 @@ export class Typed {
   #unsent = [];
   #unsentBytes = 0;
 
-  /** `send(bytes)`: false when there is no link. `kept`: of the page that was here before. */
+  /** `send(bytes)`: false when there is no link. `kept`: what `kept` gave the page that was here before, or null. */
   constructor(send, kept) {
     this.send = send;
-    if (!kept) return;
-    this.#unsent = kept.unsent.map((message) => Uint8Array.from(message));
+    if (kept) this.#unsent = fromPlain(kept.unsent);
+    if (kept?.id) {
+      this.#id = kept.id; // to the terminal the same page
+      this.#sent = kept.sent;
+      this.#untold = fromPlain(kept.untold);
+    }
     this.#unsentBytes = bytesOf(this.#unsent);
-    if (!kept.id) return;
-    this.#id = kept.id; // to the terminal the same page
-    this.#sent = kept.sent;
-    this.#untold = kept.untold.map((message) => Uint8Array.from(message));
     this.#untoldBytes = bytesOf(this.#untold);
   }
 
@@ -36,10 +38,9 @@ export class Typed {
    * was lost; null if there is nothing. `hasArrived`: what was sent has, though that is not told. Then it is not kept: it
    * may be a password. */
   kept(hasArrived) {
-    const plain = (messages) => messages.map((message) => [...message]);
-    const unsent = plain(this.#unsent);
+    const unsent = toPlain(this.#unsent);
     if (hasArrived || !this.#untold.length) return unsent.length ? { unsent } : null;
-    return { id: this.#id, sent: this.#sent, untold: plain(this.#untold), unsent };
+    return { id: this.#id, sent: this.#sent, untold: toPlain(this.#untold), unsent };
   }
 
   /** Whether so many bytes more may wait while away. */
