@@ -92,7 +92,7 @@ def _address_of(client: Client) -> str:
 
 
 def _session_of(client: Client) -> str:
-    """Of who opened it; "" when that was nobody, though the browser may still have had the token of what ended."""
+    """The id of the session it was opened in; "" for nobody, also with the token of a session that has ended."""
     try:
         request = client.request
     except RuntimeError:

@@ -112,7 +112,7 @@ class AgentLink:
         if uid != self._uid:
             log.warning("uid %d dialled the agent's socket of uid %d", uid, self._uid)
             return False
-        if self._has_left or len(self._unknown) >= MAX_UNKNOWN:  # the loop may tell later of whom it has accepted
+        if self._has_left or len(self._unknown) >= MAX_UNKNOWN:  # the loop tells late of whom it accepted
             return False
         self._unknown.add(connection)
         return True

@@ -179,8 +179,6 @@ SHOWN = """() => {
   };
   look();
 }"""
-
-
 CLEARED = f"() => [...document.querySelectorAll('{TERMINAL_READY}')].every(rows => !/finished/.test(rows.textContent))"
 
 
@@ -198,7 +196,7 @@ def flood_rendered(server: Server) -> Measured:
             page.keyboard.type(FLOOD_SHOWN)
             page.evaluate(SHOWN)
             page.keyboard.press("Enter")
-            page.wait_for_function("() => window.shownMs !== null", polling=100)
+            page.wait_for_function("() => window.shownMs !== null", polling=100)  # looked for seldom: it costs the page
             times.append(page.evaluate("() => window.shownMs / 1000"))
     server.delete(repl)
     return Measured(median(times), median(limits), {"JupyterLab": 4.4, "ttyd": 6.0, "code-server": 16})

@@ -181,7 +181,7 @@ async def bare_echo(task: dict[str, Any]) -> dict[str, list[float]]:
 
 
 async def echo_many(task: dict[str, Any]) -> dict[str, list[float]]:
-    """Key to echo with every one of `urls` of who `speaks` typing `per_s` keys a second, evenly spread."""
+    """Key to echo, with `per_s` keys a second, evenly spread, typed at each of `urls`, which are of who `speaks`."""
     times: list[float] = []
     ready, done = asyncio.Barrier(len(task["urls"])), asyncio.Barrier(len(task["urls"]))
 

@@ -15,7 +15,7 @@ from runner.proxy.records.disk import Disk
 from runner.proxy.records.masking import Masking
 from runner.proxy.records.recording import Pending, Recording
 
-FLUSH_S: Final = 3.0  # from the first byte that waits to the disk: until then rings hold it, of proxy and agent
+FLUSH_S: Final = 3.0  # from the first byte that waits to the disk: rings hold it meanwhile, and each write delays keys
 PAUSE_S: Final = 0.1  # between two rounds, at least: so a flood costs 10 MiB/s of copying, some 2 % of a core
 FAILED_S: Final = 2.0  # until a disk that is full, or broken, is tried again; the rings hold what comes meanwhile
 LOAD_S: Final = 5.0  # for a disk to tell what there is; a REPL whose disk does not is not kept from starting

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
-GATHERED_BYTES: Final = 16 * 1024  # a PTY gives 4 KiB at a time: four in a message spare the page as many
-GATHER_S: Final = 0.002  # as long less is held back, and only behind what is not acknowledged: nobody sees it
+GATHERED_BYTES: Final = 16 * 1024  # a PTY gives 4 KiB at a time: the page has four times fewer messages
+GATHER_S: Final = 0.002  # for which less waits, behind what the page has not drawn yet: nobody sees it
 TELL_TAKEN_BYTES: Final = 16 * 1024  # taken since the page was told: tell it; it stops at 64 KiB (typed.mjs)
 
 

@@ -1,8 +1,8 @@
 """Random output of programs, in sequences about which our terminal and the reference agree.
 
 Left out is what tests/components/terminal/cases.py has by hand: controls while a wrap is pending, halves of wide
-characters, backgrounds of erased cells, lines outside of a region, leaving an alternate screen that nobody entered,
-scrolling while a cursor is kept.
+characters, backgrounds of erased cells and of a wrap at the foot, lines outside of a region, leaving an alternate
+screen that nobody entered, scrolling while a cursor is kept.
 """
 
 from typing import Final

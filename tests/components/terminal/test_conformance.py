@@ -75,7 +75,7 @@ class Emulators:
         self.page.wait_for_function(_FITTED, arg=[cols, rows])
 
     def until_told(self, cols: int, rows: int) -> None:
-        """The program is told by the agent, which may hear of it later than the page."""
+        """Until the program is told this size: the agent that tells it may hear of it later than the page."""
         deadline_s = time.monotonic() + DEADLINE_S
         while os.get_terminal_size(self.ours) != (cols, rows):
             assert time.monotonic() < deadline_s, f"the program is told {os.get_terminal_size(self.ours)}"

@@ -1,7 +1,7 @@
 // The page's side of terminals without a page: real Attachments whose network, screen and clock do what they are told.
 // `node attachments_in_node.mjs PATH_OF_ATTACHMENT_MJS`: one JSON command a line on standard input,
-// {viewer, do: "open" | "doubts" | "reload" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a line with what happened,
-// [[viewer, "connect", url] | [viewer, "sent", base64] | [viewer, "shown", base64] | [viewer, "gap", bytes] | …].
+// {viewer, do: "open" | "doubts" | "reload" | "accepted" | "frame" | "cut" | "render" | "type" | "advance", …}; for each a
+// line with what happened, [[viewer, "connect", url] | [viewer, "sent", base64] | [viewer, "shown", base64] | …].
 import { createInterface } from "node:readline";
 
 let happened = [];
