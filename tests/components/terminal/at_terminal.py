@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import httpx
@@ -76,6 +76,14 @@ def select(page: Page, word: str) -> None:
         if page.locator(".dx-terminal").evaluate(SELECTED) == word:
             return
         assert time.monotonic() < until_s, word
+
+
+def eventually(page: Page, holds: Callable[[], bool]) -> None:
+    """Until it is so; what the page does is heard meanwhile."""
+    until_s = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < until_s, "it never became so"
+        page.wait_for_timeout(20)
 
 
 def choose(page: Page, word: str, item: str) -> None:

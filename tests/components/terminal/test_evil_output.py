@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.chromium import at_home
-from tests.components.terminal.at_terminal import at_prompt, enter, rows
+from tests.components.terminal.at_terminal import at_prompt, enter, eventually, rows
 from tests.components.terminal.evil import EVIL, LINKS
 from tests.components.terminal.serving import Served
 
@@ -38,8 +38,7 @@ def test_evil_output_stays_output(page: Page, served: Served) -> None:
     expect(page.locator("#title")).to_have_text("done")
     page.keyboard.type("!")
     replies = served.workspace / "replies"
-    while not replies.exists() or not replies.read_bytes().endswith(b"!"):
-        page.wait_for_timeout(20)
+    eventually(page, lambda: replies.exists() and replies.read_bytes().endswith(b"!"))
     typed = replies.read_bytes()[:-1]
     assert REPLY.sub(b"", typed) == b""
     assert len(typed) < REPLIES_BYTES
@@ -69,8 +68,7 @@ def test_links_of_programs_open_pages_only(page: Page, served: Served) -> None:
             page.wait_for_selector(".xterm-cursor-pointer")
             expect(page.locator(".xterm")).to_have_attribute("title", "https://example.com/")  # whatever its text says
         page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2)
-    while not opened:
-        page.wait_for_timeout(20)
+    eventually(page, lambda: bool(opened))
     assert opened == ["https://example.com/"]
 
 

@@ -9,10 +9,9 @@ from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from runner.protocol.ring import RING_BYTES
 from tests.chromium import at_home
-from tests.components.terminal.at_terminal import at_prompt, enter, rows
+from tests.components.terminal.at_terminal import at_prompt, enter, eventually, rows
 from tests.components.terminal.serving import Served
 
-POLL_MS = 50
 FLOOD_BYTES = 3_000_000
 
 
@@ -42,8 +41,7 @@ def test_a_mark_says_how_many_bytes_have_left_the_ring(page: Page, served: Serve
         dialled[-1].close()
         expect(page.locator(".dx-terminal[data-state=reconnecting]")).to_be_attached()
         (served.workspace / "go").touch()
-        while _end(page, served) < before + FLOOD_BYTES:
-            page.wait_for_timeout(POLL_MS)
+        eventually(page, lambda: _end(page, served) >= before + FLOOD_BYTES)
         is_away = False
         expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
         lost = FLOOD_BYTES - RING_BYTES

@@ -1,15 +1,34 @@
 """The terminal in a browser, before a real shell."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, BrowserContext, Page, WebSocketRoute, expect
 
+from runner.proxy.terminals import wire
 from tests.chromium import at_home
-from tests.components.terminal.at_terminal import enter, focus, output, paste, place, rows
+from tests.components.terminal.at_terminal import enter, eventually, focus, output, paste, place, rows
 from tests.components.terminal.serving import Served
+
+# For how many terminals the tab keeps keys.
+KEPT = "() => Object.keys(sessionStorage).filter((key) => key.startsWith('devex:keys')).length"
+
+
+class Link:
+    """What pages of a browser have to their terminals; while it is dead, what they send is swallowed."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.is_dead = False
+        self.swallowed: list[str | bytes] = []
+        self.urls: list[str] = []
+        context.route_web_socket(re.compile("/terminals/"), self._route)
+
+    def _route(self, page: WebSocketRoute) -> None:
+        self.urls.append(page.url)
+        server = page.connect_to_server()
+        page.on_message(lambda message: self.swallowed.append(message) if self.is_dead else server.send(message))
 
 
 @pytest.fixture
@@ -53,6 +72,16 @@ def test_after_a_restart_of_the_proxy_it_goes_on(page: Page, served: Served) -> 
     assert rows(page).inner_text().count("before") == 1
 
 
+def shown_after_reload(page: Page, word: str) -> str:
+    """What is there once `word` is, and whatever may have come behind it."""
+    page.reload()
+    expect(rows(page)).to_contain_text(word)
+    focus(page)
+    enter(page, "echo do''ne")
+    expect(rows(page)).to_contain_text("done")
+    return rows(page).inner_text()
+
+
 def test_keys_typed_while_it_was_away_outlive_a_reload(page: Page, served: Served) -> None:
     address = f"{served.url}/?terminal={page.locator('#terminal').inner_text()}"
     away = ""  # what part of a socket's address has no way to the server
@@ -84,53 +113,25 @@ def test_keys_typed_while_it_was_away_outlive_a_reload(page: Page, served: Serve
     enter(page, "echo af''terwards")
     away = ""
     expect(rows(page)).to_contain_text("afterwards")
-    page.reload()
-    expect(rows(page)).to_contain_text("afterwards")
-    focus(page)
-    enter(page, "echo do''ne")
-    expect(rows(page)).to_contain_text("done")
-    shown = rows(page).inner_text()
+    shown = shown_after_reload(page, "afterwards")
     assert shown.count("kept") == 1
     assert shown.index("kept") < shown.index("afterwards")
 
 
 def test_keys_sent_into_a_dead_link_outlive_a_reload(page: Page, served: Served) -> None:
-    swallowed: list[bytes] = []
-    is_dead = False
-
-    def answer(socket: WebSocketRoute) -> None:
-        server = socket.connect_to_server()
-
-        def pass_on(message: str | bytes) -> None:
-            if is_dead:
-                swallowed.append(message if isinstance(message, bytes) else message.encode())
-            else:
-                server.send(message)
-
-        socket.on_message(pass_on)
-
-    page.route_web_socket(re.compile("/terminals/"), answer)
+    link = Link(page.context)
     page.goto(f"{served.url}/?terminal={page.locator('#terminal').inner_text()}")
     expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
     focus(page)
     enter(page, "echo 'arr'ived")
     expect(rows(page)).to_contain_text("arrived")
-    is_dead = True
+    link.is_dead = True
     enter(page, "echo 'ke'pt")
-    while not any(message.endswith(b"\r") for message in swallowed):
-        page.evaluate("0")  # what came of the keys is told meanwhile
-    is_dead = False
-    page.reload()
-    expect(rows(page)).to_contain_text("kept")
-    focus(page)
-    enter(page, "echo do''ne")
-    expect(rows(page)).to_contain_text("done")
-    shown = rows(page).inner_text()
+    eventually(page, lambda: bytes([wire.INPUT]) + b"\r" in link.swallowed)
+    link.is_dead = False
+    shown = shown_after_reload(page, "kept")
     assert shown.count("arrived") == 1
     assert shown.count("kept") == 1
-
-
-KEPT = "() => Object.entries(sessionStorage).filter(([key]) => key.startsWith('devex:keys')).length"
 
 
 def test_keys_that_were_answered_are_kept_nowhere(page: Page, served: Served) -> None:
@@ -143,29 +144,23 @@ def test_keys_that_were_answered_are_kept_nowhere(page: Page, served: Served) ->
 
 
 def test_a_tab_that_was_copied_is_another_page_to_the_terminal(page: Page, served: Served) -> None:
-    sockets: list[WebSocketRoute] = []
-    is_dead = True
-
-    def answer(socket: WebSocketRoute) -> None:
-        sockets.append(socket)
-        server = socket.connect_to_server()
-        socket.on_message(lambda message: None if is_dead and message[0] == 1 else server.send(message))
-
-    page.context.route_web_socket(re.compile("/terminals/"), answer)
+    link = Link(page.context)
     address = f"{served.url}/?terminal={page.locator('#terminal').inner_text()}"
     page.goto(address)
     expect(page.locator(".dx-terminal[data-state=live]")).to_be_attached()
+    expect(rows(page)).to_contain_text("$")
     focus(page)
+    link.is_dead = True
     page.keyboard.type("x")
     page.goto(f"{served.url}/nowhere")
     assert page.evaluate(KEPT) == 1
-    is_dead = False
+    link.is_dead = False
     with page.expect_popup() as opened:  # with a copy of its storage
         page.evaluate(f"void window.open({served.url!r} + '/nowhere')")
     for one in (page, opened.value):
         one.goto(address)
         expect(one.locator(".dx-terminal[data-state=live]")).to_be_attached()
-    ids = [socket.url.partition("page=")[2].partition(".")[0] for socket in sockets]
+    ids = [url.partition("page=")[2].partition(".")[0] for url in link.urls]
     assert len(set(ids)) == len(ids) == 3
 
 
@@ -229,15 +224,7 @@ def test_web_addresses_are_links(page: Page, address: str) -> None:
     page.mouse.move(x + 30, y)
     page.wait_for_selector(".xterm-cursor-pointer")
     page.mouse.click(x + 30, y)
-    _eventually(page, lambda: opened == [address])
-
-
-def _eventually(page: Page, holds: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if holds():
-            return
-        page.wait_for_timeout(20)
-    raise AssertionError("it never became so")
+    eventually(page, lambda: opened == [address])
 
 
 def test_colours_follow_the_theme(page: Page) -> None:
@@ -246,7 +233,7 @@ def test_colours_follow_the_theme(page: Page) -> None:
 
     light = colour()
     page.evaluate("document.body.classList.add('body--dark')")
-    _eventually(page, lambda: colour() != light)
+    eventually(page, lambda: colour() != light)
 
 
 def test_a_flood_can_be_stopped(page: Page) -> None:

@@ -231,8 +231,9 @@ async def test_a_deletion_of_which_a_part_fails(reached: Reached) -> None:
 async def test_being_cancelled_does_not_wait_for_the_store(reached: Reached) -> None:
     reached.between.will(hangs)
     reading = asyncio.create_task(reached.store.get("c/1"))
-    while not reached.between.seen:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not reached.between.seen:
+            await asyncio.sleep(0.01)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
