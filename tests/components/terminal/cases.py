@@ -3,8 +3,8 @@
 Where nothing else is said the reference emulator says it. `shows` is by hand, with its reason, where the reference is
 known to do something else than xterm, ECMA-48 or Unicode say, or where its versions differ.
 
-In three things xterm.js is known to be otherwise than xterm and the reference: restoring the cursor (DECRC) leaves origin
-mode as it is, and follows lines that have scrolled since it was saved where they keep to the place on the screen; and an
+In three things xterm.js is known to be otherwise than xterm and the reference: restoring the cursor (DECRC) leaves
+origin mode as it is, and follows a line that has scrolled since, where they keep to the place on the screen; and an
 unfinished colour (`38;5m`) counts as colour 0 where they ignore it. No program we know of needs any of them; they are
 below as they are, so that it is noticed when they change.
 """
