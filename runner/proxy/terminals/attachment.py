@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PIECE_BYTES: Final = 64 * 1024  # of output in one message to a browser
 SCREEN_BYTES: Final = 16 * 1024  # what a viewer that fell behind is still shown: about a screenful
 GATHERED_BYTES: Final = 16 * 1024  # a PTY gives 4 KiB at a time: the page has four times fewer messages
-GATHER_S: Final = 0.002  # for which less waits, behind what the page has not drawn yet: nobody sees it
+GATHER_S: Final = 0.002  # for which less waits, behind as much that the page has not drawn yet: nobody sees it
 TELL_TAKEN_BYTES: Final = 16 * 1024  # taken since the page was told: tell it; it stops at 64 KiB (typed.mjs)
 
 
@@ -78,9 +78,13 @@ class Attachment:
         return self.acknowledged + self.window.size_bytes
 
     @property
+    def _unacknowledged_bytes(self) -> int:
+        return self.sent - self.acknowledged
+
+    @property
     def waiting(self) -> bool:
         """Whether something is unacknowledged."""
-        return self.acknowledged < self.sent
+        return self._unacknowledged_bytes > 0
 
     @property
     def is_live(self) -> bool:
@@ -138,7 +142,8 @@ class Attachment:
             direct.send_now(frame)
         if self.sent >= self._terminal.ring.end:
             return
-        if not self.waiting or self._terminal.ring.end - self.sent >= GATHERED_BYTES:
+        is_flooded = self._unacknowledged_bytes >= GATHERED_BYTES
+        if not is_flooded or self._terminal.ring.end - self.sent >= GATHERED_BYTES:
             self.wake.set()
         elif self._gathering is None:
             self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self._gathered)

@@ -7,6 +7,8 @@ import struct
 import pytest
 
 from runner.protocol.ring import RING_BYTES
+from runner.proxy.terminals import attachment
+from runner.proxy.terminals.attachment import GATHERED_BYTES
 from runner.proxy.terminals.terminals import MAX_OFFSET
 from tests.runner.proxy.stage import ACK, DEADLINE_S, EXITED, OUTPUT, PING, PONG, SIZE, Stage, counted
 
@@ -59,6 +61,28 @@ async def test_nothing_is_lost_or_repeated_when_the_socket_is_cut_at_random(stag
         assert not tab.gaps
         shown, offset = shown + bytes(tab.text), tab.offset
     assert shown.partition(b"begin\r\n")[2] == counted(LINES) + b"end\r\n"
+
+
+async def test_an_echo_does_not_wait_for_more_and_what_waits_goes_when_there_is_room(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attachment, "GATHER_S", 2 * DEADLINE_S)
+    async with stage.shell() as tab:
+        tab.acknowledges = False
+        for word in ("one", "two", "three"):  # nothing of which is drawn
+            await tab.type(f"echo {word[0]}''{word[1:]}\n")
+            await tab.until(f"{word}\r\n")
+        await tab.type(
+            f"stty -echo; printf '%0{3 * GATHERED_BYTES}d' 0; read line; echo begun; read line; echo ended\n"
+        )
+        await tab.until(b"0" * GATHERED_BYTES)
+        tab.acknowledges = True
+        await tab.acknowledge()
+        await tab.until(b"0" * GATHERED_BYTES)
+        await tab.type("\n")
+        await tab.until("begun")
+        await tab.type("\n")
+        await tab.until("ended")
 
 
 async def test_a_program_that_ends_is_reported_with_its_status(stage: Stage) -> None:
