@@ -44,6 +44,11 @@ class UserInfo:
     disabled: bool
 
 
+class WrongPassword(DevexError):
+    def __init__(self) -> None:
+        super().__init__("credentials", "The name or the password is wrong.", "Try again.", status=401)
+
+
 class Accounts:
     """Needs an open database; what is refused raises DevexError."""
 
@@ -90,9 +95,13 @@ class Accounts:
         user = await User.get_or_none(key=key)
         good = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not good or user.disabled_at is not None:
-            raise DevexError("credentials", "The name or the password is wrong.", "Try again.", status=401)
+            raise WrongPassword
         self._guesses.was_right(key, visitor.address)
-        return await self.sessions.begin(user, visitor.browser)
+        new = await self.sessions.begin(user, visitor.browser)
+        if not await User.exists(id=user.id, password_hash=user.password_hash, disabled_at=None):
+            await self.sessions.sign_out(new.actor)  # what ended all sessions meanwhile may not have seen this one
+            raise WrongPassword
+        return new
 
     async def bearing(self, token: str, address: str) -> Actor:
         """Who the token of a script stands for; NOBODY when it is no good, and TooManyAttempts when too many were from
@@ -109,11 +118,12 @@ class Accounts:
         user = await self._user(actor)
         self._guesses.check(user.key, visitor.address)
         self._guesses.count(user.key, visitor.address)
-        if not await self._passwords.verify(old, user.password_hash):
+        good = await self._passwords.verify(old, user.password_hash)
+        new_hash = await self._passwords.hash(new) if good else ""
+        as_it_was = User.filter(id=user.id, password_hash=user.password_hash)  # of two changes at once one is made
+        if not good or not await as_it_was.update(password_hash=new_hash):
             raise DevexError("credentials", "The current password is wrong.", "Try again.", status=403)
         self._guesses.forgive(user.key, visitor.address)
-        user.password_hash = await self._passwords.hash(new)
-        await user.save(update_fields=["password_hash"])
         browsers = {session.id: session.browser for session in await self.sessions.of(actor)}
         await self.sessions.end_all(user.id)
         return await self.sessions.begin(user, browsers.get(actor.session_id, ""))

@@ -135,6 +135,30 @@ async def test_changing_the_password_signs_out_everywhere(accounts: Accounts) ->
     assert (await accounts.sign_in("ada", "another password")).actor.user_id == first.actor.user_id
 
 
+async def test_who_signs_in_while_the_password_changes_is_signed_out_too(accounts: Accounts) -> None:
+    async def sign_in_until_refused() -> list[str]:
+        begun: list[str] = []
+        with refused("wrong"):
+            while True:
+                begun.append((await accounts.sign_in("ada", PASSWORD)).actor.session_id)
+        return begun
+
+    owner = await accounts.sign_up("ada", PASSWORD)
+    others = [asyncio.create_task(sign_in_until_refused()) for _ in range(4)]
+    new = await accounts.change_password(owner.actor, PASSWORD, "another password")
+    begun = [session_id for some in await asyncio.gather(*others) for session_id in some]
+    assert await accounts.sessions.good([*begun, new.actor.session_id]) == {new.actor.session_id}
+
+
+async def test_of_two_changes_of_a_password_at_once_one_is_made(accounts: Accounts) -> None:
+    owner = await accounts.sign_up("ada", PASSWORD)
+    passwords = ["another password", "yet another password"]
+    changes = (accounts.change_password(owner.actor, PASSWORD, password) for password in passwords)
+    made = await asyncio.gather(*changes, return_exceptions=True)
+    [good] = [password for password, one in zip(passwords, made, strict=True) if isinstance(one, SignedIn)]
+    assert (await accounts.sign_in("ada", good)).actor.user_id == owner.actor.user_id
+
+
 async def test_a_session_lasts_while_it_is_used(accounts: Accounts, clock: ManualClock) -> None:
     new = await accounts.sign_up("ada", PASSWORD)
     for _ in range(3):
