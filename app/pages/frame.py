@@ -134,7 +134,10 @@ def say_failed(error: Exception) -> None:
 
 
 def while_shown(client: Client, work: Coroutine[Any, Any, None], *, name: str) -> None:
-    """Run `work` until it ends or the page is gone."""
+    """Run `work` until it ends or the page is gone, which may have happened while the page was built."""
+    if client.is_deleted:
+        work.close()
+        return
     task = background_tasks.create(work, name=name)
     client.on_delete(task.cancel)
 

@@ -69,6 +69,8 @@ def close(session_ids: Collection[str]) -> None:
             sockets = [sid for sid, _ in core.sio.manager.get_participants(NAMESPACE, client.id)]
             for sid in sockets:  # what is on the screen stays there: it may not have been saved
                 core.sio.manager.basic_leave_room(sid, NAMESPACE, client.id)
+            for document_id in list(client._delete_tasks):  # it waits for its browser, to be deleted without it
+                client._cancel_delete_task(document_id)
             client.delete()
             for sid in sockets:
                 background_tasks.create(_cut(sid), name=f"sign out {sid}")

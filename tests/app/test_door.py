@@ -7,9 +7,12 @@ from typing import Final
 
 import httpx
 import pytest
+from nicegui import Client, background_tasks
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from app.pages import open_pages
 from tests.app.running_site import PASSWORD, Site, site_of
+from tests.orchestrator.fakes import HangsOnStart
 
 EVIL_ORIGINS = [
     None,
@@ -200,8 +203,6 @@ async def test_signing_in_again_replaces_this_browsers_session(site: Site) -> No
 
 
 async def test_the_sweep_closes_what_another_process_revoked(site: Site) -> None:
-    from nicegui import Client
-
     from app.storage.models import Session
 
     owner = await site.user()
@@ -222,6 +223,40 @@ async def test_the_sweep_closes_what_another_process_revoked(site: Site) -> None
         await asyncio.wait_for(socket.recv(), 10)
     assert client_id[1] not in Client.instances
     await engine.close()
+
+
+async def test_a_page_whose_session_ends_while_it_is_built_does_nothing_more(tmp_path: Path) -> None:
+    async with site_of(tmp_path, HangsOnStart()) as site:
+        owner = await site.user()
+        repl = await site.repl(owner, start=False)
+        browser = await site.browser(owner, Accept="text/html")
+        answer = asyncio.create_task(browser.get(f"/repl/{repl.id}"))
+        while owner.actor.session_id not in open_pages.by_session():
+            assert not answer.done()
+            await asyncio.sleep(0.01)
+        await site.server.accounts.sessions.sign_out(owner.actor)
+        assert not answer.done()
+        await answer
+        assert not [task for task in background_tasks.running_tasks if task.get_name().endswith(repl.id)]
+
+
+async def test_a_page_that_waits_for_its_browser_ends_once(site: Site) -> None:
+    owner = await site.user()
+    page = await (await site.browser(owner, Accept="text/html")).get("/account")
+    client_id = re.search(r"'?client_id'?: '([0-9a-f-]{36})'", page.text)
+    assert client_id
+    told = f"client_id={client_id[1]}&implicit_handshake=true&tab_id=tab&document_id=left&next_message_id=0"
+    engine = await site.socket(f"/_nicegui_ws/socket.io/?EIO=4&transport=websocket&{told}", token=owner.token)
+    assert str(await engine.recv()).startswith("0")
+    await engine.send("40")
+    assert str(await engine.recv()).startswith("40")
+    await engine.close()
+    while not (waiting := [one for one in background_tasks.running_tasks if one.get_name() == "delete content left"]):
+        await asyncio.sleep(0.01)
+    await site.server.accounts.sessions.sign_out(owner.actor)
+    assert client_id[1] not in Client.instances
+    await asyncio.wait(waiting, timeout=10)
+    assert waiting[0].cancelled()
 
 
 async def test_the_sweep_is_done_often_enough_and_goes_on_after_a_failure(
