@@ -3,6 +3,7 @@ import { USER } from "../repl/lines.mjs";
 
 const MAX_AGE_MS = 60_000; // a page loads in seconds; later nobody knows any more what those keys would do
 const KEYS = "devex:keys:";
+const TAKEN = "devex:taken:"; // for all tabs to see: of one that was copied each holds them
 
 const keyOf = (replId, terminalId) => `${KEYS}${USER}:/repls/${replId}/terminals/${terminalId}`; // nobody else types them
 
@@ -21,8 +22,11 @@ export function takeKeys(replId, terminalId) {
   try {
     forgetOld();
     const key = keyOf(replId, terminalId);
-    const { kept } = JSON.parse(sessionStorage.getItem(key));
+    const { atMs, kept } = JSON.parse(sessionStorage.getItem(key));
     sessionStorage.removeItem(key);
+    const taken = `${TAKEN}${atMs}:${key}`;
+    if (localStorage.getItem(taken)) return null;
+    localStorage.setItem(taken, Date.now());
     return isReload() ? kept : { unsent: kept.unsent };
   } catch {
     return null; // nothing there, or forbidden
@@ -34,6 +38,9 @@ function forgetOld() {
   for (const key of Object.keys(sessionStorage).filter((key) => key.startsWith(KEYS))) {
     const isMine = key.startsWith(`${KEYS}${USER}:`);
     if (!isMine || Date.now() - JSON.parse(sessionStorage.getItem(key)).atMs > MAX_AGE_MS) sessionStorage.removeItem(key);
+  }
+  for (const key of Object.keys(localStorage).filter((key) => key.startsWith(TAKEN))) {
+    if (Date.now() - localStorage.getItem(key) > MAX_AGE_MS) localStorage.removeItem(key);
   }
 }
 

@@ -164,6 +164,33 @@ def test_a_tab_that_was_copied_is_another_page_to_the_terminal(page: Page, serve
     assert len(set(ids)) == len(ids) == 3
 
 
+def test_keys_that_wait_in_a_tab_that_was_copied_are_typed_once(page: Page, served: Served) -> None:
+    address = f"{served.url}/?terminal={page.locator('#terminal').inner_text()}"
+    is_away = False
+    page.context.route_web_socket(
+        re.compile("/terminals/"), lambda socket: socket.close() if is_away else socket.connect_to_server()
+    )
+    page.goto(address)
+    expect(rows(page)).to_contain_text("$")
+    is_away = True
+    httpx.post(f"{served.url}/restart", timeout=30, trust_env=False).raise_for_status()
+    expect(page.get_by_text("Reconnecting… what you type is kept")).to_be_visible()
+    focus(page)
+    enter(page, "echo on''ce")
+    page.goto(f"{served.url}/nowhere")
+    assert page.evaluate(KEPT) == 1
+    is_away = False
+    with page.expect_popup() as opened:  # with a copy of its storage
+        page.evaluate(f"void window.open({served.url!r} + '/nowhere')")
+    for one in (page, opened.value):
+        one.goto(address)
+        expect(rows(one)).to_contain_text("once")
+        focus(one)
+        enter(one, "echo do''ne")
+        expect(rows(one)).to_contain_text("done")
+    assert rows(opened.value).inner_text().count("once") == 1
+
+
 def test_a_reload_and_a_second_tab_show_the_same(page: Page, served: Served) -> None:
     enter(page, "echo ke''pt")
     expect(rows(page)).to_contain_text("kept")
