@@ -276,6 +276,8 @@ class Terminals:
         self._settled.set()
 
     def _lose(self, terminal: Terminal) -> None:
+        """Its keys too, should it come back after all: nobody knows by then what they would do."""
+        self._held.pop(terminal.id, None)
         if terminal.exit is None:
             terminal.exited(LOST)
 

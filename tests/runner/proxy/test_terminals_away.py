@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import signal
+from unittest.mock import patch
 
 from tests.runner.proxy.stage import DEADLINE_S, EXITED, Stage, counted
 
@@ -80,6 +81,22 @@ async def test_keys_that_come_just_when_the_link_is_cut_arrive(stage: Stage) -> 
         terminals.type(terminals.get(terminal), b"echo he''ld\n")
         await tab.until("held")
         assert tab.exit is None
+
+
+@patch("runner.proxy.terminals.terminals.GONE_S", 0.1)
+async def test_keys_go_with_a_terminal_that_is_taken_for_ended(stage: Stage) -> None:
+    async with stage.shell() as tab:
+        await tab.until("$ ")
+        stage.agents[-1].send_signal(signal.SIGSTOP)
+        await stage.cut_the_link()
+        await tab.type("echo he''ld\n")
+        await tab.until_kind(EXITED)
+        stage.agents[-1].send_signal(signal.SIGCONT)
+        async with asyncio.timeout(DEADLINE_S):
+            await stage.proxy.ready()
+        await tab.type("echo af''terwards\n")
+        await tab.until("afterwards")
+        assert b"held" not in tab.text
 
 
 async def test_a_paste_while_the_agent_is_away_arrives_whole(stage: Stage) -> None:
