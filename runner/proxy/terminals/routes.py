@@ -138,8 +138,9 @@ class TerminalRoutes:
 
     def _accept(self, terminal: Terminal, attachment: Attachment, kind: int, body: bytes) -> None:
         if kind == wire.INPUT:
-            if attachment.take(len(body)):
-                self._type(terminal, attachment, body)
+            if not attachment.take(len(body)):
+                raise wire.BadMessage("the page has a newer connection")  # if it has not, it dials again
+            self._type(terminal, attachment, body)
         elif kind == wire.ACK:
             terminal.acknowledge(attachment, wire.offset(body))
         elif kind == wire.RESIZE:

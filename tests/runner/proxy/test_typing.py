@@ -41,13 +41,27 @@ async def test_a_page_learns_how_much_of_its_typing_was_taken(stage: Stage) -> N
             await new.type("new\n")
             await new.until("new\r\n")
             await old.type("late\n")  # it was said again over the newer connection
-            await old.pinged()
+            assert await old.until_closed() == 1007
             await new.type("end\n")
             await new.until("end\r\n")
             assert new.text == b"new\r\nend\r\n"
     async with stage.attached(terminal, page="fedcba9876543210.7") as unknown:
         await unknown.until_kind(READY)
         assert unknown.taken == 7
+
+
+async def test_a_page_whose_older_connection_came_last_is_told_to_dial_again(stage: Stage) -> None:
+    """By a network that was away: nothing else would tell the page that its keys go nowhere."""
+    terminal, page = await stage.open_terminal(), "0123456789abcdef.0"
+    async with stage.attached(terminal, page=page) as newest, stage.attached(terminal, page=page) as late:
+        await late.until("$ ")
+        await newest.type("echo he''ard\n")
+        assert await newest.until_closed() == 1007
+        async with stage.attached(terminal, page=page) as again:
+            await again.until_kind(READY)
+            assert again.taken == 0
+            await again.type("echo he''ard\n")
+            await again.until("heard")
 
 
 async def test_what_is_refused_is_taken(stage: Stage) -> None:
