@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.access import NOBODY, Actor, Role
+from app.access import NOBODY, Actor, Role, SignInNeeded
 from app.accounts.tokens import is_plausible, new_token, token_id
 from app.storage.models import Session, User
 from orchestrator.clock import Clock
@@ -113,8 +113,10 @@ class Sessions:
         rows = await mine.order_by("-created_at")
         return [OpenToken(row.id, row.browser, row.created_at, row.seen_at, row.expires_at) for row in rows]
 
-    async def new_token(self, user_id: str, name: str, days: int = TOKEN_DAYS) -> tuple[OpenToken, str]:
-        """-> (as it is listed, what the script holds: it is kept nowhere). Raises DevexError."""
+    async def new_token(
+        self, user_id: str, name: str, days: int = TOKEN_DAYS, *, session_id: str = ""
+    ) -> tuple[OpenToken, str]:
+        """-> (as it is listed, what the script holds: it is kept nowhere). `session_id`: of who asks. DevexError."""
         name = _printable(name).strip()
         if not 1 <= len(name) <= TOKEN_NAME_MOST_CHARACTERS:
             message = f"A token's name is 1 to {TOKEN_NAME_MOST_CHARACTERS} characters."
@@ -132,6 +134,9 @@ class Sessions:
             id=made.id, user_id=user_id, created_at=now, seen_at=now, expires_at=made.expires_at, browser=name,
             is_token=True,
         )  # fmt: skip
+        if session_id and not await self.good([session_id]):  # what ended all meanwhile may not have seen this one
+            await self._end(Session.filter(id=made.id))
+            raise SignInNeeded
         log.info("token made", user=user_id, token=made.id[:8], name=name, days=days)
         return made, token
 
@@ -144,7 +149,8 @@ class Sessions:
             await self._end(Session.filter(id=session_id, user_id=actor.user_id))
 
     async def end_all(self, user_id: str) -> None:
-        await self._end(Session.filter(user_id=user_id))
+        while await self._end(Session.filter(user_id=user_id)):
+            pass  # with what was begun before the last of them ended
 
     async def forget_expired(self) -> None:
         await Session.filter(expires_at__lte=self._clock.now()).delete()
@@ -161,12 +167,14 @@ class Sessions:
         user = session.user
         return Actor(user.id, user.name, Role(user.role), session.id, by_token=session.is_token)
 
-    async def _end(self, sessions) -> None:  # type: ignore[no-untyped-def]  # the ORM's query type is private
+    async def _end(self, sessions) -> bool:  # type: ignore[no-untyped-def]  # the ORM's query type is private
+        """Whether there were any."""
         ended = [str(session_id) for session_id in await sessions.values_list("id", flat=True)]
         for session_id in await sessions.filter(is_token=True).values_list("id", flat=True):
             log.info("token revoked", token=str(session_id)[:8])
         await Session.filter(id__in=ended).delete()
         self.on_ended(ended)
+        return bool(ended)
 
 
 def _printable(text: str) -> str:

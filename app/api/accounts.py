@@ -162,7 +162,10 @@ async def new_token(
     accounts: AccountsDep, response: Response, wanted: NewToken, access: Annotated[Access, allowed(Action.ACCOUNT)]
 ) -> MadeToken:
     """For a script, which sends it as `Authorization: Bearer …`."""
-    made, token = await accounts.sessions.new_token(access.actor.user_id, wanted.name, wanted.days)
+    actor = access.actor
+    made, token = await accounts.sessions.new_token(
+        actor.user_id, wanted.name, wanted.days, session_id=actor.session_id
+    )
     response.headers["Cache-Control"] = "no-store"
     return MadeToken(**TokenShape.model_validate(made, from_attributes=True).model_dump(), token=token)
 

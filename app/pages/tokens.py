@@ -55,7 +55,8 @@ class Tokens:
 
     async def _make(self) -> None:
         async def make() -> None:
-            _, token = await self._services.accounts.sessions.new_token(self._actor.user_id, self._name.value or "")
+            actor, sessions = self._actor, self._services.accounts.sessions
+            _, token = await sessions.new_token(actor.user_id, self._name.value or "", session_id=actor.session_id)
             self._token.value = token
             self._name.value = ""
             set_shown(self._made, True)

@@ -80,6 +80,27 @@ async def test_who_is_disabled_has_no_token(accounts: Accounts) -> None:
     assert await accounts.bearing(token, "a") == NOBODY
 
 
+async def test_who_makes_tokens_while_all_are_revoked_has_none_left(accounts: Accounts) -> None:
+    async def make_until_signed_out() -> None:
+        while (actor := await accounts.sessions.still(thief.actor)).signed_in:
+            try:
+                await accounts.sessions.new_token(actor.user_id, "x", session_id=actor.session_id)
+            except DevexError as refused:
+                if refused.code == "too_many_tokens":
+                    for token in await accounts.sessions.tokens(actor):
+                        await accounts.sessions.end(actor, token.id)
+
+    owner = await accounts.sign_up("ada", PASSWORD)
+    for number in range(10):
+        thief = await accounts.sign_in("ada", PASSWORD)
+        makers = [asyncio.create_task(make_until_signed_out()) for _ in range(6)]
+        while not await accounts.sessions.tokens(thief.actor):
+            await asyncio.sleep(0)
+        await accounts.sessions.end_all(owner.actor.user_id)
+        await asyncio.gather(*makers)
+        assert await accounts.sessions.tokens(owner.actor) == [], number
+
+
 async def test_wrong_tokens_are_counted_and_hold_up_nobody_who_has_a_good_one(accounts: Accounts) -> None:
     ada = await accounts.sign_up("ada", PASSWORD)
     _, token = await accounts.sessions.new_token(ada.actor.user_id, "x")
