@@ -36,14 +36,14 @@ class Reference:
             **(environment or {}),
         }
         self._server = subprocess.Popen(
-            [*argv, "new-session", "-x", str(COLS), "-y", str(ROWS), "-c", str(directory), command],
+            [*argv, "new-session", "-f", "no-output", "-x", str(COLS), "-y", str(ROWS), "-c", str(directory), command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=env, cwd=directory,
         )  # fmt: skip
-        self._unread = b""
+        self._unread = b""  # no output from the start: switched off behind some, no answer comes any more
         waited_for = {"%end", "%session-changed"}  # commands before it is attached are not always answered
         while waited_for:
             waited_for.discard(self._line().partition(" ")[0])
-        self.ask(f"refresh-client -f no-output -C {COLS}x{ROWS}")
+        self.ask(f"refresh-client -C {COLS}x{ROWS}")
 
     def ask(self, command: str) -> list[str]:
         """-> the lines of its answer."""
