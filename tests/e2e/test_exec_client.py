@@ -50,6 +50,8 @@ def test_it_ends_as_its_program_does(client: tuple[list[str], dict[str, str]]) -
     unknown = ran(client, "no-such-program")
     assert unknown.returncode == 255
     assert b"could not be started" in unknown.stderr
+    satisfied = ran(client, "head", "-c", "3", given=DATA)
+    assert (satisfied.returncode, satisfied.stdout, satisfied.stderr) == (0, DATA[:3], b"")
 
 
 def test_ctrl_c_ends_the_program(client: tuple[list[str], dict[str, str]]) -> None:
@@ -59,7 +61,7 @@ def test_ctrl_c_ends_the_program(client: tuple[list[str], dict[str, str]]) -> No
         assert one.stdout
         pid = one.stdout.readline().decode().strip()
         one.send_signal(signal.SIGINT)
-        assert one.wait(DEADLINE_S) == 130
+        assert one.wait(DEADLINE_S) == -signal.SIGINT
     wait = 'while kill -0 "$0" 2>/dev/null; do sleep 0.1; done; echo gone'
     assert ran(client, "sh", "-c", wait, pid).stdout == b"gone\n"
 
