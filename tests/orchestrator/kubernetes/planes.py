@@ -1,9 +1,8 @@
 """A control plane over an API server and nodes of the tests: all of the orchestrator, and pods without processes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.backend import KubernetesBackend
@@ -39,12 +38,6 @@ async def controlled(
     )
     async with orchestrator:
         yield orchestrator
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def reaches(orchestrator: Orchestrator, repl_id: str, *phases: Phase) -> Repl:

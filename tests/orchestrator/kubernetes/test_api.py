@@ -14,6 +14,7 @@ from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiErro
 from orchestrator.backends.kubernetes.watching import View
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 from tests.orchestrator.kubernetes.conftest import client_of
+from tests.waiting import until
 
 DEADLINE_S = 30.0
 SELECTOR = "app=devex"
@@ -33,12 +34,6 @@ async def api(cluster: ClusterApi, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     monkeypatch.setattr(ours, "CALL_S", 3.0)
     async with Api(client_of(cluster), "devex-repls") as api:
         yield api
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def failing(times: int, code: int, **headers: str) -> Any:
@@ -159,6 +154,9 @@ class Watching:
     def names(self) -> list[str]:
         return sorted(self.view.objects)
 
+    async def until_named(self, name: str) -> None:
+        await until(lambda: name in self.view.objects)
+
 
 async def test_a_view_follows(api: Api, cluster: ClusterApi) -> None:
     cluster.put("pods", thing("a", "Pod"))
@@ -180,7 +178,7 @@ async def test_a_watch_that_ends_goes_on_where_it_was(api: Api, cluster: Cluster
         for number in range(5):
             cluster.hang_up()
             cluster.put("pods", thing(f"b{number}", "Pod"))
-            await until(lambda number=number: f"b{number}" in watching.view.objects)
+            await watching.until_named(f"b{number}")
         lists = [path for _, path in cluster.requests if path.endswith("/pods")]
         assert watching.told == ["a", "b0", "b1", "b2", "b3", "b4"]
         assert len(lists) <= 12

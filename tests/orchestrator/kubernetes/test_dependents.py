@@ -22,9 +22,9 @@ from tests.contracts.backend import make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, Object, refusal
 from tests.orchestrator.kubernetes.conftest import CLUSTER, SECRET, client_of
 from tests.orchestrator.kubernetes.kubelet import Nodes
-from tests.orchestrator.kubernetes.planes import until
 from tests.orchestrator.kubernetes.rights import Rbac
 from tests.orchestrator.kubernetes.test_manifests import INGRESS
+from tests.waiting import until
 
 WISHES = replace(CLUSTER, ingress=INGRESS)
 NAME = "repl-repl1-1"

@@ -1,7 +1,7 @@
 """Who leads, by a Lease on an API server that may be slow, wrong or lost; candidates that live and die."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.election import LeaseElection
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 from tests.orchestrator.kubernetes.conftest import client_of
+from tests.waiting import until
 
 DEADLINE_S = 30.0
 NAME = "devex"
@@ -61,12 +62,6 @@ async def candidate(cluster: ClusterApi, name: str, said: list[str]) -> AsyncIte
         finally:
             running.cancel()
             await asyncio.wait([running])
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def lease(cluster: ClusterApi) -> dict[str, Any]:

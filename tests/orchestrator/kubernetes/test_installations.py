@@ -18,8 +18,8 @@ from tests.contracts.backend import make_spec, until_running
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi
 from tests.orchestrator.kubernetes.conftest import CLUSTER, client_of
 from tests.orchestrator.kubernetes.kubelet import Nodes
-from tests.orchestrator.kubernetes.planes import until
 from tests.orchestrator.kubernetes.rights import Rbac
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -27,7 +27,8 @@ from runner.snapshots.stores.s3 import S3Config
 from tests.contracts.records import make_repl
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 from tests.orchestrator.kubernetes.kubelet import RUNNING, Nodes
-from tests.orchestrator.kubernetes.planes import DEADLINE_S, LIMITS, controlled, deployments, pods, reaches, until
+from tests.orchestrator.kubernetes.planes import DEADLINE_S, LIMITS, controlled, deployments, pods, reaches
+from tests.waiting import until
 
 Plane = Callable[[], AbstractAsyncContextManager[Orchestrator]]
 LEASE = {("leases", "devex-leader")}

@@ -32,8 +32,8 @@ from tests.contracts.backend import SIZE, BackendContract, make_spec, until_runn
 from tests.orchestrator.kubernetes.cluster_api import ClusterApi, Object, refusal
 from tests.orchestrator.kubernetes.conftest import CLUSTER, SECRET, client_of
 from tests.orchestrator.kubernetes.kubelet import Kubelet, Nodes
-from tests.orchestrator.kubernetes.planes import until
 from tests.orchestrator.kubernetes.rights import Rbac
+from tests.waiting import until
 
 ONE = replace(CLUSTER, warm=Warm(slots={"blank": 1}, size=Size(pids=99), sizes={"blank": SIZE}))
 Serve = Callable[..., AbstractAsyncContextManager[KubernetesBackend]]

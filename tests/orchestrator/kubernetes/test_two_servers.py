@@ -39,6 +39,7 @@ from tests.orchestrator.kubernetes.kubelet import Kubelet
 from tests.orchestrator.kubernetes.links import listening
 from tests.orchestrator.kubernetes.test_election import cut_off
 from tests.runner.proxy.stage import Tab
+from tests.waiting import until
 
 DEADLINE_S = 60.0
 OLD = 0  # an epoch before the first
@@ -118,12 +119,6 @@ def serve(cluster: ClusterApi, kubelet: Kubelet, bucket: S3Config, database_is_o
             yield Server(orchestrator, backend, f"http://127.0.0.1:{port}")
 
     return serving
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.02)
 
 
 async def until_rests(orchestrator: Orchestrator, repl_id: str, stop: Awaitable[Any]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from runner.protocol.ring import RING_BYTES
 from tests.disks import Disk, small_disk
 from tests.runner.proxy.stage import DEADLINE_S, PYTHON, Stage, Tab, counted
 from tests.runner.proxy.test_terminal_records import listed, output
+from tests.waiting import until
 
 ROOT: Final = Path(__file__).parents[3]
 KILLS: Final = 5
@@ -60,12 +61,6 @@ async def is_up(http: httpx.AsyncClient) -> bool:
         return bool((await http.get("/health")).json()["agent"])
     except httpx.ConnectError:  # its socket is not there yet, or nobody listens at it
         return False
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
