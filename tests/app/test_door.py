@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from app.pages import open_pages
 from tests.app.running_site import PASSWORD, Site, site_of
 from tests.orchestrator.fakes import HangsOnStart
+from tests.waiting import until
 
 EVIL_ORIGINS = [
     None,
@@ -231,9 +232,7 @@ async def test_a_page_whose_session_ends_while_it_is_built_does_nothing_more(tmp
         repl = await site.repl(owner, start=False)
         browser = await site.browser(owner, Accept="text/html")
         answer = asyncio.create_task(browser.get(f"/repl/{repl.id}"))
-        while owner.actor.session_id not in open_pages.by_session():
-            assert not answer.done()
-            await asyncio.sleep(0.01)
+        await until(lambda: owner.actor.session_id in open_pages.by_session() or answer.done())
         await site.server.accounts.sessions.sign_out(owner.actor)
         assert not answer.done()
         await answer
@@ -251,8 +250,8 @@ async def test_a_page_that_waits_for_its_browser_ends_once(site: Site) -> None:
     await engine.send("40")
     assert str(await engine.recv()).startswith("40")
     await engine.close()
-    while not (waiting := [one for one in background_tasks.running_tasks if one.get_name() == "delete content left"]):
-        await asyncio.sleep(0.01)
+    await until(lambda: any(one.get_name() == "delete content left" for one in background_tasks.running_tasks))
+    waiting = [one for one in background_tasks.running_tasks if one.get_name() == "delete content left"]
     await site.server.accounts.sessions.sign_out(owner.actor)
     assert client_id[1] not in Client.instances
     await asyncio.wait(waiting, timeout=10)
