@@ -1,12 +1,12 @@
 """Run a command in a REPL as if it ran here: DEVEX_TOKEN=… exec_client.py https://HOST/repls/ID/exec SECONDS CMD…
 
 Exits as CMD does; with 124 when its time was over, 255 when it could not be started or its sandbox ended first.
-Whoever leaves, as by Ctrl-C, takes it along.
 """
 
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 
@@ -25,6 +25,7 @@ def feed() -> None:
     socket.send(bytes([EOF]))
 
 
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # which hangs up the program
 threading.excepthook = lambda _: None  # a program may well end before it was fed all
 bearing, credit, taken = f"Bearer {os.environ['DEVEX_TOKEN']}", queue.Queue[int](), 0
 with connect(sys.argv[1].replace("http", "ws", 1), additional_headers={"Authorization": bearing}) as socket:

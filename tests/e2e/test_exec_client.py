@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from subprocess import PIPE
 
 import httpx
 import pytest
@@ -57,11 +58,13 @@ def test_it_ends_as_its_program_does(client: tuple[list[str], dict[str, str]]) -
 def test_ctrl_c_ends_the_program(client: tuple[list[str], dict[str, str]]) -> None:
     command, environment = client
     argv = [*command, "sh", "-c", "echo $$; while :; do sleep 0.1; done"]
-    with subprocess.Popen(argv, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+    with subprocess.Popen(argv, env=environment, stdin=PIPE, stdout=PIPE, stderr=PIPE) as one:
         assert one.stdout
+        assert one.stderr
         pid = one.stdout.readline().decode().strip()
         one.send_signal(signal.SIGINT)
-        assert one.wait(DEADLINE_S) == -signal.SIGINT
+        assert one.wait(DEADLINE_S) == 130
+        assert one.stderr.read() == b""
     wait = 'while kill -0 "$0" 2>/dev/null; do sleep 0.1; done; echo gone'
     assert ran(client, "sh", "-c", wait, pid).stdout == b"gone\n"
 

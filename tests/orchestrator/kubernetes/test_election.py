@@ -16,7 +16,6 @@ from tests.orchestrator.kubernetes.cluster_api import ClusterApi, refusal
 from tests.orchestrator.kubernetes.conftest import client_of
 from tests.waiting import until
 
-DEADLINE_S = 30.0
 NAME = "devex"
 
 
