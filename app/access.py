@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -33,6 +33,21 @@ _REPL_ID = re.compile(r"[a-z0-9]{1,32}")
 class Role(StrEnum):
     USER = "user"
     ADMIN = "admin"
+
+
+class Part(StrEnum):
+    """What somebody is to one REPL."""
+
+    VIEWER = "viewer"  # looks: at files, terminals, output, versions
+    EDITOR = "editor"  # types, runs and edits, too
+    OWNER = "owner"
+
+    def includes(self, other: "Part") -> bool:
+        """Each may do what those before may."""
+        return _PARTS.index(self) >= _PARTS.index(other)
+
+
+_PARTS = tuple(Part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,37 +86,42 @@ class Action(StrEnum):
     RENAME = "rename"
     FORK = "fork"
     DELETE = "delete"  # and take back from the trash
-    PREVIEW = "preview"  # the ports of its programs
+    PREVIEW = "preview"  # the ports of its programs, which do for a visitor whatever they do
+    SHARE = "share"  # say who is a member
+    LEAVE = "leave"  # no longer be one
 
 
 class Who(StrEnum):
-    """Who may do an Action; the owner is the Repl's."""
+    """Who may do what is about no REPL."""
 
     ANYONE = "anyone"
     USER = "user"
-    OWNER = "owner"
     ADMIN = "admin"
 
 
-RULES: Mapping[Action, Who] = {
+RULES: Mapping[Action, Who | Part] = {
     Action.VISIT: Who.ANYONE,
     Action.LIST: Who.USER,
     Action.CREATE: Who.USER,
     Action.ACCOUNT: Who.USER,
     Action.ADMINISTER: Who.ADMIN,
-    Action.OPEN: Who.OWNER,
-    Action.WRITE: Who.OWNER,
-    Action.START: Who.OWNER,
-    Action.STOP: Who.OWNER,
-    Action.EXTEND: Who.OWNER,
-    Action.RENAME: Who.OWNER,
-    Action.FORK: Who.OWNER,
-    Action.DELETE: Who.OWNER,
-    Action.PREVIEW: Who.OWNER,
+    Action.OPEN: Part.VIEWER,
+    Action.WRITE: Part.EDITOR,
+    Action.START: Part.EDITOR,
+    Action.STOP: Part.EDITOR,
+    Action.EXTEND: Part.EDITOR,
+    Action.RENAME: Part.OWNER,
+    Action.FORK: Part.VIEWER,
+    Action.DELETE: Part.OWNER,
+    Action.PREVIEW: Part.EDITOR,
+    Action.SHARE: Part.OWNER,
+    Action.LEAVE: Part.VIEWER,
 }
 
 
-BY_BROWSER = frozenset({Action.ACCOUNT, Action.ADMINISTER})  # not by token: who finds one gets no further with it
+BY_BROWSER = frozenset(  # not by token: who finds one gets no further with it
+    {Action.ACCOUNT, Action.ADMINISTER, Action.SHARE, Action.LEAVE}
+)
 
 
 class SignInNeeded(DevexError):
@@ -119,12 +139,49 @@ class NotByToken(DevexError):
         super().__init__("forbidden", "A token may not do this.", "Sign in with a browser.", status=403)
 
 
+class NotByPart(DevexError):
+    def __init__(self, needed: Part) -> None:
+        if needed is Part.OWNER:
+            super().__init__("forbidden", "Only its owner may do this.", "Ask them.", status=403)
+        else:
+            message = "You may look at this REPL and change nothing."
+            super().__init__("forbidden", message, "Ask its owner to let you edit.", status=403)
+
+
+class RightsChanged(DevexError):
+    """While something was open."""
+
+    def __init__(self) -> None:
+        message = "Your rights to this REPL have changed."
+        super().__init__("rights_changed", message, "Open it again.", status=403)
+
+
+class Standing(NamedTuple):
+    """What is open was opened so: it is closed when this no longer holds. `part` is None where it is about no REPL."""
+
+    session_id: str
+    user_id: str
+    repl_id: str = ""
+    part: Part | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What `allowed` gives a route: who asks, and the Repl the path names (None when it names none)."""
+    """What `allowed` gives a route: who asks, the Repl the path names (None when it names none), and what they are to
+    it (None: nothing).
+    """
 
     actor: Actor
     repl: Repl | None = None
+    part: Part | None = None
+
+    @property
+    def can_write(self) -> bool:
+        return self.part is not None and self.part.includes(Part.EDITOR)
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.actor.session_id, self.actor.user_id, self.repl.id if self.repl else "", self.part)
 
     @property
     def the_repl(self) -> Repl:
@@ -133,22 +190,32 @@ class Access:
             raise NoSuchRepl
         return self.repl
 
+    @property
+    def the_part(self) -> Part:
+        """The same, of what somebody is to it."""
+        if self.part is None:
+            raise NoSuchRepl
+        return self.part
 
-def authorize(actor: Actor, action: Action, repl: Repl | None = None) -> None:
-    """Raises SignInNeeded, NotByToken, Forbidden or NoSuchRepl when `actor` may not do `action` (to `repl`).
 
-    NoSuchRepl also for what belongs to somebody else: whether it exists is theirs to know.
+def authorize(access: Access, action: Action) -> None:
+    """Raises SignInNeeded, NotByToken, Forbidden, NotByPart or NoSuchRepl when it may not be done.
+
+    NoSuchRepl for what somebody is nothing to: whether it exists is others' to know.
     """
-    who = RULES[action]
-    if who is Who.ANYONE:
+    actor, needed = access.actor, RULES[action]
+    if needed is Who.ANYONE:
         return
     if not actor.signed_in:
         raise SignInNeeded
     if actor.by_token and action in BY_BROWSER:
         raise NotByToken
-    if who is Who.OWNER and (repl is None or repl.owner_id != actor.user_id):
-        raise NoSuchRepl
-    if who is Who.ADMIN and not actor.is_admin:
+    if isinstance(needed, Part):
+        if access.repl is None or access.part is None:
+            raise NoSuchRepl
+        if not access.part.includes(needed):
+            raise NotByPart(needed)
+    if needed is Who.ADMIN and not actor.is_admin:
         raise Forbidden
 
 
@@ -160,24 +227,26 @@ async def actor_of(services: "Services", connection: HTTPConnection) -> Actor:
     return await services.accounts.sessions.current(session_token(connection, https=services.settings.https))
 
 
-def found_actor(connection: HTTPConnection) -> Actor:
-    """Who sent this request, as `allowed` found before its route was called; NOBODY when that was not asked."""
-    actor: Actor = getattr(connection.state, "actor", NOBODY)
-    return actor
+def found_access(connection: HTTPConnection) -> Access:
+    """What this request was granted, before its route was called; to nobody when nothing was asked."""
+    access: Access = getattr(connection.state, "access", Access(NOBODY))
+    return access
 
 
 async def grant(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
     """Authorise `actor` for the Repl of this id, or for what is about none. Raises what `authorize` raises."""
     if repl_id is None:
-        authorize(actor, action)
-        return Access(actor)
+        access = Access(actor)
+        authorize(access, action)
+        return access
     if RULES[action] is not Who.ANYONE and not actor.signed_in:
         raise SignInNeeded  # before looking: nobody learns what exists
     if not _REPL_ID.fullmatch(repl_id):
         raise NoSuchRepl  # the database refuses to look for some texts
     repl = await services.orchestrator.get(repl_id)
-    authorize(actor, action, repl)
-    return Access(actor, repl)
+    access = Access(actor, repl, await services.members.part_of(actor.user_id, repl))
+    authorize(access, action)
+    return access
 
 
 async def recheck(services: "Services", actor: Actor, action: Action, repl_id: str | None = None) -> Access:
@@ -193,12 +262,13 @@ class Allowed:
 
     async def __call__(self, connection: HTTPConnection) -> Access:
         services: Services = connection.app.state.services
-        actor = connection.state.actor = await actor_of(services, connection)
+        actor = await actor_of(services, connection)
         repl_id = connection.path_params.get("repl_id")
         if actor.signed_in and (slug := connection.path_params.get("slug")) is not None:
             repl = await services.orchestrator.get_by_slug(slug)
             repl_id = repl.id if repl else ""
-        return await grant(services, actor, self.action, repl_id)
+        access = connection.state.access = await grant(services, actor, self.action, repl_id)
+        return access
 
 
 def allowed(action: Action) -> Any:

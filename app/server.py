@@ -16,7 +16,7 @@ from nicegui.server import Server as Uvicorn
 from starlette.types import ASGIApp
 
 from app import api, cookies, data_dir
-from app.access import assert_routes_guarded
+from app.access import RightsChanged, Standing, assert_routes_guarded
 from app.accounts import Accounts
 from app.accounts.links import setup_url
 from app.addresses import Addresses
@@ -27,6 +27,7 @@ from app.gateway.door import Door
 from app.gateway.previews import Previews
 from app.gateway.runners import Runners
 from app.gateway.waking import Waking
+from app.members import Members
 from app.pages import application as pages
 from app.pages import open_pages
 from app.services import Services
@@ -41,7 +42,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.domain import Repl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
-from runner.live import Live
+from runner.live import Live, SessionEnded
 
 log = structlog.get_logger("devex")
 
@@ -78,9 +79,11 @@ class Server:
             environment=self._environment,
         )
         self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
-        self.services = Services(settings, self.orchestrator, self.accounts)
-        self.live = Live()
-        self.accounts.sessions.on_ended = self._close_sessions
+        self.members = Members(clock)
+        self.services = Services(settings, self.orchestrator, self.accounts, self.members)
+        self.live = Live[Standing]()
+        self.accounts.sessions.on_ended = self._end_sessions
+        self.members.on_changed = self._end_membership
         self._waking = Waking(self.services, clock)
         self._previews = Previews(self.services, self._addresses, self._secret, self._waking, self.live)
         if backend.preview_doors is not None:
@@ -167,18 +170,34 @@ class Server:
             await stack.enter_async_context(_background(self._greet(), "greet"))
             yield state
 
-    # Sessions that ended
+    # Sessions and rights that ended
 
-    def _close_sessions(self, session_ids: Collection[str]) -> None:
+    def _standings(self) -> set[Standing]:
+        """What everything that is open was opened with."""
+        return self.live.holders() | set(open_pages.by_standing())
+
+    def _end_sessions(self, session_ids: Collection[str]) -> None:
         """Close the sockets, streams and pages of sessions that have ended."""
-        self.live.end(session_ids)
-        open_pages.close(session_ids)
+        ended = set(session_ids)
+        self._close({one for one in self._standings() if one.session_id in ended}, SessionEnded)
+
+    def _end_membership(self, repl_id: str, user_id: str) -> None:
+        """Close what somebody has of a REPL: it comes back with the rights they have now, if any."""
+        of_theirs = {one for one in self._standings() if (one.repl_id, one.user_id) == (repl_id, user_id)}
+        self._close(of_theirs, RightsChanged)
+
+    def _close(self, standings: Collection[Standing], why: Callable[[], DevexError]) -> None:
+        self.live.end(standings, why)
+        open_pages.close(standings, signed_out=why is SessionEnded)
 
     async def sweep(self) -> None:
-        """Close what sessions hold open that have ended since: expired, or revoked by another process."""
-        held_open = self.live.sessions() | set(open_pages.by_session())
-        if held_open:
-            self._close_sessions(held_open - await self.accounts.sessions.good(held_open))
+        """Close what is held open with a session that has ended since, or a right that has changed: by expiring, or by
+        another process.
+        """
+        if standings := self._standings():
+            session_ids = {one.session_id for one in standings}
+            self._end_sessions(session_ids - await self.accounts.sessions.good(session_ids))
+            self._close(await self.members.outdated(standings), RightsChanged)
         await self.accounts.forget_expired()
 
     async def _keep_sweeping(self) -> None:

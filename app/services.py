@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.accounts import Accounts
+from app.members import Members
 from app.settings import Settings
 from orchestrator.service import Orchestrator
 
@@ -14,3 +15,4 @@ class Services:
     settings: Settings
     orchestrator: Orchestrator
     accounts: Accounts
+    members: Members

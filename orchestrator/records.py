@@ -1,6 +1,6 @@
 """Where Repls are recorded. `tests/contracts/records.py` says the same in tests."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -41,6 +41,9 @@ class Records(Protocol):
 
     async def list_by_owner(self, owner_id: str) -> list[Repl]:
         """Last opened first, the trash included."""
+
+    async def list_by_ids(self, repl_ids: Collection[str]) -> list[Repl]:
+        """Those that exist, last opened first, the trash included."""
 
     async def list_live(self) -> list[Repl]:
         """Every Repl that is not `at_rest`."""
@@ -88,6 +91,10 @@ class MemoryRecords:
     async def list_by_owner(self, owner_id: str) -> list[Repl]:
         owned = [repl for repl in self._repls.values() if repl.owner_id == owner_id]
         return sorted(owned, key=lambda repl: repl.opened_at, reverse=True)
+
+    async def list_by_ids(self, repl_ids: Collection[str]) -> list[Repl]:
+        found = [repl for repl in self._repls.values() if repl.id in repl_ids]
+        return sorted(found, key=lambda repl: repl.opened_at, reverse=True)
 
     async def list_live(self) -> list[Repl]:
         return [repl for repl in self._repls.values() if not repl.at_rest]

@@ -5,7 +5,7 @@ Every call that changes what is wanted records it first and wakes the reconciler
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -193,6 +193,10 @@ class Orchestrator:
     async def get_by_slug(self, slug: str) -> Repl | None:
         return await self._records.get_by_slug(slug)
 
+    async def list_by_ids(self, repl_ids: Collection[str]) -> list[Repl]:
+        """Those in use, last opened first."""
+        return [repl for repl in await self._records.list_by_ids(repl_ids) if not repl.in_trash]
+
     async def list(self, owner_id: str, *, trash: bool = False) -> list[Repl]:
         """Last opened first: those in use, or those in the trash."""
         found = [repl for repl in await self._records.list_by_owner(owner_id) if repl.in_trash is trash]
@@ -214,11 +218,19 @@ class Orchestrator:
             action = "Wait a moment and try again."
             raise DevexError("not_laid_out", message, action, status=503, retryable=True) from None
 
-    def subscribe(self, *, repl_id: str | None = None, owner_id: str | None = None) -> Subscription[Repl]:
-        """Repls as they change, from now on: also when a warning of the lease falls due or is lifted."""
-        return self._registry.subscribe(
-            lambda repl: (repl_id is None or repl.id == repl_id) and (owner_id is None or repl.owner_id == owner_id)
-        )
+    def subscribe(
+        self, *, repl_id: str | None = None, owner_id: str | None = None, also: Container[str] = ()
+    ) -> Subscription[Repl]:
+        """Repls as they change, from now on: also when a warning of the lease falls due or is lifted. `also` are ids of
+        some of other owners, and may change.
+        """
+
+        def wanted(repl: Repl) -> bool:
+            return (repl_id is None or repl.id == repl_id) and (
+                owner_id is None or repl.owner_id == owner_id or repl.id in also
+            )
+
+        return self._registry.subscribe(wanted)
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         """What serves it while it runs; None while it does not."""

@@ -1,12 +1,14 @@
-"""What is open now, by session: so that signing out, or being signed out, closes it."""
+"""What is open now, by who holds it open: so that signing out, or losing a right, closes it."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Hashable
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from runner.errors import DevexError
+
+Holder = TypeVar("Holder", bound=Hashable)
 
 
 class SessionEnded(DevexError):
@@ -14,54 +16,54 @@ class SessionEnded(DevexError):
         super().__init__("sign_in", "You are not signed in.", "Sign in and try again.", status=401)
 
 
-class Live:
+class Live(Generic[Holder]):
     """Held while a response streams or a socket is open."""
 
     def __init__(self) -> None:
-        self._holds: defaultdict[str, set[Hold]] = defaultdict(set)
+        self._holds: defaultdict[Holder, set[Hold[Holder]]] = defaultdict(set)
 
-    def hold(self, session_id: str) -> "Hold":
-        return Hold(self._holds, session_id)
+    def hold(self, holder: Holder) -> "Hold[Holder]":
+        return Hold(self._holds, holder)
 
-    def sessions(self) -> set[str]:
+    def holders(self) -> set[Holder]:
         return set(self._holds)
 
-    def end(self, session_ids: Collection[str]) -> None:
-        """Close everything that these sessions hold open."""
-        for session_id in session_ids:
-            for hold in list(self._holds.get(session_id, ())):
-                hold.end()
+    def end(self, holders: Collection[Holder], why: Callable[[], DevexError] = SessionEnded) -> None:
+        """Close everything that these hold open."""
+        for holder in holders:
+            for hold in list(self._holds.get(holder, ())):
+                hold.end(why)
 
 
-class Hold:
-    """Used with `async with`. Raises SessionEnded when `end` cancelled what is inside. Idle while bytes flow."""
+class Hold(Generic[Holder]):
+    """Used with `async with`. Raises what `end` was given when that cancelled what is inside. Idle while bytes flow."""
 
-    def __init__(self, holds: "defaultdict[str, set[Hold]]", session_id: str) -> None:
+    def __init__(self, holds: "defaultdict[Holder, set[Hold[Holder]]]", holder: Holder) -> None:
         self._holds = holds
-        self._session_id = session_id
-        self._ended = False
+        self._holder = holder
+        self._why: Callable[[], DevexError] | None = None
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
 
-    def end(self) -> None:
-        if self._task is not None and not self._ended:
-            self._ended = True
+    def end(self, why: Callable[[], DevexError]) -> None:
+        if self._task is not None and self._why is None:
+            self._why = why
             self._task.cancel()
 
     async def __aenter__(self) -> Self:
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task else 0
-        self._holds[self._session_id].add(self)
+        self._holds[self._holder].add(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._holds[self._session_id].discard(self)
-        if not self._holds[self._session_id]:
-            del self._holds[self._session_id]
+        self._holds[self._holder].discard(self)
+        if not self._holds[self._holder]:
+            del self._holds[self._holder]
         task, self._task = self._task, None
-        if self._ended and task is not None:
+        if self._why is not None and task is not None:
             others = task.uncancel() > self._cancelling  # somebody else cancelled as well: theirs goes on
             if kind is asyncio.CancelledError and not others:
-                raise SessionEnded from error
+                raise self._why() from error

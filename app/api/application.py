@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api import accounts, health, repls, users
+from app.api import accounts, health, members, repls, users
 from app.errors import public_error
 from app.gateway.previews import Previews
 from app.services import Services
@@ -23,7 +23,7 @@ def build(services: Services, previews: Previews) -> FastAPI:
     api = FastAPI(title="DEVEX", openapi_url=OPENAPI, docs_url=None, redoc_url=None)
     api.state.services = services
     api.state.previews = previews
-    for router in (health.router, accounts.router, users.router, repls.router):
+    for router in (health.router, accounts.router, users.router, repls.router, members.router):
         api.include_router(router)
     api.add_exception_handler(DevexError, _refused)
     api.add_exception_handler(RequestValidationError, _invalid)

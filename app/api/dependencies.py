@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from app.accounts import Accounts, Visitor
 from app.addresses import network_of
 from app.gateway.previews import Previews
+from app.members import Members
 from app.services import Services
 from orchestrator.service import Orchestrator
 
@@ -20,6 +21,10 @@ async def _services(request: Request) -> Services:
 
 async def _accounts(request: Request) -> Accounts:
     return (await _services(request)).accounts
+
+
+async def _members(request: Request) -> Members:
+    return (await _services(request)).members
 
 
 async def _orchestrator(request: Request) -> Orchestrator:
@@ -38,6 +43,7 @@ async def _visitor(request: Request) -> Visitor:
 
 ServicesDep = Annotated[Services, Depends(_services)]
 AccountsDep = Annotated[Accounts, Depends(_accounts)]
+MembersDep = Annotated[Members, Depends(_members)]
 OrchestratorDep = Annotated[Orchestrator, Depends(_orchestrator)]
 PreviewsDep = Annotated[Previews, Depends(_previews)]
 VisitorDep = Annotated[Visitor, Depends(_visitor)]

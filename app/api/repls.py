@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 
-from app.access import Access, Action, allowed
+from app.access import Access, Action, Part, allowed
 from app.api.dependencies import OrchestratorDep, PreviewsDep
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import viewer_of
@@ -79,6 +79,7 @@ class LedgerShape(BaseModel):
 
 class ReplShape(BaseModel):
     id: str
+    part: Part = Field(description="What the one who asks is to it: an editor types and runs, a viewer looks.")
     slug: str
     name: str
     template: str
@@ -110,9 +111,9 @@ class TemplateShape(BaseModel):
     missing: str | None = Field(description="What this server lacks for it.")
 
 
-def shape(orchestrator: Orchestrator, repl: Repl) -> ReplShape:
-    fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name != "lease"}
-    return ReplShape(**fields, lease=lease_shape(orchestrator, repl))
+def shape(orchestrator: Orchestrator, repl: Repl, part: Part = Part.OWNER) -> ReplShape:
+    fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name not in ("part", "lease")}
+    return ReplShape(**fields, part=part, lease=lease_shape(orchestrator, repl))
 
 
 def lease_shape(orchestrator: Orchestrator, repl: Repl) -> LeaseShape | None:
@@ -156,7 +157,7 @@ async def create(
 
 @router.get("/api/repls/{repl_id}")
 async def one(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
-    return shape(orchestrator, access.the_repl)
+    return shape(orchestrator, access.the_repl, access.the_part)
 
 
 @router.patch("/api/repls/{repl_id}")
@@ -188,12 +189,12 @@ async def start(
 ) -> ReplShape:
     """With `wait` it answers once the REPL runs, or says why it does not."""
     begin = orchestrator.open if wait else orchestrator.start
-    return shape(orchestrator, await begin(access.the_repl.id))
+    return shape(orchestrator, await begin(access.the_repl.id), access.the_part)
 
 
 @router.post("/api/repls/{repl_id}/stop")
 async def stop(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
-    return shape(orchestrator, await orchestrator.stop(access.the_repl.id))
+    return shape(orchestrator, await orchestrator.stop(access.the_repl.id), access.the_part)
 
 
 @router.post("/api/repls/{repl_id}/extend")
@@ -204,7 +205,7 @@ async def extend(
 ) -> ReplShape:
     """Keep it awake for some hours from now, whatever happens, out of a day's budget."""
     await orchestrator.extend(access.the_repl.id, wanted.hours)
-    return shape(orchestrator, await orchestrator.get(access.the_repl.id))
+    return shape(orchestrator, await orchestrator.get(access.the_repl.id), access.the_part)
 
 
 @router.get("/api/repls/{repl_id}/lease")

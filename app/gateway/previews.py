@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from app.access import Access, Action, Actor, SignInNeeded, grant
+from app.access import Access, Action, Actor, SignInNeeded, Standing, grant
 from app.addresses import Addresses
 from app.errors import public_error
 from app.gateway.runners import running_app, viewer_of
@@ -28,7 +28,9 @@ ALSO_MOST = 8  # ports opened along: each is one more redirect
 class Previews:
     """The ASGI application for every host of the preview domain; the door says which in `host`. `secret` makes keys."""
 
-    def __init__(self, services: Services, addresses: Addresses, secret: str, waking: Waking, live: Live) -> None:
+    def __init__(
+        self, services: Services, addresses: Addresses, secret: str, waking: Waking, live: Live[Standing]
+    ) -> None:
         self._services = services
         self._live = live
         self._waking = waking
@@ -75,7 +77,7 @@ class Previews:
             await waiting(scope, receive, send)
             return
         app = await running_app(self._services.orchestrator, access.the_repl)
-        async with self._live.hold(granted.session_id):
+        async with self._live.hold(access.standing):
             await app(port_scope(host, scope, viewer_of(access)), receive, send)
 
     async def _access(self, session_id: str, repl_id: str) -> Access:

@@ -8,7 +8,7 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access import Access, Action, actor_of, authorize, grant
+from app.access import Access, Action, Standing, actor_of, authorize, grant
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.registry import NoSuchRepl
@@ -53,11 +53,7 @@ def action_of(scope: Scope) -> Action:
 
 def viewer_of(access: Access) -> Viewer:
     """Who looks, as the runner is told, and whether they may write."""
-    try:
-        authorize(access.actor, Action.WRITE, access.repl)
-    except DevexError:
-        return Viewer(access.actor.user_id, access.actor.name, can_write=False)
-    return Viewer(access.actor.user_id, access.actor.name, can_write=True)
+    return Viewer(access.actor.user_id, access.actor.name, can_write=access.can_write)
 
 
 async def running_app(orchestrator: Orchestrator, repl: Repl, *, within_s: float = COMES_UP_S) -> ASGIApp:
@@ -116,7 +112,7 @@ def as_content(send: Send) -> Send:
 class Runners:
     """The ASGI application behind `/repls/`."""
 
-    def __init__(self, services: Services, live: Live) -> None:
+    def __init__(self, services: Services, live: Live[Standing]) -> None:
         self._services = services
         self._live = live
 
@@ -129,7 +125,7 @@ class Runners:
         if first == ELSEWHERE:
             raise NoSuchRepl
         app = await self._app(scope, access, first)
-        async with self._live.hold(actor.session_id):
+        async with self._live.hold(access.standing):
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
             headers = [(name, value) for name, value in scope["headers"] if name not in OURS]
             fresh = runner_scope(
@@ -150,6 +146,6 @@ class Runners:
             return await app_of_records(orchestrator, repl)
         edits = scope["type"] == "http" and scope["method"] not in READING and first in EDITING
         if edits and repl.phase is not Phase.FAILED and orchestrator.runner_app(repl.id) is None:  # why, is to be read
-            authorize(access.actor, Action.START, repl)
+            authorize(access, Action.START)
             repl = await orchestrator.open(repl.id)
         return await running_app(orchestrator, repl)

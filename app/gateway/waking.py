@@ -17,14 +17,13 @@ from starlette.types import Scope
 
 from app.access import Access
 from app.gateway.runner_client import RunnerClient
-from app.gateway.runners import running_app
+from app.gateway.runners import running_app, viewer_of
 from app.services import Services
 from orchestrator.clock import Clock
 from orchestrator.domain import Goal, Repl
 from runner.errors import DevexError
 from runner.plain_page import PageLink, plain_page
 from runner.previews.hosts import local_path
-from runner.viewer import Viewer
 
 log = structlog.get_logger("devex")
 
@@ -105,11 +104,11 @@ class Waking:
         """Press Run once it is up, unless a program runs. Not when the page asks again: that may be the sandbox's, or
         another server's. What cannot be run is told by the page of the port that nothing answers.
         """
-        orchestrator, actor = self._services.orchestrator, access.actor
+        orchestrator = self._services.orchestrator
         with suppress(DevexError):
             repl = await orchestrator.get(access.the_repl.id)
             app = await running_app(orchestrator, repl, within_s=WAITED_FOR.total_seconds())
-            runner = RunnerClient(app, Viewer(actor.user_id, actor.name, can_write=True))
+            runner = RunnerClient(app, viewer_of(access))
             if not (await runner.ask("GET", "run"))["running"]:
                 await runner.ask("POST", "run", {})
 

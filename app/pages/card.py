@@ -5,27 +5,30 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
+from app.access import Part
 from app.pages.frame import menu_item
 from app.pages.words import ago, badge_of, colour_of, unsafe_words
 from components.controls import button, icon_button, link, set_label, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
 
 Act = Callable[[str, Repl], Awaitable[None]]
-"""`(what, repl)`: carries out start, stop, rename, fork or delete."""
+"""`(what, repl)`: carries out start, stop, rename, fork, delete or leave."""
 
 
 class Card:
     """Stays the same elements while the REPL changes: a press never meets a button that is just being replaced."""
 
-    def __init__(self, repl: Repl, template_title: str, *, act: Act) -> None:
+    def __init__(self, repl: Repl, about: str, *, act: Act, part: Part = Part.OWNER) -> None:
+        """`about` is said below its name; `part` is what the one who sees the card is to it."""
         self._repl = repl
         self._act = act
+        self._part = part
         with ui.element("article").classes("dx-card"):
             with ui.element("div").classes("dx-row"):
                 tile(repl.template)
                 with ui.element("div").classes("dx-grow"):
                     self._name = link(repl.name, f"/repl/{repl.id}", "dx-card-link").style("display: block")
-                    text(template_title, "dx-hint")
+                    text(about, "dx-hint")
                 self._menu()
             with ui.element("div").classes("dx-row"):
                 self._phase = text("", "dx-chip")
@@ -52,10 +55,11 @@ class Card:
         self._unsafe.set_text(unsafe)
         self._lacks.set_text(repl.lacks or "")
         runs, has_failed = repl.goal is Goal.RUN, repl.phase is Phase.FAILED
+        starts = self._part.includes(Part.EDITOR)
         for element, is_shown in (
-            (self._stop, runs),
-            (self._start, not runs and not has_failed),
-            (self._recover, not runs and has_failed),
+            (self._stop, starts and runs),
+            (self._start, starts and not runs and not has_failed),
+            (self._recover, starts and not runs and has_failed),
             (self._failure, bool(repl.failure)),
             (self._unsafe, bool(unsafe)),
             (self._lacks, bool(repl.lacks)),
@@ -65,12 +69,16 @@ class Card:
     def _menu(self) -> None:
         self._more = icon_button("more", "More")
         with self._more, ui.menu().props("auto-close"):
-            menu_item("rename", "Rename", self._press("rename"))
+            if self._part is Part.OWNER:
+                menu_item("rename", "Rename", self._press("rename"))
             menu_item("fork", "Fork", self._press("fork"))
             menu_item("folder", "Browse files", lambda: ui.navigate.to(f"/repl/{self._repl.id}?start=0"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{self._repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
-            menu_item("trash", "Delete", self._press("delete"))
+            if self._part is Part.OWNER:
+                menu_item("trash", "Delete", self._press("delete"))
+            else:
+                menu_item("sign-out", "Leave", self._press("leave"))
 
     def _press(self, what: str) -> Callable[[], Awaitable[None]]:
         """What a button does: `act` on the REPL as it is when it is pressed."""

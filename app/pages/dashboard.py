@@ -1,14 +1,20 @@
-"""A user's REPLs: make, open, start, stop, rename, fork, delete and take back from the trash."""
+"""A user's REPLs: make, open, start, stop, rename, fork, delete and take back from the trash; and those shared with
+them.
+"""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from nicegui import ui
 
 from app.access import Access, Action, Actor, allowed
+from app.members import Shared
 from app.pages.card import Card, tile
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, say_failed, while_shown
 from app.pages.new_repl import NewRepl
+from app.pages.words import shared_words
 from app.services import Services
 from components.controls import button, text, told
 from orchestrator.domain import Repl
@@ -24,6 +30,7 @@ def register(services: Services) -> None:
             board = Dashboard(services, actor)
             await board.fill()
         while_shown(ui.context.client, board.follow(), name=f"dashboard of {actor.name}")
+        while_shown(ui.context.client, board.follow_shared(), name=f"shared with {actor.name}")
 
 
 class Dashboard:
@@ -34,40 +41,61 @@ class Dashboard:
         self._orchestrator = services.orchestrator
         self._actor = actor
         self._new = NewRepl(services, actor)
-        self._changes = self._orchestrator.subscribe(owner_id=actor.user_id)
+        self._shared_ids: set[str] = set()
+        self._changes = self._orchestrator.subscribe(owner_id=actor.user_id, also=self._shared_ids)
+        self._shared_changes = services.members.subscribe(actor.user_id)
+        self._filling = asyncio.Lock()
         self._shape: object = None
         self._cards: dict[str, Card] = {}
         with ui.element("div").classes("dx-row"):
             text("Your REPLs", "dx-title dx-grow", tag="h1")
             button("New REPL", self._new.open, icon_name="plus", kind="primary")
         self._body = ui.element("section").classes("dx-section").props('aria-label="Your REPLs"')
+        self._shared = ui.element("section").classes("dx-section").props('aria-label="Shared with you"')
         self._trash = ui.element("section").classes("dx-section").props('aria-label="Trash"')
 
     async def follow(self) -> None:
         """Show every change of the user's REPLs, from whichever page or idle stop it comes."""
         async for _ in self._changes:
-            try:
-                await self.fill()
-            except Exception as error:  # the outer edge: the next change shows this one, too
-                if not self._body.is_deleted:
-                    with self._body:
-                        say_failed(error)
+            await self._fill_again()
+
+    async def follow_shared(self) -> None:
+        """Show what others share, or share no longer."""
+        async for _ in self._shared_changes:
+            await self._fill_again()
+
+    async def _fill_again(self) -> None:
+        try:
+            await self.fill()
+        except Exception as error:  # the outer edge: the next change shows this one, too
+            if not self._body.is_deleted:
+                with self._body:
+                    say_failed(error)
 
     async def fill(self) -> None:
         """Show the REPLs as they are; the elements change only where one came, went or moved."""
-        repls = await self._orchestrator.list(self._actor.user_id)
-        deleted = await self._orchestrator.list(self._actor.user_id, trash=True)
-        if self._body.is_deleted:
-            return
-        shape = ([repl.id for repl in repls], [(repl.id, repl.purge_at) for repl in deleted])
-        if shape != self._shape:
-            self._shape = shape
-            self._lay_out(repls, deleted)
-        for repl in repls:
-            self._cards[repl.id].set_repl(repl)
+        async with self._filling:  # what was asked for first is older
+            repls = await self._orchestrator.list(self._actor.user_id)
+            shared = await self._services.members.shared_with(self._actor.user_id, self._orchestrator)
+            deleted = await self._orchestrator.list(self._actor.user_id, trash=True)
+            if self._body.is_deleted:
+                return
+            self._shared_ids.clear()
+            self._shared_ids.update(one.repl.id for one in shared)
+            shape = (
+                [repl.id for repl in repls],
+                [(one.repl.id, one.part) for one in shared],
+                [(repl.id, repl.purge_at) for repl in deleted],
+            )
+            if shape != self._shape:
+                self._shape = shape
+                self._lay_out(repls, shared, deleted)
+            for repl in (*repls, *(one.repl for one in shared)):
+                self._cards[repl.id].set_repl(repl)
 
-    def _lay_out(self, repls: list[Repl], deleted: list[Repl]) -> None:
+    def _lay_out(self, repls: list[Repl], shared: list[Shared], deleted: list[Repl]) -> None:
         self._body.clear()
+        self._shared.clear()
         self._trash.clear()
         self._cards = {}
         with self._body:
@@ -75,15 +103,24 @@ class Dashboard:
                 self._empty()
             with ui.element("div").classes("dx-cards"):
                 for repl in repls:
-                    template = self._orchestrator.templates.get(repl.template)
-                    title = template.title if template else repl.template
-                    self._cards[repl.id] = Card(repl, title, act=self._act)
+                    self._cards[repl.id] = Card(repl, self._title_of(repl), act=self._act)
+        with self._shared:
+            if shared:
+                text("Shared with you", "dx-subtitle", tag="h2")
+                with ui.element("div").classes("dx-cards"):
+                    for one in shared:
+                        about = f"{self._title_of(one.repl)} · {shared_words(one.owner, one.part)}"
+                        self._cards[one.repl.id] = Card(one.repl, about, act=self._act, part=one.part)
         with self._trash:
             if deleted:
                 text("Trash", "dx-subtitle", tag="h2")
                 with ui.element("div").classes("dx-panel dx-list"):
                     for repl in deleted:
                         self._deleted(repl)
+
+    def _title_of(self, repl: Repl) -> str:
+        template = self._orchestrator.templates.get(repl.template)
+        return template.title if template else repl.template
 
     def _empty(self) -> None:
         with ui.element("div").classes("dx-empty"):
@@ -116,6 +153,8 @@ class Dashboard:
                 await self._delete(repl)
             case "undelete":
                 await self._attempt(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
+            case "leave":
+                await self._leave(repl)
             case "purge":
                 await self._purge(repl)
 
@@ -139,6 +178,12 @@ class Dashboard:
         explanation = "It is stopped and goes to the trash. You can restore it from there."
         if await ask_sure(f"Delete “{repl.name}”?", explanation=explanation, action="Delete"):
             await self._attempt(Action.DELETE, repl, delete)
+
+    async def _leave(self, repl: Repl) -> None:
+        explanation = "You can open it again only when its owner lets you in again."
+        if await ask_sure(f"Leave “{repl.name}”?", explanation=explanation, action="Leave"):
+            leave = partial(self._services.members.remove, repl.id, self._actor.user_id)
+            await self._attempt(Action.LEAVE, repl, leave)
 
     async def _purge(self, repl: Repl) -> None:
         explanation = "Its files are removed now. Nobody can bring them back."

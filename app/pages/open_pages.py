@@ -1,4 +1,4 @@
-"""NiceGUI's open pages: by the session they were opened with, so that they end with it, and how many there may be."""
+"""NiceGUI's open pages: by what they were opened with, so that they end with it, and how many there may be."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -6,7 +6,7 @@ from collections.abc import Collection
 from nicegui import Client, background_tasks, core
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.access import found_actor
+from app.access import Standing, found_access
 from app.addresses import network_of
 from app.errors import answer
 from runner.errors import DevexError
@@ -16,6 +16,7 @@ NO_PAGES = ("/_nicegui", "/_devex/")  # their scripts, styles and sockets
 
 # A page that does something better than to be loaded anew says so: see components/repl/devex_network.js.
 SIGNED_OUT = "dispatchEvent(new Event('devex:signed-out', {cancelable: true})) && location.reload()"
+RIGHTS_CHANGED = "location.reload()"
 THERE = "devex_there"  # what a page asks to know that its socket is alive: components/repl/page_socket.mjs
 
 # A page is kept for a minute until its script connects, which browsers do at once: this is for what is no browser.
@@ -52,20 +53,22 @@ async def say_there(sid: str) -> bool:
     return True
 
 
-def by_session() -> dict[str, list[Client]]:
-    """The open pages of each session, by its id; pages of nobody are left out."""
-    found: defaultdict[str, list[Client]] = defaultdict(list)
+def by_standing() -> dict[Standing, list[Client]]:
+    """The open pages; pages of nobody are left out."""
+    found: defaultdict[Standing, list[Client]] = defaultdict(list)
     for client in list(Client.instances.values()):
-        if session_id := _session_of(client):
-            found[session_id].append(client)
+        if (standing := _standing_of(client)).session_id:
+            found[standing].append(client)
     return found
 
 
-def close(session_ids: Collection[str]) -> None:
-    """Delete the pages and cut their sockets; a browser loads its page again, or says so, and is asked to sign in."""
-    open_now = by_session()
-    for session_id in session_ids:
-        for client in open_now.get(session_id, []):
+def close(standings: Collection[Standing], *, signed_out: bool) -> None:
+    """Delete the pages and cut their sockets; a browser loads its page again. Who is signed out is asked to sign in,
+    on the page itself where it can.
+    """
+    open_now = by_standing()
+    for standing in standings:
+        for client in open_now.get(standing, []):
             sockets = [sid for sid, _ in core.sio.manager.get_participants(NAMESPACE, client.id)]
             for sid in sockets:  # what is on the screen stays there: it may not have been saved
                 core.sio.manager.basic_leave_room(sid, NAMESPACE, client.id)
@@ -73,11 +76,11 @@ def close(session_ids: Collection[str]) -> None:
                 client._cancel_delete_task(document_id)
             client.delete()
             for sid in sockets:
-                background_tasks.create(_cut(sid), name=f"sign out {sid}")
+                background_tasks.create(_cut(sid, SIGNED_OUT if signed_out else RIGHTS_CHANGED), name=f"cut {sid}")
 
 
-async def _cut(sid: str) -> None:
-    await core.sio.emit("run_javascript", {"code": SIGNED_OUT}, to=sid)  # as NiceGUI says it
+async def _cut(sid: str, code: str) -> None:
+    await core.sio.emit("run_javascript", {"code": code}, to=sid)  # as NiceGUI says it
     await core.sio.disconnect(sid)
 
 
@@ -93,10 +96,10 @@ def _address_of(client: Client) -> str:
         return ""  # a client without a request
 
 
-def _session_of(client: Client) -> str:
-    """The id of the session it was opened in; "" for nobody, also with the token of a session that has ended."""
+def _standing_of(client: Client) -> Standing:
+    """What it was opened with; of nobody also with the token of a session that has ended."""
     try:
         request = client.request
     except RuntimeError:
-        return ""  # a client without a request has no user either
-    return found_actor(request).session_id
+        return Standing("", "")  # a client without a request has no user either
+    return found_access(request).standing

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from app.access import Part
 from orchestrator.domain import Goal, Phase, Repl
 
 _BADGES = {
@@ -46,6 +47,11 @@ _SYSTEMS = (
 def badge_of(template: str) -> str:
     """The few letters that stand for a template."""
     return _BADGES[template][0] if template in _BADGES else template[:2].capitalize()
+
+
+def shared_words(owner: str, part: Part) -> str:
+    """Whose it is, and what one may do with it."""
+    return f"shared by {owner}" + ("" if part.includes(Part.EDITOR) else ", to look at")
 
 
 def colour_of(template: str) -> str:

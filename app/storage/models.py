@@ -97,3 +97,21 @@ class ReplRow(Model):
     class Meta:
         table = "repls"
         unique_together = (("owner_id", "request_id"),)
+
+
+class MemberRow(Model):
+    """Somebody whom the owner of a Repl has let into it. Gone with the Repl."""
+
+    id = fields.IntField(primary_key=True)
+    repl: fields.ForeignKeyRelation[ReplRow] = fields.ForeignKeyField("models.ReplRow", related_name="members")
+    repl_id: str
+    user: fields.ForeignKeyRelation[User] = fields.ForeignKeyField(
+        "models.User", related_name="memberships", db_index=True
+    )
+    user_id: str
+    can_write = fields.BooleanField()
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "members"
+        unique_together = (("repl", "user"),)

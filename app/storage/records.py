@@ -1,7 +1,7 @@
 """Repls in the database. `tests/contracts/records.py` runs against it on SQLite and PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any, Final
@@ -42,6 +42,9 @@ class TortoiseRecords:
 
     async def list_by_owner(self, owner_id: str) -> list[Repl]:
         return [_of(row) for row in await ReplRow.filter(owner_id=owner_id).order_by("-opened_at")]
+
+    async def list_by_ids(self, repl_ids: Collection[str]) -> list[Repl]:
+        return [_of(row) for row in await ReplRow.filter(id__in=list(repl_ids)).order_by("-opened_at")]
 
     async def list_all(self) -> list[Repl]:
         """Those in the trash, too; by slug."""

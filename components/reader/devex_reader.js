@@ -23,7 +23,7 @@ export default {
         </div>
       </div>
     </div>`,
-  props: { replId: String },
+  props: { replId: String, readonly: Boolean },
   data() {
     return { path: "", url: null, state: "empty", said: ["No file is open", "Choose one from the files to read it."], isTyped: false, refusal: "" };
   },
@@ -88,7 +88,7 @@ export default {
       this.view?.destroy();
       Object.assign(this, { state: "shown", refusal: "" });
       this.view = new TextView(this.$refs.host, path, { onRefused: (sentence) => (this.refusal = sentence) });
-      this.view.show(text, false);
+      this.view.show(text, this.readonly);
       if (line) this.$nextTick(() => this.view.goTo(line));
     },
     /** The text; the first that is typed into it is told, so that the REPL is started. */

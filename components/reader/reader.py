@@ -15,10 +15,12 @@ class Reader(Element, component="devex_reader.js", esm=BUNDLE):
     is saved there; `on_typed` is called for the first of it in each file.
     """
 
-    def __init__(self, repl_id: str, *, on_typed: Callable[[], Any]) -> None:
+    def __init__(self, repl_id: str, *, on_typed: Callable[[], Any] | None) -> None:
+        """Without `on_typed` nothing can be typed."""
         super().__init__()
-        self._props["replId"] = repl_id
-        self.on("typed", lambda _: on_typed())
+        self._props.update(replId=repl_id, readonly=on_typed is None)
+        if on_typed:
+            self.on("typed", lambda _: on_typed())
 
     def open_file(self, path: str, line: int | None = None) -> None:
         """Show another file; `line` counts from 1."""

@@ -12,15 +12,15 @@ export default {
       <div class="dx-tabs">
         <div ref="list" class="dx-tablist" @keydown="key" @wheel.passive="wheel">
           <span role="tablist" :aria-label="label" :aria-owns="tabs.map(id).join(' ')"></span>
-          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !tab.closable }" :data-active="tab.key === front" :data-beside="tab.key in places || null">
+          <div v-for="tab in tabs" :key="tab.key" class="dx-tab" :class="{ 'dx-tab-pad': !canClose(tab) }" :data-active="tab.key === front" :data-beside="tab.key in places || null">
             <button role="tab" type="button" :id="id(tab)" :aria-selected="tab.key === front" :aria-controls="id(tab) + '-panel'" :tabindex="tab.key === front ? 0 : -1"
-                    @click="pressed($event, tab)" @dblclick="rename(tab)" @auxclick.middle="tab.closable && $emit('close', tab.key)">
+                    @click="pressed($event, tab)" @dblclick="rename(tab)" @auxclick.middle="canClose(tab) && $emit('close', tab.key)">
               <i :class="'dx-i dx-i-' + tab.icon"></i><span class="dx-tab-title">{{ tab.title }}</span></button>
-            <button v-if="tab.closable" type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'Close ' + tab.title" :title="'Close ' + tab.title" @click="$emit('close', tab.key)"><i class="dx-i dx-i-close"></i></button>
+            <button v-if="canClose(tab)" type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'Close ' + tab.title" :title="'Close ' + tab.title" @click="$emit('close', tab.key)"><i class="dx-i dx-i-close"></i></button>
           </div>
         </div>
-        <button type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="addLabel" :title="addLabel" @click="$emit('add')"><i class="dx-i dx-i-plus"></i></button>
-        <button v-if="splitLabel" type="button" class="dx-btn dx-btn-quiet dx-btn-icon dx-wide" :aria-label="splitLabel" :title="splitLabel" @click="split"><i class="dx-i dx-i-split"></i></button>
+        <button v-if="!readonly" type="button" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="addLabel" :title="addLabel" @click="$emit('add')"><i class="dx-i dx-i-plus"></i></button>
+        <button v-if="splitLabel && !readonly" type="button" class="dx-btn dx-btn-quiet dx-btn-icon dx-wide" :aria-label="splitLabel" :title="splitLabel" @click="split"><i class="dx-i dx-i-split"></i></button>
       </div>
       <div class="dx-pane-body" ref="panels">
         <div v-for="tab in tabs" :key="tab.key" class="dx-tabpanel" :class="{ 'dx-behind': !(tab.key in places), 'dx-aside': tab.key in places && tab.key !== front }" :style="places[tab.key]" role="tabpanel" :id="id(tab) + '-panel'" :aria-labelledby="id(tab)" @focusin="came(tab.key)"><slot :name="tab.key"></slot></div>
@@ -28,7 +28,7 @@ export default {
              :style="{ left: one.from * 100 + '%' }" @pointerdown="drag($event, one.key)" @keydown="step($event, one.key)"></div>
       </div>
     </div>`,
-  props: { tabs: Array, label: String, addLabel: String, command: String, renameCommand: String, splitLabel: String, splitCommands: Array },
+  props: { tabs: Array, label: String, addLabel: String, command: String, renameCommand: String, splitLabel: String, splitCommands: Array, readonly: Boolean },
   data() {
     return { front: this.tabs[0]?.key ?? "", last: "", beside: new Beside(location.pathname) };
   },
@@ -72,6 +72,9 @@ export default {
     id(tab) {
       return `dx-tab-${this.$.uid}-${tab.key}`;
     },
+    canClose(tab) {
+      return tab.closable && !this.readonly;
+    },
     commanded(event) {
       const [split, part] = this.splitCommands;
       const does = { [this.command]: () => this.chooseLast(true), [split]: this.split, [part]: () => this.beside.part(this.front) }[event.detail];
@@ -86,7 +89,7 @@ export default {
     },
     /** A new one beside the one in front. */
     split() {
-      if (!this.beside.mayGrow(this.front)) return;
+      if (this.readonly || !this.beside.mayGrow(this.front)) return;
       this.splitting = { key: this.front, atMs: performance.now() };
       this.$emit("add");
     },
@@ -127,7 +130,7 @@ export default {
     },
     /** What is in front names itself. */
     rename(tab) {
-      if (tab.closable && this.renameCommand) window.dispatchEvent(new CustomEvent(COMMAND, { detail: this.renameCommand, cancelable: true }));
+      if (this.canClose(tab) && this.renameCommand) window.dispatchEvent(new CustomEvent(COMMAND, { detail: this.renameCommand, cancelable: true }));
     },
     wheel(event) {
       this.$refs.list.scrollLeft += event.deltaY;
@@ -136,7 +139,7 @@ export default {
       const at = this.tabs.findIndex((tab) => tab.key === this.front);
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: this.tabs.length - 1 }[event.key];
       if (event.key === "F2") return this.rename(this.tabs[at]);
-      const closes = event.key === "Delete" && this.tabs[at].closable;
+      const closes = event.key === "Delete" && this.canClose(this.tabs[at]);
       if (to === undefined && !closes) return;
       event.preventDefault();
       if (closes) return this.$emit("close", this.front);

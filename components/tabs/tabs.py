@@ -27,7 +27,7 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
     closable tab, or F2, gives `rename_command`. With a `split_label` a new tab can be opened beside the one in front,
     by a button of this label or by the first of `split_commands`; the second one shows what is side by side alone
     again, and a press on a tab with Ctrl shows it beside. `on_add` and `on_close(key)`: the user asks for a new tab, or
-    for the end of one; it goes when `remove_tab` is called.
+    for the end of one; it goes when `remove_tab` is called. With `readonly` the user opens, closes and renames none.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
         rename_command: str = "",
         split_label: str = "",
         split_commands: tuple[str, str] = ("", ""),
+        readonly: bool = False,
         on_add: Callable[[], Any],
         on_close: Callable[[str], Any],
     ) -> None:
@@ -51,6 +52,7 @@ class Tabs(Element, component="devex_tabs.js", esm=BUNDLE):
             renameCommand=rename_command,
             splitLabel=split_label,
             splitCommands=split_commands,
+            readonly=readonly,
             tabs=[],
         )
         self.on("add", lambda _: on_add())

@@ -61,7 +61,7 @@ class PreviewPort:
         self._previewed = previewed
         self._proxy = proxy
         self._control = control
-        self._live = Live()
+        self._live = Live[str]()
         self._sessions = Sessions(control.ask)
         self._entrance = Entrance(previewed.domain, self, origin=previewed.origin, public=_public)
 
@@ -103,7 +103,7 @@ class PreviewPort:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(CHECKED_S)
-                for session_id in self._live.sessions() - looked_at:
+                for session_id in self._live.holders() - looked_at:
                     looked_at.add(session_id)
                     group.create_task(look(session_id), name="session looked at")
                 self._sessions.forget()

@@ -94,7 +94,7 @@ async def test_who_signs_in_again_is_not_disturbed(site: Site, context: BrowserC
     page = await signed_in(context, site, owner)
     await page.goto(f"{site.origin}/sign-in")
     await page.get_by_label("User name").fill(owner.actor.name)
-    assert owner.actor.session_id not in open_pages.by_session()
+    assert owner.actor.session_id not in {one.session_id for one in open_pages.by_standing()}
     await site.server.sweep()
     await page.get_by_label("Password").fill(PASSWORD)
     await page.keyboard.press("Enter")

@@ -232,7 +232,11 @@ async def test_a_page_whose_session_ends_while_it_is_built_does_nothing_more(tmp
         repl = await site.repl(owner, start=False)
         browser = await site.browser(owner, Accept="text/html")
         answer = asyncio.create_task(browser.get(f"/repl/{repl.id}"))
-        await until(lambda: owner.actor.session_id in open_pages.by_session() or answer.done())
+
+        def is_built() -> bool:
+            return owner.actor.session_id in {one.session_id for one in open_pages.by_standing()}
+
+        await until(lambda: is_built() or answer.done())
         await site.server.accounts.sessions.sign_out(owner.actor)
         assert not answer.done()
         await answer

@@ -6,7 +6,7 @@ from runner.live import Live, SessionEnded
 
 
 async def test_ending_a_session_ends_what_it_holds() -> None:
-    live = Live()
+    live = Live[str]()
     entered = asyncio.Semaphore(0)
 
     async def hold(session_id: str) -> None:
@@ -21,15 +21,15 @@ async def test_ending_a_session_ends_what_it_holds() -> None:
     for task in tasks[:2]:
         with pytest.raises(SessionEnded):
             await task
-    assert live.sessions() == {"b"}
+    assert live.holders() == {"b"}
     tasks[2].cancel()
     with pytest.raises(asyncio.CancelledError):
         await tasks[2]
-    assert live.sessions() == set()
+    assert live.holders() == set()
 
 
 async def test_somebody_elses_cancellation_goes_on() -> None:
-    live = Live()
+    live = Live[str]()
     entered = asyncio.Event()
 
     async def hold() -> None:
@@ -46,7 +46,7 @@ async def test_somebody_elses_cancellation_goes_on() -> None:
 
 
 async def test_a_failure_while_ending_is_told_as_it_is() -> None:
-    live = Live()
+    live = Live[str]()
     entered = asyncio.Event()
 
     async def hold() -> None:
@@ -63,4 +63,4 @@ async def test_a_failure_while_ending_is_told_as_it_is() -> None:
     with pytest.raises(ValueError, match="its own"):
         await task
     live.end(["a"])
-    assert live.sessions() == set()
+    assert live.holders() == set()

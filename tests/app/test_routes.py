@@ -10,7 +10,19 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from nicegui import app
 
-from app.access import RULES, Access, Action, Role, Who, allowed, assert_routes_guarded, declared_action, every_route
+from app.access import (
+    BY_BROWSER,
+    RULES,
+    Access,
+    Action,
+    Part,
+    Role,
+    Who,
+    allowed,
+    assert_routes_guarded,
+    declared_action,
+    every_route,
+)
 from app.server import NOT_GUARDED
 from orchestrator.domain import Repl
 from tests.app.running_site import Site
@@ -51,6 +63,7 @@ GATEWAY = [
     Asked("DELETE", "/repls/{repl_id}/records", Action.WRITE),
     Asked("DELETE", "/repls/{repl_id}/records/run-1-00000000", Action.WRITE),
 ]
+MEMBERS = {"editor": Part.EDITOR, "viewer": Part.VIEWER, "removed": Part.EDITOR}
 
 
 async def answers(browser: httpx.AsyncClient, asked: Asked, repl: Repl) -> str:
@@ -83,33 +96,55 @@ async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
     browsers |= {name: await site.script(who) for name, who in (("token", owner), ("other token", other))}
     chief = await site.server.accounts.sign_in("chief", "a long password")
     browsers["admin's token"] = await site.script(chief)
-    repl = await site.repl(owner)
+    for name in MEMBERS:
+        member = await site.user(name)
+        browsers[name] = await site.browser(member)
+        browsers[f"{name}'s token"] = await site.script(member)
+    repl = await shared_repl(site)
     for asked in routes:
-        found = {name: await answers(browser, asked, repl) for name, browser in browsers.items()}
+        found = {}
+        for name, browser in browsers.items():
+            found[name] = await answers(browser, asked, repl)
+            if asked.action in (Action.LEAVE, Action.DELETE) and not found[name]:
+                repl = await shared_repl(site)
         assert found == expected(asked), asked
-        if asked.action in (Action.STOP, Action.DELETE):
-            repl = await site.repl(owner)
+        if asked.action is Action.STOP:
+            repl = await shared_repl(site)
+
+
+async def shared_repl(site: Site) -> Repl:
+    """The owner's, with a member of each kind."""
+    repl = await site.repl(site.users["owner"])
+    for name, part in MEMBERS.items():
+        await site.server.members.let_in(repl, name, part)
+    await site.server.members.remove(repl.id, site.users["removed"].actor.user_id)
+    return repl
+
+
+NOBODY_TO_IT = ("other", "admin", "removed")
+TOKENS = {"owner": "token"} | {name: f"{name}'s token" for name in (*MEMBERS, "admin")} | {"other": "other token"}
 
 
 def expected(asked: Asked) -> dict[str, str]:
-    everybody = ("anonymous", "revoked", "other", "admin", "owner", "token", "other token", "admin's token")
-    who = RULES[asked.action]
-    match who:
+    needed = RULES[asked.action]
+    everybody = ("anonymous", "revoked", *TOKENS, *TOKENS.values())
+    nobody = dict.fromkeys(("anonymous", "revoked"), "sign_in")
+    match needed:
         case Who.ANYONE:
-            refused = {"anonymous": "sign_in", "revoked": "sign_in"} if asked.path == "/api/session" else {}
-            refused = refused if asked.method == "GET" else {}
+            refused = nobody if asked.path == "/api/session" and asked.method == "GET" else {}
         case Who.USER:
-            refused = {"anonymous": "sign_in", "revoked": "sign_in"}
-        case Who.OWNER:
-            refused = {"anonymous": "sign_in", "revoked": "sign_in", "other": NOT_FOUND, "admin": NOT_FOUND}
+            refused = nobody
         case Who.ADMIN:
-            refused = {"anonymous": "sign_in", "revoked": "sign_in", "other": "forbidden", "owner": "forbidden"}
+            refused = nobody | dict.fromkeys((name for name in TOKENS if name != "admin"), "forbidden")
+        case Part.VIEWER | Part.EDITOR | Part.OWNER:
+            refused = nobody | dict.fromkeys(NOBODY_TO_IT, NOT_FOUND)
+            below = {Part.VIEWER: (), Part.EDITOR: ("viewer",), Part.OWNER: ("viewer", "editor")}[needed]
+            refused |= dict.fromkeys(below, "forbidden")
+            refused |= {TOKENS[name]: refused[name] for name in TOKENS if name in refused}
         case _:
-            assert_never(who)
-    if who is Who.OWNER:
-        refused |= {"other token": NOT_FOUND, "admin's token": NOT_FOUND}
-    if asked.action in (Action.ACCOUNT, Action.ADMINISTER):
-        refused |= dict.fromkeys(("token", "other token", "admin's token"), "forbidden")
+            assert_never(needed)
+    if asked.action in BY_BROWSER:
+        refused |= dict.fromkeys(TOKENS.values(), "forbidden")
     return {name: refused.get(name, "") for name in everybody}
 
 

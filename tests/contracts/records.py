@@ -78,6 +78,13 @@ class RecordsContract:
             await records.insert(make_repl(2, **{same: getattr(first, same)}))
         assert await records.list_by_owner("owner1") == [first]
 
+    async def test_some_are_listed_by_id(self, records: Records) -> None:
+        first, second, third = make_repl(1), make_repl(2, owner_id="owner2"), make_repl(3)
+        for repl in (first, second, third):
+            await records.insert(repl)
+        assert await records.list_by_ids(["repl1", "nothing", "repl2"]) == [second, first]
+        assert await records.list_by_ids([]) == []
+
     async def test_requests_of_two_owners_are_two(self, records: Records) -> None:
         await records.insert(make_repl(1, request_id="request1"))
         await records.insert(make_repl(2, request_id="request1", owner_id="owner2"))

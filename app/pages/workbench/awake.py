@@ -26,14 +26,14 @@ _NAMES = {  # of what lasts
 
 
 class Awake:
-    """`attempt` does what changes something, if it is still allowed."""
+    """`attempt` does what changes something, if it is still allowed; without it one can only look."""
 
     def __init__(
         self,
         orchestrator: Orchestrator,
         repl: Repl,
         *,
-        attempt: Callable[[Callable[[], Awaitable[object]]], Awaitable[None]],
+        attempt: Callable[[Callable[[], Awaitable[object]]], Awaitable[None]] | None,
     ) -> None:
         self._orchestrator = orchestrator
         self._repl_id = repl.id
@@ -45,7 +45,8 @@ class Awake:
         ):
             self._left = text("")
             self._why = text("", "dx-wide")
-            text("Extend", tag="strong")
+            if attempt:
+                text("Extend", tag="strong")
             with ui.menu().props('anchor="top right" self="bottom right" role=dialog') as self._menu:
                 self._told = ui.element("div").classes("dx-awake")
         self._menu._props["aria-label"] = "What keeps this REPL awake"
@@ -68,13 +69,15 @@ class Awake:
         lease = self._lease
         warning_s = lease.warning_s(datetime.now(UTC)) if lease else None
         if warning_s is not None and warning_s != self._warned_s:
-            failed(f"This REPL is idle: it stops in {warning_s // 60} min.", "Press Extend to keep it awake.")
+            action = "Press Extend to keep it awake." if self._attempt else ""
+            failed(f"This REPL is idle: it stops in {warning_s // 60} min.", action)
         self._warned_s = warning_s
 
     async def extend(self, hours: int) -> None:
         """Keep it awake."""
         self._menu.close()
-        await self._attempt(partial(self._extend, hours))
+        if self._attempt:
+            await self._attempt(partial(self._extend, hours))
 
     @property
     def _lease(self) -> Lease | None:
@@ -90,6 +93,8 @@ class Awake:
             text(f"Awake because {lease.activity.phrase}, {ago(lease.renewed_at, now)}.", tag="p")
             text(f"It stops in {span(_left_s(lease, now))} unless something happens.", tag="p")
             self._today(now)
+            if not self._attempt:
+                return
             with ui.element("div").classes("dx-row"):
                 text("Keep it awake for")
                 for hours in EXTEND_HOURS:

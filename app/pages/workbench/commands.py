@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from app.access import Part
 from components.palette import Command
 
 Do = Callable[[str], Any]
@@ -34,6 +35,7 @@ COMMANDS = (
     Command("preview", "Show or hide the preview"),
     Command("reload-preview", "Reload the preview"),
     Command("history", "History"),
+    Command("share", "Share this REPL"),
     Command("save-version", "Save a version now"),
     Command("theme", "Switch between light and dark"),
     Command("extend", "Keep this REPL awake"),
@@ -43,4 +45,18 @@ COMMANDS = (
     Command("home", "Go to your REPLs"),
 )
 
-WHILE_STOPPED = frozenset({"start", "run-again", "history", "runs", "theme", "diagnose", "home"})
+WHILE_STOPPED = frozenset({"start", "run-again", "history", "share", "runs", "theme", "diagnose", "home"})
+OF_EDITORS = frozenset(
+    {
+        *("save", "run", "stop", "run-again", "save-version", "extend", "start", "sleep", "preview", "reload-preview"),
+        *("new-terminal", "terminal-take-over", "terminal-split", "terminal-rename"),
+    }
+)
+OF_OWNERS = frozenset({"share"})
+
+
+def left_out(part: Part) -> frozenset[str]:
+    """What somebody who is this to a REPL cannot have done."""
+    return (frozenset() if part.includes(Part.EDITOR) else OF_EDITORS) | (
+        frozenset() if part is Part.OWNER else OF_OWNERS
+    )

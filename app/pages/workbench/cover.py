@@ -25,6 +25,7 @@ class Cover:
     def __init__(
         self,
         *,
+        can_write: bool,
         on_start: Callable[[], Any],
         on_history: Callable[[], Any],
         on_shelf: Callable[[], None],
@@ -32,6 +33,7 @@ class Cover:
         new_last_screens: Callable[[Sequence[Record]], LastScreens],
     ) -> None:
         self.shelf: Shelf | None = None
+        self._can_write = can_write
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
@@ -78,7 +80,12 @@ class Cover:
         if is_shelved and self.shelf is None:
             with self._files:
                 last_screens = partial(self._new_last_screens, records) if records else None
-                self.shelf = Shelf(repl.id, on_file=self._on_file, on_typed=self._typed, new_last_screens=last_screens)
+                self.shelf = Shelf(
+                    repl.id,
+                    on_file=self._on_file,
+                    on_typed=self._typed if self._can_write else None,
+                    new_last_screens=last_screens,
+                )
             self._on_shelf()
 
     def _take_away(self) -> None:
@@ -103,7 +110,7 @@ class Cover:
                 if not moves:
                     text(f"{why} {safety} {repl.lacks or ''}".strip(), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
-                if not moves:
+                if not moves and self._can_write:
                     button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
                 button("History", self._on_history, icon_name="history")
                 link("Download files", f"/repls/{repl.id}/zip", "dx-btn")

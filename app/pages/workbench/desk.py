@@ -18,13 +18,16 @@ from components.split import Split
 
 
 class Desk:
-    """Files on the left, the editor over the panel, the preview on the right once a program listens on a port."""
+    """Files on the left, the editor over the panel, the preview on the right once a program listens on a port: that is
+    for those who may also write.
+    """
 
     def __init__(
         self,
         repl_id: str,
         *,
         first_file: str | None,
+        can_write: bool,
         do: Do,
         on_close_terminal: Callable[[str], Any],
         new_run_history: Callable[[Callable[[], None]], RunHistory],
@@ -35,12 +38,14 @@ class Desk:
         self._on_run = on_run
         self._on_file = on_file
         self._on_paused = on_paused
+        self._can_write = can_write
         self._shells: Sequence[Shell] = ()
         ReplEvents(repl_id, on_told=self._told)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
         with self.files.fixed, _pane("files", "Files"):
             self.tree = FileTree(
                 repl_id,
+                readonly=not can_write,
                 on_open=self.open_file,
                 on_failed=failed,
                 on_moved=self._moved,
@@ -80,6 +85,7 @@ class Desk:
         with self.below.fixed:
             self.panel = Panel(
                 repl_id,
+                can_write=can_write,
                 on_new=lambda: do("new-terminal"),
                 on_close=on_close_terminal,
                 on_open=self.open_file,
@@ -107,7 +113,7 @@ class Desk:
         """The first with a page opens the preview; a page that is loaded later leaves it as the user left it."""
         had_page = self.preview.has_page
         self.preview.set_ports(ports)
-        if self.preview.has_page and not had_page:
+        if self._can_write and self.preview.has_page and not had_page:
             self.side.show()
 
     async def _set_shells(self, shells: Sequence[Shell]) -> None:

@@ -2,6 +2,7 @@
 
 from nicegui import ui
 
+from app.access import Part
 from app.pages.frame import brand_mark, menu_item
 from app.pages.workbench.commands import START_IT, STOP_IT, Do
 from components.controls import icon, icon_button, set_shown, text
@@ -11,25 +12,32 @@ from orchestrator.domain import Goal, Repl
 class Header:
     """Name, phase, Run or Stop, and the ways to everything else; `do` carries out a command."""
 
-    def __init__(self, repl: Repl, *, do: Do) -> None:
+    def __init__(self, repl: Repl, *, part: Part, do: Do) -> None:
         self._running = False
+        self._can_write = part.includes(Part.EDITOR)
         with ui.element("header").classes("dx-wb-top"):
             brand_mark()
             self._name = text(repl.name, "dx-wb-name", tag="h1")
             self._phase = text("", "dx-chip dx-wide")
+            if not self._can_write:
+                text("View only", "dx-chip")
             ui.element("span").classes("dx-grow")
             self._find(do)
             with ui.element("button").classes("dx-btn dx-run").props("type=button") as self._run:
                 self._run_icon = icon("play")
                 self._run_text = text("Run")
             self._run.on("click", lambda: do("stop" if self._running else "run"))
+            set_shown(self._run, self._can_write)
             ui.element("span").classes("dx-grow")
             icon_button("sidebar", "Files (Ctrl+B)", lambda: do("files")).classes("dx-wide")
             icon_button("terminal", "Panel (Ctrl+J)", lambda: do("panel")).classes("dx-wide")
-            icon_button("globe", "Preview", lambda: do("preview")).classes("dx-wide")
+            if self._can_write:
+                icon_button("globe", "Preview", lambda: do("preview")).classes("dx-wide")
             icon_button("history", "History", lambda: do("history")).classes("dx-wide")
             icon_button("sun", "Light or dark", lambda: do("theme"))
-            self._menu(repl, do)
+            if part is Part.OWNER:
+                icon_button("users", "Share", lambda: do("share")).classes("dx-wide")
+            self._menu(repl, part, do)
         self.set_repl(repl)
         self.set_running(running=False)
 
@@ -40,7 +48,7 @@ class Header:
         self._phase.props(f"data-phase={repl.phase.value}")
         runs = repl.goal is Goal.RUN
         for item, is_shown in ((self._start, not runs), (self._sleep, runs)):
-            set_shown(item, is_shown)
+            set_shown(item, is_shown and self._can_write)
 
     def set_running(self, *, running: bool) -> None:
         """Offer Stop while a program runs, Run otherwise."""
@@ -56,12 +64,14 @@ class Header:
             text("Ctrl+P", tag="kbd")
         find.on("click", lambda: do("find"))
 
-    def _menu(self, repl: Repl, do: Do) -> None:
+    def _menu(self, repl: Repl, part: Part, do: Do) -> None:
         with icon_button("more", "More"), ui.menu().props("auto-close"):
             menu_item("command", "All commands", lambda: do("commands"))
             menu_item("search", "Find in files", lambda: do("search"))
             menu_item("history", "History", lambda: do("history"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{repl.id}/zip"))
+            if part is Part.OWNER:
+                menu_item("users", "Share", lambda: do("share"))
             ui.element("div").classes("dx-menu-line")
             self._start = menu_item("play", START_IT, lambda: do("start"))
             self._sleep = menu_item("stop", STOP_IT, lambda: do("sleep"))

@@ -29,6 +29,7 @@ class Panel:
         self,
         repl_id: str,
         *,
+        can_write: bool,
         on_new: Callable[[], Any],
         on_close: Callable[[str], Any],
         on_open: Callable[[str, int, int | None], Any],
@@ -36,6 +37,7 @@ class Panel:
         new_run_history: Callable[[Callable[[], None]], RunHistory],
     ) -> None:
         self._repl_id = repl_id
+        self._can_write = can_write
         self._on_open = on_open
         self._on_runs = on_runs
         self._run = Run()
@@ -51,6 +53,7 @@ class Panel:
                 rename_command="terminal-rename",
                 split_label="Split the terminal",
                 split_commands=("terminal-split", "terminal-part"),
+                readonly=not can_write,
                 on_add=on_new,
                 on_close=on_close,
             )
@@ -152,7 +155,7 @@ class Panel:
                 self._all_runs()
                 return
             if run.terminal is None:
-                text("Press Run to start the program. What it prints shows up here.")
+                text(f"{'Press Run to start the program. ' if self._can_write else ''}What it prints shows up here.")
             elif run.running:
                 ui.element("span").classes("dx-spin")
                 text("Running")
@@ -164,7 +167,7 @@ class Panel:
             command = run.command or ""
             text(command_words(command), tag="code")._props["title"] = command
             ui.element("span").classes("dx-grow")
-            if run.running:
+            if run.running and self._can_write:
                 text("If it asks, type your answer below.", "dx-wide")
             if run.terminal:
                 show_downloads(self._repl_id, run.terminal)

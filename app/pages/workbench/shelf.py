@@ -14,7 +14,7 @@ from components.split import Split
 
 class Shelf:
     """A tree on the left, the chosen file on the right; `on_file` is called when a file is chosen, `on_typed` when
-    somebody begins to type into it. `new_last_screens` makes what is below, None: there is nothing to show there.
+    somebody begins to type into it (None: nobody can). `new_last_screens` makes what is below (None: there is nothing).
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class Shelf:
         repl_id: str,
         *,
         on_file: Callable[[], None],
-        on_typed: Callable[[], Any],
+        on_typed: Callable[[], Any] | None,
         new_last_screens: Callable[[], LastScreens] | None,
     ) -> None:
         self._on_file = on_file

@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, allowed
+from app.access import Access, Action, allowed
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, dress, keep_theme, while_shown
 from app.pages.words import restart_words
 from app.pages.workbench.awake import Awake
-from app.pages.workbench.commands import COMMANDS, WHILE_STOPPED
+from app.pages.workbench.commands import COMMANDS, WHILE_STOPPED, left_out
 from app.pages.workbench.cover import Cover
 from app.pages.workbench.desk import Desk
 from app.pages.workbench.header import Header
 from app.pages.workbench.recorded.recorded import Recorded
+from app.pages.workbench.share import Share
 from app.pages.workbench.status import status_line
 from app.pages.workbench.views import Views
 from app.services import Services
@@ -38,19 +39,23 @@ def register(services: Services) -> None:
 
     @ui.page("/repl/{repl_id}", response_timeout=PAGE_DEADLINE_S)
     async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)], start: bool = True) -> None:
-        bench = Workbench(services, access.actor, access.the_repl)
-        await bench.open(QUICK_S if start else None)
+        bench = Workbench(services, access)
+        await bench.open(QUICK_S if start and access.can_write else None)
         while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
         while_shown(ui.context.client, bench.count_down(), name=f"lease {access.the_repl.id}")
 
 
 class Workbench:
-    """One page's view of one REPL. Opening the page starts the REPL; one that stops later is started by hand."""
+    """One page's view of one REPL. Opening the page starts the REPL, for who may; one that stops later is started by
+    hand. When the rights change that it was opened with, it is loaded anew.
+    """
 
-    def __init__(self, services: Services, actor: Actor, repl: Repl) -> None:
+    def __init__(self, services: Services, access: Access) -> None:
+        repl = access.the_repl
         self._services = services
         self._orchestrator = services.orchestrator
-        self._actor = actor
+        self._access = access
+        self._left_out = left_out(access.the_part)
         self._repl = repl
         self._changes = self._orchestrator.subscribe(repl_id=repl.id)
         self._desk: Desk | None = None
@@ -60,7 +65,7 @@ class Workbench:
         self._dark = dress(repl.name)
         self._recorded = Recorded(
             self._orchestrator,
-            Access(actor, repl),
+            access,
             attempt=self._attempt,
             on_start=lambda: self.do("start"),
             on_again=self._run_again,
@@ -68,14 +73,15 @@ class Workbench:
         preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
-            self._header = Header(repl, do=self.do)
+            self._header = Header(repl, part=access.the_part, do=self.do)
             with ui.element("div"):
-                Network(actor.user_id)
+                Network(access.actor.user_id)
                 Restoring()
                 self._paused = text("", "dx-line dx-hidden").props("role=alert data-tone=danger")
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(
+                    can_write=access.can_write,
                     on_start=lambda: self.do("start"),
                     on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
@@ -84,8 +90,9 @@ class Workbench:
                 )
                 self._history = History(repl.id, on_told=told, on_failed=failed)
             with status_line():
-                self._awake = Awake(self._orchestrator, repl, attempt=self._attempt)
+                self._awake = Awake(self._orchestrator, repl, attempt=self._attempt if access.can_write else None)
             self._views = Views(self._root, on_view=self._viewed)
+            self._share = Share(services, access)
             self._palette = Palette(repl.id, COMMANDS, on_command=self.do, on_open=self.open_file)
 
     # Its life
@@ -147,15 +154,17 @@ class Workbench:
             self._show_paused(None)
         is_fresh = not runs and self._cover.shelf is None
         self._cover.set_repl(repl, error, await self._recorded.records() if is_fresh else ())
-        self._history.set_writable(writable=runs, why_not="" if runs else "To bring something back, start this REPL.")
+        why_not = "" if runs or not self._access.can_write else "To bring something back, start this REPL."
+        self._history.set_writable(writable=runs and self._access.can_write, why_not=why_not)
         self._content.props(add="" if runs else "inert", remove="inert" if runs else "")
-        self._palette.leave_out({"start"} if runs else {one.id for one in COMMANDS} - WHILE_STOPPED)
+        out_of_reach = {"start"} if runs else {one.id for one in COMMANDS} - WHILE_STOPPED
+        self._palette.leave_out(out_of_reach | self._left_out)
         self._root.props(add="" if runs else "data-asleep", remove="data-asleep" if runs else "")
 
     async def _take_up(self) -> None:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
         terminals = (await self._ask("GET", "terminals"))["terminals"]
-        if not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
+        if self._access.can_write and not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
             terminals.append(await self._ask("POST", "terminals", {}))
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
@@ -178,6 +187,7 @@ class Workbench:
         return Desk(
             self._repl.id,
             first_file=template.open_file if template else None,
+            can_write=self._access.can_write,
             do=self.do,
             on_close_terminal=self._close_terminal,
             new_run_history=self._recorded.new_run_history,
@@ -192,8 +202,7 @@ class Workbench:
 
     async def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         app = await running_app(self._orchestrator, self._repl)
-        viewer = viewer_of(Access(self._actor, self._repl))
-        return await RunnerClient(app, viewer).ask(method, path, body)
+        return await RunnerClient(app, viewer_of(self._access)).ask(method, path, body)
 
     def _warn_of_lacks(self, repl: Repl) -> None:
         if repl.lacks and repl.lacks != self._lacks:
@@ -249,6 +258,7 @@ class Workbench:
             "extend": lambda: self._awake.extend(EXTEND_HOURS[0]),
             "run-again": lambda: self._run_again(None),
             "runs": self._go_to_runs,
+            "share": self._share.open,
         }
         if desk is not None:
             behind: dict[str, Callable[[], Any]] = {
@@ -266,13 +276,13 @@ class Workbench:
             if command in behind:
                 self._history.close()
             actions |= behind
-        if command in actions:
+        if command in actions and command not in self._left_out:
             outcome = actions[command]()
             if asyncio.iscoroutine(outcome):
                 await outcome
 
     async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
-        await attempt(work, self._services, self._actor, Action.WRITE, self._repl.id)
+        await attempt(work, self._services, self._access.actor, Action.WRITE, self._repl.id)
 
     async def _run(self, desk: Desk) -> None:
         self._show_output(desk)

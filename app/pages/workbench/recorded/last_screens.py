@@ -21,17 +21,18 @@ class LastScreens:
         repl_id: str,
         records: Sequence[Record],
         *,
-        on_start: Callable[[], Any],
+        on_start: Callable[[], Any] | None,
         on_again: Again | None,
         new_run_history: Callable[[], RunHistory],
     ) -> None:
-        """`records`: the newest first."""
+        """`records`: the newest first. Without `on_start` nothing can be begun."""
         run, shells = last_run(records), left_open(records)
         with ui.element("section").classes("dx-pane dx-pane-panel").props('aria-label="What was here last"'):
             self._tabs = Tabs(
                 label="What was here last",
                 add_label="New terminal",
-                on_add=on_start,
+                readonly=on_start is None,
+                on_add=on_start or (lambda: None),
                 on_close=lambda _: None,
             )
         for record in (*([run] if run else []), *shells):

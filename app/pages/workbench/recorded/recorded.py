@@ -34,7 +34,7 @@ class Recorded:
         self._repl = access.the_repl
         self._viewer = viewer_of(access)
         self._attempt = attempt
-        self._on_start = on_start
+        self._on_start = on_start if self._viewer.can_write else None
         self._on_again = on_again if self._viewer.can_write else None
 
     async def records(self) -> Sequence[Record]:

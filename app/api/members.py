@@ -1,0 +1,67 @@
+"""Who else is in a REPL: listed, let in, removed; and what others have let one into."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.access import Access, Action, Part, allowed
+from app.api.dependencies import MembersDep, OrchestratorDep
+from app.api.repls import ReplShape, shape
+
+router = APIRouter()
+
+
+class NewMember(BaseModel):
+    name: Annotated[str, Field(max_length=400, description="Their user name.")]
+    part: Literal[Part.EDITOR, Part.VIEWER]
+
+
+class MemberShape(BaseModel):
+    user_id: str
+    name: str
+    part: Part
+    since: datetime
+
+
+class SharedShape(BaseModel):
+    owner: str = Field(description="The owner's user name.")
+    repl: ReplShape
+
+
+@router.get("/api/shared")
+async def shared(
+    orchestrator: OrchestratorDep, members: MembersDep, access: Annotated[Access, allowed(Action.LIST)]
+) -> list[SharedShape]:
+    """REPLs of others that one is a member of, last opened first."""
+    found = await members.shared_with(access.actor.user_id, orchestrator)
+    return [SharedShape(owner=one.owner, repl=shape(orchestrator, one.repl, one.part)) for one in found]
+
+
+@router.get("/api/repls/{repl_id}/members")
+async def listed(members: MembersDep, access: Annotated[Access, allowed(Action.OPEN)]) -> list[MemberShape]:
+    """By name, without the owner."""
+    found = await members.of(access.the_repl.id)
+    return [MemberShape.model_validate(one, from_attributes=True) for one in found]
+
+
+@router.put("/api/repls/{repl_id}/members")
+async def let_in(
+    members: MembersDep, wanted: NewMember, access: Annotated[Access, allowed(Action.SHARE)]
+) -> MemberShape:
+    """Somebody becomes an editor or a viewer, whichever they were before."""
+    member = await members.let_in(access.the_repl, wanted.name, wanted.part)
+    return MemberShape.model_validate(member, from_attributes=True)
+
+
+@router.delete("/api/repls/{repl_id}/members/{user_id}", status_code=204)
+async def remove(members: MembersDep, user_id: str, access: Annotated[Access, allowed(Action.SHARE)]) -> None:
+    """What they have open of it is closed."""
+    await members.remove(access.the_repl.id, user_id)
+
+
+@router.delete("/api/repls/{repl_id}/membership", status_code=204)
+async def leave(members: MembersDep, access: Annotated[Access, allowed(Action.LEAVE)]) -> None:
+    """No longer be a member."""
+    await members.remove(access.the_repl.id, access.actor.user_id)
