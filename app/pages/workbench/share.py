@@ -10,7 +10,7 @@ from app.pages.frame import attempt, named_dialog
 from app.services import Services
 from components.controls import button, icon, set_label, text, told
 
-_MAY = {Part.EDITOR: "may type, run and edit", Part.VIEWER: "may look"}
+_CALLED = {Part.EDITOR: "an editor", Part.VIEWER: "a viewer"}
 
 
 class Share:
@@ -23,15 +23,13 @@ class Share:
         self._repl = access.the_repl
         with named_dialog("Share this REPL") as self._dialog, ui.card().classes("dx-dialog-body"):
             text("Share this REPL", "dx-dialog-title", tag="h2")
-            explanation = (
-                "Whom you let in finds it at Shared with you. Editors work in it as you do; viewers only look."
-            )
+            explanation = "Editors type, run and edit in it as you do; viewers look. They find it at Shared with you."
             text(explanation, "dx-muted", tag="p")
-            with ui.element("div").classes("dx-row dx-wrap"):
-                self._name = ui.input("User name").props("outlined dense autofocus maxlength=40").classes("dx-grow")
-                self._name.on("keydown.enter", lambda: self._let_in(Part.EDITOR))
-                button("Let edit", lambda: self._let_in(Part.EDITOR), kind="primary")
-                button("Let look", lambda: self._let_in(Part.VIEWER))
+            self._name = ui.input("User name").props("outlined dense autofocus maxlength=40")
+            self._name.on("keydown.enter", lambda: self._let_in(Part.EDITOR))
+            with ui.element("div").classes("dx-row"):
+                button("Add as editor", lambda: self._let_in(Part.EDITOR), kind="primary")
+                button("Add as viewer", lambda: self._let_in(Part.VIEWER))
             self._list = ui.element("div").classes("dx-list")
             with ui.element("div").classes("dx-dialog-actions"):
                 button("Done", self._dialog.close)
@@ -52,13 +50,14 @@ class Share:
 
     def _row(self, member: Member) -> None:
         other = Part.VIEWER if member.part is Part.EDITOR else Part.EDITOR
-        label = "Let only look" if other is Part.VIEWER else "Let edit"
+        label = f"Make {_CALLED[other]}"
         with ui.element("div"):
             icon("user")
             with ui.element("div").classes("dx-grow"):
                 text(member.name, tag="div")
-                text(_MAY[member.part], "dx-hint")
-            set_label(button(label, self._making(member.name, other), small=True), f"{label}: {member.name}")
+                text(_CALLED[member.part], "dx-hint")
+            change = button(label, self._making(member.name, other), small=True)
+            set_label(change, f"Make {member.name} {_CALLED[other]}")
             remove = button("Remove", self._removing(member), kind="danger", small=True)
             set_label(remove, f"Remove {member.name}")
 
@@ -71,7 +70,7 @@ class Share:
         async def make() -> None:
             member = await self._members.let_in(self._repl, name, part)
             self._name.value = ""
-            told(f"{member.name} {_MAY[part]}.")
+            told(f"{member.name} is {_CALLED[part]} now.")
             await self._fill()
 
         return lambda: self._attempt(make)

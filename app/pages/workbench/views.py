@@ -1,6 +1,6 @@
 """The bar at the bottom of a narrow screen: one part of the workbench at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from nicegui import ui
 from nicegui.element import Element
@@ -19,14 +19,18 @@ VIEWS = {"files": "folder", "editor": "code", "terminal": "terminal", "output": 
 
 
 class Views:
-    """Marks `root` with the view in front; theme.css shows it alone when the screen is narrow."""
+    """Marks `root` with the view in front; theme.css shows it alone when the screen is narrow. `left_out` are views
+    there are none of.
+    """
 
-    def __init__(self, root: Element, *, on_view: Callable[[str], None]) -> None:
+    def __init__(self, root: Element, *, left_out: Collection[str], on_view: Callable[[str], None]) -> None:
         self._root = root
         self._on_view = on_view
         self._tabs: dict[str, Element] = {}
         with ui.element("nav").classes("dx-views").props('role=tablist aria-label="Views"'):
             for view, icon_name in VIEWS.items():
+                if view in left_out:
+                    continue
                 self._tabs[view] = self._tab(view, icon_name)
         self._mark("editor")
 

@@ -91,7 +91,7 @@ class Workbench:
                 self._history = History(repl.id, on_told=told, on_failed=failed)
             with status_line():
                 self._awake = Awake(self._orchestrator, repl, attempt=self._attempt if access.can_write else None)
-            self._views = Views(self._root, on_view=self._viewed)
+            self._views = Views(self._root, left_out=self._left_out, on_view=self._viewed)
             self._share = Share(services, access)
             self._palette = Palette(repl.id, COMMANDS, on_command=self.do, on_open=self.open_file)
 
