@@ -89,6 +89,10 @@ def test_the_workbench(seen: Page, served: Served) -> None:
     expect(seen.locator(".dx-awake")).to_contain_text("Awake because")
     assert problems(seen) == []
     seen.locator(".dx-awake").get_by_role("button", name="1 h", exact=True).click()  # longer than all this takes
+    seen.get_by_role("button", name="Share", exact=True).click()
+    expect(seen.get_by_label("User name")).to_be_focused()
+    assert problems(seen) == []
+    seen.get_by_role("button", name="Done").click()
     seen.keyboard.press("Control+Shift+P")
     expect(seen.get_by_role("option").first).to_be_visible()
     assert problems(seen) == []
