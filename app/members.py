@@ -10,6 +10,7 @@ from tortoise.exceptions import IntegrityError
 
 from app.access import Part, Standing
 from app.accounts.accounts import USER_ID
+from app.accounts.attempts import WINDOW_S, Attempts
 from app.accounts.names import key_of
 from app.storage.models import MemberRow, User
 from orchestrator.changes import Changes, Subscription
@@ -20,6 +21,7 @@ from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 
 MEMBERS_MOST = 50  # of one REPL: a class; each is a name in a list that its owner looks through
+UNKNOWN_MOST = 30  # names of nobody within WINDOW_S, by one owner: who guesses at names finds few
 SHARED_MOST = 200  # that one person is shown, the newest: others fill this list
 
 log = structlog.get_logger("devex.members")
@@ -50,6 +52,7 @@ class Members:
     def __init__(self, clock: Clock) -> None:
         self.on_changed: Callable[[str, str], None] = lambda repl_id, user_id: None
         self._clock = clock
+        self._unknown = Attempts(clock, most=UNKNOWN_MOST, window_s=WINDOW_S)
         self._changes = Changes[str](key=lambda user_id: user_id)
 
     def subscribe(self, user_id: str) -> Subscription[str]:
@@ -82,8 +85,10 @@ class Members:
 
     async def let_in(self, repl: Repl, name: str, part: Part) -> Member:
         """As an editor or a viewer, whichever they were before. Raises DevexError."""
+        self._unknown.check(repl.owner_id)
         user = await User.get_or_none(key=key_of(name), disabled_at=None)
         if user is None:
+            self._unknown.count(repl.owner_id)
             raise DevexError("no_user", f"There is no user “{name}”.", "Ask them for their user name.", status=404)
         if user.id == repl.owner_id:
             raise DevexError("owner", f"{user.name} owns this REPL.", "Name somebody else.", status=409)

@@ -40,6 +40,7 @@ from orchestrator import templates
 from orchestrator.backends.base import Backend
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Repl
+from orchestrator.registry import NoSuchRepl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 from runner.live import Live, SessionEnded
@@ -77,6 +78,7 @@ class Server:
             clock=clock,
             limits=settings.limits,
             environment=self._environment,
+            may_copy=self._may_copy,
         )
         self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
         self.members = Members(clock)
@@ -148,6 +150,14 @@ class Server:
             "DEVEX_URL": f"{self.settings.origin}/repl/{repl.id}",
             "DEVEX_PREVIEW_URL": self._addresses.previews.url("{port}", repl.slug),
         }
+
+    async def _may_copy(self, owner_id: str, repl_id: str) -> bool:
+        """Somebody's fork is made when there is room for it, which they may see no longer then."""
+        try:
+            source = await self.orchestrator.get(repl_id)
+        except NoSuchRepl:
+            return True  # there is nothing to be seen: the backend says so
+        return await self.members.part_of(owner_id, source) is not None
 
     @asynccontextmanager
     async def _lifespan(self, application: Any) -> AsyncIterator[Any]:

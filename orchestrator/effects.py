@@ -6,7 +6,7 @@ such as a database that is gone, is for `orchestrator.faults`.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,8 @@ from runner.snapshots.bringing_back import AT_REST, BEFORE_STOP
 log = logging.getLogger(__name__)
 
 Effect = Seed | Ensure | Save | Stop | Purge
+MayCopy = Callable[[str, str], Awaitable[bool]]
+"""`(owner_id, repl_id)`: asked again whenever files are copied, which may be long after a fork was asked for."""
 
 SLOW = "It took too long."
 _FAULT = "Something went wrong in DEVEX itself; the operator's log says more."
@@ -59,8 +61,14 @@ class _Backoff:
     until: datetime
 
 
+class NotToBeCopied(BackendError):
+    def __init__(self) -> None:
+        message = "What it is to be a copy of is no longer shared with you."
+        super().__init__(message, retryable=False, action="Ask its owner, or delete this one.")
+
+
 class Effects:
-    """`spec_of` and `files_of` say what a Repl starts with."""
+    """`spec_of` and `files_of` say what a Repl starts with, `may_copy` whether its owner still may have a copy."""
 
     def __init__(
         self,
@@ -72,6 +80,7 @@ class Effects:
         limits: Limits,
         spec_of: Callable[[Repl], SandboxSpec],
         files_of: Callable[[Repl], Mapping[str, bytes]],
+        may_copy: MayCopy,
     ) -> None:
         self._backend = backend
         self._records = records
@@ -80,6 +89,7 @@ class Effects:
         self._limits = limits
         self._spec_of = spec_of
         self._files_of = files_of
+        self._may_copy = may_copy
         self._backoffs: dict[str, _Backoff] = {}
 
     def forget(self, repl_id: str) -> None:
@@ -128,6 +138,8 @@ class Effects:
     async def _carry_out(self, repl: Repl, effect: Effect) -> None:
         match effect:
             case Seed():
+                if repl.copy_of is not None and not await self._may_copy(repl.owner_id, repl.copy_of):
+                    raise NotToBeCopied
                 files = self._files_of(repl)
                 lacks = await self._backend.seed(repl.id, files, copy_of=repl.copy_of, version=repl.copy_version)
                 await self.note(repl.id, seeded=True, unsaved=True, lacks=lacks)

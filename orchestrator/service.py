@@ -28,7 +28,7 @@ from orchestrator.domain import (
     extended,
     used_today_s,
 )
-from orchestrator.effects import Effects
+from orchestrator.effects import Effects, MayCopy
 from orchestrator.faults import Faults
 from orchestrator.leases import Leases
 from orchestrator.names import new_id, new_slug, parse_name
@@ -61,6 +61,11 @@ class New:
     copy_version: str | None = None
 
 
+async def everybody(owner_id: str, repl_id: str) -> bool:
+    """May copy everything: whoever asks for it was asked before."""
+    return True
+
+
 class Orchestrator:
     """An async context manager around backend and reconciler. An id that does not exist raises NoSuchRepl.
 
@@ -78,8 +83,11 @@ class Orchestrator:
         clock: Clock,
         limits: Limits,
         environment: Callable[[Repl], Mapping[str, str]] = lambda repl: {},
+        may_copy: MayCopy = everybody,
     ) -> None:
-        """`environment` adds what only the application knows, such as the addresses of previews."""
+        """What only the application knows: `environment` adds the addresses of previews, and others, `may_copy` says
+        who may copy what.
+        """
         self.backend = backend
         self.templates = templates
         self.limits = limits
@@ -98,6 +106,7 @@ class Orchestrator:
             limits=limits,
             spec_of=self._spec,
             files_of=lambda repl: first_files(repl, templates[repl.template]),
+            may_copy=may_copy,
         )
         self._reconciler = Reconciler(
             backend=backend,

@@ -71,13 +71,14 @@ class Previews:
             access = await self._access(granted.session_id, repl.id if repl else "")
         except SignInNeeded:
             raise NoPass from None
-        if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
-            if self._services.orchestrator.backend.preview_doors:  # the sandbox may be who is asked next
-                waiting.headers.append("Set-Cookie", self._entrance.cookie(self._keys_of(access.the_repl)[0], granted))
-            await waiting(scope, receive, send)
-            return
-        app = await running_app(self._services.orchestrator, access.the_repl)
-        async with self._live.hold(access.standing):
+        async with self._live.hold(access.standing):  # also while it is waited for
+            if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
+                if self._services.orchestrator.backend.preview_doors:  # the sandbox may be who is asked next
+                    cookie = self._entrance.cookie(self._keys_of(access.the_repl)[0], granted)
+                    waiting.headers.append("Set-Cookie", cookie)
+                await waiting(scope, receive, send)
+                return
+            app = await running_app(self._services.orchestrator, access.the_repl)
             await app(port_scope(host, scope, viewer_of(access)), receive, send)
 
     async def _access(self, session_id: str, repl_id: str) -> Access:

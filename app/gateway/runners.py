@@ -124,8 +124,8 @@ class Runners:
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NoSuchRepl
-        app = await self._app(scope, access, first)
-        async with self._live.hold(access.standing):
+        async with self._live.hold(access.standing):  # also while it is waited for: a start may take a minute
+            app = await self._app(scope, access, first)
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
             headers = [(name, value) for name, value in scope["headers"] if name not in OURS]
             fresh = runner_scope(

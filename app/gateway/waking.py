@@ -15,7 +15,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.access import Access
+from app.access import Access, Action, authorize, recheck
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.services import Services
@@ -74,6 +74,7 @@ class Waking:
                 return self._ended(repl)
             if not _is_by_a_person(scope):
                 return self._asleep(scope, repl)
+            authorize(access, Action.START)
             self._check(repl.id)
             await orchestrator.start(repl.id)
             if repl.id not in self._running:
@@ -108,6 +109,7 @@ class Waking:
         with suppress(DevexError):
             repl = await orchestrator.get(access.the_repl.id)
             app = await running_app(orchestrator, repl, within_s=WAITED_FOR.total_seconds())
+            access = await recheck(self._services, access.actor, Action.WRITE, repl.id)  # a start takes its time
             runner = RunnerClient(app, viewer_of(access))
             if not (await runner.ask("GET", "run"))["running"]:
                 await runner.ask("POST", "run", {})

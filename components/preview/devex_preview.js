@@ -2,6 +2,7 @@
 import { callJson, serverUrl, wordsOf } from "devex-bundle/repl.js";
 
 // No top navigation: a previewed page cannot replace the IDE. Its own origin keeps it from the IDE's cookies and storage.
+// Nor may it read the clipboard, though the IDE itself may: who runs the program need not be who looks at it.
 const SANDBOX = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads";
 
 /** The first port that has answered with a page; else the latest of which nothing is known: showing it will tell. */
@@ -22,7 +23,7 @@ export default {
         <button class="dx-btn dx-btn-quiet dx-btn-icon dx-wide" title="Close" aria-label="Close the preview" @click="$emit('close')"><i class="dx-i dx-i-close"></i></button>
       </div>
       <div v-if="problem" class="dx-error" role="alert" style="margin:10px"><i class="dx-i dx-i-warning"></i><span>{{ problem }}</span></div>
-      <iframe v-if="src" :key="shown" :src="src" title="Preview" :sandbox="sandbox" allow="clipboard-read; clipboard-write; fullscreen" referrerpolicy="no-referrer"></iframe>
+      <iframe v-if="src" :key="shown" :src="src" title="Preview" :sandbox="sandbox" allow="clipboard-write; fullscreen" referrerpolicy="no-referrer"></iframe>
       <div v-else class="dx-hint-pane dx-grow"><i class="dx-i dx-i-globe" style="width:28px;height:28px"></i>
         <span>A web program shows up here by itself as soon as it listens on a port.</span></div>
     </div>`,

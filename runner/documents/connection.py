@@ -109,7 +109,7 @@ class Connection:
         try:
             if len(self._attached) >= MAX_CHANNELS:
                 raise NotEditable("refused")
-            room = await self._rooms.open(message.path, message.guid)
+            room = await self._rooms.open(message.path, message.guid, can_write=self._can_write)
         except NotEditable as error:
             self._send(Opened(message.path, 0, "", 0, error.reason))
             return

@@ -13,6 +13,7 @@ from runner.workspace import Workspace
 from runner.workspace.paths import is_text
 
 MAX_ROOMS = 256  # open files of a REPL; each holds its text three times
+READERS_ROOMS = 128  # beyond so many who may only look opens no other: those who edit have room
 FLUSH_S = 8.0  # a file that stands still is written in milliseconds; a program's long write is waited for 4 s
 
 log = logging.getLogger(__name__)
@@ -54,14 +55,14 @@ class Rooms:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def open(self, path: str, guid: str = "") -> Room:
+    async def open(self, path: str, guid: str = "", *, can_write: bool = True) -> Room:
         """The room of a file, or the room of that history: its file may have been moved. Raises NotEditable."""
         if self._before_open is not None and path not in self._rooms:
             await self._before_open(path)
         async with self._opening:  # one at a time: two rooms over one file would overwrite each other
             room = next((one for one in self._rooms.values() if one.file.document.guid == guid), self._rooms.get(path))
             if room is None:
-                if len(self._rooms) >= MAX_ROOMS or not is_text(path):
+                if len(self._rooms) >= (MAX_ROOMS if can_write else READERS_ROOMS) or not is_text(path):
                     raise disk.NotEditable("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
                 room = self._rooms[path] = Room(self._workspace, path, found)

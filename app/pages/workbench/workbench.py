@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from nicegui import ui
 
-from app.access import Access, Action, allowed
+from app.access import Access, Action, allowed, recheck
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, dress, keep_theme, while_shown
@@ -67,6 +68,7 @@ class Workbench:
             self._orchestrator,
             access,
             attempt=self._attempt,
+            still_allowed=partial(recheck, services, access.actor, Action.WRITE, repl.id),
             on_start=lambda: self.do("start"),
             on_again=self._run_again,
         )

@@ -60,7 +60,7 @@ class Terminal:
         self.attachments: list[Attachment] = []  # the first comer first
         self.people = People(self.attachments, self._people_changed)
         self._typed = TypedByPages()
-        self.rendered = end  # the offset up to which somebody has seen the output
+        self.rendered = end  # the offset up to which somebody who may answer has seen the output
         self._grant = grant
         self._resize = resize
         self._repaint = Repaint(resize, lambda: self.size)
@@ -153,7 +153,8 @@ class Terminal:
 
     def attach(self, after: int, viewer: Viewer, page: bytes = b"") -> Attachment:
         """`page`: see TypedByPages."""
-        attachment = Attachment(self, after, viewer, self.people.number_of(viewer), self._typed.of(page))
+        typed = self._typed.of(page) if viewer.can_write else None
+        attachment = Attachment(self, after, viewer, self.people.number_of(viewer), typed)
         self.attachments.append(attachment)
         self.people.came()
         self._expect_progress()
@@ -168,10 +169,12 @@ class Terminal:
 
     def acknowledge(self, attachment: Attachment, offset: int) -> None:
         attachment.acknowledge(offset)
-        self.rendered = max(self.rendered, attachment.acknowledged)
+        if attachment.can_write:
+            self.rendered = max(self.rendered, attachment.acknowledged)
         if attachment.has_skipped and attachment.is_live:
             attachment.has_skipped = False
-            if self.modes.alternate and not self.ended.is_set():  # what lines are missing nobody but the program knows
+            # What lines are missing nobody but the program knows. Who may only look keeps it awake by no drawing.
+            if self.modes.alternate and not self.ended.is_set() and any(one.can_write for one in self.attachments):
                 self._repaint.ask()
         self.settle_credit()
 
@@ -219,10 +222,13 @@ class Terminal:
                 attachment.wake.set()
 
     def settle_credit(self) -> None:
-        """The fastest viewer sets the pace; without one, output runs on into the ring."""
+        """The fastest of those who may type sets the pace; without one, output runs on into the ring: who may only look
+        holds nothing up.
+        """
         if self.exit:
             return
-        fastest = max((one for one in self.attachments if not one.stalled), key=_upto, default=None)
+        pacing = (one for one in self.attachments if one.can_write and not one.stalled)
+        fastest = max(pacing, key=_upto, default=None)
         upto = fastest.upto if fastest else FREE_RUN
         step = fastest.window.size_bytes // CREDIT_STEPS if fastest else 1
         if abs(upto - self._granted) >= step:

@@ -7,6 +7,7 @@ import pytest
 
 from runner.documents import room
 from runner.documents import rooms as rooms_module
+from runner.documents.disk import NotEditable
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
 from runner.workspace import Workspace
@@ -114,3 +115,16 @@ async def test_a_save_whose_receipt_was_lost_doubles_nothing(workspace: Workspac
         await tab.connect(after)
         await tab.until(lambda: tab.is_saved)
         assert tab.text == (root / "a").read_text() == "text\ntyped\n"
+
+
+async def test_who_may_only_look_leaves_room_for_those_who_edit(
+    rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms_module, "READERS_ROOMS", 1)
+    for name in "ab":
+        (root / name).write_text(name)
+    await rooms.open("a", can_write=False)
+    with pytest.raises(NotEditable, match="refused"):
+        await rooms.open("b", can_write=False)
+    await rooms.open("b")
+    await rooms.open("b", can_write=False)  # that is open
