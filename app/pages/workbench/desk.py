@@ -18,8 +18,8 @@ from components.split import Split
 
 
 class Desk:
-    """Files on the left, the editor over the panel, the preview on the right once a program listens on a port: that is
-    for those who may also write.
+    """Files on the left, the editor over the panel. For those who may write the preview is on the right, once a program
+    listens on a port.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class Desk:
         self._on_run = on_run
         self._on_file = on_file
         self._on_paused = on_paused
-        self._can_write = can_write
+        self._side: Split | None = None
+        self._preview: Preview | None = None
         self._shells: Sequence[Shell] = ()
         ReplEvents(repl_id, on_told=self._told)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
@@ -51,19 +52,22 @@ class Desk:
                 on_moved=self._moved,
                 on_removed=self._removed,
             )
-        with self.files.rest:
-            self.side = Split(
-                f"preview-{repl_id}",
-                label="Width of the preview",
-                fixed_first=False,
-                size_px=440,
-                min_px=240,
-                collapsed=True,
-                command="preview",
-            )
-        with self.side.fixed, _pane("preview", "Preview"):
-            self.preview = Preview(repl_id, on_close=self.side.toggle)
-        with self.side.rest:
+        rest = self.files.rest
+        if can_write:
+            with rest:
+                self._side = Split(
+                    f"preview-{repl_id}",
+                    label="Width of the preview",
+                    fixed_first=False,
+                    size_px=440,
+                    min_px=240,
+                    collapsed=True,
+                    command="preview",
+                )
+            with self._side.fixed, _pane("preview", "Preview"):
+                self._preview = Preview(repl_id, on_close=self.toggle_preview)
+            rest = self._side.rest
+        with rest:
             self.below = Split(
                 "panel",
                 label="Height of the panel",
@@ -109,12 +113,23 @@ class Desk:
         self.panel.set_run(run)
         self._on_run(run)
 
-    def _set_ports(self, ports: Sequence[Port]) -> None:
+    def toggle_preview(self) -> None:
+        """Show or hide it."""
+        if self._side is not None:
+            self._side.toggle()
+
+    def reload_preview(self) -> None:
+        """Load its page again."""
+        if self._preview is not None:
+            self._preview.reload()
+
+    def _set_ports(self, ports: Sequence[Port], *, brings_up: bool) -> None:
         """The first with a page opens the preview; a page that is loaded later leaves it as the user left it."""
-        had_page = self.preview.has_page
-        self.preview.set_ports(ports)
-        if self._can_write and self.preview.has_page and not had_page:
-            self.side.show()
+        if self._preview is not None and self._side is not None:
+            had_page = self._preview.has_page
+            self._preview.set_ports(ports)
+            if brings_up and self._preview.has_page and not had_page:
+                self._side.show()
 
     async def _set_shells(self, shells: Sequence[Shell]) -> None:
         """What a new one may go on from is in the records; while they are asked for, other shells may be told."""
@@ -135,13 +150,13 @@ class Desk:
             case Hello(run, ports, shells, paused):
                 self._on_paused(paused)
                 self.set_run(run)
-                self.preview.set_ports(ports)
+                self._set_ports(ports, brings_up=False)
                 await self._set_shells(shells)
             case Run():
                 self.set_run(told)
                 await self._refresh_records()
             case Ports(ports):
-                self._set_ports(ports)
+                self._set_ports(ports, brings_up=True)
             case Shells(shells):
                 await self._set_shells(shells)
             case Quota(paused):

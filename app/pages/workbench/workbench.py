@@ -272,8 +272,8 @@ class Workbench:
                 "new-terminal": lambda: self._attempt(lambda: self._new_terminal(desk)),
                 "files": desk.files.toggle,
                 "panel": desk.below.toggle,
-                "preview": desk.side.toggle,
-                "reload-preview": desk.preview.reload,
+                "preview": desk.toggle_preview,
+                "reload-preview": desk.reload_preview,
             }
             if command in behind:
                 self._history.close()
