@@ -41,7 +41,7 @@ export default {
           <span v-else class="dx-tree-name">{{ row.shown }}</span>
           <button v-if="byTouch && row.path === current && row.path !== renaming" type="button" tabindex="-1" class="dx-btn dx-btn-quiet dx-btn-icon" :aria-label="'More for ' + row.shown" @click.stop="menu($event, row)"><i class="dx-i dx-i-more"></i></button>
         </div>
-        <div v-if="loaded && !total" class="dx-tree-empty">No files yet. Create one, or drop files here.</div>
+        <div v-if="loaded && !total" class="dx-tree-empty">No files yet.{{ readonly ? '' : ' Create one, or drop files here.' }}</div>
       </div>
       <div v-if="upload" class="dx-upload" role="status"><span>Uploading {{ upload.done }}/{{ upload.of }}</span><progress :value="upload.sent" :max="upload.bytes"></progress></div>
     </div>`,

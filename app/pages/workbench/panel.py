@@ -155,7 +155,8 @@ class Panel:
                 self._all_runs()
                 return
             if run.terminal is None:
-                text(f"{'Press Run to start the program. ' if self._can_write else ''}What it prints shows up here.")
+                first = "Press Run to start the program. What it" if self._can_write else "What the program"
+                text(f"{first} prints shows up here.")
             elif run.running:
                 ui.element("span").classes("dx-spin")
                 text("Running")
