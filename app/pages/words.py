@@ -51,7 +51,7 @@ def badge_of(template: str) -> str:
 
 def shared_words(owner: str, part: Part) -> str:
     """Whose it is, and what one may do with it."""
-    return f"shared by {owner}" + ("" if part.includes(Part.EDITOR) else ", to look at")
+    return f"shared by {owner}" + ("" if part.includes(Part.EDITOR) else " · view only")
 
 
 def colour_of(template: str) -> str:

@@ -20,7 +20,9 @@ class Header:
             self._name = text(repl.name, "dx-wb-name", tag="h1")
             self._phase = text("", "dx-chip dx-wide")
             if not self._can_write:
-                text("View only", "dx-chip")
+                with ui.element("span").classes("dx-chip"):
+                    icon("eye")
+                    text("View only")
             ui.element("span").classes("dx-grow")
             self._find(do)
             with ui.element("button").classes("dx-btn dx-run").props("type=button") as self._run:
