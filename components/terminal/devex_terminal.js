@@ -19,7 +19,8 @@ const COMMANDS = {
   "terminal-settings": "settings", "screen-reader": "readOut", "download-text": "downloadText", "download-cast": "downloadCast",
 };
 
-const NOTES = { reconnecting: "Reconnecting… what you type is kept", gone: "This terminal is closed" };
+const RECONNECTING = "Reconnecting…";
+const NOTES = { reconnecting: `${RECONNECTING} what you type is kept`, gone: "This terminal is closed" };
 
 const ENDED_BY = { 2: "interrupted", 9: "killed", 15: "stopped" };
 
@@ -47,7 +48,7 @@ export default {
   },
   computed: {
     note() {
-      return this.said || NOTES[this.state];
+      return this.said || (this.state === "reconnecting" && !this.canWrite ? RECONNECTING : NOTES[this.state]);
     },
   },
   async mounted() {
