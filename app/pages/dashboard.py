@@ -41,7 +41,7 @@ class Dashboard:
         self._orchestrator = services.orchestrator
         self._actor = actor
         self._new = NewRepl(services, actor)
-        self._shared_ids: set[str] = set()
+        self._shared_ids: set[str] = set()  # also of those that are gone: an owner may take one back from the trash
         self._changes = self._orchestrator.subscribe(owner_id=actor.user_id, also=self._shared_ids)
         self._shared_changes = services.members.subscribe(actor.user_id)
         self._filling = asyncio.Lock()
@@ -80,7 +80,6 @@ class Dashboard:
             deleted = await self._orchestrator.list(self._actor.user_id, trash=True)
             if self._body.is_deleted:
                 return
-            self._shared_ids.clear()
             self._shared_ids.update(one.repl.id for one in shared)
             shape = (
                 [repl.id for repl in repls],

@@ -7,6 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
+from app.access import Part
 from app.pages.words import safety_words, stopping_words
 from app.pages.workbench.recorded.last_screens import LastScreens
 from app.pages.workbench.recorded.record import Record
@@ -19,13 +20,13 @@ from runner.errors import DevexError
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
     them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed;
-    `new_last_screens` makes what is below the files.
+    `new_last_screens` makes what is below the files. `part` is what the one who sees it is to the REPL.
     """
 
     def __init__(
         self,
         *,
-        can_write: bool,
+        part: Part,
         on_start: Callable[[], Any],
         on_history: Callable[[], Any],
         on_shelf: Callable[[], None],
@@ -33,7 +34,8 @@ class Cover:
         new_last_screens: Callable[[Sequence[Record]], LastScreens],
     ) -> None:
         self.shelf: Shelf | None = None
-        self._can_write = can_write
+        self._can_write = part.includes(Part.EDITOR)
+        self._is_owner = part is Part.OWNER
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
@@ -65,7 +67,7 @@ class Cover:
             if repl.in_trash:
                 with _card():
                     text(f"{repl.name} is in the trash", "dx-title", tag="h1")
-                    link("Go to your REPLs to restore it", "/", "dx-btn")
+                    link("Go to your REPLs" + (" to restore it" if self._is_owner else ""), "/", "dx-btn")
             elif moves and not is_shelved:
                 with _card():
                     ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")

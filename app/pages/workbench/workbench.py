@@ -83,7 +83,7 @@ class Workbench:
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(
-                    can_write=access.can_write,
+                    part=access.the_part,
                     on_start=lambda: self.do("start"),
                     on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
