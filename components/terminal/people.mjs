@@ -26,13 +26,19 @@ function waysOf({ people, turn }, you, canWrite) {
   return [...take, ...others.map((one) => ({ label: `Hand over to ${nameOf(one)}`, icon: "chevron", to: one.n }))];
 }
 
+/** "" while it is nobody's turn. */
+function typingWords({ people, turn }, you) {
+  const holder = people.find((one) => one.n === turn);
+  return !holder ? "" : turn === you ? "You are typing" : `${nameOf(holder)} is typing`;
+}
+
 /** In one line, for whoever hears it or points at it. */
-function companyWords({ people, turn, count }, you) {
+function companyWords(company, you) {
+  const { people, count } = company;
   const others = people.filter((one) => one.n !== you).map((one) => nameOf(one) + (one.can_write ? "" : " (may only look)"));
   const more = count - 1 - others.length;
   const who = [...others, ...(more > 0 ? [`${more} more`] : [])].join(", ");
-  const whose = turn === null ? "nobody" : turn === you ? "you" : nameOf(people.find((one) => one.n === turn));
-  return `Here with you: ${who}. Typing: ${whose}.`;
+  return `Here with you: ${who}. ${typingWords(company, you) || "Nobody is typing"}.`;
 }
 
 export const People = {
@@ -41,8 +47,8 @@ export const People = {
       <div v-if="others.length || !canWrite" class="dx-people">
         <span v-if="!canWrite" class="dx-people-look" title="You may look at this terminal, not type into it"><i class="dx-i dx-i-eye"></i>Read-only</span>
         <button v-if="others.length" ref="who" type="button" class="dx-people-who" aria-haspopup="menu" :aria-label="words" :title="words" @click="menu">
-          <span v-for="one in shown" :key="one.n" class="dx-person" aria-hidden="true" :data-hue="one.n % hues" :data-turn="one.n === company.turn">{{ initials(one) }}</span>
-          <span v-if="company.count > shown.length" aria-hidden="true">+{{ company.count - shown.length }}</span>
+          <span v-for="one in shown" :key="one.n" class="dx-person" aria-hidden="true" :data-hue="one.n % hues" :data-turn="one.n === company.turn" :data-initials="initials(one)"></span>
+          <span v-if="company.count > shown.length" class="dx-people-more" aria-hidden="true" :data-more="company.count - shown.length"></span>
           <span class="dx-people-turn" aria-hidden="true">{{ turnWords }}</span>
         </button>
       </div>
@@ -70,8 +76,7 @@ export const People = {
       return this.company.people.find((one) => one.n === this.company.turn);
     },
     turnWords() {
-      if (!this.holder) return "";
-      return this.company.turn === this.you ? "You are typing" : `${nameOf(this.holder)} is typing`;
+      return typingWords(this.company, this.you);
     },
     words() {
       return companyWords(this.company, this.you);

@@ -102,10 +102,10 @@ def test_who_is_let_in_finds_it_at_once_and_works_in_it_with_its_owner(page: Pag
 
 def type_in_turn(hester: Page, edith: Page) -> None:
     """Into one terminal, which both see."""
-    expect(who(hester)).to_have_attribute("aria-label", "Here with you: edith. Typing: nobody.")
+    expect(who(hester)).to_have_attribute("aria-label", "Here with you: edith. Nobody is typing.")
     choose(hester, "Take the turn to type")  # for a minute: with keys alone it is theirs for ten seconds
     enter(hester, "cat; echo do''ne")
-    expect(who(edith)).to_have_attribute("aria-label", "Here with you: hester. Typing: hester.")
+    expect(who(edith)).to_have_attribute("aria-label", "Here with you: hester. hester is typing.")
     expect(edith.get_by_text("hester is typing")).to_be_visible()
     to_terminal(edith)
     edith.keyboard.type("by edith")

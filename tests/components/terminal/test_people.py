@@ -45,10 +45,10 @@ def test_keys_of_the_other_are_refused_visibly_until_the_turn_is_taken_over_or_g
 ) -> None:
     expect(who(ada)).to_have_count(0)
     with joined(browser, served, ada, name="Ben") as ben:
-        expect(who(ada)).to_have_attribute("aria-label", "Here with you: Ben. Typing: nobody.")
+        expect(who(ada)).to_have_attribute("aria-label", "Here with you: Ben. Nobody is typing.")
         focus(ada)
         enter(ada, "cat; echo do''ne")
-        expect(who(ben)).to_have_attribute("aria-label", "Here with you: Ada. Typing: Ada.")
+        expect(who(ben)).to_have_attribute("aria-label", "Here with you: Ada. Ada is typing.")
         focus(ben)
         ben.keyboard.type("by ben")
         expect(notice(ben)).to_contain_text("Ada is typing here. What you typed was not sent.")
@@ -88,7 +88,7 @@ def test_a_terminal_larger_than_the_window_scrolls_with_its_cursor_and_a_smaller
 def test_who_may_only_look_sees_that_and_types_nothing(browser: Browser, served: Served, ada: Page) -> None:
     with joined(browser, served, ada, name="Eve", looks="1") as eve:
         expect(eve.get_by_text("Read-only")).to_be_visible()
-        expect(who(ada)).to_have_attribute("aria-label", "Here with you: Eve (may only look). Typing: nobody.")
+        expect(who(ada)).to_have_attribute("aria-label", "Here with you: Eve (may only look). Nobody is typing.")
         focus(eve)
         eve.keyboard.type("touch by-eve")
         expect(notice(eve)).to_contain_text("You may only look at this terminal")
