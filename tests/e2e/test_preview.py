@@ -26,7 +26,8 @@ def test_a_port_that_speaks_something_else_opens_nothing(page: Page, served: Ser
     shown = page.frame_locator("iframe[title=Preview]")
     expect(shown.get_by_role("heading")).to_have_text("A page")
     expect(page.get_by_label("Port")).to_have_value("5000")
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.url)  # as for pasting into a terminal
+    may = ["clipboard-read", "clipboard-write"]
+    page.context.grant_permissions(may, origin=served.url)  # as for pasting into a terminal
     page.evaluate("navigator.clipboard.writeText('a secret')")
     shown.get_by_role("heading").click()
     read = "navigator.clipboard.readText().then(text => text, error => error.name)"
