@@ -82,8 +82,8 @@ def safety_words(repl: Repl, now: datetime) -> str:
     if unsafe := unsafe_words(repl, now):
         return unsafe
     if repl.saved_version and not repl.unsaved:
-        return f"Your files are safe in the store, as version {repl.saved_version}."
-    return "Your files are safe."
+        return f"Its files are safe in the store, as version {repl.saved_version}."
+    return "Its files are safe."
 
 
 def stopping_words(repl: Repl) -> str:

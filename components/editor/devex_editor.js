@@ -62,7 +62,7 @@ export default {
       const reason = tab.state === "refused" ? this.why(tab)[0] : tab.notice.message;
       if (tab.state === "refused" && !tab.dirty) return ["", "none"]; // it says so itself, and nothing is unsaved
       if (reason) return [reason, tab.readOnly ? "warn" : "danger"];
-      if (tab.readOnly) return ["Read only", "warn"];
+      if (tab.readOnly) return ["Read-only", "warn"];
       return tab.dirty ? ["Saving…", "none"] : ["Saved to disk", "ok", "This file is on disk as it is seen here."];
     },
     /** A workspace that was lost came back as of `restoring.at`: without what was saved in this tab between that and the loss. */

@@ -192,7 +192,7 @@ def may_only_look(vera: Page) -> None:
     for name in names:
         expect(vera.get_by_role("button", name=name, exact=True)).to_be_hidden()
     expect(vera.get_by_role("separator", name="Width of the preview")).to_have_count(0)
-    expect(vera.locator(".dx-saved")).to_have_text("Read only")
+    expect(vera.locator(".dx-saved")).to_have_text("Read-only")
     expect(editor(vera)).to_have_attribute("aria-readonly", "true")
     before = editor(vera).inner_text()
     editor(vera).click()
@@ -247,6 +247,7 @@ def look_at_what_is_stopped(vera: Page, served: Served) -> None:
     """In a page that showed it running, and in one that did not: neither starts it."""
     for _ in range(2):
         expect(vera.get_by_role("heading", name="Stage is stopped")).to_be_visible()
+        expect(vera.get_by_text("Its owner or an editor can start it.")).to_be_visible()
         shelf(vera).get_by_role("treeitem", name="main.py").click()
         text = shelf(vera).locator(".cm-content")
         expect(text).to_have_text("print('by vera')")

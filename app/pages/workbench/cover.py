@@ -110,7 +110,9 @@ class Cover:
                 state = "is starting" if moves else "could not run" if has_failed else "is stopped"
                 text(f"{repl.name} {state}", "dx-subtitle", tag="h2")
                 if not moves:
-                    text(f"{why} {safety} {repl.lacks or ''}".strip(), "dx-muted", tag="p")
+                    others = "" if self._can_write else "Its owner or an editor can start it."
+                    said = (why, safety, repl.lacks or "", others)
+                    text(" ".join(one for one in said if one), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
                 if not moves and self._can_write:
                     button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")

@@ -81,8 +81,8 @@ def test_where_the_files_of_a_stopped_repl_are() -> None:
         id="r1", slug="r1", owner_id="u1", name="One", template="python", goal=Goal.STOP, phase=Phase.STOPPED,
         created_at=NOW, opened_at=NOW, phase_at=NOW, saved_version="1-7",
     )  # fmt: skip
-    assert safety_words(repl, NOW) == "Your files are safe in the store, as version 1-7."
-    assert safety_words(replace(repl, unsaved=True), NOW) == "Your files are safe."
+    assert safety_words(repl, NOW) == "Its files are safe in the store, as version 1-7."
+    assert safety_words(replace(repl, unsaved=True), NOW) == "Its files are safe."
     assert safety_words(replace(repl, unsafe="It is away."), NOW).startswith("Not safe in the store: It is away.")
     assert "It is away." in stopping_words(replace(repl, unsafe="It is away."))
 

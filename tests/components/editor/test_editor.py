@@ -294,7 +294,7 @@ def test_a_viewer_cannot_type(visit: Callable[..., Page], served: Served) -> Non
     editor.keyboard.type("EDITOR")
     shows(viewer, "EDITOR")
     assert "VIEWER" not in content(viewer)
-    expect(viewer.locator("#saved [data-tone=warn]")).to_have_text("Read only")
+    expect(viewer.locator("#saved [data-tone=warn]")).to_have_text("Read-only")
 
 
 def test_a_file_that_nobody_may_write_is_shown_read_only(visit: Callable[..., Page], served: Served) -> None:
@@ -303,7 +303,7 @@ def test_a_file_that_nobody_may_write_is_shown_read_only(visit: Callable[..., Pa
     page = visit()
     page.locator("#open-b").click()
     shows(page, "third line")
-    expect(page.locator("#saved [data-tone=warn]")).to_have_text("Read only")
+    expect(page.locator("#saved [data-tone=warn]")).to_have_text("Read-only")
     before = content(page)
     page.locator(".dx-editor-view:visible .cm-content").click()
     page.keyboard.type("TYPED")
