@@ -2,7 +2,8 @@
 
 An API route takes `access: Annotated[Access, allowed(Action.STOP)]`; a page declares
 `@ui.page("/repl/{repl_id}", dependencies=[allowed(Action.OPEN)])`, or takes `access` as a parameter as well. A path
-parameter `repl_id`, or `slug`, names the Repl the action is about. A route that declares nothing stops the start of
+parameter `repl_id`, or `slug`, names the Repl the action is about; what one is to it, a ReplRole, is looked up in
+app/members.py. A route that declares nothing stops the start of
 the server. Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
 """
 
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fastapi import Depends
 from fastapi.routing import APIRoute
@@ -23,6 +24,7 @@ from app.cookies import session_token
 from orchestrator.domain import Repl
 from orchestrator.registry import NoSuchRepl
 from runner.errors import DevexError
+from runner.viewer import ReadOnly
 
 if TYPE_CHECKING:
     from app.services import Services
@@ -35,19 +37,22 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-class Part(StrEnum):
+class ReplRole(StrEnum):
     """What somebody is to one REPL."""
 
     VIEWER = "viewer"  # looks: at files, terminals, output, versions
     EDITOR = "editor"  # types, runs and edits, too
     OWNER = "owner"
 
-    def includes(self, other: "Part") -> bool:
-        """Each may do what those before may."""
-        return _PARTS.index(self) >= _PARTS.index(other)
+    def may(self, action: "Action") -> bool:
+        """With a Repl to which one is this."""
+        needed = RULES[action]
+        return isinstance(needed, ReplRole) and _ASCENDING.index(self) >= _ASCENDING.index(needed)
 
 
-_PARTS = tuple(Part)
+_ASCENDING = tuple(ReplRole)  # each may do what those before may
+
+MemberRole = Literal[ReplRole.EDITOR, ReplRole.VIEWER]  # that an owner gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,36 +91,37 @@ class Action(StrEnum):
     RENAME = "rename"
     FORK = "fork"
     DELETE = "delete"  # and take back from the trash
-    PREVIEW = "preview"  # the ports of its programs, which do for a visitor whatever they do
+    PREVIEW = "preview"  # the ports of its programs, which obey whoever reaches them
     SHARE = "share"  # say who is a member
     LEAVE = "leave"  # no longer be one
 
 
 class Who(StrEnum):
-    """Who may do what is about no REPL."""
+    """Who may do what is about no REPL; Role is what an account has."""
 
     ANYONE = "anyone"
     USER = "user"
     ADMIN = "admin"
 
 
-RULES: Mapping[Action, Who | Part] = {
+# A ReplRole: at least this, to the Repl that the path names. Who: it is about none.
+RULES: Mapping[Action, Who | ReplRole] = {
     Action.VISIT: Who.ANYONE,
     Action.LIST: Who.USER,
     Action.CREATE: Who.USER,
     Action.ACCOUNT: Who.USER,
     Action.ADMINISTER: Who.ADMIN,
-    Action.OPEN: Part.VIEWER,
-    Action.WRITE: Part.EDITOR,
-    Action.START: Part.EDITOR,
-    Action.STOP: Part.EDITOR,
-    Action.EXTEND: Part.EDITOR,
-    Action.RENAME: Part.OWNER,
-    Action.FORK: Part.VIEWER,
-    Action.DELETE: Part.OWNER,
-    Action.PREVIEW: Part.EDITOR,
-    Action.SHARE: Part.OWNER,
-    Action.LEAVE: Part.VIEWER,
+    Action.OPEN: ReplRole.VIEWER,
+    Action.WRITE: ReplRole.EDITOR,
+    Action.START: ReplRole.EDITOR,
+    Action.STOP: ReplRole.EDITOR,
+    Action.EXTEND: ReplRole.EDITOR,
+    Action.RENAME: ReplRole.OWNER,
+    Action.FORK: ReplRole.VIEWER,
+    Action.DELETE: ReplRole.OWNER,
+    Action.PREVIEW: ReplRole.EDITOR,
+    Action.SHARE: ReplRole.OWNER,
+    Action.LEAVE: ReplRole.VIEWER,
 }
 
 
@@ -139,30 +145,28 @@ class NotByToken(DevexError):
         super().__init__("forbidden", "A token may not do this.", "Sign in with a browser.", status=403)
 
 
-class NotByPart(DevexError):
-    def __init__(self, needed: Part) -> None:
-        if needed is Part.OWNER:
-            super().__init__("forbidden", "Only its owner may do this.", "Ask them.", status=403)
-        else:
-            message = "You may look at this REPL and change nothing."
-            super().__init__("forbidden", message, "Ask its owner to let you edit.", status=403)
+class OnlyByOwner(DevexError):
+    def __init__(self) -> None:
+        super().__init__("forbidden", "Only the owner of this REPL may do this.", "Ask the owner.", status=403)
 
 
 class RightsChanged(DevexError):
     """While something was open."""
 
     def __init__(self) -> None:
-        message = "Your rights to this REPL have changed."
-        super().__init__("rights_changed", message, "Open it again.", status=403)
+        message = "What you may do with this REPL has changed."
+        super().__init__("rights_changed", message, "Reload the page.", status=403)
 
 
 class Standing(NamedTuple):
-    """What is open was opened so: it is closed when this no longer holds. `part` is None where it is about no REPL."""
+    """With which session, and as what to which Repl, something was opened: it is closed when either no longer holds.
+    `role` is None where it is about no Repl.
+    """
 
     session_id: str
     user_id: str
     repl_id: str = ""
-    part: Part | None = None
+    role: ReplRole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +177,15 @@ class Access:
 
     actor: Actor
     repl: Repl | None = None
-    part: Part | None = None
+    role: ReplRole | None = None
 
     @property
     def can_write(self) -> bool:
-        return self.part is not None and self.part.includes(Part.EDITOR)
+        return self.role is not None and self.role.may(Action.WRITE)
 
     @property
     def standing(self) -> Standing:
-        return Standing(self.actor.session_id, self.actor.user_id, self.repl.id if self.repl else "", self.part)
+        return Standing(self.actor.session_id, self.actor.user_id, self.repl.id if self.repl else "", self.role)
 
     @property
     def the_repl(self) -> Repl:
@@ -191,15 +195,15 @@ class Access:
         return self.repl
 
     @property
-    def the_part(self) -> Part:
-        """The same, of what somebody is to it."""
-        if self.part is None:
+    def the_role(self) -> ReplRole:
+        """What who asks is to the Repl, for routes whose path names one."""
+        if self.role is None:
             raise NoSuchRepl
-        return self.part
+        return self.role
 
 
 def authorize(access: Access, action: Action) -> None:
-    """Raises SignInNeeded, NotByToken, Forbidden, NotByPart or NoSuchRepl when it may not be done.
+    """Raises SignInNeeded, NotByToken, Forbidden, ReadOnly, OnlyByOwner or NoSuchRepl when it may not be done.
 
     NoSuchRepl for what somebody is nothing to: whether it exists is others' to know.
     """
@@ -210,11 +214,11 @@ def authorize(access: Access, action: Action) -> None:
         raise SignInNeeded
     if actor.by_token and action in BY_BROWSER:
         raise NotByToken
-    if isinstance(needed, Part):
-        if access.repl is None or access.part is None:
+    if isinstance(needed, ReplRole):
+        if access.repl is None or access.role is None:
             raise NoSuchRepl
-        if not access.part.includes(needed):
-            raise NotByPart(needed)
+        if not access.role.may(action):
+            raise OnlyByOwner if needed is ReplRole.OWNER else ReadOnly
     if needed is Who.ADMIN and not actor.is_admin:
         raise Forbidden
 
@@ -244,7 +248,7 @@ async def grant(services: "Services", actor: Actor, action: Action, repl_id: str
     if not _REPL_ID.fullmatch(repl_id):
         raise NoSuchRepl  # the database refuses to look for some texts
     repl = await services.orchestrator.get(repl_id)
-    access = Access(actor, repl, await services.members.part_of(actor.user_id, repl))
+    access = Access(actor, repl, await services.members.role_of(actor.user_id, repl))
     authorize(access, action)
     return access
 

@@ -152,12 +152,12 @@ class Server:
         }
 
     async def _may_copy(self, owner_id: str, repl_id: str) -> bool:
-        """Somebody's fork is made when there is room for it, which they may see no longer then."""
+        """A fork may wait long for its copy: is its owner still something to the source?"""
         try:
             source = await self.orchestrator.get(repl_id)
         except NoSuchRepl:
             return True  # there is nothing to be seen: the backend says so
-        return await self.members.part_of(owner_id, source) is not None
+        return await self.members.role_of(owner_id, source) is not None
 
     @asynccontextmanager
     async def _lifespan(self, application: Any) -> AsyncIterator[Any]:
@@ -189,25 +189,25 @@ class Server:
     def _end_sessions(self, session_ids: Collection[str]) -> None:
         """Close the sockets, streams and pages of sessions that have ended."""
         ended = set(session_ids)
-        self._close({one for one in self._standings() if one.session_id in ended}, SessionEnded)
+        self._close({one for one in self._standings() if one.session_id in ended}, signed_out=True)
 
     def _end_membership(self, repl_id: str, user_id: str) -> None:
         """Close what somebody has of a REPL: it comes back with the rights they have now, if any."""
         of_theirs = {one for one in self._standings() if (one.repl_id, one.user_id) == (repl_id, user_id)}
-        self._close(of_theirs, RightsChanged)
+        self._close(of_theirs, signed_out=False)
 
-    def _close(self, standings: Collection[Standing], why: Callable[[], DevexError]) -> None:
-        self.live.end(standings, why)
-        open_pages.close(standings, signed_out=why is SessionEnded)
+    def _close(self, standings: Collection[Standing], *, signed_out: bool) -> None:
+        self.live.end(standings, SessionEnded if signed_out else RightsChanged)
+        open_pages.close(standings, signed_out=signed_out)
 
     async def sweep(self) -> None:
-        """Close what is held open with a session that has ended since, or a right that has changed: by expiring, or by
-        another process.
+        """Close what is held open with a session or a role that is good no longer, and of which nobody has told: it
+        expired, the REPL is in the trash, or another process did it.
         """
         if standings := self._standings():
             session_ids = {one.session_id for one in standings}
             self._end_sessions(session_ids - await self.accounts.sessions.good(session_ids))
-            self._close(await self.members.outdated(standings), RightsChanged)
+            self._close(await self.members.outdated(standings), signed_out=False)
         await self.accounts.forget_expired()
 
     async def _keep_sweeping(self) -> None:

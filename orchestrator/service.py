@@ -61,8 +61,7 @@ class New:
     copy_version: str | None = None
 
 
-async def everybody(owner_id: str, repl_id: str) -> bool:
-    """May copy everything: whoever asks for it was asked before."""
+async def _always(owner_id: str, repl_id: str) -> bool:
     return True
 
 
@@ -83,7 +82,7 @@ class Orchestrator:
         clock: Clock,
         limits: Limits,
         environment: Callable[[Repl], Mapping[str, str]] = lambda repl: {},
-        may_copy: MayCopy = everybody,
+        may_copy: MayCopy = _always,
     ) -> None:
         """What only the application knows: `environment` adds the addresses of previews, and others, `may_copy` says
         who may copy what.

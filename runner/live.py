@@ -28,7 +28,7 @@ class Live(Generic[Holder]):
     def holders(self) -> set[Holder]:
         return set(self._holds)
 
-    def end(self, holders: Collection[Holder], why: Callable[[], DevexError] = SessionEnded) -> None:
+    def end(self, holders: Collection[Holder], why: Callable[[], DevexError]) -> None:
         """Close everything that these hold open."""
         for holder in holders:
             for hold in list(self._holds.get(holder, ())):

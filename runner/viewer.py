@@ -5,14 +5,22 @@ from typing import Final
 
 from starlette.types import Scope
 
+from runner.errors import DevexError
+
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """`can_write`: may type, run, edit; otherwise only look."""
+    """Whoever has it open, its owner as well. `can_write`: may type, run, edit; otherwise only look."""
 
     user_id: str
     name: str
     can_write: bool
+
+
+class ReadOnly(DevexError):
+    def __init__(self) -> None:
+        action = "Fork it, or ask its owner to let you edit."
+        super().__init__("read_only", "You may look at this REPL but not change it.", action, status=403)
 
 
 NOBODY = Viewer("", "", can_write=False)

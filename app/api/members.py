@@ -1,27 +1,28 @@
 """Who else is in a REPL: listed, let in, removed; and what others have let one into."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.access import Access, Action, Part, allowed
+from app.access import Access, Action, MemberRole, ReplRole, allowed
 from app.api.dependencies import MembersDep, OrchestratorDep
-from app.api.repls import ReplShape, shape
+from app.api.repls import Name, ReplShape, shape
+from runner.errors import DevexError
 
 router = APIRouter()
 
 
 class NewMember(BaseModel):
-    name: Annotated[str, Field(max_length=400, description="Their user name.")]
-    part: Literal[Part.EDITOR, Part.VIEWER]
+    name: Name = Field(description="Their user name.")
+    role: MemberRole
 
 
 class MemberShape(BaseModel):
     user_id: str
     name: str
-    part: Part
+    role: MemberRole
     since: datetime
 
 
@@ -36,7 +37,7 @@ async def shared(
 ) -> list[SharedShape]:
     """REPLs of others that one is a member of, last opened first."""
     found = await members.shared_with(access.actor.user_id, orchestrator)
-    return [SharedShape(owner=one.owner, repl=shape(orchestrator, one.repl, one.part)) for one in found]
+    return [SharedShape(owner=one.owner, repl=shape(orchestrator, one.repl, one.role)) for one in found]
 
 
 @router.get("/api/repls/{repl_id}/members")
@@ -46,12 +47,12 @@ async def listed(members: MembersDep, access: Annotated[Access, allowed(Action.O
     return [MemberShape.model_validate(one, from_attributes=True) for one in found]
 
 
-@router.put("/api/repls/{repl_id}/members")
+@router.post("/api/repls/{repl_id}/members")
 async def let_in(
     members: MembersDep, wanted: NewMember, access: Annotated[Access, allowed(Action.SHARE)]
 ) -> MemberShape:
-    """Somebody becomes an editor or a viewer, whichever they were before."""
-    member = await members.let_in(access.the_repl, wanted.name, wanted.part)
+    """Somebody becomes an editor or a viewer, whatever they were before."""
+    member = await members.let_in(access.the_repl, wanted.name, wanted.role)
     return MemberShape.model_validate(member, from_attributes=True)
 
 
@@ -63,5 +64,7 @@ async def remove(members: MembersDep, user_id: str, access: Annotated[Access, al
 
 @router.delete("/api/repls/{repl_id}/membership", status_code=204)
 async def leave(members: MembersDep, access: Annotated[Access, allowed(Action.LEAVE)]) -> None:
-    """No longer be a member."""
+    """No longer be a member. An owner cannot leave."""
+    if access.the_role is ReplRole.OWNER:
+        raise DevexError("owner", "You own this REPL.", "Delete it instead.", status=409)
     await members.remove(access.the_repl.id, access.actor.user_id)

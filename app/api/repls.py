@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, Field
 
-from app.access import Access, Action, Part, allowed
+from app.access import Access, Action, ReplRole, allowed
 from app.api.dependencies import OrchestratorDep, PreviewsDep
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import viewer_of
@@ -79,7 +79,7 @@ class LedgerShape(BaseModel):
 
 class ReplShape(BaseModel):
     id: str
-    part: Part = Field(description="What the one who asks is to it: an editor types and runs, a viewer looks.")
+    role: ReplRole = Field(description="What the one who asks is to it: an editor types and runs, a viewer looks.")
     slug: str
     name: str
     template: str
@@ -111,9 +111,9 @@ class TemplateShape(BaseModel):
     missing: str | None = Field(description="What this server lacks for it.")
 
 
-def shape(orchestrator: Orchestrator, repl: Repl, part: Part = Part.OWNER) -> ReplShape:
-    fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name not in ("part", "lease")}
-    return ReplShape(**fields, part=part, lease=lease_shape(orchestrator, repl))
+def shape(orchestrator: Orchestrator, repl: Repl, role: ReplRole) -> ReplShape:
+    fields = {name: getattr(repl, name) for name in ReplShape.model_fields if name not in ("role", "lease")}
+    return ReplShape(**fields, role=role, lease=lease_shape(orchestrator, repl))
 
 
 def lease_shape(orchestrator: Orchestrator, repl: Repl) -> LeaseShape | None:
@@ -142,7 +142,9 @@ async def repls(
     orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.LIST)], trash: bool = Query(default=False)
 ) -> list[ReplShape]:
     """One's own, last opened first."""
-    return [shape(orchestrator, repl) for repl in await orchestrator.list(access.actor.user_id, trash=trash)]
+    return [
+        shape(orchestrator, repl, ReplRole.OWNER) for repl in await orchestrator.list(access.actor.user_id, trash=trash)
+    ]
 
 
 @router.post("/api/repls", status_code=201)
@@ -152,19 +154,19 @@ async def create(
     repl = await orchestrator.create(
         access.actor.user_id, wanted.name, wanted.template, start=wanted.start, request_id=wanted.request_id
     )
-    return shape(orchestrator, repl)
+    return shape(orchestrator, repl, ReplRole.OWNER)
 
 
 @router.get("/api/repls/{repl_id}")
 async def one(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.OPEN)]) -> ReplShape:
-    return shape(orchestrator, access.the_repl, access.the_part)
+    return shape(orchestrator, access.the_repl, access.the_role)
 
 
 @router.patch("/api/repls/{repl_id}")
 async def rename(
     orchestrator: OrchestratorDep, change: Rename, access: Annotated[Access, allowed(Action.RENAME)]
 ) -> ReplShape:
-    return shape(orchestrator, await orchestrator.rename(access.the_repl.id, change.name))
+    return shape(orchestrator, await orchestrator.rename(access.the_repl.id, change.name), access.the_role)
 
 
 @router.delete("/api/repls/{repl_id}")
@@ -174,13 +176,13 @@ async def delete(
     """Into the trash; with `purge`, what is in the trash is removed for good."""
     if purge:
         await orchestrator.purge(access.the_repl.id)
-        return shape(orchestrator, access.the_repl)
-    return shape(orchestrator, await orchestrator.delete(access.the_repl.id))
+        return shape(orchestrator, access.the_repl, access.the_role)
+    return shape(orchestrator, await orchestrator.delete(access.the_repl.id), access.the_role)
 
 
 @router.post("/api/repls/{repl_id}/undelete")
 async def undelete(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.DELETE)]) -> ReplShape:
-    return shape(orchestrator, await orchestrator.undelete(access.the_repl.id))
+    return shape(orchestrator, await orchestrator.undelete(access.the_repl.id), access.the_role)
 
 
 @router.post("/api/repls/{repl_id}/start")
@@ -189,12 +191,12 @@ async def start(
 ) -> ReplShape:
     """With `wait` it answers once the REPL runs, or says why it does not."""
     begin = orchestrator.open if wait else orchestrator.start
-    return shape(orchestrator, await begin(access.the_repl.id), access.the_part)
+    return shape(orchestrator, await begin(access.the_repl.id), access.the_role)
 
 
 @router.post("/api/repls/{repl_id}/stop")
 async def stop(orchestrator: OrchestratorDep, access: Annotated[Access, allowed(Action.STOP)]) -> ReplShape:
-    return shape(orchestrator, await orchestrator.stop(access.the_repl.id), access.the_part)
+    return shape(orchestrator, await orchestrator.stop(access.the_repl.id), access.the_role)
 
 
 @router.post("/api/repls/{repl_id}/extend")
@@ -205,7 +207,7 @@ async def extend(
 ) -> ReplShape:
     """Keep it awake for some hours from now, whatever happens, out of a day's budget."""
     await orchestrator.extend(access.the_repl.id, wanted.hours)
-    return shape(orchestrator, await orchestrator.get(access.the_repl.id), access.the_part)
+    return shape(orchestrator, await orchestrator.get(access.the_repl.id), access.the_role)
 
 
 @router.get("/api/repls/{repl_id}/lease")
@@ -240,7 +242,7 @@ async def fork(
         start=wanted.start,
         request_id=wanted.request_id,
     )
-    return shape(orchestrator, copy)
+    return shape(orchestrator, copy, ReplRole.OWNER)
 
 
 @router.post("/api/repls/{repl_id}/preview")

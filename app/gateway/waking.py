@@ -15,7 +15,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Scope
 
-from app.access import Access, Action, authorize, recheck
+from app.access import Access, Action, recheck
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.services import Services
@@ -74,7 +74,6 @@ class Waking:
                 return self._ended(repl)
             if not _is_by_a_person(scope):
                 return self._asleep(scope, repl)
-            authorize(access, Action.START)
             self._check(repl.id)
             await orchestrator.start(repl.id)
             if repl.id not in self._running:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from nicegui import ui
 
-from app.access import Part
+from app.access import Action, ReplRole
 from app.pages.frame import menu_item
 from app.pages.words import ago, badge_of, colour_of, unsafe_words
 from components.controls import button, icon_button, link, set_label, set_shown, text
@@ -18,11 +18,11 @@ Act = Callable[[str, Repl], Awaitable[None]]
 class Card:
     """Stays the same elements while the REPL changes: a press never meets a button that is just being replaced."""
 
-    def __init__(self, repl: Repl, about: str, *, act: Act, part: Part = Part.OWNER) -> None:
-        """`about` is said below its name; `part` is what the one who sees the card is to it."""
+    def __init__(self, repl: Repl, about: str, *, act: Act, role: ReplRole) -> None:
+        """`about` is said below its name; `role` is what the one who sees the card is to it."""
         self._repl = repl
         self._act = act
-        self._part = part
+        self._role = role
         with ui.element("article").classes("dx-card"):
             with ui.element("div").classes("dx-row"):
                 tile(repl.template)
@@ -55,11 +55,11 @@ class Card:
         self._unsafe.set_text(unsafe)
         self._lacks.set_text(repl.lacks or "")
         runs, has_failed = repl.goal is Goal.RUN, repl.phase is Phase.FAILED
-        starts = self._part.includes(Part.EDITOR)
+        starts = not runs and self._role.may(Action.START)
         for element, is_shown in (
-            (self._stop, starts and runs),
-            (self._start, starts and not runs and not has_failed),
-            (self._recover, starts and not runs and has_failed),
+            (self._stop, runs and self._role.may(Action.STOP)),
+            (self._start, starts and not has_failed),
+            (self._recover, starts and has_failed),
             (self._failure, bool(repl.failure)),
             (self._unsafe, bool(unsafe)),
             (self._lacks, bool(repl.lacks)),
@@ -69,13 +69,13 @@ class Card:
     def _menu(self) -> None:
         self._more = icon_button("more", "More")
         with self._more, ui.menu().props("auto-close"):
-            if self._part is Part.OWNER:
+            if self._role.may(Action.RENAME):
                 menu_item("rename", "Rename", self._press("rename"))
             menu_item("fork", "Fork", self._press("fork"))
             menu_item("folder", "Browse files", lambda: ui.navigate.to(f"/repl/{self._repl.id}?start=0"))
             menu_item("download", "Download as zip", lambda: ui.navigate.to(f"/repls/{self._repl.id}/zip"))
             ui.element("div").classes("dx-menu-line")
-            if self._part is Part.OWNER:
+            if self._role.may(Action.DELETE):
                 menu_item("trash", "Delete", self._press("delete"))
             else:
                 menu_item("sign-out", "Leave", self._press("leave"))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from nicegui import ui
 
-from app.access import Access, Action, Actor, allowed
+from app.access import Access, Action, Actor, ReplRole, allowed
 from app.members import Shared
 from app.pages.card import Card, tile
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, say_failed, while_shown
@@ -83,7 +83,7 @@ class Dashboard:
             self._shared_ids.update(one.repl.id for one in shared)
             shape = (
                 [repl.id for repl in repls],
-                [(one.repl.id, one.part) for one in shared],
+                [(one.repl.id, one.role) for one in shared],
                 [(repl.id, repl.purge_at) for repl in deleted],
             )
             if shape != self._shape:
@@ -102,14 +102,14 @@ class Dashboard:
                 self._empty()
             with ui.element("div").classes("dx-cards"):
                 for repl in repls:
-                    self._cards[repl.id] = Card(repl, self._title_of(repl), act=self._act)
+                    self._cards[repl.id] = Card(repl, self._title_of(repl), act=self._act, role=ReplRole.OWNER)
         with self._shared:
             if shared:
                 text("Shared with you", "dx-subtitle", tag="h2")
                 with ui.element("div").classes("dx-cards"):
                     for one in shared:
-                        about = f"{self._title_of(one.repl)} · {shared_words(one.owner, one.part)}"
-                        self._cards[one.repl.id] = Card(one.repl, about, act=self._act, part=one.part)
+                        about = f"{self._title_of(one.repl)} · {shared_words(one.owner, one.role)}"
+                        self._cards[one.repl.id] = Card(one.repl, about, act=self._act, role=one.role)
         with self._trash:
             if deleted:
                 text("Trash", "dx-subtitle", tag="h2")

@@ -70,7 +70,7 @@ def close(standings: Collection[Standing], *, signed_out: bool) -> None:
     for standing in standings:
         for client in open_now.get(standing, []):
             sockets = [sid for sid, _ in core.sio.manager.get_participants(NAMESPACE, client.id)]
-            for sid in sockets:  # what is on the screen stays there: it may not have been saved
+            for sid in sockets:  # deleting it clears no screen: what is there may not have been saved
                 core.sio.manager.basic_leave_room(sid, NAMESPACE, client.id)
             for document_id in list(client._delete_tasks):  # it waits for its browser, to be deleted without it
                 client._cancel_delete_task(document_id)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.access import Part
+from app.access import Action, ReplRole
 from orchestrator.domain import Goal, Phase, Repl
 
 _BADGES = {
@@ -49,9 +49,9 @@ def badge_of(template: str) -> str:
     return _BADGES[template][0] if template in _BADGES else template[:2].capitalize()
 
 
-def shared_words(owner: str, part: Part) -> str:
+def shared_words(owner: str, role: ReplRole) -> str:
     """Whose it is, and what one may do with it."""
-    return f"shared by {owner}" + ("" if part.includes(Part.EDITOR) else " · view only")
+    return f"shared by {owner}" + ("" if role.may(Action.WRITE) else " · view only")
 
 
 def colour_of(template: str) -> str:

@@ -109,7 +109,7 @@ class MemberRow(Model):
         "models.User", related_name="memberships", db_index=True
     )
     user_id: str
-    can_write = fields.BooleanField()
+    role = fields.CharField(max_length=16)
     created_at = fields.DatetimeField()
 
     class Meta:

@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route, Router
 from starlette.types import Receive, Scope, Send
 
 from runner.errors import DevexError
-from runner.viewer import viewer_of
+from runner.viewer import ReadOnly, viewer_of
 from runner.workspace.problems import explain
 
 IDLE_S: Final = 60.0  # an upload that sends nothing for this long is over
@@ -26,11 +26,6 @@ _KINDS: Final[dict[type, str]] = {
 
 T = TypeVar("T")
 Answer = Callable[[Request], Awaitable[Response]]
-
-
-class ReadOnly(DevexError):
-    def __init__(self) -> None:
-        super().__init__("read_only", "You may look at this REPL but not change it.", "Fork it.", status=403)
 
 
 class Json(Response):

@@ -23,6 +23,9 @@ from runner.snapshots.stores.store import StoreError
 from runner.viewer import NOBODY
 
 CHECKED_S: Final = 10.0  # as often as the gateway looks which sessions have ended
+ASK_AGAIN_S: Final = (
+    CHECKED_S / 2
+)  # less than a round of `watch`: no answer that came late in one is believed in the next
 BELIEVED_S: Final = 300.0  # while no server of the control plane answers: it is being replaced
 ANSWER_S: Final = 3.0  # a page waits for it
 LOOKS_MOST: Final = 16  # at a time: a version's questions are of the same QUESTIONS_MOST
@@ -95,7 +98,7 @@ class PreviewPort:
                 async with looking:
                     await self._sessions.check(session_id)
             except DevexError:
-                self._live.end([session_id])
+                self._live.end([session_id], NoPass)
             finally:
                 looked_at.discard(session_id)
 
@@ -123,7 +126,7 @@ class Sessions:
 
     async def check(self, session_id: str) -> None:
         """Raises NoPass, and NotToldYet."""
-        if self._now() - self._asked_s.get(session_id, -CHECKED_S) >= CHECKED_S / 2:  # answered since `watch` looked
+        if self._now() - self._asked_s.get(session_id, -ASK_AGAIN_S) >= ASK_AGAIN_S:
             await self._ask_once(session_id)
         if session_id not in self._asked_s:
             raise NoPass

@@ -17,7 +17,7 @@ async def test_ending_a_session_ends_what_it_holds() -> None:
     tasks = [asyncio.create_task(hold(session_id)) for session_id in ("a", "a", "b")]
     for _ in tasks:
         await entered.acquire()
-    live.end(["a", "unknown"])
+    live.end(["a", "unknown"], SessionEnded)
     for task in tasks[:2]:
         with pytest.raises(SessionEnded):
             await task
@@ -39,7 +39,7 @@ async def test_somebody_elses_cancellation_goes_on() -> None:
 
     task = asyncio.create_task(hold())
     await entered.wait()
-    live.end(["a"])
+    live.end(["a"], SessionEnded)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -59,8 +59,8 @@ async def test_a_failure_while_ending_is_told_as_it_is() -> None:
 
     task = asyncio.create_task(hold())
     await entered.wait()
-    live.end(["a"])
+    live.end(["a"], SessionEnded)
     with pytest.raises(ValueError, match="its own"):
         await task
-    live.end(["a"])
+    live.end(["a"], SessionEnded)
     assert live.holders() == set()

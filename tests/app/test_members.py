@@ -1,6 +1,7 @@
 """Who is let into a REPL, what they may do then, and that it ends at once when they are not."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,14 +16,14 @@ from starlette.types import ASGIApp
 from websockets.exceptions import ConnectionClosed
 
 from app import members as members_module
-from app.access import Part
+from app.access import MemberRole, ReplRole
 from app.accounts import Accounts
 from app.members import Members
 from app.pages import open_pages
 from app.storage.models import MemberRow
 from app.storage.records import TortoiseRecords
 from components.palette import Palette
-from orchestrator.backends.base import BackendError
+from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Goal, Phase
 from orchestrator.registry import NoSuchRepl
@@ -43,20 +44,23 @@ async def test_a_member_is_what_the_owner_made_them_last() -> None:
     await records.insert(repl)
     changed: list[tuple[str, str]] = []
     members.on_changed = lambda repl_id, user_id: changed.append((repl_id, user_id))
-    assert await members.part_of(owner.user_id, repl) is Part.OWNER
-    assert await members.part_of(ada.user_id, repl) is None
-    await members.let_in(repl, "bob", Part.VIEWER)
-    for part in (Part.EDITOR, Part.VIEWER, Part.EDITOR):
-        member = await members.let_in(repl, " ADA ", part)
-        assert (member.user_id, member.name, member.part) == (ada.user_id, "Ada", part)
-        assert await members.part_of(ada.user_id, repl) is part
-    assert [(one.name, one.part) for one in await members.of(repl.id)] == [("Ada", Part.EDITOR), ("bob", Part.VIEWER)]
+    assert await members.role_of(owner.user_id, repl) is ReplRole.OWNER
+    assert await members.role_of(ada.user_id, repl) is None
+    await members.let_in(repl, "bob", ReplRole.VIEWER)
+    for role in (ReplRole.EDITOR, ReplRole.VIEWER, ReplRole.EDITOR):
+        member = await members.let_in(repl, " ADA ", role)
+        assert (member.user_id, member.name, member.role) == (ada.user_id, "Ada", role)
+        assert await members.role_of(ada.user_id, repl) is role
+    assert [(one.name, one.role) for one in await members.of(repl.id)] == [
+        ("Ada", ReplRole.EDITOR),
+        ("bob", ReplRole.VIEWER),
+    ]
     trashed = replace(repl, goal=Goal.DELETE)
-    assert await members.part_of(ada.user_id, trashed) is None
-    assert await members.part_of(owner.user_id, trashed) is Part.OWNER
+    assert await members.role_of(ada.user_id, trashed) is None
+    assert await members.role_of(owner.user_id, trashed) is ReplRole.OWNER
     await members.remove(repl.id, ada.user_id)
     await members.remove(repl.id, ada.user_id)
-    assert await members.part_of(ada.user_id, repl) is None
+    assert await members.role_of(ada.user_id, repl) is None
     assert changed == [(repl.id, bob.user_id), *[(repl.id, ada.user_id)] * 4]
     await records.delete(repl.id)
     assert not await MemberRow.exists()
@@ -72,35 +76,35 @@ async def test_who_cannot_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def refusal(name: str) -> str:
         with pytest.raises(DevexError) as refused:
-            await members.let_in(repl, name, Part.EDITOR)
+            await members.let_in(repl, name, ReplRole.EDITOR)
         return refused.value.code
 
     assert [await refusal(name) for name in ("owner", "nobody", "", "a\0b", "x" * 400)] == ["owner", *["no_user"] * 4]
     monkeypatch.setattr(members_module, "MEMBERS_MOST", 1)
-    await members.let_in(repl, "ada", Part.VIEWER)
+    await members.let_in(repl, "ada", ReplRole.VIEWER)
     assert await refusal("bob") == "too_many_members"
-    await members.let_in(repl, "ada", Part.EDITOR)  # who is in is in
+    await members.let_in(repl, "ada", ReplRole.EDITOR)  # who is in is in
     await members.remove(repl.id, ada.user_id)
     await accounts.set_disabled(bob.user_id, True)
     assert await refusal("bob") == "no_user"
     await members.remove(repl.id, "a\0b")
     await records.delete(repl.id)
     with pytest.raises(NoSuchRepl):
-        await members.let_in(repl, "ada", Part.EDITOR)
+        await members.let_in(repl, "ada", ReplRole.EDITOR)
 
 
 async def test_what_is_shared_is_listed_with_its_owner(site: Site) -> None:
     owner, ada = await site.user("owner"), await site.user("ada")
     shared, members = await site.repl(owner), site.server.members
     await site.repl(owner)  # another one
-    await members.let_in(shared, "ada", Part.VIEWER)
+    await members.let_in(shared, "ada", ReplRole.VIEWER)
     browser = await site.browser(ada)
     assert (await browser.get("/api/repls")).json() == []
     listed = (await browser.get("/api/shared")).json()
-    assert [(one["owner"], one["repl"]["id"], one["repl"]["part"]) for one in listed] == [
+    assert [(one["owner"], one["repl"]["id"], one["repl"]["role"]) for one in listed] == [
         ("owner", shared.id, "viewer")
     ]
-    assert (await browser.get(f"/api/repls/{shared.id}")).json()["part"] == "viewer"
+    assert (await browser.get(f"/api/repls/{shared.id}")).json()["role"] == "viewer"
     await site.server.orchestrator.delete(shared.id)
     assert (await browser.get("/api/shared")).json() == []
     assert (await browser.get(f"/api/repls/{shared.id}")).status_code == 404
@@ -114,8 +118,9 @@ async def test_the_runner_is_told_who_may_only_look(site: Site) -> None:
     owner, ada = await site.user("owner"), await site.user("ada")
     repl = await site.repl(owner)
     browser = await site.browser(ada)
-    for part, writes in ((Part.VIEWER, False), (Part.EDITOR, True)):
-        await site.server.members.let_in(repl, "ada", part)
+    roles: dict[MemberRole, bool] = {ReplRole.VIEWER: False, ReplRole.EDITOR: True}
+    for role, writes in roles.items():
+        await site.server.members.let_in(repl, "ada", role)
         assert (await browser.get(f"/repls/{repl.id}/asked")).json()["writes"] is writes
         preview = await browser.post(f"/api/repls/{repl.id}/preview", json={"port": 5000})
         assert preview.status_code == (200 if writes else 403)
@@ -124,7 +129,7 @@ async def test_the_runner_is_told_who_may_only_look(site: Site) -> None:
 async def test_a_viewer_starts_nothing(site: Site) -> None:
     owner, ada = await site.user("owner"), await site.user("ada")
     repl = await site.repl(owner, start=False)
-    await site.server.members.let_in(repl, "ada", Part.VIEWER)
+    await site.server.members.let_in(repl, "ada", ReplRole.VIEWER)
     browser = await site.browser(ada, Accept="text/html")
     assert (await browser.get(f"/repl/{repl.id}")).status_code == 200
     assert (await browser.put(f"/repls/{repl.id}/files/x", content=b"x")).status_code == 403
@@ -137,7 +142,7 @@ async def test_what_a_member_has_open_ends_with_the_right(site: Site, how: str) 
     owner, ada, server = await site.user("owner"), await site.user("ada"), site.server
     repl, other = await site.repl(owner), await site.repl(owner)
     for one in (repl, other):
-        await server.members.let_in(one, "ada", Part.EDITOR)
+        await server.members.let_in(one, "ada", ReplRole.EDITOR)
     socket = await site.socket(f"/repls/{repl.id}/echo", token=ada.token)
     theirs = await site.socket(f"/repls/{repl.id}/echo", token=owner.token)
     elsewhere = await site.socket(f"/repls/{other.id}/echo", token=ada.token)
@@ -147,7 +152,7 @@ async def test_what_a_member_has_open_ends_with_the_right(site: Site, how: str) 
         case "removed":
             await server.members.remove(repl.id, ada.actor.user_id)
         case "only looks":
-            await server.members.let_in(repl, "ada", Part.VIEWER)
+            await server.members.let_in(repl, "ada", ReplRole.VIEWER)
         case "by another process":
             await MemberRow.filter(repl_id=repl.id, user_id=ada.actor.user_id).delete()
             await server.sweep()
@@ -155,13 +160,16 @@ async def test_what_a_member_has_open_ends_with_the_right(site: Site, how: str) 
             await server.orchestrator.delete(repl.id)
             await server.sweep()
     with pytest.raises(ConnectionClosed) as closed:
-        await socket.recv()
+        async with asyncio.timeout(DEADLINE_S):
+            await socket.recv()
     assert (closed.value.rcvd and closed.value.rcvd.code) == 1008
     assert repl.id not in {one.repl_id for one in open_pages.by_standing() if one.user_id == ada.actor.user_id}
     for still_open in (elsewhere, theirs) if how != "in the trash" else (elsewhere,):
         await still_open.send("there")
         assert await still_open.recv() == "there"
-    await until(lambda: not any(one.repl_id == repl.id and one.part is Part.EDITOR for one in server.live.holders()))
+    await until(
+        lambda: not any(one.repl_id == repl.id and one.role is ReplRole.EDITOR for one in server.live.holders())
+    )
 
 
 class SlowWithRuns(Slow):
@@ -169,7 +177,12 @@ class SlowWithRuns(Slow):
 
     def __init__(self) -> None:
         super().__init__()
+        self.starting = asyncio.Event()
         self.runs: list[str] = []
+
+    async def _start(self, spec: SandboxSpec) -> None:
+        self.starting.set()
+        await super()._start(spec)
 
     def runner_app(self, repl_id: str) -> ASGIApp | None:
         below = super().runner_app(repl_id)
@@ -191,10 +204,11 @@ class OneLeaves:
     async def begin(self) -> None:
         self.ada = await self.site.user("ada")
         self.repl = await self.site.repl(await self.site.user("owner"), start=False)
-        await self.site.server.members.let_in(self.repl, "ada", Part.EDITOR)
+        await self.site.server.members.let_in(self.repl, "ada", ReplRole.EDITOR)
 
     async def is_removed_while_it_starts(self) -> None:
-        await until(lambda: self.repl.id in self.backend._starts)
+        async with asyncio.timeout(DEADLINE_S):
+            await self.backend.starting.wait()
         await self.site.server.members.remove(self.repl.id, self.ada.actor.user_id)
 
 
@@ -211,7 +225,8 @@ async def test_a_file_is_not_written_by_who_was_removed_while_it_started(leaving
     browser = await leaving.site.browser(leaving.ada)
     putting = asyncio.create_task(browser.put(f"/repls/{leaving.repl.id}/files/x", content=b"late"))
     await leaving.is_removed_while_it_starts()
-    assert (await putting).status_code == 403
+    async with asyncio.timeout(DEADLINE_S):
+        assert (await putting).status_code == 403
     leaving.backend.proceed.set()
     await leaving.site.server.orchestrator.open(leaving.repl.id)
     assert "x" not in leaving.backend.machine.workspaces[leaving.repl.id]
@@ -229,7 +244,8 @@ async def test_nothing_is_run_again_by_who_was_removed_while_it_started(leaving:
     await leaving.is_removed_while_it_starts()
     assert page.is_deleted
     leaving.backend.proceed.set()
-    await asyncio.gather(*running)
+    async with asyncio.timeout(DEADLINE_S):
+        await asyncio.gather(*running)
     assert leaving.site.server.orchestrator.runner_app(leaving.repl.id) is not None
     assert leaving.backend.runs == []
 
@@ -241,7 +257,8 @@ async def test_a_visit_runs_nothing_for_who_was_removed_while_it_started(leaving
     running = site.server._waking._running[repl.id]
     await leaving.is_removed_while_it_starts()
     leaving.backend.proceed.set()
-    await running
+    async with asyncio.timeout(DEADLINE_S):
+        await running
     assert site.server.orchestrator.runner_app(repl.id) is not None
     assert leaving.backend.runs == []
 
@@ -263,7 +280,7 @@ async def test_a_fork_that_comes_late_has_nothing_that_its_owner_may_not_see(tmp
     async with site_of(tmp_path, backend := Full()) as site:
         owner, eve, orchestrator = await site.user("owner"), await site.user("eve"), site.server.orchestrator
         repl = await site.repl(owner)
-        await site.server.members.let_in(repl, "eve", Part.VIEWER)
+        await site.server.members.let_in(repl, "eve", ReplRole.VIEWER)
         browser = await site.browser(eve)
         fork = (await browser.post(f"/api/repls/{repl.id}/fork", json={"start": False})).json()["id"]
         own = await orchestrator.fork(repl.id, owner.actor.user_id, start=False)
@@ -280,23 +297,55 @@ async def test_a_fork_that_comes_late_has_nothing_that_its_owner_may_not_see(tmp
         await orchestrator.laid_out(own.id)
 
 
+async def test_a_fork_is_of_the_quota_of_who_forks_and_a_start_of_the_owners(tmp_path: Path) -> None:
+    async with site_of(tmp_path, max_repls=1, max_running=1) as site:
+        owner, ada = await site.user("owner"), await site.user("ada")
+        repl = await site.repl(owner, start=False)
+        await site.server.members.let_in(repl, "ada", ReplRole.EDITOR)
+        browser = await site.browser(ada)
+        fork = f"/api/repls/{repl.id}/fork"
+        made = await browser.post(fork, json={})
+        assert made.status_code == 201
+        assert (await browser.post(fork, json={})).status_code != 201
+        assert (await browser.post(f"/api/repls/{repl.id}/start?wait=true")).json()["phase"] == "running"
+
+
+async def test_an_owner_cannot_leave(site: Site) -> None:
+    owner = await site.user("owner")
+    repl = await site.repl(owner, start=False)
+    answer = await (await site.browser(owner)).delete(f"/api/repls/{repl.id}/membership")
+    assert answer.json()["error"]["message"] == "You own this REPL."
+    assert await site.server.members.role_of(owner.actor.user_id, repl) is ReplRole.OWNER
+
+
+async def test_the_newest_that_is_shared_is_shown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(members_module, "SHARED_MOST", 1)
+    owner, ada = await site.user("owner"), await site.user("ada")
+    newest, opened_last = await site.repl(owner, start=False), await site.repl(owner, start=False)
+    for repl in (opened_last, newest):
+        await site.server.members.let_in(repl, "ada", ReplRole.VIEWER)
+    [shown] = await site.server.members.shared_with(ada.actor.user_id, site.server.orchestrator)
+    assert shown.repl.id == newest.id
+
+
 async def test_names_are_not_guessed_at(site: Site) -> None:
     owner = await site.user("owner")
     await site.user("ada")
     repl = await site.repl(owner, start=False)
     browser = await site.browser(owner)
     path = f"/api/repls/{repl.id}/members"
-    for number in range(members_module.UNKNOWN_MOST):
-        assert (await browser.put(path, json={"name": f"n{number}", "part": "viewer"})).status_code == 404
-    assert (await browser.put(path, json={"name": "ada", "part": "viewer"})).status_code == 429
+    guesses = [{"name": f"n{number}", "role": "viewer"} for number in range(members_module.UNKNOWN_MOST + 5)]
+    answers = await asyncio.gather(*(browser.post(path, json=guess) for guess in guesses))
+    assert Counter(answer.status_code for answer in answers) == {404: members_module.UNKNOWN_MOST, 429: 5}
+    assert (await browser.post(path, json={"name": "ada", "role": "viewer"})).status_code == 429
 
 
 async def test_letting_the_same_in_again_disturbs_nobody(site: Site) -> None:
     owner, ada = await site.user("owner"), await site.user("ada")
     repl = await site.repl(owner)
-    await site.server.members.let_in(repl, "ada", Part.EDITOR)
+    await site.server.members.let_in(repl, "ada", ReplRole.EDITOR)
     socket = await site.socket(f"/repls/{repl.id}/echo", token=ada.token)
-    await site.server.members.let_in(repl, "ada", Part.EDITOR)
+    await site.server.members.let_in(repl, "ada", ReplRole.EDITOR)
     await socket.send("there")
     assert await socket.recv() == "there"
 
@@ -305,6 +354,6 @@ async def test_members_are_since_when_they_came(site: Site) -> None:
     owner = await site.user("owner")
     await site.user("ada")
     repl, before = await site.repl(owner), datetime.now(UTC)
-    first = await site.server.members.let_in(repl, "ada", Part.EDITOR)
-    again = await site.server.members.let_in(repl, "ada", Part.VIEWER)
+    first = await site.server.members.let_in(repl, "ada", ReplRole.EDITOR)
+    again = await site.server.members.let_in(repl, "ada", ReplRole.VIEWER)
     assert before <= first.since == again.since

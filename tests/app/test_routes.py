@@ -15,7 +15,8 @@ from app.access import (
     RULES,
     Access,
     Action,
-    Part,
+    MemberRole,
+    ReplRole,
     Role,
     Who,
     allowed,
@@ -27,7 +28,7 @@ from app.server import NOT_GUARDED
 from orchestrator.domain import Repl
 from tests.app.running_site import Site
 
-NOT_FOUND, REFUSALS = "not_found", {"sign_in", "forbidden", "not_found"}
+NOT_FOUND, REFUSALS = "not_found", {"sign_in", "forbidden", "read_only", "not_found"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ GATEWAY = [
     Asked("DELETE", "/repls/{repl_id}/records", Action.WRITE),
     Asked("DELETE", "/repls/{repl_id}/records/run-1-00000000", Action.WRITE),
 ]
-MEMBERS = {"editor": Part.EDITOR, "viewer": Part.VIEWER, "removed": Part.EDITOR}
+MEMBERS: dict[str, MemberRole] = {"editor": ReplRole.EDITOR, "viewer": ReplRole.VIEWER, "removed": ReplRole.EDITOR}
 
 
 async def answers(browser: httpx.AsyncClient, asked: Asked, repl: Repl) -> str:
@@ -115,8 +116,8 @@ async def test_every_route_answers_each_as_the_table_says(site: Site) -> None:
 async def shared_repl(site: Site) -> Repl:
     """The owner's, with a member of each kind."""
     repl = await site.repl(site.users["owner"])
-    for name, part in MEMBERS.items():
-        await site.server.members.let_in(repl, name, part)
+    for name, role in MEMBERS.items():
+        await site.server.members.let_in(repl, name, role)
     await site.server.members.remove(repl.id, site.users["removed"].actor.user_id)
     return repl
 
@@ -136,10 +137,14 @@ def expected(asked: Asked) -> dict[str, str]:
             refused = nobody
         case Who.ADMIN:
             refused = nobody | dict.fromkeys((name for name in TOKENS if name != "admin"), "forbidden")
-        case Part.VIEWER | Part.EDITOR | Part.OWNER:
+        case ReplRole.VIEWER | ReplRole.EDITOR | ReplRole.OWNER:
             refused = nobody | dict.fromkeys(NOBODY_TO_IT, NOT_FOUND)
-            below = {Part.VIEWER: (), Part.EDITOR: ("viewer",), Part.OWNER: ("viewer", "editor")}[needed]
-            refused |= dict.fromkeys(below, "forbidden")
+            below: dict[str, str] = {}
+            if needed is ReplRole.EDITOR:
+                below = {"viewer": "read_only"}
+            elif needed is ReplRole.OWNER:
+                below = {"viewer": "forbidden", "editor": "forbidden"}
+            refused |= below
             refused |= {TOKENS[name]: refused[name] for name in TOKENS if name in refused}
         case _:
             assert_never(needed)

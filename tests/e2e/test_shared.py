@@ -260,4 +260,4 @@ def look_at_what_is_stopped(vera: Page, served: Served) -> None:
     api = f"{served.url}/api/repls/{vera.url.rpartition('/')[2]}"
     assert vera.request.post(f"{api}/start", headers={"Origin": served.url}).status == 403
     found = vera.request.get(api).json()
-    assert (found["phase"], found["goal"], found["part"]) == ("stopped", "stop", "viewer")
+    assert (found["phase"], found["goal"], found["role"]) == ("stopped", "stop", "viewer")

@@ -69,7 +69,9 @@ class Awake:
         lease = self._lease
         warning_s = lease.warning_s(datetime.now(UTC)) if lease else None
         if warning_s is not None and warning_s != self._warned_s:
-            action = "Press Extend to keep it awake." if self._attempt else ""
+            action = (
+                "Press Extend to keep it awake." if self._attempt else "Ask somebody who may edit to keep it awake."
+            )
             failed(f"This REPL is idle: it stops in {warning_s // 60} min.", action)
         self._warned_s = warning_s
 

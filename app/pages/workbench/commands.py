@@ -1,9 +1,9 @@
 """What a person can have the workbench do, by the palette, a key or a button."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from app.access import Part
+from app.access import Action, ReplRole
 from components.palette import Command
 
 Do = Callable[[str], Any]
@@ -46,17 +46,17 @@ COMMANDS = (
 )
 
 WHILE_STOPPED = frozenset({"start", "run-again", "history", "share", "runs", "theme", "diagnose", "home"})
-OF_EDITORS = frozenset(
-    {
-        *("save", "run", "stop", "run-again", "save-version", "extend", "start", "sleep", "preview", "reload-preview"),
-        *("new-terminal", "terminal-take-over", "terminal-split", "terminal-rename"),
-    }
-)
-OF_OWNERS = frozenset({"share"})
+NEEDS: Mapping[str, Action] = {
+    **dict.fromkeys(("save", "run", "stop", "run-again", "save-version", "new-terminal"), Action.WRITE),
+    **dict.fromkeys(("terminal-take-over", "terminal-split", "terminal-rename"), Action.WRITE),
+    **dict.fromkeys(("preview", "reload-preview"), Action.PREVIEW),
+    "start": Action.START,
+    "sleep": Action.STOP,
+    "extend": Action.EXTEND,
+    "share": Action.SHARE,
+}
 
 
-def left_out(part: Part) -> frozenset[str]:
+def left_out(role: ReplRole) -> frozenset[str]:
     """What somebody who is this to a REPL cannot have done."""
-    return (frozenset() if part.includes(Part.EDITOR) else OF_EDITORS) | (
-        frozenset() if part is Part.OWNER else OF_OWNERS
-    )
+    return frozenset(command for command, action in NEEDS.items() if not role.may(action))

@@ -7,7 +7,7 @@ from typing import Any
 
 from nicegui import ui
 
-from app.access import Part
+from app.access import Action, ReplRole
 from app.pages.words import safety_words, stopping_words
 from app.pages.workbench.recorded.last_screens import LastScreens
 from app.pages.workbench.recorded.record import Record
@@ -20,13 +20,13 @@ from runner.errors import DevexError
 class Cover:
     """Lies over the workbench unless the REPL runs. `on_shelf` is called when it shows the files, `on_file` when one of
     them is chosen, `on_history` when the versions are asked for, `on_start` by its button and by what is typed;
-    `new_last_screens` makes what is below the files. `part` is what the one who sees it is to the REPL.
+    `new_last_screens` makes what is below the files. `role` is what the one who sees it is to the REPL.
     """
 
     def __init__(
         self,
         *,
-        part: Part,
+        role: ReplRole,
         on_start: Callable[[], Any],
         on_history: Callable[[], Any],
         on_shelf: Callable[[], None],
@@ -34,8 +34,8 @@ class Cover:
         new_last_screens: Callable[[Sequence[Record]], LastScreens],
     ) -> None:
         self.shelf: Shelf | None = None
-        self._can_write = part.includes(Part.EDITOR)
-        self._is_owner = part is Part.OWNER
+        self._starts = role.may(Action.START)
+        self._restores = role.may(Action.DELETE)
         self._on_start = on_start
         self._on_history = on_history
         self._on_shelf = on_shelf
@@ -67,7 +67,7 @@ class Cover:
             if repl.in_trash:
                 with _card():
                     text(f"{repl.name} is in the trash", "dx-title", tag="h1")
-                    link("Go to your REPLs" + (" to restore it" if self._is_owner else ""), "/", "dx-btn")
+                    link("Go to your REPLs" + (" to restore it" if self._restores else ""), "/", "dx-btn")
             elif moves and not is_shelved:
                 with _card():
                     ui.element("span").classes("dx-spin").style("width: 28px; height: 28px")
@@ -85,7 +85,7 @@ class Cover:
                 self.shelf = Shelf(
                     repl.id,
                     on_file=self._on_file,
-                    on_typed=self._typed if self._can_write else None,
+                    on_typed=self._typed if self._starts else None,
                     new_last_screens=last_screens,
                 )
             self._on_shelf()
@@ -110,11 +110,11 @@ class Cover:
                 state = "is starting" if moves else "could not run" if has_failed else "is stopped"
                 text(f"{repl.name} {state}", "dx-subtitle", tag="h2")
                 if not moves:
-                    others = "" if self._can_write else "Its owner or an editor can start it."
+                    others = "" if self._starts else "Its owner or an editor can start it."
                     said = (why, safety, repl.lacks or "", others)
                     text(" ".join(one for one in said if one), "dx-muted", tag="p")
             with ui.element("div").classes("dx-row"):
-                if not moves and self._can_write:
+                if not moves and self._starts:
                     button("Recover" if has_failed else "Start", self._on_start, icon_name="play", kind="primary")
                 button("History", self._on_history, icon_name="history")
                 link("Download files", f"/repls/{repl.id}/zip", "dx-btn")

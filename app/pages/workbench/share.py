@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from app.access import Access, Action, Part
+from app.access import Access, Action, MemberRole, ReplRole
 from app.members import Member
 from app.pages.frame import attempt, named_dialog
 from app.services import Services
 from components.controls import button, icon, set_label, text, told
 
-_CALLED = {Part.EDITOR: "an editor", Part.VIEWER: "a viewer"}
+_CALLED = {ReplRole.EDITOR: "an editor", ReplRole.VIEWER: "a viewer"}
 
 
 class Share:
@@ -23,20 +23,25 @@ class Share:
         self._repl = access.the_repl
         with named_dialog("Share this REPL") as self._dialog, ui.card().classes("dx-dialog-body"):
             text("Share this REPL", "dx-dialog-title", tag="h2")
-            explanation = "Editors type, run and edit in it as you do; viewers look. They find it at Shared with you."
+            explanation = (
+                "Editors type, run and edit in it as you do; viewers look. They find it under Shared with you."
+            )
             text(explanation, "dx-muted", tag="p")
             self._name = ui.input("User name").props("outlined dense autofocus maxlength=40")
-            self._name.on("keydown.enter", lambda: self._let_in(Part.EDITOR))
+            self._name.on("keydown.enter", lambda: self._let_in(ReplRole.EDITOR))
             with ui.element("div").classes("dx-row"):
-                button("Add as editor", lambda: self._let_in(Part.EDITOR), kind="primary")
-                button("Add as viewer", lambda: self._let_in(Part.VIEWER))
+                button("Add as editor", lambda: self._let_in(ReplRole.EDITOR), kind="primary")
+                button("Add as viewer", lambda: self._let_in(ReplRole.VIEWER))
             self._list = ui.element("div").classes("dx-list")
             with ui.element("div").classes("dx-dialog-actions"):
                 button("Done", self._dialog.close)
 
     async def open(self) -> None:
         """Show who is in."""
-        await self._attempt(self._fill)
+        await self._attempt(self._show)
+
+    async def _show(self) -> None:
+        await self._fill()
         self._dialog.open()
 
     async def _fill(self) -> None:
@@ -49,28 +54,28 @@ class Share:
                 self._row(member)
 
     def _row(self, member: Member) -> None:
-        other = Part.VIEWER if member.part is Part.EDITOR else Part.EDITOR
+        other: MemberRole = ReplRole.VIEWER if member.role is ReplRole.EDITOR else ReplRole.EDITOR
         label = f"Make {_CALLED[other]}"
         with ui.element("div"):
             icon("user")
             with ui.element("div").classes("dx-grow"):
                 text(member.name, tag="div")
-                text(_CALLED[member.part], "dx-hint")
+                text(_CALLED[member.role], "dx-hint")
             change = button(label, self._making(member.name, other), small=True)
             set_label(change, f"Make {member.name} {_CALLED[other]}")
             remove = button("Remove", self._removing(member), kind="danger", small=True)
             set_label(remove, f"Remove {member.name}")
 
-    async def _let_in(self, part: Part) -> None:
+    async def _let_in(self, role: MemberRole) -> None:
         name = (self._name.value or "").strip()
         if name:
-            await self._making(name, part)()
+            await self._making(name, role)()
 
-    def _making(self, name: str, part: Part) -> Callable[[], Awaitable[None]]:
+    def _making(self, name: str, role: MemberRole) -> Callable[[], Awaitable[None]]:
         async def make() -> None:
-            member = await self._members.let_in(self._repl, name, part)
+            member = await self._members.let_in(self._repl, name, role)
             self._name.value = ""
-            told(f"{member.name} is {_CALLED[part]} now.")
+            told(f"{member.name} is {_CALLED[role]} now.")
             await self._fill()
 
         return lambda: self._attempt(make)

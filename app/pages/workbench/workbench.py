@@ -41,7 +41,7 @@ def register(services: Services) -> None:
     @ui.page("/repl/{repl_id}", response_timeout=PAGE_DEADLINE_S)
     async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)], start: bool = True) -> None:
         bench = Workbench(services, access)
-        await bench.open(QUICK_S if start and access.can_write else None)
+        await bench.open(QUICK_S if start and access.the_role.may(Action.START) else None)
         while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
         while_shown(ui.context.client, bench.count_down(), name=f"lease {access.the_repl.id}")
 
@@ -56,7 +56,7 @@ class Workbench:
         self._services = services
         self._orchestrator = services.orchestrator
         self._access = access
-        self._left_out = left_out(access.the_part)
+        self._left_out = left_out(access.the_role)
         self._repl = repl
         self._changes = self._orchestrator.subscribe(repl_id=repl.id)
         self._desk: Desk | None = None
@@ -75,7 +75,7 @@ class Workbench:
         preload(ELEMENTS)
         self._root = ui.element("div").classes("dx-wb")
         with self._root:
-            self._header = Header(repl, part=access.the_part, do=self.do)
+            self._header = Header(repl, role=access.the_role, do=self.do)
             with ui.element("div"):
                 Network(access.actor.user_id)
                 Restoring()
@@ -83,7 +83,7 @@ class Workbench:
             with ui.element("div").classes("dx-wb-main"):
                 self._content = ui.element("div").style("display: contents")
                 self._cover = Cover(
-                    part=access.the_part,
+                    role=access.the_role,
                     on_start=lambda: self.do("start"),
                     on_history=lambda: self.do("history"),
                     on_shelf=lambda: self._views.show("files"),
@@ -93,7 +93,9 @@ class Workbench:
                 self._history = History(repl.id, on_told=told, on_failed=failed)
             with status_line():
                 self._awake = Awake(self._orchestrator, repl, attempt=self._attempt if access.can_write else None)
-            self._views = Views(self._root, left_out=self._left_out, on_view=self._viewed)
+            self._views = Views(
+                self._root, left_out=() if access.the_role.may(Action.PREVIEW) else ("preview",), on_view=self._viewed
+            )
             self._share = Share(services, access)
             self._palette = Palette(repl.id, COMMANDS, on_command=self.do, on_open=self.open_file)
 
@@ -255,8 +257,8 @@ class Workbench:
             "find": lambda: self._palette.open("find"),
             "commands": lambda: self._palette.open("commands"),
             "search": lambda: self._palette.open("search"),
-            "start": lambda: self._attempt(lambda: self._orchestrator.start(self._repl.id)),
-            "sleep": lambda: self._attempt(lambda: self._orchestrator.stop(self._repl.id)),
+            "start": lambda: self._attempt(lambda: self._orchestrator.start(self._repl.id), Action.START),
+            "sleep": lambda: self._attempt(lambda: self._orchestrator.stop(self._repl.id), Action.STOP),
             "extend": lambda: self._awake.extend(EXTEND_HOURS[0]),
             "run-again": lambda: self._run_again(None),
             "runs": self._go_to_runs,
@@ -283,8 +285,8 @@ class Workbench:
             if asyncio.iscoroutine(outcome):
                 await outcome
 
-    async def _attempt(self, work: Callable[[], Awaitable[object]]) -> None:
-        await attempt(work, self._services, self._access.actor, Action.WRITE, self._repl.id)
+    async def _attempt(self, work: Callable[[], Awaitable[object]], action: Action = Action.WRITE) -> None:
+        await attempt(work, self._services, self._access.actor, action, self._repl.id)
 
     async def _run(self, desk: Desk) -> None:
         self._show_output(desk)

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                         on_delete=OnDelete.CASCADE,
                     ),
                 ),
-                ("can_write", fields.BooleanField()),
+                ("role", fields.CharField(max_length=16)),
                 ("created_at", fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={

@@ -35,7 +35,7 @@ from runner.proxy.execs.execs import Execs
 from runner.proxy.execs.lines import Lines, line
 from runner.proxy.execs.wanted import TOTAL_MOST_BYTES, Wanted, of_query, parse, wanted
 from runner.proxy.terminals.exits import SIGNALS_OF_SCRIPTS
-from runner.viewer import viewer_of
+from runner.viewer import ReadOnly, viewer_of
 
 EXEC_S: Final = 60  # for an answer in one piece, when nothing else is asked for
 EXEC_MOST_S: Final = 600  # nothing is heard until then: whatever is between gives up
@@ -95,7 +95,7 @@ class ExecRoutes:
         """The WebSocket."""
         await receive()  # websocket.connect
         if not viewer_of(scope).can_write:
-            await refuse(scope, receive, send, http.refusal(http.ReadOnly()))
+            await refuse(scope, receive, send, http.refusal(ReadOnly()))
             return
         await send({"type": "websocket.accept"})
         try:
