@@ -1,9 +1,11 @@
 """Whom the owner of a REPL has let into it, and what they are to it."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 import structlog
 from tortoise.exceptions import IntegrityError
@@ -55,6 +57,7 @@ class Members:
         self.on_changed: Callable[[str, str], None] = lambda repl_id, user_id: None
         self._clock = clock
         self._unknown = Attempts(clock, most=UNKNOWN_MOST, window_s=WINDOW_S)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changes = Changes[str](key=lambda user_id: user_id)
 
     def subscribe(self, user_id: str) -> Subscription[str]:
@@ -89,6 +92,10 @@ class Members:
         user = await self._named(name, by=repl.owner_id)
         if user.id == repl.owner_id:
             raise DevexError("owner", f"{user.name} owns this REPL.", "Name somebody else.", status=409)
+        async with self._locks.setdefault(repl.id, asyncio.Lock()):  # of two servers one may let in one too many
+            return await self._let_in(repl, user, role)
+
+    async def _let_in(self, repl: Repl, user: User, role: MemberRole) -> Member:
         membership, now = MemberRow.filter(repl_id=repl.id, user_id=user.id), self._clock.now()
         before = await membership.first()
         if before is not None and before.role == role:

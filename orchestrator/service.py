@@ -431,9 +431,10 @@ class Orchestrator:
         return await self._change(repl_id, change)
 
     async def _change(self, repl_id: str, change: Callable[[Repl], dict[str, Any]]) -> Repl:
-        repl = await self._registry.change(repl_id, change)
-        self._wake(repl_id)
-        return repl
+        try:
+            return await self._registry.change(repl_id, change)
+        finally:
+            self._wake(repl_id)  # also of who was cut off once it was recorded
 
     def _wake(self, repl_id: str) -> None:
         self._reconciler.wake(repl_id)

@@ -17,7 +17,7 @@ noted}; paths and errors are as in `files.routes`.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import asdict
 from typing import Final
 
@@ -26,16 +26,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute
 
 from runner.errors import DevexError
+from runner.fair_semaphore import FairSemaphore
 from runner.proxy import http
 from runner.proxy.files import address, transfer
 from runner.snapshots.autosave import Autosave
 from runner.snapshots.snapshots import Snapshots
+from runner.snapshots.worker.turns import busy
 from runner.viewer import viewer_of
 
 LISTED: Final = 50
 LISTED_MOST: Final = 200
 NAME_CHARS: Final = 100
 BODY_BYTES: Final = 64 << 10
+READS, READS_OF_ONE = 4, 2  # lists, comparisons and searches at a time, and of one person; more wait
+FILES_OF_LOOKERS: Final = 4  # at a time: half of READERS, so that those who edit get some
 
 
 def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> list[BaseRoute]:
@@ -64,12 +68,19 @@ class _Routes:
     def __init__(self, snapshots: Snapshots, autosave: Autosave | None) -> None:
         self._snapshots = snapshots
         self._autosave = autosave
+        self._reading = FairSemaphore(READS, READS_OF_ONE)
+        self._lookers_files = 0
+
+    def _turn(self, request: Request) -> AbstractAsyncContextManager[None]:
+        """This person's: nobody's hundred searches stand before another's."""
+        return self._reading.acquire(viewer_of(request.scope).user_id)
 
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
         limit = max(1, min(address.number(request, "limit", LISTED), LISTED_MOST))
         path = address.query_path(request, "path", "")
-        found = await self._snapshots.versions(before, limit, path)
+        async with self._turn(request):
+            found = await self._snapshots.versions(before, limit, path)
         return http.Json({**found, "stored": asdict(self._autosave.state) if self._autosave else None})
 
     async def take(self, request: Request) -> Response:
@@ -88,11 +99,14 @@ class _Routes:
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
-        return http.Json({"path": path, **await self._snapshots.folder(request.path_params["version"], path)})
+        async with self._turn(request):
+            return http.Json({"path": path, **await self._snapshots.folder(request.path_params["version"], path)})
 
     async def file(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
         pieces = self._snapshots.read(request.path_params["version"], path)
+        if not viewer_of(request.scope).can_write:
+            pieces = self._for_who_looks(pieces)
         return await sent(pieces, path.rpartition("/")[2])
 
     async def zip(self, request: Request) -> Response:
@@ -101,12 +115,14 @@ class _Routes:
         return await sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
 
     async def search(self, request: Request) -> Response:
-        return http.Json(await self._snapshots.search(request.path_params["version"], address.query(request, "q")))
+        async with self._turn(request):
+            return http.Json(await self._snapshots.search(request.path_params["version"], address.query(request, "q")))
 
     async def changes(self, request: Request) -> Response:
         version = request.path_params["version"]
         since = address.query(request, "since", "") or None
-        return http.Json(await self._snapshots.changes(version, since))
+        async with self._turn(request):
+            return http.Json(await self._snapshots.changes(version, since))
 
     async def restore(self, request: Request) -> Response:
         fields = await http.json_body(request, BODY_BYTES)
@@ -114,6 +130,17 @@ class _Routes:
         assert self._autosave is not None
         version = request.path_params["version"]
         return http.Json(await self._autosave.restore(version, path, viewer_of(request.scope).name))
+
+    async def _for_who_looks(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        if self._lookers_files == FILES_OF_LOOKERS:
+            raise busy("Many files of versions are being downloaded already.")
+        self._lookers_files += 1
+        try:
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        finally:
+            self._lookers_files -= 1
 
 
 async def sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from websockets.exceptions import ConnectionClosed
 from app import members as members_module
 from app.access import MemberRole, ReplRole
 from app.accounts import Accounts
-from app.members import Members
+from app.members import Member, Members
 from app.pages import open_pages
 from app.storage.models import MemberRow
 from app.storage.records import TortoiseRecords
 from components.palette import Palette
+from components.repl import Run
 from orchestrator.backends.base import BackendError, SandboxSpec
 from orchestrator.clock import SystemClock
 from orchestrator.domain import Goal, Phase
@@ -81,8 +82,11 @@ async def test_who_cannot_be_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [await refusal(name) for name in ("owner", "nobody", "", "a\0b", "x" * 400)] == ["owner", *["no_user"] * 4]
     monkeypatch.setattr(members_module, "MEMBERS_MOST", 1)
-    await members.let_in(repl, "ada", ReplRole.VIEWER)
-    assert await refusal("bob") == "too_many_members"
+    both = [members.let_in(repl, name, ReplRole.VIEWER) for name in ("ada", "bob")]
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(first, Member)
+    assert isinstance(second, DevexError)
+    assert second.code == "too_many_members"
     await members.let_in(repl, "ada", ReplRole.EDITOR)  # who is in is in
     await members.remove(repl.id, ada.user_id)
     await accounts.set_disabled(bob.user_id, True)
@@ -173,12 +177,13 @@ async def test_what_a_member_has_open_ends_with_the_right(site: Site, how: str) 
 
 
 class SlowWithRuns(Slow):
-    """Tells who pressed Run."""
+    """Tells who pressed Run, and who opened terminals."""
 
     def __init__(self) -> None:
         super().__init__()
         self.starting = asyncio.Event()
         self.runs: list[str] = []
+        self.opened: list[str] = []
 
     async def _start(self, spec: SandboxSpec) -> None:
         self.starting.set()
@@ -190,9 +195,18 @@ class SlowWithRuns(Slow):
         async def run(request: Request) -> Response:
             if request.method == "POST":
                 self.runs.append(request.scope["devex.viewer"].name)
-            return JSONResponse({"running": False, "terminal": None, "command": None})
+            return JSONResponse(asdict(Run()))
 
-        return Router([Route("/run", run, methods=["GET", "POST"])], default=below) if below else None
+        async def terminals(request: Request) -> Response:
+            if request.method == "POST":
+                self.opened.append(request.scope["devex.viewer"].name)
+            return JSONResponse({"terminals": []})
+
+        routes = [
+            Route("/run", run, methods=["GET", "POST"]),
+            Route("/terminals", terminals, methods=["GET", "POST"]),
+        ]
+        return Router(routes, default=below) if below else None
 
 
 class OneLeaves:
@@ -232,10 +246,32 @@ async def test_a_file_is_not_written_by_who_was_removed_while_it_started(leaving
     assert "x" not in leaving.backend.machine.workspaces[leaving.repl.id]
 
 
+@pytest.mark.parametrize("now", ["removed", "viewer"])
+async def test_a_page_that_is_built_meanwhile_opens_no_terminal_and_is_asked_for_again(
+    leaving: OneLeaves, now: str
+) -> None:
+    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    page = asyncio.create_task(browser.get(f"/repl/{leaving.repl.id}"))
+    async with asyncio.timeout(DEADLINE_S):
+        await leaving.backend.starting.wait()
+        if now == "removed":
+            await leaving.site.server.members.remove(leaving.repl.id, leaving.ada.actor.user_id)
+        else:
+            await leaving.site.server.members.let_in(leaving.repl, "ada", ReplRole.VIEWER)
+        leaving.backend.proceed.set()
+        answer = await page
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/repl/{leaving.repl.id}")
+        again = await browser.get(f"/repl/{leaving.repl.id}")
+    assert again.status_code == (404 if now == "removed" else 200)
+    assert leaving.backend.opened == []
+
+
 async def test_nothing_is_run_again_by_who_was_removed_while_it_started(leaving: OneLeaves) -> None:
     browser = await leaving.site.browser(leaving.ada, Accept="text/html")
     await browser.get(f"/repl/{leaving.repl.id}?start=0")
-    [page] = [page for one, pages in open_pages.by_standing().items() if one.repl_id for page in pages]
+    [page] = [
+        page for one, pages in open_pages.by_standing().items() if one.repl_id == leaving.repl.id for page in pages
+    ]
     [palette] = [element for element in page.elements.values() if isinstance(element, Palette)]
     [pressed] = [one for one in palette._event_listeners.values() if one.type == "command"]
     before = set(background_tasks.running_tasks)

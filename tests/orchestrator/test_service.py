@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.backends.memory import Machine
-from orchestrator.domain import Goal, Phase
+from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.records import MemoryRecords
 from orchestrator.service import LAID_OUT_S, Orchestrator
 from runner.errors import DevexError
@@ -192,3 +192,25 @@ async def test_a_program_of_the_template_gets_its_environment(
     assert spec.environment["MODE"] == "test"
     assert spec.environment["DEVEX_REPL_ID"] == repl.id
     assert spec.run_command == "python3 main.py"
+
+
+async def test_a_start_whose_caller_is_cut_off_once_it_is_recorded_goes_on(
+    orchestrator: Orchestrator, records: MemoryRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repl = await orchestrator.create("ann", "a", "python", start=False)
+    await settle()
+    update, recorded = records.update, asyncio.Event()
+
+    async def answers_late(repl: Repl, **changes: object) -> Repl:
+        updated = await update(repl, **changes)
+        if not recorded.is_set():
+            recorded.set()
+            await asyncio.Event().wait()
+        return updated
+
+    monkeypatch.setattr(records, "update", answers_late)
+    starting = asyncio.create_task(orchestrator.start(repl.id))
+    await recorded.wait()
+    starting.cancel()
+    await settle()
+    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING

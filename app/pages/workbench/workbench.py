@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Annotated, Any
 
 from nicegui import ui
+from starlette.responses import RedirectResponse
 
 from app.access import Access, Action, allowed, recheck
 from app.gateway.runner_client import RunnerClient
@@ -39,11 +39,16 @@ def register(services: Services) -> None:
     """Add /repl/{id}."""
 
     @ui.page("/repl/{repl_id}", response_timeout=PAGE_DEADLINE_S)
-    async def workbench_page(access: Annotated[Access, allowed(Action.OPEN)], start: bool = True) -> None:
+    async def workbench_page(
+        access: Annotated[Access, allowed(Action.OPEN)], start: bool = True
+    ) -> RedirectResponse | None:
         bench = Workbench(services, access)
         await bench.open(QUICK_S if start and access.the_role.may(Action.START) else None)
         while_shown(ui.context.client, bench.follow(), name=f"workbench {access.the_repl.id}")
         while_shown(ui.context.client, bench.count_down(), name=f"lease {access.the_repl.id}")
+        if ui.context.client.is_deleted:  # the rights have changed meanwhile: what they are now is found anew
+            return RedirectResponse(f"/repl/{access.the_repl.id}" + ("" if start else "?start=0"), 303)
+        return None
 
 
 class Workbench:
@@ -68,7 +73,7 @@ class Workbench:
             self._orchestrator,
             access,
             attempt=self._attempt,
-            still_allowed=partial(recheck, services, access.actor, Action.WRITE, repl.id),
+            still_allowed=self._still_may_write,
             on_start=lambda: self.do("start"),
             on_again=self._run_again,
         )
@@ -169,6 +174,7 @@ class Workbench:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
         terminals = (await self._ask("GET", "terminals"))["terminals"]
         if self._access.can_write and not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
+            await self._still_may_write()  # a start may take a while
             terminals.append(await self._ask("POST", "terminals", {}))
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
@@ -284,6 +290,9 @@ class Workbench:
             outcome = actions[command]()
             if asyncio.iscoroutine(outcome):
                 await outcome
+
+    async def _still_may_write(self) -> None:
+        await recheck(self._services, self._access.actor, Action.WRITE, self._repl.id)
 
     async def _attempt(self, work: Callable[[], Awaitable[object]], action: Action = Action.WRITE) -> None:
         await attempt(work, self._services, self._access.actor, action, self._repl.id)

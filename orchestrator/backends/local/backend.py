@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from anyio import CapacityLimiter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -27,7 +26,7 @@ from orchestrator.backends.seeding import in_their_words, lacks
 from orchestrator.changes import Changes
 from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.errors import DevexError
-from runner.proxy.files.routes import HEAVY, file_routes
+from runner.proxy.files.routes import file_routes, heavy_semaphore
 from runner.proxy.http import Routes
 from runner.proxy.records.routes import kept_routes, reading_semaphore
 from runner.proxy.snapshots import snapshot_routes
@@ -36,7 +35,7 @@ from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
-from runner.viewer import NOBODY
+from runner.viewer import viewer_of
 from runner.workspace import UNLIMITED, Usage
 
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then
@@ -79,7 +78,7 @@ class LocalBackend:
         self._autosave_s = autosave_s
         self._workers = Workers()
         self._looking: asyncio.Task[None] | None = None
-        self._heavy = CapacityLimiter(HEAVY)  # of all REPLs that are read without their proxy
+        self._heavy = heavy_semaphore()  # of all REPLs that are read without their proxy
         self._reading = reading_semaphore()
 
     async def __aenter__(self) -> Self:
@@ -201,7 +200,7 @@ class LocalBackend:
             if scope["path"].startswith("/records"):
                 await Routes(kept_routes(self._layout.records(repl_id), self._reading))(scope, receive, send)
                 return
-            scope = {**scope, "devex.viewer": NOBODY}
+            scope = {**scope, "devex.viewer": replace(viewer_of(scope), can_write=False)}
             if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
                 await Routes(versions)(scope, receive, send)
                 return

@@ -28,7 +28,7 @@ from bisect import bisect
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
@@ -37,6 +37,7 @@ from starlette.routing import BaseRoute
 
 from runner.documents.rooms import Rooms
 from runner.errors import DevexError
+from runner.fair_semaphore import FairSemaphore
 from runner.proxy import http
 from runner.proxy.files import address, places, transfer
 from runner.proxy.files.uploads import Uploads
@@ -48,6 +49,8 @@ from runner.workspace.search import FOUND, MAX_FILES, file_paths, rank, search_t
 from runner.workspace.tree import MAX_LISTED
 from runner.workspace.workspace import digest
 
+T = TypeVar("T")
+
 PATCH_FILE_BYTES: Final = 32 << 20  # held in memory twice
 PATCH_BODY_BYTES: Final = 8 << 20
 SMALL_BODY_BYTES: Final = 64 << 10  # two paths
@@ -57,7 +60,7 @@ LISTINGS: Final = 2  # at a time; more wait
 FILE_LIST_S: Final = 3.0  # while somebody types in "go to file", the names are read once
 ZIP_MEMORY: Final = Memory(512 << 20)  # of all ZIPs of this process, while they are sent
 ZIP_GROWTH: Final = 2, 1 << 20  # what a folder may grow meanwhile: programs go on writing
-HEAVY: Final = 2  # searches, listings of names and size counts at a time; more wait
+HEAVY, HEAVY_OF_ONE = 3, 2  # searches, listings of names and size counts at a time, and of one person; more wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +78,16 @@ def file_routes(
     *,
     rooms: Rooms | None = None,
     watcher: TreeWatcher | None = None,
-    heavy: CapacityLimiter | None = None,
+    heavy: FairSemaphore | None = None,
     on_write: Callable[[str], None] = lambda name: None,
     before_read: Callable[[str], Awaitable[None]] | None = None,
     home: str = "/workspace",
 ) -> list[BaseRoute]:
     """Without `rooms`, nothing that changes files. Writing needs scope["devex.viewer"].can_write; `on_write` is
     told who did. `before_read` may bring a file back that is not there yet. `heavy` bounds the searches at a time,
-    HEAVY of this workspace if it is not said. `home` is the workspace as programs see it.
+    `heavy_semaphore` of this workspace if it is not said. `home` is the workspace as programs see it.
     """
-    files = Files(workspace, limits, watcher, heavy or CapacityLimiter(HEAVY), before_read, home=home)
+    files = Files(workspace, limits, watcher, heavy or heavy_semaphore(), before_read, home=home)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/tree", files.tree),
         ("GET", "/files/{path:path}", files.get),
@@ -116,6 +119,11 @@ def file_routes(
     return found + [http.Endpoint(*asked, writes=True) for asked in writing]
 
 
+def heavy_semaphore() -> FairSemaphore:
+    """For `heavy`."""
+    return FairSemaphore(HEAVY, HEAVY_OF_ONE)
+
+
 class Files:
     """The endpoints that only read; each blocking call runs in a thread."""
 
@@ -124,7 +132,7 @@ class Files:
         workspace: Workspace,
         limits: FileLimits,
         watcher: TreeWatcher | None,
-        heavy: CapacityLimiter,
+        heavy: FairSemaphore,
         before_read: Callable[[str], Awaitable[None]] | None,
         *,
         home: str,
@@ -137,6 +145,11 @@ class Files:
         self._before_read = before_read
         self._listing = CapacityLimiter(LISTINGS)
         self._names: tuple[float, list[str]] = (0.0, [])
+
+    async def _in_turn(self, request: Request, work: Callable[..., T], *given: object) -> T:
+        """A blocking call, once it is this person's turn: nobody's hundred searches stand before another's file."""
+        async with self._heavy.acquire(viewer_of(request.scope).user_id):
+            return await to_thread.run_sync(work, *given)
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
@@ -157,7 +170,7 @@ class Files:
         descriptor = await to_thread.run_sync(self._workspace.open_read, path)
         try:
             stat = Stat.of(os.fstat(descriptor))
-            tag = await to_thread.run_sync(_tag, descriptor, stat, limiter=self._heavy)
+            tag = await self._in_turn(request, _tag, descriptor, stat)
             headers = {
                 **transfer.SAFE_HEADERS,
                 "ETag": f'"{tag}"',
@@ -182,7 +195,7 @@ class Files:
         path = address.query_path(request, "path", "")
         zip_bytes, entries = self._limits.zip_bytes, self._workspace.quota.limit.entries
         await to_thread.run_sync(self._workspace.list_dir, path, 1)
-        held = await to_thread.run_sync(check_size, self._workspace, path, zip_bytes, entries, limiter=self._heavy)
+        held = await self._in_turn(request, check_size, self._workspace, path, zip_bytes, entries)
         name = path.rpartition("/")[2] or "workspace"
         headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(f"{name}.zip")}
         claimed = min(held * ZIP_GROWTH[0] + ZIP_GROWTH[1], HELD_BYTES)
@@ -192,7 +205,7 @@ class Files:
 
     async def find(self, request: Request) -> Response:
         wanted = address.query(request, "q", "")
-        paths = await to_thread.run_sync(self._find, wanted, limiter=self._heavy)
+        paths = await self._in_turn(request, self._find, wanted)
         return http.Json({"paths": paths, "complete": len(self._names[1]) < MAX_FILES})
 
     def _find(self, wanted: str) -> list[str]:
@@ -209,7 +222,7 @@ class Files:
         asked, cwd = address.queries(request, "path"), address.query(request, "cwd", "")
         if len(asked) > places.MOST:
             raise DevexError("bad_request", f"More than {places.MOST} paths are asked for.", "Ask for fewer.")
-        found = await to_thread.run_sync(lambda: [self._place(one, cwd) for one in asked], limiter=self._heavy)
+        found = await self._in_turn(request, lambda: [self._place(one, cwd) for one in asked])
         return http.Json({"found": found, "home": self._home})
 
     def _place(self, asked: str, cwd: str) -> str | None:
@@ -226,12 +239,12 @@ class Files:
 
     async def search(self, request: Request) -> Response:
         wanted = address.query(request, "q")
-        found = await to_thread.run_sync(search_text, self._workspace, wanted, limiter=self._heavy)
+        found = await self._in_turn(request, search_text, self._workspace, wanted)
         return http.Json({"matches": [match._asdict() for match in found.matches], "complete": found.complete})
 
-    async def usage(self, _: Request) -> Response:
+    async def usage(self, request: Request) -> Response:
         quota = self._workspace.quota
-        used = await to_thread.run_sync(quota.used, limiter=self._heavy)
+        used = await self._in_turn(request, quota.used)
         return http.Json(
             {
                 "bytes": used.disk_bytes,

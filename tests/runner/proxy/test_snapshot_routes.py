@@ -2,15 +2,18 @@
 
 import asyncio
 import io
+import os
 import shutil
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from runner.documents.disk import NotEditable
+from runner.proxy.snapshots import FILES_OF_LOOKERS
 from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
@@ -277,3 +280,15 @@ async def test_a_store_that_fails_is_said_and_the_files_are_still_there(saving: 
     (tmp_path / "elsewhere").rename(tmp_path / "store")
     assert (await saving.http.post("/snapshots", json={})).status_code == 201
     assert (await saving.http.get("/snapshots")).json()["stored"]["problem"] is None
+
+
+async def test_who_may_only_look_leaves_downloads_to_those_who_edit(saving: Stage) -> None:
+    await saving.http.put("/files/large", content=os.urandom(32 << 20))  # more than lies in sockets
+    version = (await saving.http.post("/snapshots", json={})).json()["version"]
+    path = f"/snapshots/{version}/file?path=large"
+    async with AsyncExitStack() as stack:
+        for _ in range(FILES_OF_LOOKERS):
+            held = await stack.enter_async_context(saving.http.stream("GET", path, headers=READER))
+            assert held.status_code == 200
+        assert (await saving.http.get(path, headers=READER)).status_code == 503
+        assert (await saving.http.get(path)).status_code == 200

@@ -3,15 +3,21 @@
 import asyncio
 import json
 import os
+import threading
 from pathlib import Path
 
 import httpx
+import pytest
 from starlette.applications import Starlette
 
 from runner.documents.rooms import Rooms
+from runner.proxy.files import routes
 from runner.proxy.files.routes import LISTED_CHARACTERS, file_routes
+from runner.viewer import Viewer
 from runner.workspace import TreeDelta, TreeWatcher, Workspace
+from runner.workspace.search import Matches
 from tests.runner.proxy.files.serving import LIMITS, Seen, code, raw, served, sha
+from tests.waiting import DEADLINE_S
 
 
 async def test_write_read_change_delete(client: httpx.AsyncClient, root: Path) -> None:
@@ -143,3 +149,27 @@ async def test_the_loop_stays_free(client: httpx.AsyncClient, root: Path) -> Non
         answered += 1
     assert [task.result().status_code for task in heavy] == [200] * 4
     assert answered > 3
+
+
+async def test_a_file_waits_behind_nobody_elses_searches(
+    client: httpx.AsyncClient, app: Seen, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "main.py").write_text("pass\n")
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+
+    def search(workspace: Workspace, wanted: str) -> Matches:
+        begun.release()
+        go_on.wait(DEADLINE_S)
+        return Matches([], True)
+
+    monkeypatch.setattr(routes, "search_text", search)
+    app.viewer = Viewer("eve", "Eve", can_write=False)
+    searches = [asyncio.create_task(client.get("search", params={"q": "x"})) for _ in range(5)]
+    for _ in range(routes.HEAVY_OF_ONE):
+        assert await asyncio.to_thread(begun.acquire, timeout=DEADLINE_S)
+    app.viewer = Viewer("ada", "Ada", can_write=True)
+    async with asyncio.timeout(DEADLINE_S):
+        assert (await client.get("files/main.py")).content == b"pass\n"
+    assert not any(one.done() for one in searches)
+    go_on.set()
+    assert {(await one).status_code for one in searches} == {200}
