@@ -139,6 +139,28 @@ class TestAnotherProcess:
                 assert (await orchestrator.laid_out(made.id)).seeded
             assert "main.py" in machine.workspaces[made.id]
 
+    async def test_a_start_whose_caller_is_cut_off_once_it_is_recorded_goes_on(
+        self, serve: MakeOrchestrator, records: MemoryRecords, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with serve(resync_s=DAY_S) as orchestrator:
+            repl = await orchestrator.create("ann", "a", "python", start=False)
+            await settle()
+            update, recorded = records.update, asyncio.Event()
+
+            async def answers_late(repl: Repl, **changes: object) -> Repl:
+                updated = await update(repl, **changes)
+                if not recorded.is_set():
+                    recorded.set()
+                    await asyncio.Event().wait()
+                return updated
+
+            monkeypatch.setattr(records, "update", answers_late)
+            starting = asyncio.create_task(orchestrator.start(repl.id))
+            await recorded.wait()
+            starting.cancel()
+            await settle()
+            assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
+
 
 async def test_who_reads_files_does_not_wait_for_ever(serve: MakeOrchestrator, clock: ManualClock) -> None:
     async with serve(BreaksOnSeed) as orchestrator:
@@ -192,25 +214,3 @@ async def test_a_program_of_the_template_gets_its_environment(
     assert spec.environment["MODE"] == "test"
     assert spec.environment["DEVEX_REPL_ID"] == repl.id
     assert spec.run_command == "python3 main.py"
-
-
-async def test_a_start_whose_caller_is_cut_off_once_it_is_recorded_goes_on(
-    orchestrator: Orchestrator, records: MemoryRecords, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    repl = await orchestrator.create("ann", "a", "python", start=False)
-    await settle()
-    update, recorded = records.update, asyncio.Event()
-
-    async def answers_late(repl: Repl, **changes: object) -> Repl:
-        updated = await update(repl, **changes)
-        if not recorded.is_set():
-            recorded.set()
-            await asyncio.Event().wait()
-        return updated
-
-    monkeypatch.setattr(records, "update", answers_late)
-    starting = asyncio.create_task(orchestrator.start(repl.id))
-    await recorded.wait()
-    starting.cancel()
-    await settle()
-    assert (await orchestrator.get(repl.id)).phase is Phase.RUNNING
