@@ -3,8 +3,8 @@
 An API route takes `access: Annotated[Access, allowed(Action.STOP)]`; a page declares
 `@ui.page("/repl/{repl_id}", dependencies=[allowed(Action.OPEN)])`, or takes `access` as a parameter as well. A path
 parameter `repl_id`, or `slug`, names the Repl the action is about; what one is to it, a ReplRole, is looked up in
-app/members.py. A route that declares nothing stops the start of
-the server. Who is not signed in is refused with 401, which for a page means: sent to /sign-in?then=….
+app/members.py. A route that declares nothing stops the start of the server. Who is not signed in is refused with 401,
+which for a page means: sent to /sign-in?then=….
 """
 
 import re

@@ -15,6 +15,7 @@ import psutil
 import websockets
 from playwright.sync_api import Page
 
+from runner.proxy.terminals.window import FIRST_WINDOW_BYTES
 from tests.bench import browser
 from tests.bench.client import ACK, INPUT, OFFSET, OUTPUT, READY, attach
 from tests.bench.figures import Measured, percentile
@@ -178,8 +179,10 @@ async def _cut_often(task: dict[str, Any], url: str, said: bytearray, count: int
     for _ in range(count):
         async with attach(task, url.replace("after=0", f"after={len(said)}")) as socket:
             for _ in range(choice.randint(1, PIECES_MOST)):
-                said += await _piece(socket, len(said))
-                if choice.random() < 0.5:
+                piece = await _piece(socket, len(said))
+                said += piece
+                fills_window = len(piece) > FIRST_WINDOW_BYTES // PIECES_MOST  # after a pause: nothing more would come
+                if choice.random() < 0.5 or fills_window:
                     await socket.send(bytes([ACK]) + OFFSET.pack(len(said)))
             if choice.random() < 0.5:
                 socket.transport.abort()  # what else has come is lost with it

@@ -8,14 +8,23 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.chromium import opened
-from tests.e2e.serving import Served
+from tests.e2e.serving import Served, serving
 from tests.e2e.test_stopped import shelf, stop
 from tests.e2e.workbench import PROMPT, begin, editor, run, sign_up, terminal, type_into_editor
 from tests.getting_around import said
 
+pytestmark = pytest.mark.xdist_group("shared")
+
 ASKS: Final = 'import sys\nprint("hello", input("who? "))\nsys.exit(3)\n'
 ONLY_LOOK: Final = "You may only look at this terminal: what you type is not sent."
 IN_FRONT: Final = ".dx-tabpanel:not(.dx-behind)"
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """Apart from the other tests', where nobody more can sign up from here within a quarter of an hour."""
+    with serving(sign_up="open") as server:
+        yield server
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ class Terminal:
         self.attachments: list[Attachment] = []  # the first comer first
         self.people = People(self.attachments, self._people_changed)
         self._typed = TypedByPages()
+        self._refused = TypedByPages()  # of those who may only look: however many pages they say they have
         self.rendered = end  # the offset up to which somebody who may answer has seen the output
         self._grant = grant
         self._resize = resize
@@ -153,7 +154,7 @@ class Terminal:
 
     def attach(self, after: int, viewer: Viewer, page: bytes = b"") -> Attachment:
         """`page`: see TypedByPages."""
-        typed = self._typed.of(page) if viewer.can_write else None
+        typed = (self._typed if viewer.can_write else self._refused).of(page)
         attachment = Attachment(self, after, viewer, self.people.number_of(viewer), typed)
         self.attachments.append(attachment)
         self.people.came()

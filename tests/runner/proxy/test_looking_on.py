@@ -40,7 +40,7 @@ async def test_a_question_that_only_they_have_seen_is_answered_by_who_comes_and_
     assert terminal.may_answer(owner)
 
 
-async def test_their_pages_have_no_keys_to_be_counted() -> None:
+async def test_their_pages_have_no_others_keys_be_forgotten() -> None:
     terminal, page = terminal_of(Agent()), b"0123456789abcdef"
     owner = terminal.attach(0, ADA, page + b".4")
     terminal.detach(owner)
