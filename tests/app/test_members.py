@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,6 +176,9 @@ async def test_what_a_member_has_open_ends_with_the_right(site: Site, how: str) 
     )
 
 
+async def nothing() -> None: ...
+
+
 class SlowWithRuns(Slow):
     """Tells who pressed Run, and who opened terminals."""
 
@@ -184,6 +187,7 @@ class SlowWithRuns(Slow):
         self.starting = asyncio.Event()
         self.runs: list[str] = []
         self.opened: list[str] = []
+        self.before_opening: Callable[[], Awaitable[None]] = nothing
 
     async def _start(self, spec: SandboxSpec) -> None:
         self.starting.set()
@@ -198,9 +202,15 @@ class SlowWithRuns(Slow):
             return JSONResponse(asdict(Run()))
 
         async def terminals(request: Request) -> Response:
+            found = [
+                {"id": f"sh-{number}", "kind": "shell", "title": "", "named": False, "exit": None}
+                for number in range(len(self.opened))
+            ]
             if request.method == "POST":
+                await self.before_opening()
                 self.opened.append(request.scope["devex.viewer"].name)
-            return JSONResponse({"terminals": []})
+                return JSONResponse({"id": "sh-0", "kind": "shell", "title": "", "named": False, "exit": None}, 201)
+            return JSONResponse({"terminals": found})
 
         routes = [
             Route("/run", run, methods=["GET", "POST"]),
@@ -244,6 +254,25 @@ async def test_a_file_is_not_written_by_who_was_removed_while_it_started(leaving
     leaving.backend.proceed.set()
     await leaving.site.server.orchestrator.open(leaving.repl.id)
     assert "x" not in leaving.backend.machine.workspaces[leaving.repl.id]
+
+
+async def test_of_pages_that_are_opened_at_once_one_opens_a_shell(leaving: OneLeaves) -> None:
+    def built() -> int:
+        return sum(len(pages) for one, pages in open_pages.by_standing().items() if one.repl_id == leaving.repl.id)
+
+    async def all_have_looked() -> None:
+        """Each is there, and what it asks the database before it looks is answered."""
+        await until(lambda: built() == 5)
+        for _ in range(20):
+            await MemberRow.exists()
+
+    leaving.backend.proceed.set()
+    leaving.backend.before_opening = all_have_looked
+    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    async with asyncio.timeout(DEADLINE_S):
+        pages = await asyncio.gather(*(browser.get(f"/repl/{leaving.repl.id}") for _ in range(5)))
+    assert [page.status_code for page in pages] == [200] * 5
+    assert leaving.backend.opened == ["ada"]
 
 
 @pytest.mark.parametrize("now", ["removed", "viewer"])

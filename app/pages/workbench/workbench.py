@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
+from weakref import WeakValueDictionary
 
 from nicegui import ui
 from starlette.responses import RedirectResponse
@@ -32,6 +33,7 @@ from runner.errors import DevexError
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
+_LOOKING: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # whether a REPL has a shell, by its id
 ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js", "tabs.js")
 
 
@@ -172,10 +174,13 @@ class Workbench:
 
     async def _take_up(self) -> None:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
-        terminals = (await self._ask("GET", "terminals"))["terminals"]
-        if self._access.can_write and not any(one["kind"] == "shell" and one["exit"] is None for one in terminals):
+        if self._access.can_write:
             await self._still_may_write()  # a start may take a while
-            terminals.append(await self._ask("POST", "terminals", {}))
+        async with _LOOKING.setdefault(self._repl.id, asyncio.Lock()):  # of several pages one finds none
+            terminals = (await self._ask("GET", "terminals"))["terminals"]
+            has_shell = any(one["kind"] == "shell" and one["exit"] is None for one in terminals)
+            if self._access.can_write and not has_shell:
+                terminals.append(await self._ask("POST", "terminals", {}))
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
         if self._desk is None:
