@@ -15,8 +15,7 @@ from websockets.sync.client import connect
 INPUT, ACK, EOF, OUTPUT, EXITED, CREDIT, ERRORS, REFUSED = 1, 3, 12, 17, 19, 28, 29, 30
 
 
-def feed() -> None:
-    sent = upto = 0
+def feed(sent: int = 0, upto: int = 0) -> None:
     while data := os.read(0, 65536):
         while sent + len(data) > upto:  # until the program has taken what it was sent before
             upto = credit.get()
@@ -35,9 +34,8 @@ with connect(sys.argv[1].replace("http", "ws", 1), additional_headers={"Authoriz
         if message[0] == CREDIT:
             credit.put(int.from_bytes(message[1:]))
         elif message[0] in (OUTPUT, ERRORS):
-            taken += os.write(1 if message[0] == OUTPUT else 2, message[1:])
-            socket.send(bytes([ACK]) + taken.to_bytes(8))
+            written = os.write(1 if message[0] == OUTPUT else 2, message[1:])
+            socket.send(bytes([ACK]) + (taken := taken + written).to_bytes(8))
 told = json.loads(message[1:])
-if message[0] == REFUSED:
-    print(told["error"]["message"], told["error"]["action"], file=sys.stderr)
+sys.stderr.write("{message} {action}\n".format_map(told["error"]) if message[0] == REFUSED else "")
 sys.exit(124 if told.get("timed_out") else 255 if told.get("exit_code") is None else told["exit_code"])
