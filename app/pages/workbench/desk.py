@@ -17,6 +17,34 @@ from components.repl import Hello, Paused, Port, Ports, Quota, ReplEvents, Run, 
 from components.split import Split
 
 
+class Previewed:
+    """The preview on the right; `rest` is what is left of it."""
+
+    def __init__(self, repl_id: str) -> None:
+        side = Split(
+            f"preview-{repl_id}",
+            label="Width of the preview",
+            fixed_first=False,
+            size_px=440,
+            min_px=240,
+            collapsed=True,
+            command="preview",
+        )
+        with side.fixed, _pane("preview", "Preview"):
+            self._preview = Preview(repl_id, on_close=side.toggle)
+        self._show = side.show
+        self.rest = side.rest
+        self.toggle = side.toggle
+        self.reload = self._preview.reload
+
+    def set_ports(self, ports: Sequence[Port], *, brings_up: bool) -> None:
+        """The first with a page opens it; a page that is loaded later leaves it as the user left it."""
+        had_page = self._preview.has_page
+        self._preview.set_ports(ports)
+        if brings_up and self._preview.has_page and not had_page:
+            self._show()
+
+
 class Desk:
     """Files on the left, the editor over the panel. For those who may write the preview is on the right, once a program
     listens on a port.
@@ -38,8 +66,6 @@ class Desk:
         self._on_run = on_run
         self._on_file = on_file
         self._on_paused = on_paused
-        self._side: Split | None = None
-        self._preview: Preview | None = None
         self._shells: Sequence[Shell] = ()
         ReplEvents(repl_id, on_told=self._told)
         self.files = Split("files", label="Width of the files", size_px=232, command="files")
@@ -52,22 +78,9 @@ class Desk:
                 on_moved=self._moved,
                 on_removed=self._removed,
             )
-        rest = self.files.rest
-        if can_write:
-            with rest:
-                self._side = Split(
-                    f"preview-{repl_id}",
-                    label="Width of the preview",
-                    fixed_first=False,
-                    size_px=440,
-                    min_px=240,
-                    collapsed=True,
-                    command="preview",
-                )
-            with self._side.fixed, _pane("preview", "Preview"):
-                self._preview = Preview(repl_id, on_close=self.toggle_preview)
-            rest = self._side.rest
-        with rest:
+        with self.files.rest:
+            self.previewed = Previewed(repl_id) if can_write else None
+        with self.previewed.rest if self.previewed else self.files.rest:
             self.below = Split(
                 "panel",
                 label="Height of the panel",
@@ -113,24 +126,6 @@ class Desk:
         self.panel.set_run(run)
         self._on_run(run)
 
-    def toggle_preview(self) -> None:
-        """Show or hide it."""
-        if self._side is not None:
-            self._side.toggle()
-
-    def reload_preview(self) -> None:
-        """Load its page again."""
-        if self._preview is not None:
-            self._preview.reload()
-
-    def _set_ports(self, ports: Sequence[Port], *, brings_up: bool) -> None:
-        """The first with a page opens the preview; a page that is loaded later leaves it as the user left it."""
-        if self._preview is not None and self._side is not None:
-            had_page = self._preview.has_page
-            self._preview.set_ports(ports)
-            if brings_up and self._preview.has_page and not had_page:
-                self._side.show()
-
     async def _set_shells(self, shells: Sequence[Shell]) -> None:
         """What a new one may go on from is in the records; while they are asked for, other shells may be told."""
         self._shells = shells
@@ -150,13 +145,15 @@ class Desk:
             case Hello(run, ports, shells, paused):
                 self._on_paused(paused)
                 self.set_run(run)
-                self._set_ports(ports, brings_up=False)
+                if self.previewed:
+                    self.previewed.set_ports(ports, brings_up=False)
                 await self._set_shells(shells)
             case Run():
                 self.set_run(told)
                 await self._refresh_records()
             case Ports(ports):
-                self._set_ports(ports, brings_up=True)
+                if self.previewed:
+                    self.previewed.set_ports(ports, brings_up=True)
             case Shells(shells):
                 await self._set_shells(shells)
             case Quota(paused):

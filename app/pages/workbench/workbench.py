@@ -285,9 +285,9 @@ class Workbench:
                 "new-terminal": lambda: self._attempt(lambda: self._new_terminal(desk)),
                 "files": desk.files.toggle,
                 "panel": desk.below.toggle,
-                "preview": desk.toggle_preview,
-                "reload-preview": desk.reload_preview,
             }
+            if desk.previewed:
+                behind |= {"preview": desk.previewed.toggle, "reload-preview": desk.previewed.reload}
             if command in behind:
                 self._history.close()
             actions |= behind
