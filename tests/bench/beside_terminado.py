@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from statistics import median
 from typing import Any
 
@@ -28,18 +28,25 @@ FLOODS = 5
 TTYD_ECHO, TTYD_FLOOD = 2.4, 0.31
 
 
-@contextmanager
-def terminado() -> Iterator[int]:
+def terminado() -> AbstractContextManager[int]:
     """Its port."""
-    with _python("tests.bench.terminado_server") as process:
-        assert process.stdout
-        yield int(process.stdout.readline())
+    return _serving("tests.bench.terminado_server")
+
+
+def _relay(hops: int) -> AbstractContextManager[int]:
+    """Its port."""
+    return _serving("tests.bench.relays", str(hops))
+
+
+def slow_link(port: int) -> AbstractContextManager[int]:
+    """tests/bench/slow.py before a port of this machine -> the port to dial instead."""
+    return _serving("tests.bench.slow", str(port), str(SLOW_BYTES_S))
 
 
 @contextmanager
-def _relay(hops: int) -> Iterator[int]:
-    """Its port."""
-    with _python("tests.bench.relays", str(hops)) as process:
+def _serving(*module: str) -> Iterator[int]:
+    """The port that a process of ours prints and serves."""
+    with _python(*module) as process:
         assert process.stdout
         yield int(process.stdout.readline())
 
@@ -66,11 +73,19 @@ def echo(server: Server) -> tuple[Measured, Measured]:
     """A key at the prompt of the same shell until its echo: our median of terminado's, and of a bare PTY's.
 
     The parts say what a relay takes that only passes bytes on, in the one process that a server with PTYs of its own
-    needs, and in the two that shells need which outlive their server.
+    needs, and in the two that shells need which outlive their server; and what this server itself would take, were it
+    that one process (one_process.py).
     """
     repl = server.create(name="beside")["id"]
-    times: dict[str, list[float]] = {"bare": [], "relay": [], "relay_of_two": [], "devex": [], "terminado": []}
-    with terminado() as port, _relay(1) as one, _relay(2) as two, _python("tests.bench.keys") as keys:
+    names = ("bare", "relay", "relay_of_two", "one_process", "devex", "terminado")
+    times: dict[str, list[float]] = {name: [] for name in names}
+    with (
+        terminado() as port,
+        _relay(1) as one,
+        _relay(2) as two,
+        _serving("tests.bench.one_process") as alone,
+        _python("tests.bench.keys") as keys,
+    ):
         assert keys.stdout
         keys.stdout.readline()
         other = {"url": f"ws://127.0.0.1:{port}/terminals/", "origin": f"http://127.0.0.1:{port}"}
@@ -80,6 +95,7 @@ def echo(server: Server) -> tuple[Measured, Measured]:
                 "bare": {},
                 "relay": {"port": one},
                 "relay_of_two": {"at": "relay", "port": two},
+                "one_process": {"at": "devex", "url": f"ws://127.0.0.1:{alone}/", "cookie": "", "origin": ""},
                 "devex": ours,
                 "terminado": other,
             }
@@ -93,6 +109,7 @@ def echo(server: Server) -> tuple[Measured, Measured]:
         "ttyd": TTYD_ECHO,
         "relay": parts["relay_ms"] / bare_ms,
         "relay of two": parts["relay_of_two_ms"] / bare_ms,
+        "in one process": parts["one_process_ms"] / bare_ms,
     }
     return (
         Measured(ours_ms / terminado_ms, bare_ms / terminado_ms, parts=parts),
@@ -174,11 +191,3 @@ def _ctrl_c(
         task["rounds"] = 1  # without flow control every further one waits for all that is on its way
         theirs += other.do("ctrl_c", **task, **there, speaks="terminado", origin=origin, cookie="")["times"]
     return Measured(percentile(ours, 0.95), median(limits), {"terminado": percentile(theirs, 0.95)})
-
-
-@contextmanager
-def slow_link(port: int) -> Iterator[int]:
-    """tests/bench/slow.py before a port of this machine -> the port to dial instead."""
-    with _python("tests.bench.slow", str(port), str(SLOW_BYTES_S)) as process:
-        assert process.stdout
-        yield int(process.stdout.readline())
