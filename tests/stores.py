@@ -18,7 +18,7 @@ from runner.snapshots.stores.s3 import S3Config
 BUCKET = "versions"
 ACCESS_KEY, SECRET_KEY = "tests-access-key", "tests-secret-key"
 RCLONE = Path(sys.executable).with_name("rclone")
-MOTO = "from moto.server import main; main()"
+MOTO = Path(__file__).with_name("moto_server.py")
 START_S = 30
 _ADDRESS = re.compile(r"https?://127\.0\.0\.1:\d+")
 
@@ -36,7 +36,7 @@ class Server:
 
 @contextmanager
 def moto(folder: Path) -> Iterator[Server]:
-    with _running([sys.executable, "-c", MOTO, "-H", "127.0.0.1", "-p", "0"], folder / "moto.log") as url:
+    with _running([sys.executable, str(MOTO), "-H", "127.0.0.1", "-p", "0"], folder / "moto.log") as url:
         httpx.put(f"{url}/{BUCKET}", trust_env=False).raise_for_status()
         yield Server(url)
 
