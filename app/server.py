@@ -16,7 +16,7 @@ from nicegui.server import Server as Uvicorn
 from starlette.types import ASGIApp
 
 from app import api, cookies, data_dir
-from app.access import RightsChanged, Standing, assert_routes_guarded
+from app.access import RightsChanged, SignInNeeded, Standing, assert_routes_guarded
 from app.accounts import Accounts
 from app.accounts.links import setup_url
 from app.addresses import Addresses
@@ -43,7 +43,7 @@ from orchestrator.domain import Repl
 from orchestrator.registry import NoSuchRepl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
-from runner.live import Live, SessionEnded
+from runner.live import Live
 
 log = structlog.get_logger("devex")
 
@@ -197,7 +197,7 @@ class Server:
         self._close(of_theirs, signed_out=False)
 
     def _close(self, standings: Collection[Standing], *, signed_out: bool) -> None:
-        self.live.end(standings, SessionEnded if signed_out else RightsChanged)
+        self.live.end(standings, SignInNeeded if signed_out else RightsChanged)
         open_pages.close(standings, signed_out=signed_out)
 
     async def sweep(self) -> None:

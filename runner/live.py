@@ -11,13 +11,8 @@ from runner.errors import DevexError
 Holder = TypeVar("Holder", bound=Hashable)
 
 
-class SessionEnded(DevexError):
-    def __init__(self) -> None:
-        super().__init__("sign_in", "You are not signed in.", "Sign in and try again.", status=401)
-
-
 class Live(Generic[Holder]):
-    """Held while a response streams or a socket is open."""
+    """Who holds something open, which `end` closes."""
 
     def __init__(self) -> None:
         self._holds: defaultdict[Holder, set[Hold[Holder]]] = defaultdict(set)
@@ -36,7 +31,7 @@ class Live(Generic[Holder]):
 
 
 class Hold(Generic[Holder]):
-    """Used with `async with`. Raises what `end` was given when that cancelled what is inside. Idle while bytes flow."""
+    """`async with`, while a response streams or a socket is open. Raises what `end` was given if that cancelled it."""
 
     def __init__(self, holds: "defaultdict[Holder, set[Hold[Holder]]]", holder: Holder) -> None:
         self._holds = holds

@@ -2,7 +2,8 @@ import asyncio
 
 import pytest
 
-from runner.live import Live, SessionEnded
+from app.access import SignInNeeded
+from runner.live import Live
 
 
 async def test_ending_a_session_ends_what_it_holds() -> None:
@@ -17,9 +18,9 @@ async def test_ending_a_session_ends_what_it_holds() -> None:
     tasks = [asyncio.create_task(hold(session_id)) for session_id in ("a", "a", "b")]
     for _ in tasks:
         await entered.acquire()
-    live.end(["a", "unknown"], SessionEnded)
+    live.end(["a", "unknown"], SignInNeeded)
     for task in tasks[:2]:
-        with pytest.raises(SessionEnded):
+        with pytest.raises(SignInNeeded):
             await task
     assert live.holders() == {"b"}
     tasks[2].cancel()
@@ -39,7 +40,7 @@ async def test_somebody_elses_cancellation_goes_on() -> None:
 
     task = asyncio.create_task(hold())
     await entered.wait()
-    live.end(["a"], SessionEnded)
+    live.end(["a"], SignInNeeded)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -59,8 +60,8 @@ async def test_a_failure_while_ending_is_told_as_it_is() -> None:
 
     task = asyncio.create_task(hold())
     await entered.wait()
-    live.end(["a"], SessionEnded)
+    live.end(["a"], SignInNeeded)
     with pytest.raises(ValueError, match="its own"):
         await task
-    live.end(["a"], SessionEnded)
+    live.end(["a"], SignInNeeded)
     assert live.holders() == set()

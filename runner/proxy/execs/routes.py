@@ -35,6 +35,7 @@ from runner.proxy.execs.execs import Execs
 from runner.proxy.execs.lines import Lines, line
 from runner.proxy.execs.wanted import TOTAL_MOST_BYTES, Wanted, of_query, parse, wanted
 from runner.proxy.terminals.exits import SIGNALS_OF_SCRIPTS
+from runner.proxy.terminals.wire import BadMessage, cells, offset
 from runner.viewer import ReadOnly, viewer_of
 
 EXEC_S: Final = 60  # for an answer in one piece, when nothing else is asked for
@@ -71,7 +72,7 @@ class ExecRoutes:
     async def _post(self, request: Request) -> Response:
         body: AsyncIterable[bytes]
         if request.scope["query_string"]:
-            asked, body = of_query(request.query_params.multi_items()), request.stream()
+            asked, body = of_query(request.query_params.multi_items()), self._input_in(request)
         else:
             asked = wanted(await http.json_body(request, TOTAL_MOST_BYTES))
             body = _said(asked.stdin)
@@ -85,6 +86,11 @@ class ExecRoutes:
         if answer is None:
             raise ClientDisconnect
         return answer
+
+    async def _input_in(self, request: Request) -> AsyncIterator[bytes]:
+        async for data in request.stream():
+            self._on_key()
+            yield data
 
     async def _open(self, asked: Wanted) -> Exec:
         self._on_run()
@@ -126,7 +132,7 @@ class ExecRoutes:
         while (message := await receive())["type"] != "websocket.disconnect":
             try:
                 self._accept(exec_, message)
-            except (wire.BadMessage, TooMuchInput) as error:
+            except (BadMessage, TooMuchInput) as error:
                 reason = str(error) or "more input than CREDIT allows"
                 await send({"type": "websocket.close", "code": WS_1007_INVALID_FRAME_PAYLOAD_DATA, "reason": reason})
                 return
@@ -136,7 +142,7 @@ class ExecRoutes:
     def _accept(self, exec_: Exec, message: Message) -> None:
         data = message.get("bytes")
         if not data:
-            raise wire.BadMessage("not a message")
+            raise BadMessage("not a message")
         kind, body = data[0], data[1:]
         if kind == wire.INPUT:
             exec_.write(body)
@@ -144,13 +150,13 @@ class ExecRoutes:
         elif kind == wire.EOF:
             exec_.end_input()
         elif kind == wire.ACK:
-            exec_.acknowledge(wire.offset(body))
+            exec_.acknowledge(offset(body))
         elif kind == wire.SIGNAL and len(body) == 1 and body[0] in SIGNALS_OF_SCRIPTS:
             exec_.signal(body[0])
         elif kind == wire.RESIZE:
-            exec_.resize(*wire.cells(body))
+            exec_.resize(*cells(body))
         else:
-            raise wire.BadMessage("an unknown kind of message, or signal")
+            raise BadMessage("an unknown kind of message, or signal")
 
 
 class _Streamed(Response):

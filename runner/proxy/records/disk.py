@@ -22,7 +22,7 @@ from runner.proxy.terminals.ids import ID
 
 RECORDS: Final = 200  # of one REPL: a month of work at ten programs a day; each may be looked through in a search
 RECORD_BYTES: Final = 2 << 20  # of one, some 20,000 lines: twice what a page that attaches again is shown
-TOTAL_BYTES: Final = 64 << 20  # of all of one REPL: an eighth of the least disk that it has by default
+TOTAL_BYTES: Final = 64 << 20  # of all of one REPL: a sixth of a pod's cache, where versions are made, too
 SEGMENT_BYTES: Final = 256 << 10  # one file: what goes at once when a record is too long
 GAPS_TOLD: Final = 1000  # of one record: a flood has one for each moment in which the disk fell behind
 _ABOUT: Final = "about.json"
@@ -53,7 +53,7 @@ class _Kept:
     about: About
     end: int = 0
     segments: list[_Segment] = field(default_factory=list)
-    cols_rows: tuple[int, int] = (0, 0)  # with which the next segment begins
+    cols_rows: tuple[int, int] = field(init=False)  # with which the next segment begins
     torn: bool = False  # the last segment: nothing is added to it
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Records as people take them away: plain text, asciicast, the last lines; and what is found in them. Pure."""
+"""Records as people take them away: plain text, asciicast, the last lines. Pure."""
 
 import codecs
 import json

@@ -145,8 +145,8 @@ class TerminalRoutes:
             terminal.acknowledge(attachment, wire.offset(body))
         elif kind == wire.RESIZE:
             terminal.show(attachment, *wire.cells(body))
-        elif kind == wire.SIGNAL:
-            if len(body) == 1 and body[0] in SIGNALS and terminal.may_type(attachment, len(body)):
+        elif kind == wire.SIGNAL and len(body) == 1 and body[0] in SIGNALS:
+            if terminal.may_type(attachment, 0):
                 self._terminals.signal(terminal, body[0])
         elif kind == wire.TURN:
             if not terminal.people.give(attachment, wire.number(body)):
@@ -154,7 +154,7 @@ class TerminalRoutes:
         elif kind == wire.PING:
             attachment.pong(wire.number(body))
         else:
-            raise wire.BadMessage("an unknown kind of message")
+            raise wire.BadMessage("an unknown kind of message, or signal")
 
     def _type(self, terminal: Terminal, attachment: Attachment, body: bytes) -> None:
         """Keys; and what a terminal says by itself, which is no activity: programs may ask for it all day."""

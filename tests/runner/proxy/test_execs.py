@@ -205,17 +205,25 @@ async def test_an_agent_that_is_killed_is_told(stage: Stage) -> None:
         assert (told["exit_code"], told["lost"]) == (None, True)
 
 
-async def test_the_example_client_tells_a_lost_command_from_one_whose_time_was_over(stage: Stage) -> None:
-    argv = [sys.executable, str(EXAMPLE), f"{stage.url}/exec", "60", "sh", "-c", "echo on; sleep 1000"]
+@pytest.mark.parametrize("why", ["no agent", "no server", "no such place"])
+async def test_the_example_client_tells_a_lost_command_from_one_whose_time_was_over(stage: Stage, why: str) -> None:
+    url = f"{stage.url}/{'exec' if why != 'no such place' else 'nowhere'}"
+    argv = [sys.executable, str(EXAMPLE), url, "60", "sh", "-c", "echo on; sleep 1000"]
     known = {**os.environ, "DEVEX_TOKEN": "-"}
-    client = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, env=known)
-    assert client.stdout
+    client = await asyncio.create_subprocess_exec(*argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env=known)
     async with asyncio.timeout(DEADLINE_S):
-        assert await client.stdout.readline() == b"on\n"
-        stage.agents[-1].kill()
-        await stage.agent_gone()
-        stage.start_agent()
-        assert await client.wait() == 255
+        assert client.stdout
+        if why != "no such place":
+            assert await client.stdout.readline() == b"on\n"
+        if why == "no agent":
+            stage.agents[-1].kill()
+            await stage.agent_gone()
+            stage.start_agent()
+        elif why == "no server":
+            await stage.restart_proxy()
+        _, errors = await client.communicate()
+    assert client.returncode == 255
+    assert errors.count(b"\n") == (0 if why == "no agent" else 1), errors
 
 
 async def test_a_stopping_server_says_so_and_the_next_one_ends_the_program(stage: Stage) -> None:
@@ -349,6 +357,7 @@ async def test_a_body_is_the_input(stage: Stage) -> None:
     found, told = await lines(stage, params={"argv": ["sh", "-c", 'cat; echo "$A" >&2'], "env": "A=b=c"}, content=data)
     assert found == {1: data, 2: b"b=c\n"}
     assert told["exit_code"] == 0
+    assert "keystroke" in stage.activity
     found, told = await lines(stage, params={"command": "head -c 5; exit 3", "timeout_s": "20"}, content=data)
     assert (found, told["exit_code"]) == ({1: data[:5]}, 3)
     for wrong in ({"argv": "ls", "timeout_s": "x"}, {"tty": "1"}, {"cwd": "a"}):

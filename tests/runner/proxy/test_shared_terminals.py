@@ -61,7 +61,7 @@ async def test_while_one_types_the_keys_of_another_are_refused_and_that_is_told(
         await ben.type("\x03")
         await ben.socket.send(bytes([SIGNAL, 9]))
         await ben.pinged()
-        assert ben.refused == {"why": "turn", "by": number(ada), "bytes": 9}
+        assert ben.refused == {"why": "turn", "by": number(ada), "bytes": 8}  # keys, and no signals
         await ada.type("by ada\n\x04")
         await ada.type("cat typed; echo do''ne\n")
         await ada.until("done")
@@ -139,6 +139,7 @@ async def test_who_may_only_look_is_refused_and_decides_nothing(stage: Stage) ->
         await eve.socket.send(bytes([SIGNAL, 9]))
         await eve.give(number(eve))
         await eve.pinged()
+        assert eve.refused == {"why": "read_only", "by": None, "bytes": 13}
         await ada.give(number(eve))  # who may only look cannot be given it
         await ada.pinged()
         assert eve.people

@@ -189,7 +189,7 @@ async def test_pings_are_answered_and_nonsense_ends_the_attachment(stage: Stage)
         await tab.socket.send(struct.pack(">BI", PING, 4_000_000_000))
         await tab.until_kind(PONG)
         assert tab.pong == 4_000_000_000
-    for nonsense in (b"", b"\x63what", bytes([ACK, 1]), bytes([1]) + bytes(2 << 20), "text"):
+    for nonsense in (b"", b"\x63what", bytes([ACK, 1]), bytes([1]) + bytes(2 << 20), "text", b"\x04\x13"):
         async with stage.attached(terminal) as tab:
             await tab.socket.send(nonsense)
             assert await tab.until_closed() == 1007
