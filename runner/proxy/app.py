@@ -98,6 +98,7 @@ class RunnerProxy:
             on_hello=self._on_hello,
             on_message=self._on_message,
             on_lost=self._on_lost,
+            on_gone=self._on_gone,
             on_stream=self._streams.arrived,
         )
         self._reading = reading or reading_semaphore()
@@ -273,6 +274,10 @@ class RunnerProxy:
         self._execs.lost()
         self._terminals.lost()
         self._on_agent(False)
+
+    def _on_gone(self) -> None:
+        self._execs.gone()
+        self._terminals.gone()
 
     def _on_message(self, message: FromAgent) -> None:
         if isinstance(message, messages.Ports):

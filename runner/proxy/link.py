@@ -44,8 +44,8 @@ log = logging.getLogger(__name__)
 
 class AgentLink:
     """`async with`. `on_hello` when an agent has introduced itself (it is welcomed already), `on_message` for all after
-    it, `on_lost` when it is gone, `on_stream` for relayed connections: whoever takes one returns True. All synchronous;
-    a ProtocolError from them closes the connection."""
+    it, `on_lost` when it is away, `on_gone` when it has not come back, `on_stream` for relayed connections: whoever
+    takes one returns True. All synchronous; a ProtocolError from them closes the connection."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class AgentLink:
         on_hello: Callable[[Hello], None],
         on_message: Callable[[FromAgent], None],
         on_lost: Callable[[], None],
+        on_gone: Callable[[], None],
         on_stream: Callable[[Stream, asyncio.Transport, bytes], bool],
     ) -> None:
         self._path = path
@@ -62,11 +63,13 @@ class AgentLink:
         self.on_hello = on_hello
         self.on_message = on_message
         self.on_lost = on_lost
+        self.on_gone = on_gone
         self.on_stream = on_stream
         self.ready = asyncio.Event()  # an agent is connected
         self.writable = asyncio.Event()  # and reads
         self._control: _Control | None = None
         self._lost_s = -inf
+        self._gone: asyncio.TimerHandle | None = None
         self._unknown: set[_FirstFrame] = set()
         self._server: asyncio.Server | None = None
         self._has_left = False
@@ -87,6 +90,7 @@ class AgentLink:
     async def __aexit__(self, *_: object) -> None:
         assert self._server
         self._has_left = True
+        self._forget_gone()
         self._server.close()
         control, self._control = self._control, None  # not lost: left
         self.ready.clear()
@@ -125,6 +129,7 @@ class AgentLink:
             raise ProtocolError("another version, or a second agent")
         if asyncio.get_running_loop().time() - self._lost_s < REDIAL_S:
             raise ProtocolError("dialled again at once")
+        self._forget_gone()
         control = self._control = _Control(self, transport)
         transport.set_protocol(control)
         transport.set_write_buffer_limits(high=UNSENT_BYTES)
@@ -142,10 +147,17 @@ class AgentLink:
     def lost(self, control: "_Control") -> None:
         if self._control is control:
             self._control = None
-            self._lost_s = asyncio.get_running_loop().time()
+            loop = asyncio.get_running_loop()
+            self._lost_s = loop.time()
+            self._gone = loop.call_later(GONE_S, self.on_gone)
             self.ready.clear()
             self.writable.set()  # whoever waits shall find that nobody is there
             self.on_lost()
+
+    def _forget_gone(self) -> None:
+        if self._gone:
+            self._gone.cancel()
+            self._gone = None
 
 
 class _FirstFrame(asyncio.Protocol):

@@ -1,6 +1,5 @@
 """All programs of scripts in one REPL: started, found again after the agent was away, ended with their connections."""
 
-import asyncio
 import posixpath
 import secrets
 from collections.abc import Callable, Mapping
@@ -20,7 +19,7 @@ from runner.protocol.messages import (
 )
 from runner.proxy.execs.exec import Exec
 from runner.proxy.execs.wanted import Wanted
-from runner.proxy.link import GONE_S, AgentLink
+from runner.proxy.link import AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.terminals.exits import LOST, Exit
 from runner.proxy.terminals.screen import DEFAULT_SIZE, TERMINAL_ENVIRONMENT, clamp
@@ -40,7 +39,6 @@ class Execs:
         self._on_output = on_output
         self._by_channel: dict[int, Exec] = {}
         self._openings = Openings(link)
-        self._gone: asyncio.TimerHandle | None = None
 
     async def open(self, wanted: Wanted) -> Exec:
         """Start its program; who calls this also closes it. DevexError."""
@@ -87,9 +85,6 @@ class Execs:
 
     def hello(self, hello: Hello) -> Hello:
         """-> what it says of others."""
-        if self._gone:
-            self._gone.cancel()
-            self._gone = None
         claimed = {(state.channel, state.terminal) for state in hello.terminals}
         for exec_ in self._by_channel.values():
             if exec_.channel in self._openings:
@@ -130,16 +125,14 @@ class Execs:
         self._openings.answer_all("the sandbox is gone")
         for exec_ in self._by_channel.values():
             exec_.lost()
-        self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
 
-    def _give_up(self) -> None:
+    def gone(self) -> None:
+        """The agent is not coming back."""
         for exec_ in self._by_channel.values():
             exec_.ended(LOST)
 
     def leave(self) -> None:
         """The proxy stops, and with it what it runs for scripts: the next one has it ended."""
-        if self._gone:
-            self._gone.cancel()
         self._openings.answer_all("the server is stopping")
         for exec_ in self._by_channel.values():
             exec_.leave()

@@ -60,7 +60,7 @@ class Terminal:
         self.attachments: list[Attachment] = []  # the first comer first
         self.people = People(self.attachments, self._people_changed)
         self._typed = TypedByPages()
-        self._refused = TypedByPages()  # of those who may only look: however many pages they say they have
+        self._typed_by_viewers = TypedByPages()  # apart, so that their pages, however many, push nobody's out
         self.rendered = end  # the offset up to which somebody who may answer has seen the output
         self._grant = grant
         self._resize = resize
@@ -76,24 +76,33 @@ class Terminal:
     def json(self) -> dict[str, Any]:
         """As `GET terminals` lists it."""
         cols, rows = self.size
-        exited = self.exit.json() if self.exit else None
-        named = {"id": self.id, "title": self.title, "named": self.is_named}
         return {
-            **named,
+            "id": self.id,
+            "title": self.title,
+            "named": self.is_named,
             "kind": self.kind,
             "cols": cols,
             "rows": rows,
             "start": self.ring.start,
             "end": self.ring.end,
-            "exit": exited,
+            "exit": self.exit.json() if self.exit else None,
         }
 
     def introduction(self, attachment: Attachment) -> bytes:
         """The READY message."""
         cols, rows = self.size
-        about = {"id": self.id, "kind": self.kind, "cols": cols, "rows": rows, "can_write": attachment.can_write}
-        about |= {"you": attachment.person, "taken": attachment.taken}
-        return wire.ready({**about, "start": self.ring.start, "end": self.ring.end})
+        about = {
+            "id": self.id,
+            "kind": self.kind,
+            "cols": cols,
+            "rows": rows,
+            "start": self.ring.start,
+            "end": self.ring.end,
+            "can_write": attachment.can_write,
+            "you": attachment.person,
+            "taken": attachment.taken,
+        }
+        return wire.ready(about)
 
     # What the agent says
 
@@ -107,10 +116,9 @@ class Terminal:
         self._expect_progress()
 
     def exited(self, ending: Exit) -> None:
-        """The program has ended; said again by an agent that was reconnected."""
-        if self.exit != ending:
-            self.exit = ending
-            self.duration_s = self.duration_s or round(time.monotonic() - self.started_s, 3)
+        """The program has ended."""
+        self.exit = ending
+        self.duration_s = self.duration_s or round(time.monotonic() - self.started_s, 3)  # or as its record has it
         self.ended.set()
         self._record_end()
         for attachment in self.attachments:
@@ -154,7 +162,7 @@ class Terminal:
 
     def attach(self, after: int, viewer: Viewer, page: bytes = b"") -> Attachment:
         """`page`: see TypedByPages."""
-        typed = (self._typed if viewer.can_write else self._refused).of(page)
+        typed = (self._typed if viewer.can_write else self._typed_by_viewers).of(page)
         attachment = Attachment(self, after, viewer, self.people.number_of(viewer), typed)
         self.attachments.append(attachment)
         self.people.came()

@@ -30,7 +30,7 @@ from runner.protocol.messages import (
     Signal,
     TerminalState,
 )
-from runner.proxy.link import GONE_S, AgentLink
+from runner.proxy.link import AgentLink
 from runner.proxy.openings import Openings
 from runner.proxy.records.about import UNKNOWN, Origin, Subject
 from runner.proxy.records.records import Records
@@ -44,7 +44,7 @@ from runner.workspace.paths import display
 
 SHELLS: Final = 16  # open at a time; each may hold 1 MiB of output here and as much in the agent
 ADOPTED: Final = 32  # found in what an agent says: more than SHELLS and a run or two; each lie costs 1 MiB here
-ENDED: Final = 8  # of each kind, the newest that have ended stay readable
+ENDED: Final = 8  # shells that have ended, the newest, stay readable
 FOREGROUND_S: Final = 2.0  # for the agent to say what runs; who closes a terminal is not kept longer
 HELD_BYTES: Final = 64 * 1024  # typed while the agent is away
 MAX_OFFSET: Final = 1 << 62  # a terabyte a second for 50 days
@@ -76,7 +76,6 @@ class Terminals:
         self._held: dict[str, bytearray] = {}
         self._settled = asyncio.Event()  # the agent is there, or is not coming
         self._closed_meanwhile: set[str] = set()  # of an agent that is away
-        self._gone: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -115,7 +114,8 @@ class Terminals:
     ) -> Terminal:
         """Start a program on a new terminal, with `environment` besides the common one. DevexError."""
         await self._openings.until_agent()
-        self._make_room(kind)
+        if kind == "shell":  # a run takes the place of the one before
+            self._make_room()
         if number is None:
             taken = {number_of(one.id) for one in self.of_kind(kind)}
             number = next(n for n in range(1, len(taken) + 2) if n not in taken)
@@ -136,15 +136,14 @@ class Terminals:
         self._on_changed()
         return terminal
 
-    def _make_room(self, kind: Kind) -> None:
-        """The oldest that have ended go. Runs need no limit: each takes the place of the one before."""
-        ended = [one for one in self.of_kind(kind) if one.exit and not one.attachments]
-        surplus = len(ended) - ENDED
-        if kind == "shell":
-            surplus = max(surplus, len(self.of_kind(kind)) + 1 - SHELLS)
-        for terminal in ended[: max(surplus, 0)]:
+    def _make_room(self) -> None:
+        """For a shell: the oldest that have ended go. DevexError."""
+        shells = self.of_kind("shell")
+        ended = [one for one in shells if one.exit and not one.attachments]
+        surplus = max(len(ended) - ENDED, len(shells) + 1 - SHELLS, 0)
+        for terminal in ended[:surplus]:
             self.close(terminal)
-        if kind == "shell" and len(self.of_kind(kind)) >= SHELLS:
+        if len(self.of_kind("shell")) >= SHELLS:
             message = f"{SHELLS} terminals are open already."
             raise DevexError("too_many", message, "Close one of them first.", status=429)
 
@@ -188,7 +187,7 @@ class Terminals:
     async def until_room(self, terminal: Terminal, count: int) -> None:
         """Until so many keys may be typed: while the agent is away few of them are held, and who types more waits."""
         while self._is_away(terminal) and len(self._held.get(terminal.id, b"")) + count > HELD_BYTES:
-            await self._settled.wait()  # GONE_S at most
+            await self._settled.wait()  # the link's GONE_S at most
 
     def _is_away(self, terminal: Terminal) -> bool:
         return not (self._link.connected or terminal.exit or terminal.closed)
@@ -212,9 +211,6 @@ class Terminals:
 
     def hello(self, hello: Hello) -> None:
         """ProtocolError."""
-        if self._gone:
-            self._gone.cancel()
-            self._gone = None
         claimed = {state.terminal: state for state in hello.terminals}
         if len(claimed) < len(hello.terminals) or len({one.channel for one in hello.terminals}) < len(claimed):
             raise ProtocolError("a terminal is listed twice")
@@ -258,9 +254,9 @@ class Terminals:
         """The agent is away. It may come back: its programs run on without us."""
         self._settled.clear()
         self._openings.answer_all("the sandbox is gone")
-        self._gone = asyncio.get_running_loop().call_later(GONE_S, self._give_up)
 
-    def _give_up(self) -> None:
+    def gone(self) -> None:
+        """The agent is not coming back, and its programs have ended."""
         for terminal in self._by_id.values():
             self._lose(terminal)
         self._settled.set()
@@ -269,8 +265,6 @@ class Terminals:
     def leave(self) -> None:
         """The proxy stops. The programs run on; who is attached shall come back."""
         self._openings.answer_all("the server is stopping")
-        if self._gone:
-            self._gone.cancel()
         for terminal in self._by_id.values():
             terminal.close(WS_1012_SERVICE_RESTART)
         self._settled.set()

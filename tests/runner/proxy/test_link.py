@@ -6,6 +6,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -22,7 +23,7 @@ class Told:
     def __init__(self, path: Path) -> None:
         self.hellos: list[m.Hello] = []
         self.messages: list[m.FromAgent] = []
-        self.lost = 0
+        self.lost = self.gone = 0
         self.some = asyncio.Event()
         self.link = AgentLink(
             path,
@@ -30,6 +31,7 @@ class Told:
             on_hello=self.hellos.append,
             on_message=self._message,
             on_lost=self._lost,
+            on_gone=self._gone,
             on_stream=lambda stream, transport, rest: False,
         )
 
@@ -39,6 +41,10 @@ class Told:
 
     def _lost(self) -> None:
         self.lost += 1
+        self.some.set()
+
+    def _gone(self) -> None:
+        self.gone += 1
         self.some.set()
 
     async def until(self, count: int) -> None:
@@ -125,3 +131,22 @@ async def test_a_program_that_dials_and_says_nonsense_does_not_fill_the_log(
             await reader.read()  # until it is cut off
             writer.close()
     assert caplog.records == []
+
+
+@patch("runner.proxy.link.GONE_S", 0.1)
+async def test_an_agent_that_does_not_come_back_is_told_as_gone_once(tmp_path: Path) -> None:
+    told = Told(tmp_path / "agent.sock")
+    hello = m.encode(m.Hello(m.VERSION, 1, ()))
+    async with told.link:
+        for times in (1, 2):
+            _, writer = await asyncio.open_unix_connection(str(tmp_path / "agent.sock"))
+            writer.write(hello)
+            async with asyncio.timeout(DEADLINE_S):
+                await told.link.ready.wait()
+            assert told.gone == times - 1
+            writer.close()
+            async with asyncio.timeout(DEADLINE_S):
+                while told.gone < times:
+                    told.some.clear()
+                    await told.some.wait()
+        assert (told.lost, told.gone) == (2, 2)

@@ -83,7 +83,7 @@ async def test_keys_that_come_just_when_the_link_is_cut_arrive(stage: Stage) -> 
         assert tab.exit is None
 
 
-@patch("runner.proxy.terminals.terminals.GONE_S", 0.1)
+@patch("runner.proxy.link.GONE_S", 0.1)
 async def test_keys_go_with_a_terminal_that_is_taken_for_ended(stage: Stage) -> None:
     async with stage.shell() as tab:
         await tab.until("$ ")
