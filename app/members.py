@@ -23,6 +23,7 @@ from orchestrator.service import Orchestrator
 from runner.errors import DevexError
 
 MEMBERS_MOST = 50  # of one REPL: a class; each is a name in a list that its owner looks through
+LET_IN_MOST = 200  # within WINDOW_S, by one owner, and changes of roles: each lays out the other's dashboards anew
 UNKNOWN_MOST = 30  # names of nobody within WINDOW_S, by one owner: who guesses at names finds few
 SHARED_MOST = 200  # that one person is shown, the newest: others fill this list
 
@@ -56,6 +57,7 @@ class Members:
     def __init__(self, clock: Clock) -> None:
         self.on_changed: Callable[[str, str], None] = lambda repl_id, user_id: None
         self._clock = clock
+        self._let_in_by = Attempts(clock, most=LET_IN_MOST, window_s=WINDOW_S)
         self._unknown = Attempts(clock, most=UNKNOWN_MOST, window_s=WINDOW_S)
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._changes = Changes[str](key=lambda user_id: user_id)
@@ -89,13 +91,15 @@ class Members:
 
     async def let_in(self, repl: Repl, name: str, role: MemberRole) -> Member:
         """As an editor or a viewer, whatever they were before. Raises DevexError."""
+        self._let_in_by.check(repl.owner_id)
+        self._let_in_by.count(repl.owner_id)
         user = await self._named(name, by=repl.owner_id)
         if user.id == repl.owner_id:
             raise DevexError("owner", f"{user.name} owns this REPL.", "Name somebody else.", status=409)
         async with self._locks.setdefault(repl.id, asyncio.Lock()):  # of two servers one may let in one too many
-            return await self._let_in(repl, user, role)
+            return await self._give(repl, user, role)
 
-    async def _let_in(self, repl: Repl, user: User, role: MemberRole) -> Member:
+    async def _give(self, repl: Repl, user: User, role: MemberRole) -> Member:
         membership, now = MemberRow.filter(repl_id=repl.id, user_id=user.id), self._clock.now()
         before = await membership.first()
         if before is not None and before.role == role:

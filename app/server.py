@@ -82,12 +82,12 @@ class Server:
         )
         self.accounts = Accounts(clock, sign_up=settings.sign_up, session_days=settings.session_days)
         self.members = Members(clock)
-        self.services = Services(settings, self.orchestrator, self.accounts, self.members)
         self.live = Live[Standing]()
+        self.services = Services(settings, self.orchestrator, self.accounts, self.members, self.live)
         self.accounts.sessions.on_ended = self._end_sessions
         self.members.on_changed = self._end_membership
         self._waking = Waking(self.services, clock)
-        self._previews = Previews(self.services, self._addresses, self._secret, self._waking, self.live)
+        self._previews = Previews(self.services, self._addresses, self._secret, self._waking)
         if backend.preview_doors is not None:
             backend.preview_doors.may_look = self._previews.may_look
         self.api = api.build(self.services, self._previews)
@@ -138,7 +138,7 @@ class Server:
             addresses=self._addresses,
             pages=pages.middleware_stack(),
             api=self.api,
-            runners=Runners(self.services, self.live),
+            runners=Runners(self.services),
             previews=self._previews,
             diagnosis=Diagnosis(https=self.settings.https),
             access_log=self.settings.access_log,

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from app.access import Standing
 from app.accounts import Accounts
 from app.members import Members
 from app.settings import Settings
 from orchestrator.service import Orchestrator
+from runner.live import Live
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,3 +18,4 @@ class Services:
     orchestrator: Orchestrator
     accounts: Accounts
     members: Members
+    live: Live[Standing]  # what is open now, by with what it was opened

@@ -5,7 +5,8 @@ import unicodedata
 
 from runner.errors import DevexError
 
-NAME = re.compile(r"[^\W_][\w.-]{0,39}")
+NAME_MOST_CHARACTERS = 40
+NAME = re.compile(rf"[^\W_][\w.-]{{0,{NAME_MOST_CHARACTERS - 1}}}")
 KEY_MOST_CHARACTERS = 120  # what its column holds; case folding makes some letters three
 
 
@@ -13,7 +14,7 @@ def parse_name(name: str) -> str:
     """As it is shown. Raises DevexError."""
     name = unicodedata.normalize("NFKC", name).strip()
     if not NAME.fullmatch(name):
-        message = "A user name is 1 to 40 letters, digits, dots, dashes and underscores."
+        message = f"A user name is 1 to {NAME_MOST_CHARACTERS} letters, digits, dots, dashes and underscores."
         raise DevexError("name", message, "Choose another name.", status=422)
     return name
 

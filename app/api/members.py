@@ -7,8 +7,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.access import Access, Action, MemberRole, ReplRole, allowed
+from app.api.accounts import Name
 from app.api.dependencies import MembersDep, OrchestratorDep
-from app.api.repls import Name, ReplShape, shape
+from app.api.repls import ReplShape, shape
 from runner.errors import DevexError
 
 router = APIRouter()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from starlette.types import Receive, Scope, Send
 
-from app.access import Access, Action, Actor, SignInNeeded, Standing, grant
+from app.access import Access, Action, Actor, SignInNeeded, grant
 from app.addresses import Addresses
 from app.errors import public_error
 from app.gateway.runners import running_app, viewer_of
@@ -17,7 +17,6 @@ from app.services import Services
 from orchestrator.domain import RESTING, Phase, Repl
 from runner.answers import wants_page
 from runner.errors import DevexError
-from runner.live import Live
 from runner.previews.entrance import Entrance, NoPass, port_scope
 from runner.previews.hosts import PORT_LEAST, PORT_MOST, PreviewHost, local_path
 from runner.previews.tickets import Pass, Ticket, preview_key
@@ -28,11 +27,8 @@ ALSO_MOST = 8  # ports opened along: each is one more redirect
 class Previews:
     """The ASGI application for every host of the preview domain; the door says which in `host`. `secret` makes keys."""
 
-    def __init__(
-        self, services: Services, addresses: Addresses, secret: str, waking: Waking, live: Live[Standing]
-    ) -> None:
+    def __init__(self, services: Services, addresses: Addresses, secret: str, waking: Waking) -> None:
         self._services = services
-        self._live = live
         self._waking = waking
         self._key = hashlib.sha256(b"devex preview pass\0" + secret.encode()).digest()
         self._entrance = Entrance(addresses.previews, self, origin=services.settings.origin, public=public_error)
@@ -71,7 +67,7 @@ class Previews:
             access = await self._access(granted.session_id, repl.id if repl else "")
         except SignInNeeded:
             raise NoPass from None
-        async with self._live.hold(access.standing):  # also while it is waited for
+        async with self._services.live.hold(access.standing):  # also while it is waited for
             if wants_page(scope) and (waiting := await self._waking.answer(scope, access)) is not None:
                 if self._services.orchestrator.backend.preview_doors:  # the sandbox may be who is asked next
                     cookie = self._entrance.cookie(self._keys_of(access.the_repl)[0], granted)

@@ -8,13 +8,12 @@ from typing import Final
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.access import Access, Action, Standing, actor_of, authorize, grant
+from app.access import Access, Action, actor_of, authorize, grant
 from app.services import Services
 from orchestrator.domain import Goal, Phase, Repl
 from orchestrator.registry import NoSuchRepl
 from orchestrator.service import Orchestrator
 from runner.errors import DevexError
-from runner.live import Live
 from runner.proxy.files.transfer import SAFE_HEADERS
 from runner.viewer import Viewer, runner_scope
 
@@ -112,9 +111,8 @@ def as_content(send: Send) -> Send:
 class Runners:
     """The ASGI application behind `/repls/`."""
 
-    def __init__(self, services: Services, live: Live[Standing]) -> None:
+    def __init__(self, services: Services) -> None:
         self._services = services
-        self._live = live
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = _PATH.fullmatch(scope["path"])
@@ -124,7 +122,7 @@ class Runners:
         first = found[2].partition("/")[0]
         if first == ELSEWHERE:
             raise NoSuchRepl
-        async with self._live.hold(access.standing):  # also while it is waited for: a start may take a minute
+        async with self._services.live.hold(access.standing):  # also while it is waited for: a start may take a minute
             app = await self._app(scope, access, first)
             raw_path = b"/" + scope["raw_path"].split(b"/", 3)[-1]
             headers = [(name, value) for name, value in scope["headers"] if name not in OURS]

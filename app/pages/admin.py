@@ -105,7 +105,10 @@ class _Administration:
 
     def _disabling(self, user: UserInfo, *, disabled: bool) -> Callable[[], Awaitable[None]]:
         async def press() -> None:
-            explanation = "They are signed out everywhere and cannot sign in. Their REPLs stay as they are."
+            explanation = (
+                "They are signed out everywhere and cannot sign in. "
+                "Their REPLs stay as they are, also for those whom they have let in."
+            )
             if disabled and not await ask_sure(f"Disable {user.name}?", explanation=explanation, action="Disable"):
                 return
             await self._attempt(lambda: self._services.accounts.set_disabled(user.id, disabled))

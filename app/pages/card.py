@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Literal
 
 from nicegui import ui
 
@@ -11,8 +12,8 @@ from app.pages.words import ago, badge_of, colour_of, unsafe_words
 from components.controls import button, icon_button, link, set_label, set_shown, text
 from orchestrator.domain import Goal, Phase, Repl
 
-Act = Callable[[str, Repl], Awaitable[None]]
-"""`(what, repl)`: carries out start, stop, rename, fork, delete or leave."""
+Deed = Literal["start", "stop", "rename", "fork", "delete", "leave"]
+Act = Callable[[Deed, Repl], Awaitable[None]]
 
 
 class Card:
@@ -80,7 +81,7 @@ class Card:
             else:
                 menu_item("sign-out", "Leave", self._press("leave"))
 
-    def _press(self, what: str) -> Callable[[], Awaitable[None]]:
+    def _press(self, what: Deed) -> Callable[[], Awaitable[None]]:
         """What a button does: `act` on the REPL as it is when it is pressed."""
         return lambda: self._act(what, self._repl)
 

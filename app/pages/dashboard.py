@@ -3,15 +3,15 @@ them.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, assert_never
 
 from nicegui import ui
 
 from app.access import Access, Action, Actor, ReplRole, allowed
 from app.members import Shared
-from app.pages.card import Card, tile
+from app.pages.card import Card, Deed, tile
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, ask_text, attempt, page, say_failed, while_shown
 from app.pages.new_repl import NewRepl
 from app.pages.words import shared_words
@@ -29,8 +29,8 @@ def register(services: Services) -> None:
         with page("Your REPLs", actor):
             board = Dashboard(services, actor)
             await board.fill()
-        while_shown(ui.context.client, board.follow(), name=f"dashboard of {actor.name}")
-        while_shown(ui.context.client, board.follow_shared(), name=f"shared with {actor.name}")
+        while_shown(ui.context.client, board.follow(board.changes), name=f"dashboard of {actor.name}")
+        while_shown(ui.context.client, board.follow(board.shared_changes), name=f"shared with {actor.name}")
 
 
 class Dashboard:
@@ -42,10 +42,10 @@ class Dashboard:
         self._actor = actor
         self._new = NewRepl(services, actor)
         self._shared_ids: set[str] = set()  # also of those that are gone: an owner may take one back from the trash
-        self._changes = self._orchestrator.subscribe(owner_id=actor.user_id, also=self._shared_ids)
-        self._shared_changes = services.members.subscribe(actor.user_id)
+        self.changes = self._orchestrator.subscribe(owner_id=actor.user_id, also=self._shared_ids)
+        self.shared_changes = services.members.subscribe(actor.user_id)
         self._filling = asyncio.Lock()
-        self._shape: object = None
+        self._shapes: dict[int, object] = {}  # of the sections as they are, by their element's id
         self._cards: dict[str, Card] = {}
         with ui.element("div").classes("dx-row"):
             text("Your REPLs", "dx-title dx-grow", tag="h1")
@@ -54,23 +54,15 @@ class Dashboard:
         self._shared = ui.element("section").classes("dx-section").props('aria-label="Shared with you"')
         self._trash = ui.element("section").classes("dx-section").props('aria-label="Trash"')
 
-    async def follow(self) -> None:
-        """Show every change of the user's REPLs, from whichever page or idle stop it comes."""
-        async for _ in self._changes:
-            await self._fill_again()
-
-    async def follow_shared(self) -> None:
-        """Show what others share, or share no longer."""
-        async for _ in self._shared_changes:
-            await self._fill_again()
-
-    async def _fill_again(self) -> None:
-        try:
-            await self.fill()
-        except Exception as error:  # the outer edge: the next change shows this one, too
-            if not self._body.is_deleted:
-                with self._body:
-                    say_failed(error)
+    async def follow(self, changes: AsyncIterator[object]) -> None:
+        """Show every one of them, from whichever page or idle stop it comes."""
+        async for _ in changes:
+            try:
+                await self.fill()
+            except Exception as error:  # the outer edge: the next change shows this one, too
+                if not self._body.is_deleted:
+                    with self._body:
+                        say_failed(error)
 
     async def fill(self) -> None:
         """Show the REPLs as they are; the elements change only where one came, went or moved."""
@@ -81,41 +73,45 @@ class Dashboard:
             if self._body.is_deleted:
                 return
             self._shared_ids.update(one.repl.id for one in shared)
-            shape = (
-                [repl.id for repl in repls],
-                [(one.repl.id, one.role) for one in shared],
-                [(repl.id, repl.purge_at) for repl in deleted],
-            )
-            if shape != self._shape:
-                self._shape = shape
-                self._lay_out(repls, shared, deleted)
-            for repl in (*repls, *(one.repl for one in shared)):
+            roles = [(one.repl.id, one.role) for one in shared]
+            purges = [(repl.id, repl.purge_at) for repl in deleted]
+            self._lay_out(self._body, [repl.id for repl in repls], lambda: self._lay_out_own(repls))
+            self._lay_out(self._shared, roles, lambda: self._lay_out_shared(shared))
+            self._lay_out(self._trash, purges, lambda: self._lay_out_trash(deleted))
+            shown = (*repls, *(one.repl for one in shared))
+            self._cards = {repl.id: self._cards[repl.id] for repl in shown}
+            for repl in shown:
                 self._cards[repl.id].set_repl(repl)
 
-    def _lay_out(self, repls: list[Repl], shared: list[Shared], deleted: list[Repl]) -> None:
-        self._body.clear()
-        self._shared.clear()
-        self._trash.clear()
-        self._cards = {}
-        with self._body:
-            if not repls:
-                self._empty()
+    def _lay_out(self, section: ui.element, shape: object, lay_out: Callable[[], None]) -> None:
+        """Anew, if it is to have another shape: what others do replaces no card of one's own while it is pressed."""
+        if self._shapes.get(section.id) != shape:
+            self._shapes[section.id] = shape
+            section.clear()
+            with section:
+                lay_out()
+
+    def _lay_out_own(self, repls: list[Repl]) -> None:
+        if not repls:
+            self._empty()
+        with ui.element("div").classes("dx-cards"):
+            for repl in repls:
+                self._cards[repl.id] = Card(repl, self._title_of(repl), act=self._act, role=ReplRole.OWNER)
+
+    def _lay_out_shared(self, shared: list[Shared]) -> None:
+        if shared:
+            text("Shared with you", "dx-subtitle", tag="h2")
             with ui.element("div").classes("dx-cards"):
-                for repl in repls:
-                    self._cards[repl.id] = Card(repl, self._title_of(repl), act=self._act, role=ReplRole.OWNER)
-        with self._shared:
-            if shared:
-                text("Shared with you", "dx-subtitle", tag="h2")
-                with ui.element("div").classes("dx-cards"):
-                    for one in shared:
-                        about = f"{self._title_of(one.repl)} · {shared_words(one.owner, one.role)}"
-                        self._cards[one.repl.id] = Card(one.repl, about, act=self._act, role=one.role)
-        with self._trash:
-            if deleted:
-                text("Trash", "dx-subtitle", tag="h2")
-                with ui.element("div").classes("dx-panel dx-list"):
-                    for repl in deleted:
-                        self._deleted(repl)
+                for one in shared:
+                    about = f"{self._title_of(one.repl)} · {shared_words(one.owner, one.role)}"
+                    self._cards[one.repl.id] = Card(one.repl, about, act=self._act, role=one.role)
+
+    def _lay_out_trash(self, deleted: list[Repl]) -> None:
+        if deleted:
+            text("Trash", "dx-subtitle", tag="h2")
+            with ui.element("div").classes("dx-panel dx-list"):
+                for repl in deleted:
+                    self._deleted(repl)
 
     def _title_of(self, repl: Repl) -> str:
         template = self._orchestrator.templates.get(repl.template)
@@ -134,10 +130,10 @@ class Dashboard:
                 text(repl.name, tag="div")
                 if repl.purge_at:
                     text(f"Removed for good on {repl.purge_at:%-d %B %Y}", "dx-hint")
-            button("Restore", lambda: self._act("undelete", repl), icon_name="restore", small=True)
-            button("Delete for good", lambda: self._act("purge", repl), icon_name="trash", kind="quiet", small=True)
+            button("Restore", lambda: self._undelete(repl), icon_name="restore", small=True)
+            button("Delete for good", lambda: self._purge(repl), icon_name="trash", kind="quiet", small=True)
 
-    async def _act(self, what: str, repl: Repl) -> None:
+    async def _act(self, what: Deed, repl: Repl) -> None:
         """Do what was pressed. Rights are asked for after a question: it may stand open for hours."""
         match what:
             case "start":
@@ -150,12 +146,10 @@ class Dashboard:
                 await self._attempt(Action.FORK, repl, lambda: self._fork(repl))
             case "delete":
                 await self._delete(repl)
-            case "undelete":
-                await self._attempt(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
             case "leave":
                 await self._leave(repl)
-            case "purge":
-                await self._purge(repl)
+            case _:
+                assert_never(what)
 
     async def _attempt(self, action: Action, repl: Repl, work: Callable[[], Awaitable[object]]) -> None:
         await attempt(work, self._services, self._actor, action, repl.id)
@@ -183,6 +177,9 @@ class Dashboard:
         if await ask_sure(f"Leave “{repl.name}”?", explanation=explanation, action="Leave"):
             leave = partial(self._services.members.remove, repl.id, self._actor.user_id)
             await self._attempt(Action.LEAVE, repl, leave)
+
+    async def _undelete(self, repl: Repl) -> None:
+        await self._attempt(Action.DELETE, repl, lambda: self._orchestrator.undelete(repl.id))
 
     async def _purge(self, repl: Repl) -> None:
         explanation = "Its files are removed now. Nobody can bring them back."

@@ -1,7 +1,7 @@
 """What pages share: the look, the bar at the top, dialogs that ask, work that ends with the page."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from typing import Any
 
 from nicegui import app, background_tasks, ui
@@ -117,12 +117,22 @@ async def _answer(dialog: ui.dialog) -> str | None:
 
 
 async def attempt(
-    work: Callable[[], Awaitable[object]], services: Services, actor: Actor, action: Action, repl_id: str | None = None
+    work: Callable[[], Awaitable[object]],
+    services: Services,
+    actor: Actor,
+    action: Action,
+    repl_id: str | None = None,
+    *,
+    hold: AbstractAsyncContextManager[object] | None = None,
 ) -> None:
-    """Do what was pressed if it is still allowed: a page may have been open for days. Says what went wrong."""
+    """Do what was pressed if it is still allowed: a page may have been open for days. Says what went wrong.
+
+    `hold` ends what is done, and may take long, when the right to it ends.
+    """
     try:
-        await recheck(services, actor, action, repl_id)
-        await work()
+        async with hold or nullcontext():  # from before it is asked for
+            await recheck(services, actor, action, repl_id)
+            await work()
     except Exception as error:  # the outer edge: nobody above shows anything to who pressed
         say_failed(error)
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nicegui import background_tasks
@@ -257,22 +258,40 @@ async def test_a_file_is_not_written_by_who_was_removed_while_it_started(leaving
 
 
 async def test_of_pages_that_are_opened_at_once_one_opens_a_shell(leaving: OneLeaves) -> None:
-    def built() -> int:
-        return sum(len(pages) for one, pages in open_pages.by_standing().items() if one.repl_id == leaving.repl.id)
+    """And the others do not wait for it: what it asks may not be answered."""
+    others_are_there = asyncio.Event()
 
-    async def all_have_looked() -> None:
-        """Each is there, and what it asks the database before it looks is answered."""
-        await until(lambda: built() == 5)
-        for _ in range(20):
-            await MemberRow.exists()
+    async def until_then() -> None:
+        await others_are_there.wait()
 
     leaving.backend.proceed.set()
-    leaving.backend.before_opening = all_have_looked
+    leaving.backend.before_opening = until_then
     browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    pages = [asyncio.create_task(browser.get(f"/repl/{leaving.repl.id}")) for _ in range(5)]
     async with asyncio.timeout(DEADLINE_S):
-        pages = await asyncio.gather(*(browser.get(f"/repl/{leaving.repl.id}") for _ in range(5)))
-    assert [page.status_code for page in pages] == [200] * 5
+        for number, page in enumerate(asyncio.as_completed(pages)):
+            assert (await page).status_code == 200
+            if number == 3:
+                others_are_there.set()
     assert leaving.backend.opened == ["ada"]
+
+
+async def test_a_shell_that_is_being_opened_is_not_opened_for_who_is_removed(leaving: OneLeaves) -> None:
+    opening = asyncio.Event()
+
+    async def for_ever() -> None:
+        opening.set()
+        await asyncio.Event().wait()
+
+    leaving.backend.proceed.set()
+    leaving.backend.before_opening = for_ever
+    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    page = asyncio.create_task(browser.get(f"/repl/{leaving.repl.id}"))
+    async with asyncio.timeout(DEADLINE_S):
+        await opening.wait()
+        await leaving.site.server.members.remove(leaving.repl.id, leaving.ada.actor.user_id)
+        assert (await page).status_code == 303
+    assert leaving.backend.opened == []
 
 
 @pytest.mark.parametrize("now", ["removed", "viewer"])
@@ -295,24 +314,61 @@ async def test_a_page_that_is_built_meanwhile_opens_no_terminal_and_is_asked_for
     assert leaving.backend.opened == []
 
 
-async def test_nothing_is_run_again_by_who_was_removed_while_it_started(leaving: OneLeaves) -> None:
-    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
-    await browser.get(f"/repl/{leaving.repl.id}?start=0")
-    [page] = [
-        page for one, pages in open_pages.by_standing().items() if one.repl_id == leaving.repl.id for page in pages
-    ]
+def pressed_in(repl_id: str, command: str) -> set[asyncio.Task[Any]]:
+    """On the one page of it that is open -> what that does."""
+    [page] = [page for one, pages in open_pages.by_standing().items() if one.repl_id == repl_id for page in pages]
     [palette] = [element for element in page.elements.values() if isinstance(element, Palette)]
     [pressed] = [one for one in palette._event_listeners.values() if one.type == "command"]
     before = set(background_tasks.running_tasks)
-    page.handle_event({"id": palette.id, "listener_id": pressed.id, "args": ['"run-again"']})
-    running = set(background_tasks.running_tasks) - before
+    page.handle_event({"id": palette.id, "listener_id": pressed.id, "args": [f'"{command}"']})
+    return set(background_tasks.running_tasks) - before
+
+
+async def test_nothing_is_run_again_by_who_was_removed_while_it_started(leaving: OneLeaves) -> None:
+    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    await browser.get(f"/repl/{leaving.repl.id}?start=0")
+    running = pressed_in(leaving.repl.id, "run-again")
     await leaving.is_removed_while_it_starts()
-    assert page.is_deleted
     leaving.backend.proceed.set()
     async with asyncio.timeout(DEADLINE_S):
         await asyncio.gather(*running)
-    assert leaving.site.server.orchestrator.runner_app(leaving.repl.id) is not None
+    await leaving.site.server.orchestrator.open(leaving.repl.id)
     assert leaving.backend.runs == []
+
+
+@pytest.mark.parametrize("command", ["run", "new-terminal"])
+@pytest.mark.parametrize("now", ["removed", "viewer"])
+async def test_what_was_pressed_and_waits_is_not_done_for_who_lost_the_right(
+    leaving: OneLeaves, command: str, now: str
+) -> None:
+    backend, orchestrator, repl_id = leaving.backend, leaving.site.server.orchestrator, leaving.repl.id
+    backend.proceed.set()
+    browser = await leaving.site.browser(leaving.ada, Accept="text/html")
+    await browser.get(f"/repl/{repl_id}")
+    assert backend.opened == ["ada"]
+    async with asyncio.timeout(DEADLINE_S):
+        await orchestrator.stop(repl_id)
+        while (await orchestrator.get(repl_id)).phase is not Phase.STOPPED:
+            await asyncio.sleep(0)
+        backend.proceed.clear()
+        backend.starting.clear()
+        await orchestrator.start(repl_id)
+        await backend.starting.wait()
+        waits = asyncio.create_task(until(lambda: held_by(leaving) > 0))
+        running = pressed_in(repl_id, command)
+        await waits
+        if now == "removed":
+            await leaving.site.server.members.remove(repl_id, leaving.ada.actor.user_id)
+        else:
+            await leaving.site.server.members.let_in(leaving.repl, "ada", ReplRole.VIEWER)
+        await asyncio.gather(*running)
+        backend.proceed.set()
+        await orchestrator.open(repl_id)
+    assert (backend.opened, backend.runs) == (["ada"], [])
+
+
+def held_by(leaving: OneLeaves) -> int:
+    return sum(one.user_id == leaving.ada.actor.user_id for one in leaving.site.server.services.live.holders())
 
 
 async def test_a_visit_runs_nothing_for_who_was_removed_while_it_started(leaving: OneLeaves) -> None:
@@ -371,7 +427,7 @@ async def test_a_fork_is_of_the_quota_of_who_forks_and_a_start_of_the_owners(tmp
         fork = f"/api/repls/{repl.id}/fork"
         made = await browser.post(fork, json={})
         assert made.status_code == 201
-        assert (await browser.post(fork, json={})).status_code != 201
+        assert (await browser.post(fork, json={})).json()["error"]["code"] == "too_many"
         assert (await browser.post(f"/api/repls/{repl.id}/start?wait=true")).json()["phase"] == "running"
 
 
@@ -403,6 +459,37 @@ async def test_names_are_not_guessed_at(site: Site) -> None:
     answers = await asyncio.gather(*(browser.post(path, json=guess) for guess in guesses))
     assert Counter(answer.status_code for answer in answers) == {404: members_module.UNKNOWN_MOST, 429: 5}
     assert (await browser.post(path, json={"name": "ada", "role": "viewer"})).status_code == 429
+
+
+async def test_nobody_is_let_in_and_out_without_end(site: Site) -> None:
+    owner = await site.user("owner")
+    await site.user("ada")
+    repl, members = await site.repl(owner, start=False), site.server.members
+    for _ in range(members_module.LET_IN_MOST):
+        await members.let_in(repl, "ada", ReplRole.VIEWER)
+    with pytest.raises(DevexError, match="too many"):
+        await members.let_in(repl, "ada", ReplRole.EDITOR)
+    [ada] = await members.of(repl.id)
+    assert ada.role is ReplRole.VIEWER
+    await members.remove(repl.id, ada.user_id)  # at any time
+    assert await members.of(repl.id) == []
+
+
+async def test_what_others_share_replaces_no_card_of_ones_own(site: Site) -> None:
+    owner, ada = await site.user("owner"), await site.user("ada")
+    repl = await site.repl(owner, start=False)
+    await site.repl(ada, start=False)
+    await (await site.browser(ada, Accept="text/html")).get("/")
+    [page] = [pages[0] for one, pages in open_pages.by_standing().items() if one.user_id == ada.actor.user_id]
+    before = set(page.elements)
+    async with asyncio.timeout(DEADLINE_S):
+        await site.server.members.let_in(repl, "ada", ReplRole.VIEWER)
+        await until(lambda: len(page.elements) > len(before))
+        with_it = set(page.elements)
+        assert before < with_it
+        await site.server.members.remove(repl.id, ada.actor.user_id)
+        await until(lambda: len(page.elements) < len(with_it))
+    assert set(page.elements) == before
 
 
 async def test_letting_the_same_in_again_disturbs_nobody(site: Site) -> None:

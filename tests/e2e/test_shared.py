@@ -197,7 +197,7 @@ def may_only_look(vera: Page) -> None:
     """At a workbench that runs: nothing is offered that changes something, and nothing is changed."""
     expect(vera.locator("header").get_by_text("View only")).to_be_visible()
     expect(vera.locator(f"{IN_FRONT} .dx-people-look")).to_have_text("Read-only")
-    names = ("Run", "Stop", "Preview", "Share", "New terminal", "Split the terminal", "Close Shell 1", "New file")
+    names = ("Run", "Preview", "Share", "New terminal", "Split the terminal", "Close Shell 1", "New file")
     for name in names:
         expect(vera.get_by_role("button", name=name, exact=True)).to_be_hidden()
     expect(vera.get_by_role("separator", name="Width of the preview")).to_have_count(0)
@@ -243,6 +243,8 @@ def look_at_a_run(harriet: Page, vera: Page) -> None:
     run(harriet)
     expect(terminal(vera)).to_contain_text("who?")
     expect(line).to_contain_text("Running")
+    expect(harriet.get_by_role("button", name="Stop", exact=True).first).to_be_visible()
+    expect(vera.get_by_role("button", name="Stop", exact=True)).to_have_count(0)
     to_terminal(vera)
     enter(vera, "vera")
     expect(notice(vera)).to_contain_text(ONLY_LOOK)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from app.access import Access, Action, MemberRole, ReplRole
+from app.accounts.names import NAME_MOST_CHARACTERS
 from app.members import Member
 from app.pages.frame import attempt, named_dialog
 from app.services import Services
@@ -27,7 +28,7 @@ class Share:
                 "Editors type, run and edit in it as you do; viewers look. They find it under Shared with you."
             )
             text(explanation, "dx-muted", tag="p")
-            self._name = ui.input("User name").props("outlined dense autofocus maxlength=40")
+            self._name = ui.input("User name").props(f"outlined dense autofocus maxlength={NAME_MOST_CHARACTERS}")
             self._name.on("keydown.enter", lambda: self._let_in(ReplRole.EDITOR))
             with ui.element("div").classes("dx-row"):
                 button("Add as editor", lambda: self._let_in(ReplRole.EDITOR), kind="primary")

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
-from weakref import WeakValueDictionary
 
 from nicegui import ui
 from starlette.responses import RedirectResponse
 
-from app.access import Access, Action, allowed, recheck
+from app.access import Access, Action, Standing, allowed, recheck
 from app.gateway.runner_client import RunnerClient
 from app.gateway.runners import running_app, viewer_of
 from app.pages.frame import PAGE_DEADLINE_S, ask_sure, attempt, dress, keep_theme, while_shown
@@ -30,10 +29,11 @@ from components.preload import preload
 from components.repl import Network, Paused, Run, shells_of
 from orchestrator.domain import EXTEND_HOURS, Goal, Phase, Repl
 from runner.errors import DevexError
+from runner.live import Hold
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
-_LOOKING: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # whether a REPL has a shell, by its id
+_GET_A_SHELL: set[str] = set()  # ids of REPLs in which a page opens the first one
 ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js", "tabs.js")
 
 
@@ -75,7 +75,6 @@ class Workbench:
             self._orchestrator,
             access,
             attempt=self._attempt,
-            still_allowed=self._still_may_write,
             on_start=lambda: self.do("start"),
             on_again=self._run_again,
         )
@@ -174,13 +173,9 @@ class Workbench:
 
     async def _take_up(self) -> None:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
-        if self._access.can_write:
-            await self._still_may_write()  # a start may take a while
-        async with _LOOKING.setdefault(self._repl.id, asyncio.Lock()):  # of several pages one finds none
-            terminals = (await self._ask("GET", "terminals"))["terminals"]
-            has_shell = any(one["kind"] == "shell" and one["exit"] is None for one in terminals)
-            if self._access.can_write and not has_shell:
-                terminals.append(await self._ask("POST", "terminals", {}))
+        terminals = await self._terminals()
+        if self._access.can_write and not _has_shell(terminals) and self._repl.id not in _GET_A_SHELL:
+            terminals = await self._with_a_shell()
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
         if self._desk is None:
@@ -190,6 +185,23 @@ class Workbench:
         self._desk.panel.set_records(records, shells_of(terminals))
         self._desk.panel.set_shells(shells_of(terminals))
         self._bring_output()
+
+    async def _terminals(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await self._ask("GET", "terminals"))["terminals"]
+        return found
+
+    async def _with_a_shell(self) -> list[dict[str, Any]]:
+        """The terminals, when one more is opened if need be. Other pages do not wait for it: their events tell them."""
+        _GET_A_SHELL.add(self._repl.id)
+        try:
+            async with self._hold():
+                await recheck(self._services, self._access.actor, Action.WRITE, self._repl.id)  # a start may take long
+                terminals = await self._terminals()  # also those that a page has just opened
+                if not _has_shell(terminals):
+                    terminals.append(await self._ask("POST", "terminals", {}))
+                return terminals
+        finally:
+            _GET_A_SHELL.discard(self._repl.id)
 
     def _bring_output(self) -> None:
         """To the front, for who ran something again while the desk was not there."""
@@ -296,11 +308,12 @@ class Workbench:
             if asyncio.iscoroutine(outcome):
                 await outcome
 
-    async def _still_may_write(self) -> None:
-        await recheck(self._services, self._access.actor, Action.WRITE, self._repl.id)
+    def _hold(self) -> Hold[Standing]:
+        """Ends what is done inside when the rights end that the page was opened with."""
+        return self._services.live.hold(self._access.standing)
 
     async def _attempt(self, work: Callable[[], Awaitable[object]], action: Action = Action.WRITE) -> None:
-        await attempt(work, self._services, self._access.actor, action, self._repl.id)
+        await attempt(work, self._services, self._access.actor, action, self._repl.id, hold=self._hold())
 
     async def _run(self, desk: Desk) -> None:
         self._show_output(desk)
@@ -354,3 +367,7 @@ class Workbench:
     async def _switch_theme(self) -> None:
         dark = await ui.run_javascript("document.body.classList.contains('body--dark')")
         keep_theme("light" if dark else "dark", self._dark)
+
+
+def _has_shell(terminals: list[dict[str, Any]]) -> bool:
+    return any(one["kind"] == "shell" and one["exit"] is None for one in terminals)

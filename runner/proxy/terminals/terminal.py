@@ -163,6 +163,8 @@ class Terminal:
     def attach(self, after: int, viewer: Viewer, page: bytes = b"") -> Attachment:
         """`page`: see TypedByPages."""
         typed = (self._typed if viewer.can_write else self._typed_by_viewers).of(page)
+        if typed and viewer.can_write:  # what was refused to it before it might type is not to be said again
+            typed.taken = max(typed.taken, self._typed_by_viewers.forget(page))
         attachment = Attachment(self, after, viewer, self.people.number_of(viewer), typed)
         self.attachments.append(attachment)
         self.people.came()
@@ -182,8 +184,8 @@ class Terminal:
             self.rendered = max(self.rendered, attachment.acknowledged)
         if attachment.has_skipped and attachment.is_live:
             attachment.has_skipped = False
-            # What lines are missing nobody but the program knows. Who may only look keeps it awake by no drawing.
-            if self.modes.alternate and not self.ended.is_set() and any(one.can_write for one in self.attachments):
+            # What lines are missing nobody but the program knows. Who may only look keeps no REPL awake by asking it.
+            if self.modes.alternate and not self.ended.is_set() and attachment.can_write:
                 self._repaint.ask()
         self.settle_credit()
 

@@ -38,3 +38,9 @@ class TypedByPages:
         if len(self._by_id) > PAGES:
             del self._by_id[next(iter(self._by_id))]
         return typed
+
+    def forget(self, page: bytes) -> int:
+        """-> how much was taken of it."""
+        form = _PAGE.fullmatch(page)
+        typed = self._by_id.pop(form[1], None) if form else None
+        return typed.taken if typed else 0

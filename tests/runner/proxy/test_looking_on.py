@@ -1,5 +1,7 @@
 """Who may only look at a terminal holds nothing up, takes nothing from those who type, and keeps nothing awake."""
 
+from dataclasses import replace
+
 from runner.protocol.messages import FREE_RUN
 from runner.proxy.terminals.attachment import Attachment
 from runner.proxy.terminals.terminal import Terminal
@@ -49,10 +51,23 @@ async def test_their_pages_have_no_others_keys_be_forgotten() -> None:
     assert terminal.attach(0, ADA, page + b".12").taken == 4
 
 
-async def test_a_full_screen_program_is_asked_to_draw_only_while_somebody_is_there_who_may_type() -> None:
+async def test_what_was_refused_is_taken_also_when_they_may_type_later() -> None:
+    terminal, page = terminal_of(Agent()), b"0123456789abcdef"
+    eve, eve_may_type = EVE, replace(EVE, can_write=True)
+    for viewer, typed, sent in ((eve_may_type, 4, 0), (eve, 5, 4), (eve_may_type, 0, 9), (eve, 2, 9)):
+        attachment = terminal.attach(0, viewer, page + b".%d" % sent)
+        assert attachment.taken == sent
+        assert attachment.take(typed)
+        terminal.detach(attachment)
+    assert terminal.attach(0, eve_may_type, page + b".11").taken == 11
+    terminal.close(1000)
+
+
+async def test_they_have_no_full_screen_program_draw_whoever_else_is_there() -> None:
     agent = Agent()
     terminal = terminal_of(agent)
     terminal.output(0, b"\x1b[?1049h")
+    terminal.attach(0, ADA)  # and types nothing
 
     def missed_some(viewer: Viewer) -> Attachment:
         attachment = terminal.attach(0, viewer)

@@ -19,9 +19,7 @@ RECORDS_S: Final = 5.0  # for the list, before a page is shown without it
 
 
 class Recorded:
-    """`attempt` does what changes something if it is still allowed, which `still_allowed` asks (DevexError); `on_again`
-    gets a record's id.
-    """
+    """`attempt` does what changes something if it is still allowed, and for as long; `on_again` gets a record's id."""
 
     def __init__(
         self,
@@ -29,7 +27,6 @@ class Recorded:
         access: Access,
         *,
         attempt: Callable[[Callable[[], Awaitable[object]]], Awaitable[None]],
-        still_allowed: Callable[[], Awaitable[object]],
         on_start: Callable[[], Any],
         on_again: Again,
     ) -> None:
@@ -37,7 +34,6 @@ class Recorded:
         self._repl = access.the_repl
         self._viewer = viewer_of(access)
         self._attempt = attempt
-        self._still_allowed = still_allowed
         self._on_start = on_start if self._viewer.can_write else None
         self._on_again = on_again if self._viewer.can_write else None
 
@@ -54,7 +50,6 @@ class Recorded:
         last = None if record_id else last_run(await self.records())
         repl = await self._orchestrator.open(self._repl.id)
         runner = RunnerClient(await running_app(self._orchestrator, repl), self._viewer)
-        await self._still_allowed()  # a start may take a minute
         run = record_id or (last.id if last else None)
         await runner.ask("POST", "run", {"record": run} if run else {})
 
