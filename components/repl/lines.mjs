@@ -16,8 +16,8 @@ export const NETWORK = "devex:network";
 /** The channel on which the page /signed-in tells that somebody has signed in. */
 const SIGNED_IN = "devex:signed-in";
 
-const LOOK_MS = 250; // between two questions: whoever comes back is found within half a second
-const QUICK_MS = 5 * 60_000; // for so long; then the pauses grow, by as much every time this passes again, up to
+const LOOK_MS = 250; // between two questions: a network that comes back is found within half a second, whenever that is
+const QUICK_MS = 5 * 60_000; // where something answers for the server, the pauses grow by as much whenever this passes, up to
 const LOOK_SLOWLY_MS = 2000;
 const LOOK_HIDDEN_MS = 10_000; // nobody looks at the page: it asks at once when somebody does
 const LOOK_BESIDE_MS = 3000; // the server answers, and it is something else that keeps lines down
@@ -38,6 +38,7 @@ let server = UNKNOWN;
 let isBlocked = false;
 let isTrying = false; // whether WebSockets are blocked
 let wasAway = false; // and all that is down dials when it is back
+let isRefusing = false; // it is away, and something answers that it is: it may have too much to do
 let failures = 0; // of WebSockets in a row
 let timer;
 let downSince = 0;
@@ -134,6 +135,7 @@ function look() {
 function pauseMs(now) {
   if (document.hidden) return LOOK_HIDDEN_MS;
   if (server === THERE || server === SIGNED_OUT) return LOOK_BESIDE_MS;
+  if (!isRefusing) return LOOK_MS;
   return Math.min(LOOK_MS * Math.max(1, (now - downSince) / QUICK_MS), LOOK_SLOWLY_MS);
 }
 
@@ -162,18 +164,24 @@ const get = (path, withinMs) => fetch(serverUrl(path), { cache: "no-store", sign
 async function ask(patienceMs) {
   try {
     const { status } = await get("/diagnose/there", patienceMs);
-    if (status >= 500 || status === 429) return AWAY; // what stands before it, or too many at once
+    isRefusing = refuses(status);
+    if (isRefusing) return AWAY;
     return await (asking ??= who().finally(() => (asking = null)));
   } catch {
+    isRefusing = false;
     return AWAY;
   }
 }
+
+/** By what stands before the server, or by itself: too many ask at once. */
+const refuses = (status) => status >= 500 || status === 429;
 
 /** A page of somebody else than who is signed in is loaded anew, and sends nothing. */
 async function who() {
   const response = await get("/api/session", LONG_PATIENCE_MS);
   if (response.status === 401) return SIGNED_OUT;
-  if (response.status >= 500 || response.status === 429) return AWAY;
+  isRefusing = refuses(response.status);
+  if (isRefusing) return AWAY;
   if (!response.ok || !USER) return THERE;
   if ((await response.json()).id === USER) return THERE; // a page of the network's own, for signing in there, is no JSON
   location.reload();

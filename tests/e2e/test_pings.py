@@ -5,6 +5,7 @@ import time
 
 from playwright.sync_api import Page, expect
 
+from components.repl import PING_EVERY_S
 from tests.chromium import PATIENCE_MS
 from tests.e2e import quick_pings
 from tests.e2e.serving import Served, serving
@@ -13,7 +14,12 @@ from tests.network import Network
 from tests.ports import free_port
 
 IDLE_S = 5.0  # so long the network lets each direction be silent; less than ten times the pause between two pings
+PROXIES_CUT_AFTER_S = 60.0  # of silence: nginx's proxy_read_timeout, as it comes
 SOCKETS = {"/_nicegui_ws/", "/documents", "/events", "/terminals/"}
+
+
+def test_it_is_said_so_often_that_one_may_be_late_before_a_network_cuts() -> None:
+    assert 3 * PING_EVERY_S <= PROXIES_CUT_AFTER_S
 
 
 def test_a_network_that_cuts_what_is_silent_cuts_nothing(page: Page) -> None:
