@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from app.settings import BadSetting, Settings, parsed_store
+from app.setting_forms import parsed_store
+from app.settings import BadSetting, Settings
 from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.s3 import S3Config
 

@@ -13,7 +13,7 @@ from app.accounts.links import Kind, Links
 from app.accounts.names import key_of, parse_name
 from app.accounts.passwords import Passwords
 from app.accounts.sessions import Sessions, SignedIn
-from app.settings import SignUp
+from app.setting_forms import SignUp
 from app.storage.models import User
 from orchestrator.clock import Clock
 from orchestrator.names import new_id
