@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import secrets
 from typing import Any
 
 import httpx
@@ -230,3 +231,33 @@ async def test_while_the_disk_hangs_few_closed_terminals_are_held(stage: Stage) 
         reader = os.open(folder / "about.new", os.O_RDONLY | os.O_NONBLOCK)
         (folder / "about.new").unlink(missing_ok=True)
         os.close(reader)
+
+
+async def test_no_secret_is_in_a_record(stage: Stage) -> None:
+    """Wherever it stands: in names, in commands, and in what is printed, also when half of it is on disk already."""
+    canary = f"canary-{secrets.token_hex(8)}"
+    await stage.restart_proxy(secrets=(canary,))
+    first, second = canary[:12], canary[12:]
+    configure(stage, f"printf before{first}; until [ -e go ]; do sleep 0.05; done; echo {second}after; : {canary}")
+    run_id = (await run(stage))["terminal"]
+    async with stage.attached(run_id) as tab:
+        await tab.until(first)
+        await output(stage, run_id)
+        (stage.workspace / "go").touch()
+        await tab.until_kind(EXITED)
+        assert canary.encode() in tab.text, "who runs it sees it"
+    async with stage.shell() as tab:
+        await tab.type(f"echo {canary}\n")
+        await tab.until(f"\n{canary}")
+        shell_id = next(one["id"] for one in await listed(stage) if one["kind"] == "shell")
+        assert (await stage.http.patch(f"/terminals/{shell_id}", json={"title": canary})).status_code == 204
+    paths = [f"/records/{one}/{form}" for one in (run_id, shell_id) for form in ("output", "text", "cast")]
+    answers = [await stage.http.get(path) for path in ("/records", f"/records/search?q={canary}", *paths)]
+    assert [answer.status_code for answer in answers] == [200] * len(answers)
+    assert answers[1].json()["matches"] == []
+    assert (await output(stage, run_id)).content == b"before" + b"*" * len(canary) + b"after\r\n"
+    told = [answer.content for answer in answers]
+    on_disk = [one.read_bytes() for one in stage.config.records.rglob("*") if one.is_file()]
+    assert len(on_disk) >= 4
+    for found in (*told, *on_disk):
+        assert canary.encode() not in found
