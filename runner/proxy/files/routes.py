@@ -142,6 +142,7 @@ class Files:
         self._limits = limits
         self._watcher = watcher
         self._heavy = heavy
+        self._heavy_threads = CapacityLimiter(HEAVY)  # its own: the process's forty are for everybody's small files
         self._before_read = before_read
         self._listing = CapacityLimiter(LISTINGS)
         self._names: tuple[float, list[str]] = (0.0, [])
@@ -149,7 +150,7 @@ class Files:
     async def _in_turn(self, request: Request, work: Callable[..., T], *given: object) -> T:
         """A blocking call, once it is this person's turn: nobody's hundred searches stand before another's file."""
         async with self._heavy.acquire(viewer_of(request.scope).user_id):
-            return await to_thread.run_sync(work, *given)
+            return await to_thread.run_sync(work, *given, limiter=self._heavy_threads)
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from anyio import to_thread
 from starlette.applications import Starlette
 
 from runner.documents.rooms import Rooms
@@ -151,25 +152,50 @@ async def test_the_loop_stays_free(client: httpx.AsyncClient, root: Path) -> Non
     assert answered > 3
 
 
+class Held:
+    """Searches that wait until they `go_on`."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self._begun = threading.Semaphore(0)
+
+    def search(self, workspace: Workspace, wanted: str) -> Matches:
+        self._begun.release()
+        self.go_on.wait(DEADLINE_S)
+        return Matches([], True)
+
+    async def begun(self, searches: int) -> None:
+        for _ in range(searches):
+            assert await asyncio.to_thread(self._begun.acquire, timeout=DEADLINE_S)
+
+
 async def test_a_file_waits_behind_nobody_elses_searches(
     client: httpx.AsyncClient, app: Seen, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "main.py").write_text("pass\n")
-    go_on, begun = threading.Event(), threading.Semaphore(0)
-
-    def search(workspace: Workspace, wanted: str) -> Matches:
-        begun.release()
-        go_on.wait(DEADLINE_S)
-        return Matches([], True)
-
-    monkeypatch.setattr(routes, "search_text", search)
+    held = Held()
+    monkeypatch.setattr(routes, "search_text", held.search)
     app.viewer = Viewer("eve", "Eve", can_write=False)
     searches = [asyncio.create_task(client.get("search", params={"q": "x"})) for _ in range(5)]
-    for _ in range(routes.HEAVY_OF_ONE):
-        assert await asyncio.to_thread(begun.acquire, timeout=DEADLINE_S)
+    await held.begun(routes.HEAVY_OF_ONE)
     app.viewer = Viewer("ada", "Ada", can_write=True)
     async with asyncio.timeout(DEADLINE_S):
         assert (await client.get("files/main.py")).content == b"pass\n"
     assert not any(one.done() for one in searches)
-    go_on.set()
+    held.go_on.set()
     assert {(await one).status_code for one in searches} == {200}
+
+
+async def test_searches_take_no_thread_of_what_is_done_at_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty REPLs of a process would have them all: nobody's file came any more."""
+    held = Held()
+    monkeypatch.setattr(routes, "search_text", held.search)
+    searches = [asyncio.create_task(client.get("search", params={"q": "x"})) for _ in range(routes.HEAVY_OF_ONE)]
+    await held.begun(routes.HEAVY_OF_ONE)
+    everybodys = to_thread.current_default_thread_limiter()
+    free = everybodys.available_tokens
+    held.go_on.set()
+    assert {(await one).status_code for one in searches} == {200}
+    assert free == everybodys.total_tokens
