@@ -75,6 +75,11 @@ class Room:
     def viewers(self) -> int:
         return len(self._attachments)
 
+    @property
+    def is_needed(self) -> bool:
+        """By somebody who may edit, or for what was typed and what a program still writes: it would be lost."""
+        return any(one.can_write for one in self._attachments) or self.file.unsaved or self.file.is_followed
+
     def wake(self) -> None:
         """Look at the disk soon."""
         self._wake.set()
@@ -219,7 +224,7 @@ class Room:
 
     def _is_over(self) -> bool:
         left_for_s = asyncio.get_running_loop().time() - self._left_at
-        return not self._attachments and left_for_s > LINGER_S and not (self.file.unsaved or self.file.is_followed)
+        return not self._attachments and left_for_s > LINGER_S and not self.is_needed
 
     async def _woken(self) -> None:
         """Wait for an edit, a hint or the clock; after an edit a little longer, unless somebody pressed save."""

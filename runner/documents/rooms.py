@@ -13,7 +13,7 @@ from runner.workspace import Workspace
 from runner.workspace.paths import is_text
 
 MAX_ROOMS = 256  # open files of a REPL; each holds its text three times
-READERS_ROOMS = 128  # beyond so many who may only look opens no other: those who edit have room
+READERS_ROOMS = 128  # beyond so many who may only look opens no other; what they stay in gives way to those who edit
 FLUSH_S = 8.0  # a file that stands still is written in milliseconds; a program's long write is waited for 4 s
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,11 @@ class Rooms:
         async with self._opening:  # one at a time: two rooms over one file would overwrite each other
             room = next((one for one in self._rooms.values() if one.file.document.guid == guid), self._rooms.get(path))
             if room is None:
-                if len(self._rooms) >= (MAX_ROOMS if can_write else READERS_ROOMS) or not is_text(path):
+                if not is_text(path) or (not can_write and len(self._rooms) >= READERS_ROOMS):
                     raise disk.NotEditable("refused")
                 found = await asyncio.to_thread(disk.load, self._workspace, path)
+                if len(self._rooms) >= MAX_ROOMS:
+                    self._end_one()
                 room = self._rooms[path] = Room(self._workspace, path, found)
                 self._own(self._keep(room), f"room {path}")
             if room.file.ended is not None:
@@ -162,8 +164,20 @@ class Rooms:
         if self._rooms.get(room.file.path) is room:
             del self._rooms[room.file.path]
 
+    def _end_one(self) -> None:
+        """One that nobody edits, best that nobody looks at. Raises NotEditable: there is none."""
+        room = min((one for one in self._rooms.values() if not one.is_needed), key=_viewers, default=None)
+        if room is None:
+            raise disk.NotEditable("refused")
+        self._forget(room)
+        room.file.end("refused")
+
     def _own(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return task
+
+
+def _viewers(room: Room) -> int:
+    return room.viewers

@@ -29,7 +29,8 @@ of a file in words; its code is "deleted", "unsaved" (the disk refused) or "" (a
 
 MOVED says that the file was renamed, itself or a folder above it: the channel and the replica stay, the path is another
 one. A tab that was away meanwhile finds the room by the guid of its OPEN: OPENED then names the old path, and MOVED
-follows. A file that is deleted through the routes ends with RESET "missing".
+follows. A file that is deleted through the routes ends with RESET "missing"; one that nobody edits with RESET "refused"
+when somebody wants to edit another and no more are kept open.
 """
 
 from collections.abc import Callable

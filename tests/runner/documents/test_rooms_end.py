@@ -9,6 +9,7 @@ from runner.documents import room
 from runner.documents import rooms as rooms_module
 from runner.documents.disk import NotEditable
 from runner.documents.rooms import Rooms
+from runner.documents.wire import Opened
 from runner.errors import DevexError
 from runner.workspace import Workspace
 from tests.runner.documents.tab import DEADLINE_S, TEXT, Tab, rooms_over, until_each
@@ -128,3 +129,33 @@ async def test_who_may_only_look_leaves_room_for_those_who_edit(
         await rooms.open("b", can_write=False)
     await rooms.open("b")
     await rooms.open("b", can_write=False)  # that is open
+
+
+async def test_what_only_viewers_have_open_gives_way_to_those_who_edit(
+    rooms: Rooms, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms_module, "MAX_ROOMS", 3)
+    monkeypatch.setattr(rooms_module, "READERS_ROOMS", 1)
+    for name in "abcdef":
+        (root / name).write_text(name)
+    stays, *leave = [await Tab(name).connect(rooms) for name in "abc"]
+    looks = {name: await Tab(name).connect(rooms, can_write=False) for name in "ab"}
+    for tab in leave:
+        tab.disconnect()
+    comes = await Tab("d").connect(rooms)
+    assert comes.is_synced
+    assert (await rooms.open("b")).viewers == 1, "nobody looked at c"
+    assert (await Tab("e").connect(rooms)).is_synced
+    await looks["b"].until(lambda: looks["b"].opened == Opened("b", 0, "", 0, "refused"))  # asked again
+    await stays.type(1, "!")
+    await looks["a"].until(lambda: looks["a"].text == "a!")
+    left = await rooms.open("d")
+    async with left.file.saving:
+        await comes.type(1, "!")
+        comes.disconnect()
+        assert not (await Tab("f").connect(rooms)).is_synced, "what was typed in d is nowhere else"
+    async with asyncio.timeout(DEADLINE_S):
+        while left.is_needed:
+            await rooms.flush()
+    assert [(root / name).read_text() for name in "ad"] == ["a!", "d!"]
+    assert (await Tab("f").connect(rooms)).is_synced
