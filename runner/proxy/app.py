@@ -34,7 +34,7 @@ from runner.proxy.records.disk import Disk
 from runner.proxy.records.records import Records
 from runner.proxy.records.routes import reading_semaphore, recorded_routes
 from runner.proxy.runs import Runs
-from runner.proxy.snapshots import snapshot_routes
+from runner.proxy.snapshots import VersionReaders, snapshot_routes
 from runner.proxy.terminals.routes import TerminalRoutes
 from runner.proxy.terminals.terminals import Terminals
 from runner.snapshots.autosave import PAUSE_S, Autosave, Stored
@@ -72,7 +72,8 @@ class RunnerProxy:
 
     `on_activity` gets "keystroke", "edit", "output", "preview" and "run", each at most once a second; `on_agent`
     whether an agent is there, whenever that changes. Without `snapshots` there are no versions. `reading` is acquired
-    by who reads whole records; several REPLs of one process share it.
+    by who reads whole records; several REPLs of one process share it. `version_readers` are also of who reads its
+    versions while it does not run.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class RunnerProxy:
         on_agent: Callable[[bool], None] = lambda there: None,
         snapshots: Snapshots | None = None,
         reading: FairSemaphore | None = None,
+        version_readers: VersionReaders | None = None,
     ) -> None:
         self._config = config
         self._activity = Activity(on_activity)
@@ -113,6 +115,7 @@ class RunnerProxy:
         )
         self._execs = Execs(self._link, config.environment, config.cwd, on_output=lambda: self._activity("output"))
         self._snapshots = snapshots
+        self._version_readers = version_readers or VersionReaders()
         self._autosave: Autosave | None = None
         self._stop = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
@@ -214,7 +217,7 @@ class RunnerProxy:
     def _snapshot_routes(self) -> list[BaseRoute]:
         if self._snapshots is None or self._autosave is None:
             return []
-        return snapshot_routes(self._snapshots, self._autosave)
+        return snapshot_routes(self._snapshots, self._version_readers, self._autosave)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)

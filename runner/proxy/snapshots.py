@@ -16,6 +16,7 @@ noted}; paths and errors are as in `files.routes`.
   what was there before is a version, too
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import asdict
@@ -42,9 +43,27 @@ READS, READS_OF_ONE = 4, 2  # lists, comparisons and searches at a time, and of 
 FILES_OF_LOOKERS: Final = 4  # at a time: half of READERS, so that those who edit get some
 
 
-def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> list[BaseRoute]:
+class VersionReaders:
+    """Who reads the versions of one REPL: each person in turn, with downloads left for those who edit. All routes to
+    one REPL's versions share it: those of one that does not run are made for each request.
+    """
+
+    def __init__(self) -> None:
+        self._reading = FairSemaphore(READS, READS_OF_ONE)
+        self._lookers_files = asyncio.Semaphore(FILES_OF_LOOKERS)
+
+    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
+        """This person's: nobody's hundred searches stand before another's."""
+        return self._reading.acquire(viewer_of(request.scope).user_id)
+
+    def file(self, request: Request, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """-> those pieces; of who may only look a DevexError instead, where such have too many already."""
+        return pieces if viewer_of(request.scope).can_write else _one_of(self._lookers_files, pieces)
+
+
+def snapshot_routes(snapshots: Snapshots, readers: VersionReaders, autosave: Autosave | None = None) -> list[BaseRoute]:
     """Without `autosave` nothing that writes."""
-    routes = _Routes(snapshots, autosave)
+    routes = _Routes(snapshots, readers, autosave)
     reading: list[tuple[str, str, http.Answer]] = [
         ("GET", "/snapshots", routes.listing),
         ("GET", "/snapshots/{version}/tree", routes.tree),
@@ -65,21 +84,16 @@ def snapshot_routes(snapshots: Snapshots, autosave: Autosave | None = None) -> l
 
 
 class _Routes:
-    def __init__(self, snapshots: Snapshots, autosave: Autosave | None) -> None:
+    def __init__(self, snapshots: Snapshots, readers: VersionReaders, autosave: Autosave | None) -> None:
         self._snapshots = snapshots
+        self._readers = readers
         self._autosave = autosave
-        self._reading = FairSemaphore(READS, READS_OF_ONE)
-        self._lookers_files = 0
-
-    def _turn(self, request: Request) -> AbstractAsyncContextManager[None]:
-        """This person's: nobody's hundred searches stand before another's."""
-        return self._reading.acquire(viewer_of(request.scope).user_id)
 
     async def listing(self, request: Request) -> Response:
         before = address.query(request, "before", "") or None
         limit = max(1, min(address.number(request, "limit", LISTED), LISTED_MOST))
         path = address.query_path(request, "path", "")
-        async with self._turn(request):
+        async with self._readers.turn(request):
             found = await self._snapshots.versions(before, limit, path)
         return http.Json({**found, "stored": asdict(self._autosave.state) if self._autosave else None})
 
@@ -99,15 +113,13 @@ class _Routes:
 
     async def tree(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
-        async with self._turn(request):
+        async with self._readers.turn(request):
             return http.Json({"path": path, **await self._snapshots.folder(request.path_params["version"], path)})
 
     async def file(self, request: Request) -> Response:
         path = address.query_path(request, "path", "")
         pieces = self._snapshots.read(request.path_params["version"], path)
-        if not viewer_of(request.scope).can_write:
-            pieces = self._for_who_looks(pieces)
-        return await sent(pieces, path.rpartition("/")[2])
+        return await sent(self._readers.file(request, pieces), path.rpartition("/")[2])
 
     async def zip(self, request: Request) -> Response:
         version, path = request.path_params["version"], address.query_path(request, "path", "")
@@ -115,13 +127,13 @@ class _Routes:
         return await sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
 
     async def search(self, request: Request) -> Response:
-        async with self._turn(request):
+        async with self._readers.turn(request):
             return http.Json(await self._snapshots.search(request.path_params["version"], address.query(request, "q")))
 
     async def changes(self, request: Request) -> Response:
         version = request.path_params["version"]
         since = address.query(request, "since", "") or None
-        async with self._turn(request):
+        async with self._readers.turn(request):
             return http.Json(await self._snapshots.changes(version, since))
 
     async def restore(self, request: Request) -> Response:
@@ -131,23 +143,20 @@ class _Routes:
         version = request.path_params["version"]
         return http.Json(await self._autosave.restore(version, path, viewer_of(request.scope).name))
 
-    async def _for_who_looks(self, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        if self._lookers_files == FILES_OF_LOOKERS:
-            raise busy("Many files of versions are being downloaded already.")
-        self._lookers_files += 1
-        try:
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    yield piece
-        finally:
-            self._lookers_files -= 1
-
 
 async def sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:
     """Always an attachment."""
     first = await anext(pieces, b"")  # what is not there is an answer, not a cut connection
     headers = {**transfer.SAFE_HEADERS, "Content-Disposition": transfer.disposition(name)}
     return StreamingResponse(_all(first, pieces), headers=headers, media_type="application/octet-stream")
+
+
+async def _one_of(semaphore: asyncio.Semaphore, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    if semaphore.locked():
+        raise busy("Many files of versions are being downloaded already.")
+    async with semaphore, aclosing(pieces):
+        async for piece in pieces:
+            yield piece
 
 
 async def _all(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from starlette.routing import BaseRoute
 from runner.errors import DevexError
 from runner.proxy import http
 from runner.proxy.files import address
-from runner.proxy.snapshots import sent
+from runner.proxy.snapshots import VersionReaders, sent
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import Usage
 
@@ -22,7 +22,7 @@ class NoFiles(DevexError):
         super().__init__("no_files", "Its files are gone.", "Fork a version: see its history.", status=404)
 
 
-def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
+def stored_routes(snapshots: Snapshots, readers: VersionReaders, limit: Usage) -> list[BaseRoute]:
     async def head() -> dict[str, object]:
         found = await snapshots.head()
         if found is None:
@@ -31,11 +31,13 @@ def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
 
     async def tree(request: Request) -> Response:
         path = address.query_path(request, "path", "")
-        return http.Json({"path": path, "rev": 0, **await snapshots.folder(_version(await head()), path)})
+        async with readers.turn(request):
+            return http.Json({"path": path, "rev": 0, **await snapshots.folder(_version(await head()), path)})
 
     async def file(request: Request) -> Response:
         path = address.checked(request.path_params["path"])
-        return await sent(snapshots.read(_version(await head()), path), path.rpartition("/")[2])
+        pieces = snapshots.read(_version(await head()), path)
+        return await sent(readers.file(request, pieces), path.rpartition("/")[2])
 
     async def zip(request: Request) -> Response:
         path = address.query_path(request, "path", "")
@@ -43,10 +45,12 @@ def stored_routes(snapshots: Snapshots, limit: Usage) -> list[BaseRoute]:
         return await sent(snapshots.zip(_version(await head()), path), f"{name}.zip")
 
     async def find(request: Request) -> Response:
-        return http.Json(await snapshots.find(_version(await head()), address.query(request, "q", "")))
+        async with readers.turn(request):
+            return http.Json(await snapshots.find(_version(await head()), address.query(request, "q", "")))
 
     async def search(request: Request) -> Response:
-        return http.Json(await snapshots.search(_version(await head()), address.query(request, "q")))
+        async with readers.turn(request):
+            return http.Json(await snapshots.search(_version(await head()), address.query(request, "q")))
 
     async def usage(_: Request) -> Response:
         found = await head()

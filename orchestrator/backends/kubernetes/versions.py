@@ -8,15 +8,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakValueDictionary
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.seeding import in_their_words, lacks, lay_out
 from orchestrator.domain import Size
 from runner.proxy.http import Routes
 from runner.proxy.records.routes import kept_routes, reading_semaphore
-from runner.proxy.snapshots import snapshot_routes
+from runner.proxy.snapshots import VersionReaders, snapshot_routes
 from runner.proxy.stored import stored_routes
 from runner.snapshots.bringing_back import CREATED
 from runner.snapshots.snapshots import Shelf, Snapshots
@@ -25,10 +26,9 @@ from runner.snapshots.stores.opening import StoreSpec
 from runner.snapshots.stores.s3 import S3Config, S3Store
 from runner.snapshots.stores.signing import STORED_TIMES, S3Signer
 from runner.snapshots.worker.workers import Workers
-from runner.viewer import NOBODY
 from runner.workspace import UNLIMITED, Usage, Workspace
 
-NOWHERE = Path("/nonexistent")  # of shelves that are only read
+NOWHERE = Path("/nonexistent")  # of shelves that are only read, and of records, which went with their pod
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class Versions:
         self._room_bytes = STORED_TIMES * (size or Size()).disk_bytes
         self._store = store
         self._signing = S3Store(S3Config(**store["s3"]))
+        self._reading = reading_semaphore()
+        self._readers: WeakValueDictionary[str, VersionReaders] = WeakValueDictionary()  # by REPL, while there are any
 
     async def __aenter__(self) -> Self:
         await self._signing.__aenter__()
@@ -103,18 +105,17 @@ class Versions:
         return found
 
     def app(self, repl_id: str, size: Size) -> ASGIApp:
-        """What can be read of it while it does not run. What its terminals said went with its pod."""
+        """What can be read of it while it does not run."""
         snapshots = self._snapshots(repl_id, 0)
+        readers = self._readers.setdefault(repl_id, VersionReaders())
         limit = Usage(size.disk_bytes, size.disk_entries)
-        routes = Routes(
-            [*snapshot_routes(snapshots), *stored_routes(snapshots, limit), *kept_routes(None, reading_semaphore())]
+        return Routes(
+            [
+                *snapshot_routes(snapshots, readers),
+                *stored_routes(snapshots, readers, limit),
+                *kept_routes(NOWHERE, self._reading),
+            ]
         )
-
-        async def app(scope: Scope, receive: Receive, send: Send) -> None:
-            writes = scope["path"].startswith("/records")  # they may be deleted
-            await routes(scope if writes else {**scope, "devex.viewer": NOBODY}, receive, send)
-
-        return app
 
     async def _bring(self, source: str, version: str | None, workspace: Path, cache: Path) -> str | None:
         snapshots = self._snapshots(source, 0, workspace, cache)

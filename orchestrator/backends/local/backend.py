@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from weakref import WeakValueDictionary
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -29,13 +30,12 @@ from runner.errors import DevexError
 from runner.proxy.files.routes import file_routes, heavy_semaphore
 from runner.proxy.http import Routes
 from runner.proxy.records.routes import kept_routes, reading_semaphore
-from runner.proxy.snapshots import snapshot_routes
+from runner.proxy.snapshots import VersionReaders, snapshot_routes
 from runner.snapshots.autosave import PAUSE_S
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import StoreSpec, spec_of
 from runner.snapshots.stores.store import StoreError
 from runner.snapshots.worker.workers import Workers
-from runner.viewer import viewer_of
 from runner.workspace import UNLIMITED, Usage
 
 PROBE_S = 40.0  # a store that answers does so within some seconds; one that is dead is given up by then
@@ -80,6 +80,7 @@ class LocalBackend:
         self._looking: asyncio.Task[None] | None = None
         self._heavy = heavy_semaphore()  # of all REPLs that are read without their proxy
         self._reading = reading_semaphore()
+        self._readers: WeakValueDictionary[str, VersionReaders] = WeakValueDictionary()  # by REPL, while there are any
 
     async def __aenter__(self) -> Self:
         """Starts even where no sandbox can: then `ensure` and `doctor` say why."""
@@ -196,13 +197,12 @@ class LocalBackend:
     def files_app(self, repl_id: str, size: Size) -> ASGIApp:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             limit = Usage(size.disk_bytes, size.disk_entries)
-            versions = snapshot_routes(Snapshots(self._workers, self._shelf(repl_id, limit=limit)))
             if scope["path"].startswith("/records"):
                 await Routes(kept_routes(self._layout.records(repl_id), self._reading))(scope, receive, send)
                 return
-            scope = {**scope, "devex.viewer": replace(viewer_of(scope), can_write=False)}
             if scope["path"].startswith("/snapshots"):  # they are in the store, whatever became of the files
-                await Routes(versions)(scope, receive, send)
+                snapshots = Snapshots(self._workers, self._shelf(repl_id, limit=limit))
+                await Routes(snapshot_routes(snapshots, self._readers_of(repl_id)))(scope, receive, send)
                 return
             try:
                 workspace = await asyncio.to_thread(self._workspaces.open, repl_id, limit)
@@ -280,9 +280,13 @@ class LocalBackend:
             on_activity=self.on_activity,
             snapshots=Snapshots(self._workers, self._shelf(spec.repl_id, epoch=spec.epoch, uid=uid, limit=limit)),
             reading=self._reading,
+            version_readers=self._readers_of(spec.repl_id),
             autosave_s=self._autosave_s,
             adopted=adopted,
         )
+
+    def _readers_of(self, repl_id: str) -> VersionReaders:
+        return self._readers.setdefault(repl_id, VersionReaders())
 
     def _shelf(self, repl_id: str, *, epoch: int = 0, uid: int = 0, limit: Usage = UNLIMITED) -> Shelf:
         """Without an epoch it is not for writing versions, without a uid not for writing files."""

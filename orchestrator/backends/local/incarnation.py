@@ -20,6 +20,7 @@ from orchestrator.domain import Egress, Observation, SandboxPhase
 from runner.errors import DevexError
 from runner.fair_semaphore import FairSemaphore
 from runner.proxy.app import ProxyConfig, RunnerProxy
+from runner.proxy.snapshots import VersionReaders
 from runner.snapshots.snapshots import Snapshots
 from runner.workspace import Workspace
 
@@ -54,6 +55,7 @@ class Incarnation:
         on_activity: Callable[[str, str], None],
         snapshots: Snapshots,
         reading: FairSemaphore,
+        version_readers: VersionReaders,
         autosave_s: float,
         adopted: bool,
     ) -> None:
@@ -71,6 +73,7 @@ class Incarnation:
         self._on_activity = on_activity
         self._snapshots = snapshots
         self._reading = reading
+        self._version_readers = version_readers
         self._autosave_s = autosave_s
         self._adopted = adopted
         self._ended = asyncio.Event()
@@ -194,6 +197,7 @@ class Incarnation:
                 on_activity=lambda reason: self._on_activity(spec.repl_id, reason),
                 snapshots=self._snapshots,
                 reading=self._reading,
+                version_readers=self._version_readers,
             )
         )
 

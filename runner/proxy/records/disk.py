@@ -128,8 +128,9 @@ class Disk:
             if kept is None:
                 self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 (self._folder / about.id).mkdir(mode=0o700, exist_ok=True)
-                self._describe(about.id, _Kept(about))
-                kept = self._kept[about.id] = _Kept(about)
+                kept = _Kept(about)
+                self._describe(about.id, kept)
+                self._kept[about.id] = kept
             for some, raw in _chunks(entries, self._bounds.segment_bytes // 2):
                 self._append(kept, some, raw)
             if kept.about != about:

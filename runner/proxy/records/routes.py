@@ -65,13 +65,12 @@ def recorded_routes(records: Records, semaphore: FairSemaphore) -> list[BaseRout
     return [*_reading(look, semaphore), *_removing(remove, remove_all)]
 
 
-def kept_routes(folder: Path | None, semaphore: FairSemaphore) -> list[BaseRoute]:
-    """Of one that does not run. Without a folder nothing is kept."""
+def kept_routes(folder: Path, semaphore: FairSemaphore) -> list[BaseRoute]:
+    """Of one that does not run."""
 
     async def look(request: Request) -> tuple[Disk, Collection[str]]:
-        disk = Disk(folder or Path(), may_write=False)
-        if folder is not None:
-            await _in_thread(semaphore, request, disk.load)
+        disk = Disk(folder, may_write=False)
+        await _in_thread(semaphore, request, disk.load)
         return disk, ()
 
     async def remove(request: Request) -> None:

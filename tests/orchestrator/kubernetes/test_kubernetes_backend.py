@@ -10,6 +10,7 @@ from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
 from orchestrator.domain import SandboxPhase
 from runner.snapshots.stores.s3 import S3Store
 from tests.contracts.backend import DEADLINE_S, SIZE, BackendContract, wait_until
+from tests.contracts.versions import viewers_leave_downloads
 from tests.orchestrator.kubernetes.conftest import CLUSTER
 from tests.orchestrator.kubernetes.kubelet import Kubelet
 
@@ -22,6 +23,11 @@ class TestContract(BackendContract):
             assert (await client.get("/records")).json() == {"records": []}
         assert by_name == {"paths": ["a/b/c.txt"], "complete": True}
         assert [match["path"] for match in by_text["matches"]] == ["a/b/c.txt"]
+
+    async def test_viewers_leave_downloads_of_what_rests_to_those_who_edit(self, seeded: Backend) -> None:
+        version = await seeded.save("repl1", 1, "by a test")
+        for address in (f"/snapshots/{version}/file?path=main.py", "/files/main.py"):
+            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address)
 
     async def test_a_copy_says_what_it_lacks(self, seeded: Backend, store: S3Store) -> None:
         version = await seeded.save("repl1", 1, "by a test")
