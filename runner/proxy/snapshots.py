@@ -40,7 +40,8 @@ LISTED_MOST: Final = 200
 NAME_CHARS: Final = 100
 BODY_BYTES: Final = 64 << 10
 READS, READS_OF_ONE = 4, 2  # lists, comparisons and searches at a time, and of one person; more wait
-FILES_OF_LOOKERS: Final = 4  # at a time: half of READERS, so that those who edit get some
+FILES_OF_LOOKERS: Final = 4  # at a time: half of READERS_OF_ONE, so that those who edit get some
+ZIPS_OF_LOOKERS: Final = 1  # at a time: half of ZIPS_OF_ONE
 
 
 class VersionReaders:
@@ -51,6 +52,7 @@ class VersionReaders:
     def __init__(self) -> None:
         self._reading = FairSemaphore(READS, READS_OF_ONE)
         self._lookers_files = asyncio.Semaphore(FILES_OF_LOOKERS)
+        self._lookers_zips = asyncio.Semaphore(ZIPS_OF_LOOKERS)
 
     def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
         """This person's: nobody's hundred searches stand before another's."""
@@ -59,6 +61,10 @@ class VersionReaders:
     def file(self, request: Request, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         """-> those pieces; of who may only look a DevexError instead, where such have too many already."""
         return pieces if viewer_of(request.scope).can_write else _one_of(self._lookers_files, pieces)
+
+    def zip(self, request: Request, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """As `file`."""
+        return pieces if viewer_of(request.scope).can_write else _one_of(self._lookers_zips, pieces)
 
 
 def snapshot_routes(snapshots: Snapshots, readers: VersionReaders, autosave: Autosave | None = None) -> list[BaseRoute]:
@@ -124,7 +130,7 @@ class _Routes:
     async def zip(self, request: Request) -> Response:
         version, path = request.path_params["version"], address.query_path(request, "path", "")
         name = path.rpartition("/")[2] or "workspace"
-        return await sent(self._snapshots.zip(version, path), f"{name} {version}.zip")
+        return await sent(self._readers.zip(request, self._snapshots.zip(version, path)), f"{name} {version}.zip")
 
     async def search(self, request: Request) -> Response:
         async with self._readers.turn(request):
@@ -153,7 +159,7 @@ async def sent(pieces: AsyncGenerator[bytes, None], name: str) -> Response:
 
 async def _one_of(semaphore: asyncio.Semaphore, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
     if semaphore.locked():
-        raise busy("Many files of versions are being downloaded already.")
+        raise busy("Its versions are being downloaded already.")
     async with semaphore, aclosing(pieces):
         async for piece in pieces:
             yield piece

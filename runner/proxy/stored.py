@@ -42,7 +42,8 @@ def stored_routes(snapshots: Snapshots, readers: VersionReaders, limit: Usage) -
     async def zip(request: Request) -> Response:
         path = address.query_path(request, "path", "")
         name = path.rpartition("/")[2] or "workspace"
-        return await sent(snapshots.zip(_version(await head()), path), f"{name}.zip")
+        pieces = snapshots.zip(_version(await head()), path)
+        return await sent(readers.zip(request, pieces), f"{name}.zip")
 
     async def find(request: Request) -> Response:
         async with readers.turn(request):

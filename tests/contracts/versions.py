@@ -7,7 +7,6 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Scope
 
-from runner.proxy.snapshots import FILES_OF_LOOKERS
 from runner.viewer import Viewer
 
 DEADLINE_S: Final = 60.0
@@ -39,24 +38,19 @@ async def held(app: ASGIApp | None, address: str, viewer: Viewer) -> AsyncIterat
     }  # fmt: skip
     answering = asyncio.ensure_future(app(scope, receive, send))
     try:
-        yield await asyncio.wait_for(status, DEADLINE_S)
+        yield await status
     finally:
         answering.cancel()
         await asyncio.wait([answering])
 
 
-async def viewers_leave_downloads(app: Callable[[], ASGIApp], address: str, most: int = FILES_OF_LOOKERS) -> None:
+async def viewers_leave_downloads(app: Callable[[], ASGIApp], address: str, most: int) -> None:
     """Of that address, with an app of its own for each request, as the gateway does it."""
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, asyncio.timeout(DEADLINE_S):
         for _ in range(most):
-            assert await stack.enter_async_context(held(app(), address, EVE)) == 200
-        async with held(app(), address, EVE) as refused:
-            assert refused == 503
+            while await stack.enter_async_context(held(app(), address, EVE)) == 503:
+                pass  # what was left before has not ended yet
+        async with held(app(), address, EVE) as status:
+            assert status == 503
         async with held(app(), address, ADA) as status:
             assert status == 200
-    status = 503
-    async with asyncio.timeout(DEADLINE_S):
-        while status == 503:  # until what they left has ended
-            async with held(app(), address, EVE) as status:
-                pass
-    assert status == 200

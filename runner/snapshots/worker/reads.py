@@ -2,6 +2,7 @@
 
 import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
@@ -26,9 +27,8 @@ LISTED: Final = 200  # versions at once
 LISTED_CHARACTERS: Final = 2 << 20  # of the names in one answer; each may take 6 bytes, and the server reads them all
 READS, READS_OF_ONE = 4, 2  # lists and comparisons at a time, and of one REPL; each holds an index, and more wait
 SEARCHES, SEARCHES_OF_ONE = 2, 1  # as these; each has a list of all files
-ZIPS: Final = 4  # at a time; each has a list of all files for as long as its reader takes, so that more are refused
-READERS: Final = 8  # of files in one REPL's versions; for each a chunk of 4 MiB is held here
-READERS_OF_ALL: Final = 64
+ZIPS, ZIPS_OF_ONE = 4, 2  # as these, for as long as their readers take: more are refused
+READERS, READERS_OF_ONE = 64, 8  # of files in versions, and in one REPL's; for each a chunk of 4 MiB is held here
 READ_AHEAD: Final = 1  # beside them, for each of those who read at once
 
 
@@ -40,7 +40,7 @@ class Reads:
         self._versions = versions
         self._reading = FairSemaphore(READS, READS_OF_ONE)
         self._searching = FairSemaphore(SEARCHES, SEARCHES_OF_ONE)
-        self._zips = 0
+        self._zips: Counter[str] = Counter()  # by REPL
         self._readers: Counter[str] = Counter()
 
     async def do_head(self, job: Message, history: History, reply: Reply) -> Message | None:
@@ -114,26 +114,15 @@ class Reads:
         row = await version.find(job["path"])
         if row.kind != "f":
             raise DevexError("not_a_file", "This is not a file.", "Choose a file.", status=409)
-        if self._readers[job["prefix"]] == READERS or self._readers.total() >= READERS_OF_ALL:
-            raise busy("Many files of versions are being downloaded already.")
-        self._readers[job["prefix"]] += 1
-        try:
+        with _one_more(self._readers, job["prefix"], READERS, READERS_OF_ONE):
             await reply.pieces(version.content(row, READ_AHEAD))
-        finally:
-            self._readers[job["prefix"]] -= 1
-            self._readers += Counter()  # forgets who has none
         return {"size_bytes": row.size_bytes, "mode": row.mode}
 
     async def do_zip(self, job: Message, history: History, reply: Reply) -> None:
         """version, path -> the folder as a ZIP file, in pieces"""
-        if self._zips == ZIPS:
-            raise busy(f"{ZIPS} versions are being downloaded already.")
-        self._zips += 1
-        try:
+        with _one_more(self._zips, job["prefix"], ZIPS, ZIPS_OF_ONE):
             version = await self._versions.get(job, history, job["version"])
             await reply.pieces(zip_pieces(version, job["path"]))
-        finally:
-            self._zips -= 1
 
     async def do_find(self, job: Message, history: History, reply: Reply) -> Message:
         """version, query -> {paths, complete}"""
@@ -158,6 +147,20 @@ class Reads:
         """-> {versions, chunks, bytes, problems}"""
         async with self._queue.turn(reply):
             return asdict(await verify(history))
+
+
+@contextlib.contextmanager
+def _one_more(held: Counter[str], prefix: str, most: int, of_one: int) -> Iterator[None]:
+    """Refused rather than waited for: those who are there may stand still."""
+    if held[prefix] >= of_one or held.total() >= most:
+        raise busy("Many versions are being downloaded already.")
+    held[prefix] += 1
+    try:
+        yield
+    finally:
+        held[prefix] -= 1
+        if not held[prefix]:
+            del held[prefix]
 
 
 async def _before(history: History, version: str) -> str | None:

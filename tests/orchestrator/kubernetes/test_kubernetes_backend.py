@@ -8,6 +8,7 @@ import pytest
 from orchestrator.backends.base import Backend
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim
 from orchestrator.domain import SandboxPhase
+from runner.proxy.snapshots import FILES_OF_LOOKERS, ZIPS_OF_LOOKERS
 from runner.snapshots.stores.s3 import S3Store
 from tests.contracts.backend import DEADLINE_S, SIZE, BackendContract, wait_until
 from tests.contracts.versions import viewers_leave_downloads
@@ -27,7 +28,9 @@ class TestContract(BackendContract):
     async def test_viewers_leave_downloads_of_what_rests_to_those_who_edit(self, seeded: Backend) -> None:
         version = await seeded.save("repl1", 1, "by a test")
         for address in (f"/snapshots/{version}/file?path=main.py", "/files/main.py"):
-            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address)
+            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address, FILES_OF_LOOKERS)
+        for address in (f"/snapshots/{version}/zip", "/zip"):
+            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address, ZIPS_OF_LOOKERS)
 
     async def test_a_copy_says_what_it_lacks(self, seeded: Backend, store: S3Store) -> None:
         version = await seeded.save("repl1", 1, "by a test")

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.backends.base import BackendError
 from orchestrator.backends.local.backend import LocalBackend
 from orchestrator.domain import CpuSample, SandboxPhase, Size
-from runner.proxy.snapshots import FILES_OF_LOOKERS
+from runner.proxy.snapshots import FILES_OF_LOOKERS, ZIPS_OF_LOOKERS
 from runner.snapshots import layout
 from runner.snapshots.history import History
 from runner.snapshots.stores.directory import DirectoryStore
@@ -63,13 +63,16 @@ class TestLocalBackend(BackendContract):
         await seeded.delete_workspace("repl1")
         assert list((tmp_path / "records").iterdir()) == []
 
-    async def test_viewers_leave_downloads_of_what_rests_to_those_who_edit(self, seeded: LocalBackend) -> None:
-        address = f"/snapshots/{await seeded.save('repl1', 1, 'by a test')}/file?path=main.py"
+    @pytest.mark.parametrize(("download", "most"), [("file?path=main.py", FILES_OF_LOOKERS), ("zip", ZIPS_OF_LOOKERS)])
+    async def test_viewers_leave_downloads_of_what_rests_to_those_who_edit(
+        self, seeded: LocalBackend, download: str, most: int
+    ) -> None:
+        address = f"/snapshots/{await seeded.save('repl1', 1, 'by a test')}/{download}"
         await self.started(seeded)
         async with held(seeded.runner_app("repl1"), address, EVE) as status:
             assert status == 200
             await seeded.stop("repl1", 1)
-            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address, FILES_OF_LOOKERS - 1)
+            await viewers_leave_downloads(lambda: seeded.files_app("repl1", SIZE), address, most - 1)
 
     async def test_old_versions_of_what_rests_are_thinned_out(self, seeded: LocalBackend, tmp_path: Path) -> None:
         """All but the last of a day that is over; not what runs, and nothing that a newer epoch has stored."""

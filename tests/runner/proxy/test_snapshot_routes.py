@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from runner.documents.disk import NotEditable
-from runner.proxy.snapshots import FILES_OF_LOOKERS
+from runner.proxy.snapshots import FILES_OF_LOOKERS, ZIPS_OF_LOOKERS
 from runner.snapshots.bringing_back import BEFORE_STOP
 from runner.snapshots.snapshots import Shelf, Snapshots
 from runner.snapshots.stores.opening import spec_of
@@ -282,12 +282,13 @@ async def test_a_store_that_fails_is_said_and_the_files_are_still_there(saving: 
     assert (await saving.http.get("/snapshots")).json()["stored"]["problem"] is None
 
 
-async def test_who_may_only_look_leaves_downloads_to_those_who_edit(saving: Stage) -> None:
+@pytest.mark.parametrize(("download", "most"), [("file?path=large", FILES_OF_LOOKERS), ("zip", ZIPS_OF_LOOKERS)])
+async def test_who_may_only_look_leaves_downloads_to_those_who_edit(saving: Stage, download: str, most: int) -> None:
     await saving.http.put("/files/large", content=os.urandom(32 << 20))  # more than lies in sockets
     version = (await saving.http.post("/snapshots", json={})).json()["version"]
-    path = f"/snapshots/{version}/file?path=large"
+    path = f"/snapshots/{version}/{download}"
     async with AsyncExitStack() as stack:
-        for _ in range(FILES_OF_LOOKERS):
+        for _ in range(most):
             held = await stack.enter_async_context(saving.http.stream("GET", path, headers=READER))
             assert held.status_code == 200
         assert (await saving.http.get(path, headers=READER)).status_code == 503

@@ -6,6 +6,8 @@ import os
 import shutil
 import stat
 import zipfile
+from collections.abc import AsyncGenerator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,13 @@ import pytest
 from runner.errors import DevexError
 from runner.snapshots import archive, search
 from runner.snapshots.snapshots import Snapshots
-from runner.snapshots.worker.reads import ZIPS
+from runner.snapshots.worker.reads import ZIPS, ZIPS_OF_ONE
+from runner.snapshots.worker.workers import Workers
 from runner.workspace import Workspace
 from runner.workspace.archive import Memory
 from runner.workspace.search import MAX_MATCHES, MAX_MATCHES_PER_FILE, search_text
 from tests.runner.snapshots.place import a_place
+from tests.runner.snapshots.shelf import a_shelf
 
 LARGE_BYTES = (9 << 20) + 123
 FILES = 300
@@ -112,24 +116,34 @@ async def test_a_search_lists_no_more_than_it_may_hold(tmp_path: Path, monkeypat
 
 
 async def test_so_many_zips_are_made_at_a_time_and_a_reader_that_leaves_ends_one(
-    snapshots: Snapshots, tmp_path: Path
+    workers: Workers, tmp_path: Path
 ) -> None:
+    """Of one REPL not as many as of all."""
+    shelf = a_shelf(tmp_path)
+    repls = [Snapshots(workers, replace(shelf, prefix=f"r{n}", cache=tmp_path / f"{n}.db")) for n in range(3)]
     for number in range(4):
         (tmp_path / f"workspace/{number}").write_bytes(os.urandom(5 << 20))
-    version = (await snapshots.take("", ""))["version"]
-    slow = [snapshots.zip(version, "") for _ in range(ZIPS)]
-    for pieces in slow:
-        await anext(pieces)
-    with pytest.raises(DevexError) as refused:
-        await anext(snapshots.zip(version, ""))
-    assert (refused.value.code, refused.value.status, refused.value.retryable) == ("busy", 503, True)
-    assert (await snapshots.search(version, "x"))["complete"] is True
+    (version,) = {(await snapshots.take("", ""))["version"] for snapshots in repls}
+
+    async def refused(snapshots: Snapshots) -> None:
+        with pytest.raises(DevexError) as error:
+            await anext(snapshots.zip(version, ""))
+        assert (error.value.code, error.value.status, error.value.retryable) == ("busy", 503, True)
+
+    slow: list[AsyncGenerator[bytes, None]] = []
+    for snapshots in repls[: ZIPS // ZIPS_OF_ONE]:
+        for _ in range(ZIPS_OF_ONE):
+            slow.append(snapshots.zip(version, ""))
+            await anext(slow[-1])
+        await refused(snapshots)
+    await refused(repls[-1])
+    assert (await repls[0].search(version, "x"))["complete"] is True
     for pieces in slow:
         await pieces.aclose()
     async with asyncio.timeout(30):
         while True:  # until the worker has heard that they left
             try:
-                found = await zipped(snapshots, version)
+                found = await zipped(repls[-1], version)
             except DevexError:
                 continue
             break
