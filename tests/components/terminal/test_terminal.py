@@ -51,6 +51,42 @@ def test_a_command_is_typed_and_answered(page: Page) -> None:
     expect(rows(page)).to_contain_text("42-ünï-日本")
 
 
+# What xterm.js has drawn is not said until `release`.
+HOLD = """terminal => {
+  const { term } = getElement(Number(terminal.id.slice(1)));
+  const [write, held] = [term.write.bind(term), []];
+  term.write = (data, drawn) => write(data, () => held.push(drawn));
+  window.release = () => held.splice(0).forEach((drawn) => drawn?.());
+}"""
+WANTED = "terminal => getElement(Number(terminal.id.slice(1))).attachment.offset"  # the next byte
+
+
+def test_output_is_acknowledged_when_it_is_drawn(page: Page) -> None:
+    acknowledged = [0]
+
+    def sent(message: str | bytes) -> None:
+        if isinstance(message, bytes) and message[0] == wire.ACK:
+            acknowledged.append(wire.offset(message[1:]))
+
+    page.on("websocket", lambda socket: socket.on("framesent", sent))
+    page.reload()
+    expect(rows(page)).to_contain_text("$")
+    focus(page)
+    terminal = page.locator(".dx-terminal")
+    enter(page, "echo bef''ore")
+    expect(rows(page)).to_contain_text("before")
+    eventually(page, lambda: acknowledged[-1] == terminal.evaluate(WANTED))
+    before = list(acknowledged)
+    terminal.evaluate(HOLD)
+    for number in range(5):  # round trips: each takes longer than an acknowledgement would wait
+        enter(page, f"echo he''ld {number}")
+        expect(rows(page)).to_contain_text(f"held {number}")
+    assert acknowledged == before
+    page.evaluate("release()")
+    eventually(page, lambda: acknowledged[-1] == terminal.evaluate(WANTED))
+    assert acknowledged[-1] > before[-1]
+
+
 def test_the_window_sets_the_size(page: Page) -> None:
     enter(page, "stty size")
     expect(rows(page)).to_contain_text("$ stty size")
