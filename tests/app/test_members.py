@@ -258,7 +258,7 @@ async def test_a_file_is_not_written_by_who_was_removed_while_it_started(leaving
 
 
 async def test_of_pages_that_are_opened_at_once_one_opens_a_shell(leaving: OneLeaves) -> None:
-    """And the others do not wait for it: what it asks may not be answered."""
+    """And the others do not wait for it for long: what it asks may not be answered."""
     others_are_there = asyncio.Event()
 
     async def until_then() -> None:

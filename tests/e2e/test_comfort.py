@@ -1,10 +1,15 @@
 """Terminals in the workbench: named, side by side, and leading to the editor."""
 
+import json
+from typing import Final
+
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.serving import Served
 from tests.e2e.workbench import begin, editor, terminal
 from tests.getting_around import command
+
+READ_OUT: Final = ".dx-tabpanel:not(.dx-behind) .xterm-accessibility"  # what a screen reader is given
 
 
 def tab(page: Page, name: str) -> Locator:
@@ -55,7 +60,7 @@ def test_terminals_have_names_and_stand_side_by_side(page: Page, served: Served)
     expect(shown).to_have_count(1)
 
 
-def test_a_traceback_leads_to_its_line(page: Page, served: Served) -> None:
+def test_a_traceback_leads_to_its_line_and_is_taken_away_and_read_out(page: Page, served: Served) -> None:
     begin(page, served, "tracer", "Traces")
     page.keyboard.press("Control+`")
     page.keyboard.type("printf 'import json\\n\\n1 / 0\\n' > wrong.py; clear; python3 wrong.py\n")
@@ -64,3 +69,23 @@ def test_a_traceback_leads_to_its_line(page: Page, served: Served) -> None:
     page.get_by_role("menuitem", name="wrong.py:3").press("Enter")
     expect(editor(page)).to_contain_text("1 / 0")
     expect(page.get_by_text("Ln 3, Col 1")).to_be_visible()
+
+    page.keyboard.press("Control+`")
+    page.keyboard.type("printf '\\033]0;de\\342\\200\\256ploy <i>now</i>\\007'; cat\n")
+    expect(tab(page, "deploy <i>now</i>")).to_be_visible()
+    page.keyboard.press("Control+c")
+    assert "ZeroDivisionError" in downloaded(page, "Download as text")
+    head, *events = downloaded(page, "Download as asciicast").splitlines()
+    assert json.loads(head)["version"] == 2
+    assert "ZeroDivisionError" in "".join(json.loads(event)[2] for event in events)
+    expect(page.locator(READ_OUT)).to_have_count(0)
+    command(page, "readoutbyascreenreader")
+    expect(page.locator(READ_OUT).first).to_contain_text("ZeroDivisionError")
+
+
+def downloaded(page: Page, item: str) -> str:
+    """By the menu of the terminal in front."""
+    page.locator(".dx-tabpanel:not(.dx-behind) .xterm-screen").click(button="right")
+    with page.expect_download() as download:
+        page.get_by_role("menuitem", name=item).click()
+    return download.value.path().read_text()

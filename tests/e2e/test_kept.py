@@ -5,15 +5,19 @@ import re
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.components.terminal.at_terminal import place
 from tests.e2e.serving import Served
 from tests.e2e.workbench import arrive, begin, run, terminal, type_into_editor
 
 # Nothing of this may reach the page: a count that would stop it, the clipboard, an address that is no page's.
 EVIL = "\\x1b[999999999b\\x1b]52;c;ZXZpbA==\\x07\\x1b]8;;javascript:alert(1)\\x07link\\x1b]8;;\\x07"
+PAGE = "http://localhost:1/page"
+LINK = f"\\x1b]8;;{PAGE}\\x07page\\x1b]8;;\\x07"
 WRITES = f"""
 import sys
 blob = b"x" * (100 << 20)
 print("{EVIL} a needle in it")
+print("{LINK}")
 sys.exit(3)
 """
 LASTS = "import time\nprint('still here', flush=True)\ntime.sleep(1000)\n"
@@ -30,6 +34,20 @@ def downloaded(page: Page, item: str) -> str:
     with page.expect_download() as download:
         page.get_by_role("menuitem", name=item).click()
     return download.value.path().read_text()
+
+
+def links_lead_to_pages_only(page: Page) -> None:
+    """In the record in front."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate("navigator.clipboard.writeText('mine')")
+    row = recording(page).locator("> div")
+    page.mouse.click(*place(row.filter(has_text="link a needle in it")))
+    with page.context.expect_event("request") as asked:
+        page.mouse.click(*place(row.filter(has_text=re.compile(r"^page\s*$"))))
+    assert asked.value.url == PAGE
+    [opened] = [one for one in page.context.pages if one != page]  # by the second click
+    opened.close()
+    assert page.evaluate("navigator.clipboard.readText()") == "mine"
 
 
 def go_to_runs(page: Page) -> None:
@@ -63,6 +81,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     go_to_runs(page)
     rows.last.click()
     expect(recording(page)).to_contain_text("link a needle in it")
+    links_lead_to_pages_only(page)
     assert "a needle in it" in downloaded(page, "Download as text")
     assert json.loads(downloaded(page, "Download as asciicast").splitlines()[0])["version"] == 2
     page.get_by_role("searchbox", name="Search all output").fill("NEEDLE in")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, Any
 
 from nicegui import ui
@@ -33,7 +34,10 @@ from runner.live import Hold
 
 QUICK_S = 1.0  # a start that takes longer is shown in progress; most are done before the page is on its way
 LEASE_SHOWN_EVERY_S = 10.0
-_GET_A_SHELL: set[str] = set()  # ids of REPLs in which a page opens the first one
+FIRST_SHELL_S = (
+    2.0  # that a page waits for another one to open the first; an agent may not answer, and events tell later
+)
+_FIRST_SHELLS: dict[str, asyncio.Event] = {}  # by REPL, while a page opens it
 ELEMENTS = ("terminal.js", "editor.js", "repl.js", "file_tree.js", "history.js", "palette.js", "tabs.js")
 
 
@@ -174,7 +178,7 @@ class Workbench:
     async def _take_up(self) -> None:
         """Show the desk with the terminals and the run as they are; open a shell when there is none."""
         terminals = await self._terminals()
-        if self._access.can_write and not _has_shell(terminals) and self._repl.id not in _GET_A_SHELL:
+        if self._access.can_write and not _has_shell(terminals):
             terminals = await self._with_a_shell()
         run = Run.of(await self._ask("GET", "run"))
         records = await self._recorded.records()
@@ -191,8 +195,13 @@ class Workbench:
         return found
 
     async def _with_a_shell(self) -> list[dict[str, Any]]:
-        """The terminals, when one more is opened if need be. Other pages do not wait for it: their events tell them."""
-        _GET_A_SHELL.add(self._repl.id)
+        """The terminals, when one page of all that find no shell has opened one."""
+        if opening := _FIRST_SHELLS.get(self._repl.id):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_SHELL_S):
+                    await opening.wait()
+            return await self._terminals()
+        opening = _FIRST_SHELLS[self._repl.id] = asyncio.Event()
         try:
             async with self._hold():
                 await recheck(self._services, self._access.actor, Action.WRITE, self._repl.id)  # a start may take long
@@ -201,7 +210,8 @@ class Workbench:
                     terminals.append(await self._ask("POST", "terminals", {}))
                 return terminals
         finally:
-            _GET_A_SHELL.discard(self._repl.id)
+            del _FIRST_SHELLS[self._repl.id]
+            opening.set()
 
     def _bring_output(self) -> None:
         """To the front, for who ran something again while the desk was not there."""
