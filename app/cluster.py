@@ -14,9 +14,9 @@ from orchestrator.backends.base import Check
 from orchestrator.backends.egress.rules import is_public
 from orchestrator.backends.kubernetes import doctor, reach
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, PODS, Api, ApiError
-from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
+from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster, VolumeClaim, Warm
-from orchestrator.backends.kubernetes.manifests import key_in
+from orchestrator.backends.kubernetes.manifests import OURS, key_in
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.domain import Egress
 from runner.errors import DevexError

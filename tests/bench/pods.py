@@ -18,8 +18,9 @@ from websockets.asyncio.client import connect
 
 from orchestrator.backends.kubernetes import manifests
 from orchestrator.backends.kubernetes.api import DEPLOYMENTS, KINDS, PODS, Api
-from orchestrator.backends.kubernetes.backend import OURS, KubernetesBackend
+from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.dependents import Dependents
+from orchestrator.backends.kubernetes.manifests import OURS
 from orchestrator.backends.kubernetes.versions import Versions
 from orchestrator.backends.kubernetes.watching import View
 from orchestrator.domain import Goal, Limits, Phase, Repl

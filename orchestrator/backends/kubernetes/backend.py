@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from starlette.types import ASGIApp
 
 from orchestrator.backends.base import BackendError, Check, Election, OnActivity, PreviewDoors, SandboxSpec
-from orchestrator.backends.kubernetes import doctor, manifests
+from orchestrator.backends.kubernetes import acts, doctor
+from orchestrator.backends.kubernetes.acts import Act, Acts, next_act, selector_of
 from orchestrator.backends.kubernetes.api import CLAIMS, DEPLOYMENTS, EVENTS, PODS, Api, ApiError
 from orchestrator.backends.kubernetes.cluster import Cluster
 from orchestrator.backends.kubernetes.computing import Computing
@@ -24,28 +25,9 @@ from orchestrator.backends.kubernetes.dependents import Dependents
 from orchestrator.backends.kubernetes.election import LeaseElection
 from orchestrator.backends.kubernetes.forward import Dial
 from orchestrator.backends.kubernetes.installation import take_namespace
-from orchestrator.backends.kubernetes.known import NOBODY, Incarnations, Key, Known, claim_in, is_leaving, uid_of
-from orchestrator.backends.kubernetes.manifests import (
-    APP,
-    APP_NAME,
-    CLAIMED,
-    EPOCH,
-    FAILED,
-    REPL,
-    SLOT,
-    SLOT_PREFIX,
-    SLUG,
-    claim_name,
-    name_of,
-)
-from orchestrator.backends.kubernetes.observe import (
-    Object,
-    current_pod,
-    failure_in,
-    is_crowded_out,
-    is_gone,
-    observation_of,
-)
+from orchestrator.backends.kubernetes.known import NOBODY, Incarnations, Key, Known, is_leaving, uid_of
+from orchestrator.backends.kubernetes.manifests import OURS, SLOT, SLUG, claim_name
+from orchestrator.backends.kubernetes.observe import Object, is_gone, observation_of
 from orchestrator.backends.kubernetes.pods import ClaimedPod
 from orchestrator.backends.kubernetes.slots import Slots
 from orchestrator.backends.kubernetes.versions import Versions
@@ -55,12 +37,9 @@ from orchestrator.domain import Observation, SandboxPhase, Size
 from runner.forwarding.keys import Incarnation
 from runner.snapshots.stores.asking import Ask
 
-OURS: Final = f"{APP}={APP_NAME}"
 LEASE: Final = "devex-leader"
 FOUND_WITHIN_S: Final = 60.0  # two calls with their retries
 ADVICE: Final = "`devex doctor` says what is missing."
-AGAIN_S: Final = 1.0  # between two acts on one incarnation: by then the views show what came of the first
-LEFT_WITHIN_S: Final = 60.0  # by a slot's pod that is in the way; on a machine that does not answer it never does
 LOOK_S: Final = 5.0  # a pod whose machine is gone is overdue by the time alone: nobody tells
 
 log = logging.getLogger(__name__)
@@ -106,6 +85,7 @@ class KubernetesBackend:
         )
         self._known = Incarnations()
         self._slots = Slots(api, cluster, self._known, dial_of=dial_of, secret=secret)
+        self._acts = Acts(api, cluster, self._known, self._slots)
         self._candidate = LeaseElection(api, LEASE, beside=self._slots.keep_full)
         self.election: Election | None = self._candidate
         self._shown: dict[str, Observation] = {}
@@ -166,10 +146,10 @@ class KubernetesBackend:
         if known is not None and known.is_made:
             return
         try:
-            await self._clear(spec.repl_id, spec.epoch)
-            slug = spec.environment.get(SLUG, spec.repl_id)
-            if not await self._slots.take(spec, self.key_of((spec.repl_id, spec.epoch)), slug):
-                await self._make(spec, slug)
+            await self._acts.clear(spec.repl_id, spec.epoch)
+            key, slug = self.key_of((spec.repl_id, spec.epoch)), spec.environment.get(SLUG, spec.repl_id)
+            if not await self._slots.take(spec, key, slug):
+                await self._acts.make(spec, key, slug)
         except ApiError as error:
             if _is_of_quota(error):
                 with suppress(ApiError):  # the next try does it again; why there is no room is what is said
@@ -209,7 +189,7 @@ class KubernetesBackend:
                 await link.flush()
         changes = self._changes.subscribe(lambda changed: changed == repl_id)
         try:
-            found = await self._api.list(DEPLOYMENTS, _selector(Known(name_of(repl_id, epoch), (repl_id, epoch))))
+            found = await self._api.list(DEPLOYMENTS, selector_of((repl_id, epoch)))
             for one in found.items:  # whether a view shows it yet or not
                 is_slot = SLOT in one["metadata"]["labels"]
                 await self._api.delete(DEPLOYMENTS, one["metadata"]["name"], is_last=is_slot)
@@ -235,7 +215,7 @@ class KubernetesBackend:
 
     async def delete_workspace(self, repl_id: str) -> None:
         try:
-            await self._clear(repl_id)
+            await self._acts.clear(repl_id)
             await self._versions.purge(repl_id)
             if self._cluster.claim:
                 await self._api.delete(CLAIMS, claim_name(repl_id))
@@ -295,7 +275,7 @@ class KubernetesBackend:
         for _, known in sorted(self._known.of(repl_id).items()):
             found = observation_of(known.seen(), self._api.now())
             if found is not None and found.phase is SandboxPhase.FAILED and not known.has_failed:
-                found = replace(found, phase=SandboxPhase.STARTING, reason=None)  # it is looked into: see _bury
+                found = replace(found, phase=SandboxPhase.STARTING, reason=None)  # it is looked into: see Bury
             if found is not None:
                 self._shown[repl_id] = found
 
@@ -316,9 +296,9 @@ class KubernetesBackend:
             known.link = None
         if known.link is None and (pod := known.claimed) is not None and pod in pods:
             known.link = self._speak_to(known, pod)
-        if not known.is_acted_on and (work := self._work(known)) is not None:
+        if not known.is_acted_on and (act := self._next_act(known)) is not None:
             known.is_acted_on = True
-            self._own(self._do(known, work))
+            self._own(self._do(known, act))
         if any(is_leaving(pod) for pod in known.pods.values()):
             self._leaving.add(known.name)
         else:
@@ -329,94 +309,21 @@ class KubernetesBackend:
             self._known.forget(known)
         self._changes.publish(repl_id)
 
-    def _work(self, known: Known) -> Coroutine[Any, Any, None] | None:
-        deployment, seen = known.deployment, known.seen()
-        repl_id, epoch = known.key
-        if deployment is None or is_leaving(deployment):
-            return None
-        of_it = self._known.of(repl_id)
-        if of_it.get(epoch) is not known or any(of > epoch and newer.deployment for of, newer in of_it.items()):
-            return self._remove(known)
-        if known.has_failed:
-            return None
-        if self._known.free and is_crowded_out(seen):
-            return self._make_room(known) if self._slots.leads else None
-        found, pod = observation_of(seen, self._api.now()), current_pod(seen)
-        if found is not None and found.phase is SandboxPhase.FAILED:
-            return self._bury(known)
-        if pod is not None and not seen.claimed and not is_leaving(pod):
-            return self._claim(known, deployment, uid_of(pod))
-        return None
+    def _next_act(self, known: Known) -> Act | None:
+        epochs, has_free_slots = self._known.of(known.key[0]), bool(self._known.free)
+        return next_act(known, epochs, self._api.now(), has_free_slots=has_free_slots, leads=self._slots.leads)
 
-    async def _do(self, known: Known, work: Coroutine[Any, Any, None]) -> None:
+    async def _do(self, known: Known, act: Act) -> None:
         """One act at a time; the next when the views show what came of it."""
         try:
-            await work
+            await self._acts.do(known, act)
         except ApiError as error:
             log.warning("%s is tried again: %s", known.name, error)
         except Exception:  # what an API server says that nobody expects
             log.exception("%s is tried again", known.name)
-        await asyncio.sleep(AGAIN_S)
+        await asyncio.sleep(acts.AGAIN_S)
         known.is_acted_on = False
         self._note(known)
-
-    async def _make_room(self, known: Known) -> None:
-        """What nobody uses goes, and what had no room is made once more where its pod was not even made."""
-        await self._slots.give_way()
-        now_s = asyncio.get_running_loop().time
-        until_s = now_s() + LEFT_WITHIN_S
-        while is_crowded_out(known.seen()) and now_s() < until_s:
-            if not any(slot.pods for slot in self._known.free):
-                break
-            await asyncio.sleep(AGAIN_S)
-        if known.deployment is not None and not known.pods:
-            await self._remove(known)
-
-    async def _remove(self, known: Known) -> None:
-        """With all that belongs to it. A slot is shown until its pods are gone: they do not say whose they are."""
-        uid = uid_of(known.deployment) if known.deployment else ""
-        await self._api.delete(DEPLOYMENTS, known.name, uid, is_last=known.is_slot)
-
-    async def _claim(self, known: Known, deployment: Object, uid: str) -> None:
-        """For one pod, once and for all: whoever is second is refused."""
-        while not claim_in(deployment):
-            version = deployment["metadata"]["resourceVersion"]
-            change = {"metadata": {"resourceVersion": version, "annotations": {CLAIMED: uid}}}
-            try:
-                await self._api.patch(DEPLOYMENTS, known.name, change)
-                return
-            except ApiError as error:
-                if error.status != 409:
-                    raise
-            found = await self._api.list(DEPLOYMENTS, _selector(known))  # perhaps its status alone has changed
-            if not found.items:
-                return
-            deployment = found.items[0]
-
-    async def _bury(self, known: Known) -> None:
-        """What has failed runs no further, and says why for as long as it is there.
-
-        The views may be behind each other: it is looked at anew first.
-        """
-        deployments = await self._api.list(DEPLOYMENTS, _selector(known))
-        pods = await self._api.list(PODS, _selector(known))
-        for deployment in deployments.items:
-            seen = replace(replace(known, deployment=deployment).seen(), pods=tuple(pods.items))
-            found = observation_of(seen, self._api.now())
-            if found is not None and found.phase is SandboxPhase.FAILED and not failure_in(deployment):
-                version = deployment["metadata"]["resourceVersion"]
-                told = {"resourceVersion": version, "annotations": {FAILED: found.reason}}
-                await self._api.patch(DEPLOYMENTS, known.name, {"metadata": told, "spec": {"replicas": 0}})
-
-    async def _clear(self, repl_id: str, epoch: int | None = None) -> None:
-        """Have all of the epochs before this one removed. Raises BackendError while a pod of one may still save."""
-        earlier = [known for of, known in self._known.of(repl_id).items() if epoch is None or of < epoch]
-        for known in earlier:
-            if known.deployment is not None:
-                await self._remove(known)
-        now = self._api.now()
-        if any(not is_gone(pod, now) for known in earlier for pod in known.pods.values()):
-            raise BackendError("An earlier run of it is still ending.", retryable=True)
 
     def _speak_to(self, known: Known, pod: Object) -> ClaimedPod:
         repl_id, epoch = known.key
@@ -447,30 +354,6 @@ class KubernetesBackend:
         """Of an incarnation. Made, not kept: no server needs to read a Secret."""
         return hmac.digest(self._secret, f"repl key {key[0]} {key[1]}".encode(), hashlib.sha256)
 
-    async def _make(self, spec: SandboxSpec, slug: str) -> None:
-        """Every step may be repeated: what is there by then is left as it is."""
-        key, name = self.key_of((spec.repl_id, spec.epoch)), name_of(spec.repl_id, spec.epoch)
-        if self._cluster.claim:
-            await self._make_disk(spec)
-        try:
-            made = await self._api.apply(manifests.deployment(spec, self._cluster), force=False)
-        except ApiError as error:
-            found = await self._api.list(DEPLOYMENTS, _selector(Known(name, (spec.repl_id, spec.epoch))))
-            if error.status == 409 and any(one["spec"].get("replicas") for one in found.items):
-                return  # they are not ours to take: it is made, and no view shows it yet
-            raise
-        for one in manifests.dependents(spec, self._cluster, key, uid_of(made), slug):
-            await self._api.apply(one)
-        await self._api.scale(DEPLOYMENTS, name, 1)
-
-    async def _make_disk(self, spec: SandboxSpec) -> None:
-        """It stays what it was made as: clusters change sizes seldom and classes never."""
-        try:
-            await self._api.create(manifests.claim(spec, self._cluster))
-        except ApiError as error:
-            if error.status != 409:
-                raise
-
     def _own(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
@@ -484,12 +367,6 @@ class KubernetesBackend:
 
 async def _nobody_may(repl_id: str, session_id: str) -> bool:
     return False
-
-
-def _selector(known: Known) -> str:
-    if known.is_slot:
-        return f"{OURS},{SLOT}={known.name.removeprefix(SLOT_PREFIX)}"
-    return f"{OURS},{REPL}={known.key[0]},{EPOCH}={known.key[1]}"
 
 
 def _is_of_quota(error: ApiError) -> bool:

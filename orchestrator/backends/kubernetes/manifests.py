@@ -22,6 +22,7 @@ Manifest = dict[str, Any]
 
 APP: Final = "app.kubernetes.io/name"
 APP_NAME: Final = "devex-repl"
+OURS: Final = f"{APP}={APP_NAME}"  # as a selector
 REPL: Final = "devex.dev/repl"
 EPOCH: Final = "devex.dev/epoch"
 CLAIMED: Final = "devex.dev/claimed"  # an annotation: the uid of the one pod that acts for the epoch

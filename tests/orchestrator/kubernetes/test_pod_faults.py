@@ -18,7 +18,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestrator.backends.kubernetes import api, backend, election, watching
+from orchestrator.backends.kubernetes import acts, api, backend, election, watching
 from orchestrator.domain import Goal, Phase
 from orchestrator.records import MemoryRecords
 from orchestrator.service import Orchestrator
@@ -47,7 +47,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(election, "RENEW_WITHIN_S", 1.5)
     monkeypatch.setattr(election, "TRY_S", 0.5)
     monkeypatch.setattr(election, "RETRY_S", 0.1)
-    monkeypatch.setattr(backend, "AGAIN_S", 0.05)
+    monkeypatch.setattr(acts, "AGAIN_S", 0.05)
     monkeypatch.setattr(backend, "LOOK_S", 0.1)
 
 

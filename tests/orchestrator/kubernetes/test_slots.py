@@ -15,8 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from orchestrator.backends.base import Backend, BackendError
-from orchestrator.backends.kubernetes import backend as backends
-from orchestrator.backends.kubernetes import slots
+from orchestrator.backends.kubernetes import acts, slots
 from orchestrator.backends.kubernetes.api import Api
 from orchestrator.backends.kubernetes.backend import KubernetesBackend
 from orchestrator.backends.kubernetes.cluster import Cluster, Warm
@@ -120,7 +119,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "PACE_S", 0.02)
     monkeypatch.setattr(slots, "RETRY_MOST_S", 0.05)
     monkeypatch.setattr(slots, "GIVES_WAY_S", 0.2)
-    monkeypatch.setattr(backends, "AGAIN_S", 0.02)
+    monkeypatch.setattr(acts, "AGAIN_S", 0.02)
 
 
 @pytest.fixture
