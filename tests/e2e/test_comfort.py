@@ -71,7 +71,7 @@ def test_a_traceback_leads_to_its_line_and_is_taken_away_and_read_out(page: Page
     expect(page.get_by_text("Ln 3, Col 1")).to_be_visible()
 
     page.keyboard.press("Control+`")
-    page.keyboard.type("printf '\\033]0;de\\342\\200\\256ploy <i>now</i>\\007'; cat\n")
+    page.keyboard.type("printf '\\033]0;de\\342\\200\\256pl\\330\\234o\\177y <i>now</i>\\007'; cat\n")
     expect(tab(page, "deploy <i>now</i>")).to_be_visible()
     page.keyboard.press("Control+c")
     assert "ZeroDivisionError" in downloaded(page, "Download as text")
