@@ -20,7 +20,12 @@ print("{EVIL} a needle in it")
 print("{LINK}")
 sys.exit(3)
 """
-LASTS = "import time\nprint('still here', flush=True)\ntime.sleep(1000)\n"
+LASTS = f"""
+import time
+print("{EVIL} still here")
+print("{LINK}", flush=True)
+time.sleep(1000)
+"""
 MARKED = ".dx-recorded-screen .xterm-decoration-top, .dx-recorded-screen .xterm-selection div"
 
 
@@ -36,17 +41,27 @@ def downloaded(page: Page, item: str) -> str:
     return download.value.path().read_text()
 
 
-def links_lead_to_pages_only(page: Page) -> None:
-    """In the record in front."""
+def fill_clipboard(page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.evaluate("navigator.clipboard.writeText('mine')")
-    row = recording(page).locator("> div")
-    page.mouse.click(*place(row.filter(has_text="link a needle in it")))
-    with page.context.expect_event("request") as asked:
-        page.mouse.click(*place(row.filter(has_text=re.compile(r"^page\s*$"))))
-    assert asked.value.url == PAGE
-    [opened] = [one for one in page.context.pages if one != page]  # by the second click
-    opened.close()
+
+
+def stays_output(page: Page) -> None:
+    """Of what the record in front shows, only the link to a page leads anywhere, and the clipboard is as it was."""
+    before = page.context.pages
+    row, pointer = recording(page).locator("> div"), page.locator(".dx-recorded-screen:visible .xterm-cursor-pointer")
+    script, link = (row.filter(has_text=text) for text in (re.compile("^link"), re.compile(r"^page\s*$")))
+    expect(page.locator(".dx-recorded-screen:visible")).to_have_attribute("data-state", "shown")
+    page.mouse.move(*place(link))
+    expect(pointer).to_be_attached()
+    page.mouse.click(*place(script))
+    expect(pointer).to_have_count(0)
+    asked = page.context.expect_event("request", lambda request: request.url == PAGE)
+    with page.context.expect_page() as opened, asked as request:
+        page.mouse.click(*place(link))
+    assert request.value.frame.page == opened.value
+    assert page.context.pages == [*before, opened.value]
+    opened.value.close()
     assert page.evaluate("navigator.clipboard.readText()") == "mine"
 
 
@@ -64,6 +79,7 @@ def stop(page: Page) -> None:
 
 def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Served) -> None:
     arrive(page, served, "runner", "Runs")
+    fill_clipboard(page)
     type_into_editor(page, WRITES)
     line = run(page)
     expect(line).to_contain_text(re.compile(r"Exit code 3 after .*, 1\d\d MB"))
@@ -81,7 +97,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
     go_to_runs(page)
     rows.last.click()
     expect(recording(page)).to_contain_text("link a needle in it")
-    links_lead_to_pages_only(page)
+    stays_output(page)
     assert "a needle in it" in downloaded(page, "Download as text")
     assert json.loads(downloaded(page, "Download as asciicast").splitlines()[0])["version"] == 2
     page.get_by_role("searchbox", name="Search all output").fill("NEEDLE in")
@@ -112,6 +128,7 @@ def test_runs_are_listed_searched_run_again_and_deleted(page: Page, served: Serv
 
 def test_what_was_there_last_is_shown_by_a_stopped_repl_and_runs_again(page: Page, served: Served) -> None:
     begin(page, served, "dozer", "Left open")
+    fill_clipboard(page)
     page.keyboard.press("Control+`")
     page.keyboard.type("echo kept-$((40+2))\n")
     expect(terminal(page)).to_contain_text("kept-42")
@@ -122,6 +139,7 @@ def test_what_was_there_last_is_shown_by_a_stopped_repl_and_runs_again(page: Pag
     shelf = page.locator(".dx-shelf")
     for _ in range(2):  # in a page that showed it running, and in one that did not
         expect(recording(page)).to_contain_text("still here")
+        stays_output(page)
         expect(shelf.locator(".dx-output-line:visible")).to_contain_text("Ended with its sandbox")
         shelf.get_by_role("tab", name="Shell 1").click()
         expect(recording(page)).to_contain_text("kept-42")
